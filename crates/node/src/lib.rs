@@ -1,0 +1,2 @@
+//! The running bridge.
+pub mod adapter;

@@ -1,0 +1,3 @@
+//! Bytes.
+pub mod limit;
+pub mod name;
