@@ -63,7 +63,9 @@ impl VirtualClock {
     /// A clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { now: watch::Sender::new(now) }
+        Self {
+            now: watch::Sender::new(now),
+        }
     }
 
     /// Moves the clock forward, or backward when `ms` is negative.
@@ -95,7 +97,10 @@ impl Clock for VirtualClock {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::expect_used, reason = "without entropy every signature and id would be a lie; stop")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without entropy every signature and id would be a lie; stop"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
     }
@@ -111,7 +116,9 @@ impl SeededEntropy {
     /// The stream of bytes that belongs to `seed`. Clones share one position in it.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { state: Arc::new(Mutex::new((seed, 0))) }
+        Self {
+            state: Arc::new(Mutex::new((seed, 0))),
+        }
     }
 }
 

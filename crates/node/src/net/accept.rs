@@ -111,7 +111,11 @@ impl Server {
     /// A server that is not running yet.
     #[must_use]
     pub const fn new(settings: Settings, security: TransportSecurity, app: App) -> Self {
-        Self { settings, security, app }
+        Self {
+            settings,
+            security,
+            app,
+        }
     }
 
     /// Serves until `shutdown` is cancelled, and then until every connection has ended or the drain's
@@ -165,7 +169,10 @@ async fn drain(mut connections: JoinSet<Ended>, drain_for: Duration) {
         }
     };
     if tokio::time::timeout(drain_for, all_ended).await.is_err() {
-        tracing::info!(left = connections.len(), "connections were still open at the drain's deadline");
+        tracing::info!(
+            left = connections.len(),
+            "connections were still open at the drain's deadline"
+        );
         connections.shutdown().await;
     }
 }
@@ -245,8 +252,12 @@ impl Door {
     }
 
     fn enter(&self, remote: &RemoteAddr) -> Result<Place, Full> {
-        let total = Arc::clone(&self.total).try_acquire_owned().map_err(|_| Full::Total)?;
-        let handshaking = Arc::clone(&self.handshakes).try_acquire_owned().map_err(|_| Full::Handshakes)?;
+        let total = Arc::clone(&self.total)
+            .try_acquire_owned()
+            .map_err(|_| Full::Total)?;
+        let handshaking = Arc::clone(&self.handshakes)
+            .try_acquire_owned()
+            .map_err(|_| Full::Handshakes)?;
         let source = source_group(remote);
         if let Some(source) = source {
             let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,7 +272,14 @@ impl Door {
             *count += 1;
         }
         metrics::gauge!("landbridge_connections").increment(1);
-        Ok(Place { handshaking, seat: Seat { _total: total, source, sources: Arc::clone(&self.sources) } })
+        Ok(Place {
+            handshaking,
+            seat: Seat {
+                _total: total,
+                source,
+                sources: Arc::clone(&self.sources),
+            },
+        })
     }
 }
 
@@ -289,9 +307,14 @@ impl Backoff {
     /// Waits, longer each time, when the fault is ours (no descriptors, no memory); goes on at once when
     /// it was one connection's.
     async fn after(&mut self, error: &io::Error, shutdown: &CancellationToken) {
-        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected};
+        use io::ErrorKind::{
+            ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected,
+        };
         refused("accept_failed");
-        if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | NotConnected) {
+        if matches!(
+            error.kind(),
+            ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | NotConnected
+        ) {
             return tokio::task::yield_now().await;
         }
         self.last = (self.last * 2).clamp(BACKOFF_MIN, BACKOFF_MAX);

@@ -62,13 +62,19 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.first_head.store(true, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight { activity: Arc::clone(self) }
+        InFlight {
+            activity: Arc::clone(self),
+        }
     }
 
     /// When to ask [`verdict`](Self::verdict) again.
     pub(super) fn look_again_at(&self, limits: &Limits, now: Instant) -> Instant {
         let pause = (limits.idle.min(limits.write_stall) / 4).max(LOOK_PAUSE_MIN);
-        if self.first_head.load(Ordering::Relaxed) { now + pause } else { limits.first_head_by.min(now + pause) }
+        if self.first_head.load(Ordering::Relaxed) {
+            now + pause
+        } else {
+            limits.first_head_by.min(now + pause)
+        }
     }
 
     /// Says whether the connection has to go.
@@ -77,7 +83,11 @@ impl Activity {
             return (now >= limits.first_head_by).then_some(Cut::NoRequest);
         }
         let age = self.age(now);
-        if self.writing_since.age_ms(age).is_some_and(|ms| ms >= millis(limits.write_stall)) {
+        if self
+            .writing_since
+            .age_ms(age)
+            .is_some_and(|ms| ms >= millis(limits.write_stall))
+        {
             return Some(Cut::WriteStalled);
         }
         let idle_ms = age.saturating_sub(self.idle_since.load(Ordering::Relaxed));
@@ -135,13 +145,23 @@ pub(super) struct WatchedIo {
 }
 
 impl WatchedIo {
-    pub(super) fn new(inner: BoxStream, activity: Arc<Activity>, flood: Option<FloodMeter>) -> Self {
-        Self { inner, activity, flood }
+    pub(super) fn new(
+        inner: BoxStream,
+        activity: Arc<Activity>,
+        flood: Option<FloodMeter>,
+    ) -> Self {
+        Self {
+            inner,
+            activity,
+            flood,
+        }
     }
 
     fn note<T>(&self, poll: Poll<T>) -> Poll<T> {
         if poll.is_pending() {
-            self.activity.writing_since.set_if_clear(self.activity.age(Instant::now()));
+            self.activity
+                .writing_since
+                .set_if_clear(self.activity.age(Instant::now()));
         } else {
             self.activity.writing_since.clear();
         }
@@ -150,7 +170,11 @@ impl WatchedIo {
 }
 
 impl AsyncRead for WatchedIo {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.inner).poll_read(cx, buf);
         if poll.is_ready()
@@ -165,7 +189,11 @@ impl AsyncRead for WatchedIo {
 }
 
 impl AsyncWrite for WatchedIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.note(poll)
     }
@@ -191,7 +219,10 @@ pub(super) struct StreamWatch {
 
 impl StreamWatch {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { born: Instant::now(), waiting_since: Mark::default() })
+        Arc::new(Self {
+            born: Instant::now(),
+            waiting_since: Mark::default(),
+        })
     }
 
     /// Returns once a piece has waited for longer than `limit`.
@@ -199,7 +230,11 @@ impl StreamWatch {
         loop {
             tokio::time::sleep((limit / 4).max(LOOK_PAUSE_MIN)).await;
             let age = millis(self.born.elapsed());
-            if self.waiting_since.age_ms(age).is_some_and(|ms| ms >= millis(limit)) {
+            if self
+                .waiting_since
+                .age_ms(age)
+                .is_some_and(|ms| ms >= millis(limit))
+            {
                 return;
             }
         }
@@ -215,7 +250,11 @@ pub(super) struct WatchedBody<B> {
 
 impl<B> WatchedBody<B> {
     pub(super) fn new(inner: B, watch: Arc<StreamWatch>, in_flight: InFlight) -> Self {
-        Self { inner, watch, _in_flight: in_flight }
+        Self {
+            inner,
+            watch,
+            _in_flight: in_flight,
+        }
     }
 }
 
@@ -223,12 +262,17 @@ impl<B: Body + Unpin> Body for WatchedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         // Being asked for more means that the piece before went through.
         self.watch.waiting_since.clear();
         let poll = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(Some(Ok(_))) = poll {
-            self.watch.waiting_since.set_if_clear(millis(self.watch.born.elapsed()));
+            self.watch
+                .waiting_since
+                .set_if_clear(millis(self.watch.born.elapsed()));
         }
         poll
     }

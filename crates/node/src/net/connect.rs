@@ -39,7 +39,12 @@ pub struct SystemResolver;
 
 impl Resolver for SystemResolver {
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
-        Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()) })
+        Box::pin(async move {
+            Ok(tokio::net::lookup_host((name, 0))
+                .await?
+                .map(|address| address.ip())
+                .collect())
+        })
     }
 }
 
@@ -79,15 +84,23 @@ impl TcpConnector {
             Host::Name(name) => self.resolver.resolve(name).await?,
         };
         if found.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses"));
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the name has no addresses",
+            ));
         }
         found.retain(|ip| self.policy.allows(*ip));
         if found.is_empty() {
-            let forbidden = ForbiddenAddress { endpoint: endpoint.clone() };
+            let forbidden = ForbiddenAddress {
+                endpoint: endpoint.clone(),
+            };
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, forbidden));
         }
         found.truncate(ADDRESSES_TRIED_MAX);
-        Ok(found.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port())).collect())
+        Ok(found
+            .into_iter()
+            .map(|ip| SocketAddr::new(ip, endpoint.port()))
+            .collect())
     }
 }
 
@@ -136,13 +149,35 @@ mod tests {
         let named: &[&[&str]] = &[&["127.0.0.1"], &["::ffff:127.0.0.1"], &["::1", "10.0.0.1"]];
         for found in named {
             let endpoint = Endpoint::parse(&format!("https://bridge.example:{port}")).unwrap();
-            let error = connector(found, AddressPolicy::public_only()).connect(&endpoint).await.err().unwrap();
-            assert!(error.get_ref().unwrap().is::<ForbiddenAddress>(), "{found:?}: {error}");
+            let error = connector(found, AddressPolicy::public_only())
+                .connect(&endpoint)
+                .await
+                .err()
+                .unwrap();
+            assert!(
+                error.get_ref().unwrap().is::<ForbiddenAddress>(),
+                "{found:?}: {error}"
+            );
         }
-        for host in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1", "[::]", "0.0.0.0"] {
+        for host in [
+            "127.0.0.1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "169.254.169.254",
+            "10.0.0.1",
+            "[::]",
+            "0.0.0.0",
+        ] {
             let endpoint = Endpoint::parse(&format!("https://{host}:{port}")).unwrap();
-            let error = connector(&[], AddressPolicy::public_only()).connect(&endpoint).await.err().unwrap();
-            assert!(error.get_ref().unwrap().is::<ForbiddenAddress>(), "{host}: {error}");
+            let error = connector(&[], AddressPolicy::public_only())
+                .connect(&endpoint)
+                .await
+                .err()
+                .unwrap();
+            assert!(
+                error.get_ref().unwrap().is::<ForbiddenAddress>(),
+                "{host}: {error}"
+            );
         }
     }
 
@@ -150,14 +185,20 @@ mod tests {
     async fn a_name_with_mixed_addresses_reaches_only_the_allowed_one() {
         let policy = AddressPolicy::public_only().danger_allow_loopback();
         let endpoint = Endpoint::parse("https://bridge.example:8443").unwrap();
-        let kept = connector(&["169.254.169.254", "127.0.0.1", "10.0.0.1"], policy).addresses(&endpoint).await.unwrap();
+        let kept = connector(&["169.254.169.254", "127.0.0.1", "10.0.0.1"], policy)
+            .addresses(&endpoint)
+            .await
+            .unwrap();
         assert_eq!(kept, ["127.0.0.1:8443".parse().unwrap()]);
     }
 
     #[tokio::test]
     async fn an_allowed_address_is_connected_to() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::at("127.0.0.1".parse().unwrap(), listener.local_addr().unwrap().port());
+        let endpoint = Endpoint::at(
+            "127.0.0.1".parse().unwrap(),
+            listener.local_addr().unwrap().port(),
+        );
         let policy = AddressPolicy::public_only().danger_allow_loopback();
         assert!(TcpConnector::new(policy).connect(&endpoint).await.is_ok());
         listener.accept().await.unwrap();

@@ -56,8 +56,12 @@ impl Endpoint {
         if text.len() > ENDPOINT_BYTES_MAX {
             return Err(InvalidEndpoint::TooLong);
         }
-        let authority = text.strip_prefix("https://").ok_or(InvalidEndpoint::NotHttps)?;
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+        let authority = text
+            .strip_prefix("https://")
+            .ok_or(InvalidEndpoint::NotHttps)?;
+        let allowed = |byte: u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
+        };
         if !authority.bytes().all(allowed) {
             return Err(InvalidEndpoint::Surplus);
         }
@@ -66,13 +70,19 @@ impl Endpoint {
         if host.starts_with('[') != host.ends_with(']') {
             return Err(InvalidEndpoint::BadPort);
         }
-        Ok(Self { host: parse_host(host)?, port: parse_port(port)? })
+        Ok(Self {
+            host: parse_host(host)?,
+            port: parse_port(port)?,
+        })
     }
 
     /// The endpoint at an address.
     #[must_use]
     pub const fn at(ip: IpAddr, port: u16) -> Self {
-        Self { host: Host::Ip(ip), port }
+        Self {
+            host: Host::Ip(ip),
+            port,
+        }
     }
 
     /// The host.
@@ -119,8 +129,13 @@ fn parse_port(text: &str) -> Result<u16, InvalidEndpoint> {
 }
 
 fn parse_host(text: &str) -> Result<Host, InvalidEndpoint> {
-    if let Some(literal) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let ip = literal.parse::<Ipv6Addr>().map_err(|_| InvalidEndpoint::BadHost)?;
+    if let Some(literal) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        let ip = literal
+            .parse::<Ipv6Addr>()
+            .map_err(|_| InvalidEndpoint::BadHost)?;
         return Ok(Host::Ip(IpAddr::V6(ip)));
     }
     if let Ok(ip) = text.parse::<Ipv4Addr>() {
@@ -131,7 +146,9 @@ fn parse_host(text: &str) -> Result<Host, InvalidEndpoint> {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     if name.len() > 253 || !name.split('.').all(label_ok) {
         return Err(InvalidEndpoint::BadHost);
@@ -156,7 +173,10 @@ impl Network {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (base, prefix) = text.split_once('/')?;
-        let network = Self { base: base.parse().ok()?, prefix: prefix.parse().ok()? };
+        let network = Self {
+            base: base.parse().ok()?,
+            prefix: prefix.parse().ok()?,
+        };
         let (bits, value) = network.bits();
         let in_range = u32::from(network.prefix) <= bits;
         (in_range && value & !mask(bits, network.prefix) == 0).then_some(network)
@@ -166,7 +186,11 @@ impl Network {
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         let (bits, value) = self.bits();
-        let (other_bits, other) = Self { base: ip, prefix: 0 }.bits();
+        let (other_bits, other) = Self {
+            base: ip,
+            prefix: 0,
+        }
+        .bits();
         bits == other_bits && (value ^ other) & mask(bits, self.prefix) == 0
     }
 
@@ -208,8 +232,14 @@ impl AddressPolicy {
     /// Public addresses and this machine: for demonstrations and tests.
     #[must_use]
     pub fn danger_allow_loopback(self) -> Self {
-        self.danger_allow(Network { base: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), prefix: 8 })
-            .danger_allow(Network { base: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 })
+        self.danger_allow(Network {
+            base: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)),
+            prefix: 8,
+        })
+        .danger_allow(Network {
+            base: IpAddr::V6(Ipv6Addr::LOCALHOST),
+            prefix: 128,
+        })
     }
 
     /// Says whether `ip` may be dialled.
@@ -264,7 +294,10 @@ mod tests {
     fn endpoints_are_https_host_and_port() {
         for (text, shown) in [
             ("https://bridge.example:8443", "https://bridge.example:8443"),
-            ("https://Bridge.Example.:8443", "https://bridge.example:8443"),
+            (
+                "https://Bridge.Example.:8443",
+                "https://bridge.example:8443",
+            ),
             ("https://192.0.2.7:1", "https://192.0.2.7:1"),
             ("https://[2001:DB8::1]:443", "https://[2001:db8::1]:443"),
             ("https://localhost:65535", "https://localhost:65535"),
@@ -305,43 +338,99 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(text), Err(why), "{text}");
         }
-        assert_eq!(Endpoint::parse(&format!("https://{}:443", "a".repeat(300))), Err(TooLong));
+        assert_eq!(
+            Endpoint::parse(&format!("https://{}:443", "a".repeat(300))),
+            Err(TooLong)
+        );
     }
 
     #[test]
     fn inner_addresses_are_not_dialled() {
         let policy = AddressPolicy::public_only();
         for inner in [
-            "127.0.0.1", "127.255.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1",
-            "169.254.169.254", "100.64.0.1", "192.0.0.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "::1", "::",
-            "::ffff:127.0.0.1", "::ffff:8.8.8.8", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001::1",
-            "2001:db8::1", "fe80::1", "fc00::1", "fd12::1", "fec0::1", "ff02::1",
+            "127.0.0.1",
+            "127.255.0.1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "192.0.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "::ffff:127.0.0.1",
+            "::ffff:8.8.8.8",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001::1",
+            "2001:db8::1",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "fec0::1",
+            "ff02::1",
         ] {
             assert!(!policy.allows(inner.parse().unwrap()), "{inner}");
         }
-        for public in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450::1", "2001:4860::8888"] {
+        for public in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "2001:4860::8888",
+        ] {
             assert!(policy.allows(public.parse().unwrap()), "{public}");
         }
     }
 
     #[test]
     fn an_allowed_block_opens_itself_only() {
-        let policy = AddressPolicy::public_only().danger_allow(Network::parse("10.20.0.0/16").unwrap());
+        let policy =
+            AddressPolicy::public_only().danger_allow(Network::parse("10.20.0.0/16").unwrap());
         assert!(policy.allows("10.20.30.40".parse().unwrap()));
         assert!(!policy.allows("10.21.0.1".parse().unwrap()));
         assert!(!policy.allows("::ffff:10.20.30.40".parse().unwrap()));
         let loopback = AddressPolicy::public_only().danger_allow_loopback();
-        assert!(loopback.allows("127.0.0.1".parse().unwrap()) && loopback.allows("::1".parse().unwrap()));
+        assert!(
+            loopback.allows("127.0.0.1".parse().unwrap())
+                && loopback.allows("::1".parse().unwrap())
+        );
         assert!(!loopback.allows("::ffff:127.0.0.1".parse().unwrap()));
     }
 
     #[test]
     fn blocks_are_read_strictly() {
-        for bad in ["10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "fd00::/129", "x/8", "10.0.0.0/"] {
+        for bad in [
+            "10.0.0.0",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "fd00::/129",
+            "x/8",
+            "10.0.0.0/",
+        ] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
-        assert!(Network::parse("0.0.0.0/0").unwrap().contains("9.9.9.9".parse().unwrap()));
-        assert!(Network::parse("fd00::/8").unwrap().contains("fdff::1".parse().unwrap()));
-        assert!(Network::parse("::/0").unwrap().contains("::1".parse().unwrap()));
+        assert!(
+            Network::parse("0.0.0.0/0")
+                .unwrap()
+                .contains("9.9.9.9".parse().unwrap())
+        );
+        assert!(
+            Network::parse("fd00::/8")
+                .unwrap()
+                .contains("fdff::1".parse().unwrap())
+        );
+        assert!(
+            Network::parse("::/0")
+                .unwrap()
+                .contains("::1".parse().unwrap())
+        );
     }
 }

@@ -55,12 +55,22 @@ impl RequestBody {
     /// A body that is already here; for tests and for connections without a socket.
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self { inner: Inner::Full(Full::new(bytes.into())), encoded: false, deadline: None, timer: None }
+        Self {
+            inner: Inner::Full(Full::new(bytes.into())),
+            encoded: false,
+            deadline: None,
+            timer: None,
+        }
     }
 
     pub(super) fn incoming(body: Incoming, headers: &HeaderMap, allowed: Duration) -> Self {
         let deadline = Some(Instant::now() + allowed);
-        Self { inner: Inner::Incoming(body), encoded: is_encoded(headers), deadline, timer: None }
+        Self {
+            inner: Inner::Incoming(body),
+            encoded: is_encoded(headers),
+            deadline,
+            timer: None,
+        }
     }
 }
 
@@ -68,21 +78,29 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         if this.encoded {
             return Poll::Ready(Some(Err(BodyError::Encoded)));
         }
         // The clock is asked first: a body that always has one more byte ready is late as well.
         if let Some(deadline) = this.deadline {
-            let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            let timer = this
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             if timer.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Some(Err(BodyError::TooSlow)));
             }
         }
         let frame = match &mut this.inner {
-            Inner::Incoming(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(broken)),
-            Inner::Full(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(|never| match never {})),
+            Inner::Incoming(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(broken))
+            }
+            Inner::Full(body) => ready!(Pin::new(body).poll_frame(cx))
+                .map(|frame| frame.map_err(|never| match never {})),
         };
         Poll::Ready(frame)
     }
@@ -108,7 +126,10 @@ impl Body for RequestBody {
 /// # Errors
 ///
 /// When the body is encoded, too large, too slow or broken.
-pub async fn collect(request: Request<RequestBody>, limit: usize) -> Result<(http::request::Parts, Bytes), BodyError> {
+pub async fn collect(
+    request: Request<RequestBody>,
+    limit: usize,
+) -> Result<(http::request::Parts, Bytes), BodyError> {
     let (head, body) = request.into_parts();
     if is_encoded(&head.headers) {
         return Err(BodyError::Encoded);
@@ -119,12 +140,18 @@ pub async fn collect(request: Request<RequestBody>, limit: usize) -> Result<(htt
 
 /// Takes a body of at most `limit` bytes. A declared length above the limit is refused before a byte of
 /// it is read, and memory grows with what arrives, never with what was announced.
-pub(super) async fn collect_body<B>(body: B, headers: &HeaderMap, limit: usize) -> Result<Bytes, BodyError>
+pub(super) async fn collect_body<B>(
+    body: B,
+    headers: &HeaderMap,
+    limit: usize,
+) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BodyError>,
 {
-    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let declared = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|declared| declared > limit as u64) {
         return Err(BodyError::TooLarge { limit });
     }
@@ -143,7 +170,10 @@ where
 
 /// Says whether the headers name any encoding but `identity`.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 pub(super) fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BodyError {
@@ -166,7 +196,10 @@ mod tests {
     #[tokio::test]
     async fn the_limit_is_exact() {
         assert_eq!(collect(request(None, "12345"), 5).await.unwrap().1, "12345");
-        assert!(matches!(collect(request(None, "123456"), 5).await, Err(BodyError::TooLarge { limit: 5 })));
+        assert!(matches!(
+            collect(request(None, "123456"), 5).await,
+            Err(BodyError::TooLarge { limit: 5 })
+        ));
         assert_eq!(collect(request(None, ""), 0).await.unwrap().1, "");
     }
 
@@ -174,7 +207,13 @@ mod tests {
     async fn only_identity_is_read() {
         assert!(collect(request(Some("Identity"), "x"), 5).await.is_ok());
         for encoding in ["gzip", "br", "identity, gzip", ""] {
-            assert!(matches!(collect(request(Some(encoding), "x"), 5).await, Err(BodyError::Encoded)), "{encoding}");
+            assert!(
+                matches!(
+                    collect(request(Some(encoding), "x"), 5).await,
+                    Err(BodyError::Encoded)
+                ),
+                "{encoding}"
+            );
         }
     }
 

@@ -3,13 +3,13 @@
 //! The accept loop sees only this trait, so every plane and every test goes through the same caps and
 //! deadlines.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -65,7 +65,9 @@ impl TcpListener {
     ///
     /// When the address cannot be bound.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { inner: tokio::net::TcpListener::bind(address).await? })
+        Ok(Self {
+            inner: tokio::net::TcpListener::bind(address).await?,
+        })
     }
 
     /// Binds a loopback address; refuses every other, because what is served here has no TLS.
@@ -75,7 +77,9 @@ impl TcpListener {
     /// When the address is not loopback or cannot be bound.
     pub async fn bind_loopback(address: SocketAddr) -> io::Result<Self> {
         if !address.ip().is_loopback() {
-            let why = format!("{address} is not a loopback address; the local plane listens nowhere else");
+            let why = format!(
+                "{address} is not a loopback address; the local plane listens nowhere else"
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         Self::bind(address).await
@@ -118,11 +122,19 @@ impl UnixListener {
         match fs::symlink_metadata(path) {
             Ok(found) if found.file_type().is_socket() => {
                 if tokio::net::UnixStream::connect(path).await.is_ok() {
-                    return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers on this socket"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::AddrInUse,
+                        "another process answers on this socket",
+                    ));
                 }
                 fs::remove_file(path)?;
             }
-            Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path is not a socket")),
+            Ok(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "the path is not a socket",
+                ));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -130,7 +142,10 @@ impl UnixListener {
         // Between bind and chmod the socket has the umask's mode; the home directory is 0700, and the
         // peer's credentials are checked at every request whatever the mode.
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        Ok(Self { inner, path: path.to_path_buf() })
+        Ok(Self {
+            inner,
+            path: path.to_path_buf(),
+        })
     }
 }
 
@@ -139,7 +154,11 @@ impl Listener for UnixListener {
     async fn accept(&mut self) -> io::Result<(BoxStream, RemoteAddr)> {
         let (stream, _) = self.inner.accept().await?;
         let peer = stream.peer_cred()?;
-        let credentials = PeerCredentials { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() };
+        let credentials = PeerCredentials {
+            uid: peer.uid(),
+            gid: peer.gid(),
+            pid: peer.pid(),
+        };
         Ok((Box::new(stream), RemoteAddr::Unix(credentials)))
     }
 }
@@ -157,8 +176,6 @@ pub struct MemoryNetwork {
     listeners: Arc<Mutex<BTreeMap<Endpoint, mpsc::Sender<DuplexStream>>>>,
 }
 
-
-
 impl MemoryNetwork {
     /// An empty network.
     #[must_use]
@@ -170,7 +187,10 @@ impl MemoryNetwork {
     #[must_use]
     pub fn listen(&self, endpoint: Endpoint) -> MemoryListener {
         let (sender, incoming) = mpsc::channel(MEMORY_BACKLOG);
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).insert(endpoint, sender);
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(endpoint, sender);
         MemoryListener { incoming }
     }
 }
@@ -180,7 +200,10 @@ impl Connector for MemoryNetwork {
         Box::pin(async move {
             let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
             let listener = {
-                let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+                let listeners = self
+                    .listeners
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 listeners.get(endpoint).cloned().ok_or_else(refused)?
             };
             let (ours, theirs) = tokio::io::duplex(MEMORY_PIPE_BYTES);

@@ -34,7 +34,9 @@ pub type ResponseBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + 
 /// What answers requests: any function, or an axum router.
 #[derive(Clone)]
 pub struct App {
-    answer: Arc<dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response<ResponseBody>> + Send + Sync>,
+    answer: Arc<
+        dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response<ResponseBody>> + Send + Sync,
+    >,
 }
 
 impl App {
@@ -50,7 +52,11 @@ impl App {
         Self {
             answer: Arc::new(move |request| {
                 let answering = answer(request);
-                Box::pin(async move { answering.await.map(|body| body.map_err(Into::into).boxed_unsync()) })
+                Box::pin(async move {
+                    answering
+                        .await
+                        .map(|body| body.map_err(Into::into).boxed_unsync())
+                })
             }),
         }
     }
@@ -117,7 +123,12 @@ pub(super) struct Shared {
 }
 
 /// Serves one connection to its end. `handshaking` is dropped when the TLS handshake is over.
-pub(super) async fn serve<G>(shared: Arc<Shared>, stream: BoxStream, remote: RemoteAddr, handshaking: G) -> Ended {
+pub(super) async fn serve<G>(
+    shared: Arc<Shared>,
+    stream: BoxStream,
+    remote: RemoteAddr,
+    handshaking: G,
+) -> Ended {
     let first_head_by = Instant::now() + shared.settings.first_request;
     let (stream, protocol) = match &shared.security {
         TransportSecurity::Tls(config) => {
@@ -126,9 +137,15 @@ pub(super) async fn serve<G>(shared: Arc<Shared>, stream: BoxStream, remote: Rem
                 handshake = timeout_at(first_head_by, accepting) => handshake,
                 () = shared.drain.cancelled() => return Ended::NoHandshake,
             };
-            let Ok(Ok(stream)) = handshake else { return Ended::NoHandshake };
+            let Ok(Ok(stream)) = handshake else {
+                return Ended::NoHandshake;
+            };
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_H2);
-            let protocol = if is_h2 { Protocol::Http2 } else { Protocol::Http1 };
+            let protocol = if is_h2 {
+                Protocol::Http2
+            } else {
+                Protocol::Http1
+            };
             (Box::new(stream) as BoxStream, protocol)
         }
         TransportSecurity::LocalPlaintext => (stream, Protocol::Http1),
@@ -136,9 +153,14 @@ pub(super) async fn serve<G>(shared: Arc<Shared>, stream: BoxStream, remote: Rem
     drop(handshaking);
 
     let settings = &shared.settings;
-    let limits = Limits { first_head_by, idle: settings.idle, write_stall: settings.write_stall };
+    let limits = Limits {
+        first_head_by,
+        idle: settings.idle,
+        write_stall: settings.write_stall,
+    };
     let activity = Activity::new();
-    let meter = (protocol == Protocol::Http2).then(|| FloodMeter::new(settings.flood, Instant::now()));
+    let meter = (protocol == Protocol::Http2)
+        .then(|| FloodMeter::of_client(settings.flood, Instant::now()));
     let io = TokioIo::new(WatchedIo::new(stream, Arc::clone(&activity), meter));
     let service = ConnectionService {
         shared: Arc::clone(&shared),
@@ -149,7 +171,14 @@ pub(super) async fn serve<G>(shared: Arc<Shared>, stream: BoxStream, remote: Rem
     match protocol {
         Protocol::Http1 => {
             let connection = http1_builder(settings).serve_connection(io, service);
-            drive(connection, http1::Connection::graceful_shutdown, &activity, &limits, &shared.drain).await
+            drive(
+                connection,
+                http1::Connection::graceful_shutdown,
+                &activity,
+                &limits,
+                &shared.drain,
+            )
+            .await
         }
         Protocol::Http2 => {
             let gone = CancellationToken::new();
@@ -161,7 +190,14 @@ pub(super) async fn serve<G>(shared: Arc<Shared>, stream: BoxStream, remote: Rem
             // Streams run in tasks of their own and must not outlive their connection.
             let _gone = gone.drop_guard();
             let connection = http2_builder(settings, executor).serve_connection(io, service);
-            drive(connection, http2::Connection::graceful_shutdown, &activity, &limits, &shared.drain).await
+            drive(
+                connection,
+                http2::Connection::graceful_shutdown,
+                &activity,
+                &limits,
+                &shared.drain,
+            )
+            .await
         }
     }
 }
@@ -203,8 +239,12 @@ where
 fn http1_builder(settings: &Settings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // hyper starts this timer when it waits for a head, so it also ends idle connections.
-    builder.timer(TokioTimer::new()).header_read_timeout(settings.first_request);
-    builder.max_headers(settings.header_count_max).max_buf_size(settings.header_bytes_max.max(8192));
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.first_request);
+    builder
+        .max_headers(settings.header_count_max)
+        .max_buf_size(settings.header_bytes_max.max(8192));
     builder.half_close(false);
     builder
 }
@@ -217,7 +257,9 @@ fn http2_builder(settings: &Settings, executor: StreamExecutor) -> http2::Builde
     builder.initial_stream_window_size(settings.stream_window_bytes);
     builder.initial_connection_window_size(settings.connection_window_bytes);
     builder.max_send_buf_size(settings.send_buffer_bytes);
-    builder.keep_alive_interval(settings.ping_every).keep_alive_timeout(settings.ping_timeout);
+    builder
+        .keep_alive_interval(settings.ping_every)
+        .keep_alive_timeout(settings.ping_timeout);
     builder.max_pending_accept_reset_streams(settings.pending_resets_max);
     builder.max_local_error_reset_streams(settings.pending_resets_max);
     builder
@@ -230,7 +272,10 @@ struct NextWatch(Arc<Mutex<Option<Arc<StreamWatch>>>>);
 
 impl NextWatch {
     fn put(&self, watch: Option<Arc<StreamWatch>>) -> Option<Arc<StreamWatch>> {
-        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), watch)
+        std::mem::replace(
+            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            watch,
+        )
     }
 }
 
@@ -296,7 +341,11 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         let mut request = Request::from_parts(head, body);
         request.extensions_mut().insert(self.connection);
         let answering = (self.shared.app.answer)(request);
-        Box::pin(async move { Ok(answering.await.map(|body| WatchedBody::new(body, watch, in_flight))) })
+        Box::pin(async move {
+            Ok(answering
+                .await
+                .map(|body| WatchedBody::new(body, watch, in_flight)))
+        })
     }
 }
 
@@ -305,11 +354,15 @@ fn check_head(settings: &Settings, request: &Request<Incoming>) -> Result<(), St
     if request.method() == http::Method::CONNECT {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let target_bytes = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
     if target_bytes > settings.target_bytes_max {
         return Err(StatusCode::URI_TOO_LONG);
     }
-    if request.headers().len() > settings.header_count_max || header_bytes(request.headers()) > settings.header_bytes_max
+    if request.headers().len() > settings.header_count_max
+        || header_bytes(request.headers()) > settings.header_bytes_max
     {
         return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
@@ -317,11 +370,20 @@ fn check_head(settings: &Settings, request: &Request<Incoming>) -> Result<(), St
 }
 
 fn header_bytes(headers: &HeaderMap<HeaderValue>) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
 }
 
-fn refuse(status: StatusCode, watch: Arc<StreamWatch>, in_flight: InFlight) -> Response<WatchedBody<ResponseBody>> {
-    let empty = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+fn refuse(
+    status: StatusCode,
+    watch: Arc<StreamWatch>,
+    in_flight: InFlight,
+) -> Response<WatchedBody<ResponseBody>> {
+    let empty = http_body_util::Empty::new()
+        .map_err(|never| match never {})
+        .boxed_unsync();
     let mut response = Response::new(WatchedBody::new(empty, watch, in_flight));
     *response.status_mut() = status;
     response

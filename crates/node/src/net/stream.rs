@@ -29,7 +29,11 @@ pub struct StreamSettings {
 
 impl Default for StreamSettings {
     fn default() -> Self {
-        Self { held_bytes_max: 256 * 1024, chunk_bytes_max: 64 * 1024, stall: Duration::from_secs(30) }
+        Self {
+            held_bytes_max: 256 * 1024,
+            chunk_bytes_max: 64 * 1024,
+            stall: Duration::from_secs(30),
+        }
     }
 }
 
@@ -65,7 +69,12 @@ pub fn channel(settings: StreamSettings) -> (StreamWriter, StreamBody) {
         }),
         changed: Notify::new(),
     });
-    (StreamWriter { shared: Arc::clone(&shared) }, StreamBody { shared })
+    (
+        StreamWriter {
+            shared: Arc::clone(&shared),
+        },
+        StreamBody { shared },
+    )
 }
 
 #[derive(Debug)]
@@ -138,10 +147,12 @@ impl StreamWriter {
                 let stalls_at = state.taken_at + self.shared.settings.stall;
                 if !state.held.is_empty() && Instant::now() >= stalls_at {
                     state.end(End::BrokenOff);
-                    metrics::counter!("landbridge_streams_cut_total", "reason" => "stalled").increment(1);
+                    metrics::counter!("landbridge_streams_cut_total", "reason" => "stalled")
+                        .increment(1);
                     return Err(StreamEnd::Stalled);
                 }
-                let fits = state.held_bytes.saturating_add(piece.len()) <= self.shared.settings.held_bytes_max;
+                let fits = state.held_bytes.saturating_add(piece.len())
+                    <= self.shared.settings.held_bytes_max;
                 if fits || state.held.is_empty() {
                     self.push(&mut state, piece);
                     return Ok(());
@@ -149,7 +160,8 @@ impl StreamWriter {
                 stalls_at
             };
             // Either outcome leads back to the look above.
-            let _room_or_late = tokio::time::timeout_at(stalls_at, self.shared.changed.notified()).await;
+            let _room_or_late =
+                tokio::time::timeout_at(stalls_at, self.shared.changed.notified()).await;
         }
     }
 
@@ -196,7 +208,10 @@ impl Body for StreamBody {
     type Data = Bytes;
     type Error = BrokenOff;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let mut state = self.shared.lock();
         if let Some(chunk) = take_chunk(&mut state, self.shared.settings.chunk_bytes_max) {
             drop(state);
@@ -259,7 +274,11 @@ mod tests {
     use super::*;
 
     fn small() -> (StreamWriter, StreamBody) {
-        channel(StreamSettings { held_bytes_max: 10, chunk_bytes_max: 8, stall: Duration::from_secs(30) })
+        channel(StreamSettings {
+            held_bytes_max: 10,
+            chunk_bytes_max: 8,
+            stall: Duration::from_secs(30),
+        })
     }
 
     async fn next(body: &mut StreamBody) -> Option<Result<Bytes, BrokenOff>> {
@@ -294,7 +313,10 @@ mod tests {
     async fn a_reader_that_takes_nothing_is_cut_and_sees_an_error() {
         let (mut writer, mut body) = small();
         writer.send("12345678".into()).await.unwrap();
-        assert_eq!(writer.send("12345678".into()).await, Err(StreamEnd::Stalled));
+        assert_eq!(
+            writer.send("12345678".into()).await,
+            Err(StreamEnd::Stalled)
+        );
         assert_eq!(next(&mut body).await, Some(Err(BrokenOff)));
         assert_eq!(writer.send("z".into()).await, Err(StreamEnd::Gone));
     }

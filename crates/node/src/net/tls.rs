@@ -49,7 +49,9 @@ impl SpkiDigest {
     pub fn of(certificate: &CertificateDer<'_>) -> Result<Self, rustls::Error> {
         let parsed = webpki::EndEntityCert::try_from(certificate)
             .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        Ok(Self(Sha256::digest(parsed.subject_public_key_info()).into()))
+        Ok(Self(
+            Sha256::digest(parsed.subject_public_key_info()).into(),
+        ))
     }
 
     /// The digest as bytes.
@@ -158,7 +160,10 @@ impl Identity {
     /// When the file cannot be read, written or understood, or when others may read it.
     pub fn load_or_create(directory: &Path) -> Result<Self, IdentityError> {
         let path = directory.join(IDENTITY_FILE);
-        let failed = |source| IdentityError::File { path: path.clone(), source };
+        let failed = |source| IdentityError::File {
+            path: path.clone(),
+            source,
+        };
         let pem = match file::read_private(&path) {
             Ok(pem) => Zeroizing::new(pem),
             Err(file::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -167,7 +172,9 @@ impl Identity {
                 pem
             }
             Err(file::ReadError::Io(error)) => return Err(failed(error)),
-            Err(file::ReadError::Exposed { mode }) => return Err(IdentityError::Exposed { path, mode }),
+            Err(file::ReadError::Exposed { mode }) => {
+                return Err(IdentityError::Exposed { path, mode });
+            }
         };
         Self::from_pem(&pem, &path)
     }
@@ -205,26 +212,40 @@ impl Identity {
     }
 
     fn make_pem() -> Result<Zeroizing<String>, IdentityError> {
-        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(IdentityError::NotMade)?;
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
+            .map_err(IdentityError::NotMade)?;
         let mut parameters = rcgen::CertificateParams::default();
-        parameters.distinguished_name.push(rcgen::DnType::CommonName, "landbridge");
-        let certificate = parameters.self_signed(&key).map_err(IdentityError::NotMade)?;
+        parameters
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "landbridge");
+        let certificate = parameters
+            .self_signed(&key)
+            .map_err(IdentityError::NotMade)?;
         let secret = Zeroizing::new(key.serialize_pem());
         Ok(Zeroizing::new(format!("{}{}", *secret, certificate.pem())))
     }
 
     fn from_pem(pem: &str, path: &Path) -> Result<Self, IdentityError> {
-        let unreadable = || IdentityError::Unreadable { path: path.to_path_buf() };
+        let unreadable = || IdentityError::Unreadable {
+            path: path.to_path_buf(),
+        };
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| unreadable())?;
-        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| unreadable())?;
+        let certificate =
+            CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| unreadable())?;
         let spki = SpkiDigest::of(&certificate).map_err(IdentityError::Refused)?;
-        Ok(Self { certificate, key, spki })
+        Ok(Self {
+            certificate,
+            key,
+            spki,
+        })
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("spki", &self.spki).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("spki", &self.spki)
+            .finish_non_exhaustive()
     }
 }
 
@@ -235,7 +256,10 @@ impl fmt::Debug for Identity {
 /// When the TLS library cannot do TLS 1.3.
 pub fn client_config(trust: Trust) -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
     let provider = provider();
-    let verifier = PinVerifier { accepts: trust.0, algorithms: provider.signature_verification_algorithms };
+    let verifier = PinVerifier {
+        accepts: trust.0,
+        algorithms: provider.signature_verification_algorithms,
+    };
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -265,9 +289,9 @@ impl ServerCertVerifier for PinVerifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let seen = SpkiDigest::of(end_entity)?;
         match self.accepts {
-            Accepts::Pinned(pin) if !bool::from(pin.0.ct_eq(&seen.0)) => {
-                Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-            }
+            Accepts::Pinned(pin) if !bool::from(pin.0.ct_eq(&seen.0)) => Err(
+                rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure),
+            ),
             Accepts::Pinned(_) | Accepts::Anybody => Ok(ServerCertVerified::assertion()),
         }
     }
@@ -278,7 +302,9 @@ impl ServerCertVerifier for PinVerifier {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13))
+        Err(rustls::Error::PeerIncompatible(
+            rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13,
+        ))
     }
 
     fn verify_tls13_signature(
@@ -324,9 +350,16 @@ mod tests {
         let again = Identity::load_or_create(home.path()).unwrap();
         assert_eq!(first.spki(), again.spki());
         assert_eq!(first.certificate(), again.certificate());
-        let mode = std::fs::metadata(home.path().join(IDENTITY_FILE)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(home.path().join(IDENTITY_FILE))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "no temporary file is left behind");
+        assert_eq!(
+            std::fs::read_dir(home.path()).unwrap().count(),
+            1,
+            "no temporary file is left behind"
+        );
         again.server_config().unwrap();
     }
 
@@ -336,14 +369,20 @@ mod tests {
         Identity::load_or_create(home.path()).unwrap();
         let path = home.path().join(IDENTITY_FILE);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(Identity::load_or_create(home.path()), Err(IdentityError::Exposed { mode: 0o640, .. })));
+        assert!(matches!(
+            Identity::load_or_create(home.path()),
+            Err(IdentityError::Exposed { mode: 0o640, .. })
+        ));
     }
 
     #[test]
     fn a_damaged_identity_is_an_error_and_not_a_new_identity() {
         let home = tempfile::tempdir().unwrap();
         file::write_private(&home.path().join(IDENTITY_FILE), b"not pem").unwrap();
-        assert!(matches!(Identity::load_or_create(home.path()), Err(IdentityError::Unreadable { .. })));
+        assert!(matches!(
+            Identity::load_or_create(home.path()),
+            Err(IdentityError::Unreadable { .. })
+        ));
     }
 
     #[test]
