@@ -23,7 +23,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::pool::{Line, LineGuard, Pool, Unsent};
+use self::pool::{LineGuard, Pool, Unsent};
 use super::connect::{Connector, ForbiddenAddress};
 use super::endpoint::Endpoint;
 use super::flood::FloodSettings;

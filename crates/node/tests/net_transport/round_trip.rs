@@ -223,6 +223,31 @@ async fn a_broken_off_stream_is_an_error_to_its_reader_and_a_finished_one_is_not
 }
 
 #[tokio::test]
+async fn a_router_is_an_app() {
+    let router = axum::Router::new().route(
+        "/federation/v1/runs",
+        axum::routing::post(|connection: axum::Extension<landbridge_node::net::Connection>, body: Bytes| async move {
+            format!("{:?} {}", connection.protocol, body.len())
+        }),
+    );
+    let server = start(patient(), App::router(router)).await;
+    let client = client();
+    let target = server.target();
+    let asked = |path| post(&client, &target, path, "12345");
+    assert_eq!(
+        asked("/federation/v1/runs").await,
+        (StatusCode::OK, "Http2 5".into())
+    );
+    for other in [
+        "/federation/../federation/v1/runs",
+        "/federation/v1/runs/",
+        "/federation//v1/runs",
+    ] {
+        assert_eq!(asked(other).await.0, StatusCode::NOT_FOUND, "{other}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
