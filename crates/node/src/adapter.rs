@@ -8,7 +8,9 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use landbridge_proto::wire::name::{AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp};
+use landbridge_proto::wire::name::{
+    AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -287,5 +289,10 @@ pub trait Adapter: Send + Sync + 'static {
     /// # Errors
     ///
     /// Returns why the gateway could not be asked; the bridge asks again.
-    async fn stop(&self, work: &Work, intent: &Intent, why: StopReason) -> Result<Stopped, AdapterFault>;
+    async fn stop(
+        &self,
+        work: &Work,
+        intent: &Intent,
+        why: StopReason,
+    ) -> Result<Stopped, AdapterFault>;
 }

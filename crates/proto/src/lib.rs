@@ -1,2 +1,3 @@
 //! The protocol.
+pub mod machine;
 pub mod wire;

@@ -1,3 +1,4 @@
 //! Bytes.
+pub mod digest;
 pub mod limit;
 pub mod name;
