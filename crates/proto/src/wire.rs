@@ -1,3 +1,8 @@
 //! Bytes.
+pub mod base64;
+pub mod digest;
+pub mod envelope;
+pub mod json;
+pub mod kind;
 pub mod limit;
 pub mod name;

@@ -154,7 +154,9 @@ pub struct Owner {
 }
 
 /// Milliseconds since the Unix epoch, UTC. All times on the wire are of this form.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
@@ -192,7 +194,11 @@ fn check(
     if text.len() > max {
         return Err(InvalidName::TooLong { kind, max });
     }
-    match text.bytes().enumerate().find(|&(at, byte)| !allowed(at, byte, text)) {
+    match text
+        .bytes()
+        .enumerate()
+        .find(|&(at, byte)| !allowed(at, byte, text))
+    {
         Some((at, _)) => Err(InvalidName::BadByte { kind, at, alphabet }),
         None => Ok(()),
     }
