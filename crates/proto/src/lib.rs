@@ -1,3 +1,3 @@
 //! The protocol.
-pub mod machine;
+pub mod trust;
 pub mod wire;

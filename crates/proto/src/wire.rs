@@ -1,5 +1,9 @@
 //! Bytes.
+pub mod base64;
 pub mod digest;
+pub mod envelope;
+pub mod json;
+pub mod kind;
 pub mod limit;
 pub mod name;
 pub mod problem;

@@ -1,0 +1,4 @@
+//! Proof.
+pub mod key;
+pub mod signer;
+pub mod verified;
