@@ -427,12 +427,8 @@ mod tests {
     fn an_event_reads_back_from_its_line() {
         let event = Event::Output {
             channel: Channel::Answer,
-            content: Disclosed {
-                text: Some("hi\n".into()),
-                digest: None,
-                size: None,
-                truncated: false,
-            },
+            text: Some("hi\n".into()),
+            rest: Rest::default(),
             replace: false,
         };
         let line = event.line(7).unwrap();
