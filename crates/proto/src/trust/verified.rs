@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::key::PublicKey;
 use crate::wire::digest::Digest;
 use crate::wire::envelope::Envelope;
 use crate::wire::json::{InvalidJson, canonical};
+use crate::wire::key::PublicKey;
 use crate::wire::kind::{Kind, PayloadKind, SignedBy};
 use crate::wire::name::{KeyId, Timestamp};
 
