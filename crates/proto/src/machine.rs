@@ -1,3 +1,7 @@
 //! Decisions: what a bridge does next, given what it knows. Pure, and persisted before it acts.
+pub mod chain;
 pub mod contract;
+pub mod executor;
+pub mod framing;
+pub mod report;
 pub mod step;
