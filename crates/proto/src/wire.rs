@@ -8,3 +8,5 @@ pub mod key;
 pub mod kind;
 pub mod limit;
 pub mod name;
+pub mod sse;
+pub mod transcript;
