@@ -2,6 +2,7 @@
 pub mod admission;
 pub mod caller;
 pub mod chain;
+pub mod audit;
 pub mod contract;
 pub mod executor;
 pub mod framing;
