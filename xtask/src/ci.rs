@@ -32,10 +32,7 @@ enum Work {
     /// A checker of this program.
     Check(fn(&Path) -> Result<Vec<Finding>>),
     /// A cargo command, with variables for its environment.
-    Cargo(
-        &'static [&'static str],
-        &'static [(&'static str, &'static str)],
-    ),
+    Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
     /// A cargo command of a tool that may not be installed.
     Tool(&'static str, &'static [&'static str]),
     /// The tests, with nextest where it is installed.
@@ -59,15 +56,7 @@ const STEPS: &[(&str, Work)] = &[
     (
         "clippy",
         Work::Cargo(
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "-D",
-                "warnings",
-            ],
+            &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
             &[],
         ),
     ),
@@ -114,25 +103,15 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         }
     }
     let failed = ends.iter().any(|(_, end, _)| *end == End::Failed);
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The steps that the options leave.
 fn choose<'a>(names: &[&'a str], options: &Options) -> Result<Vec<&'a str>> {
-    let mut unknown = options
-        .only
-        .iter()
-        .chain(&options.skip)
-        .filter(|name| !names.contains(&name.as_str()));
+    let mut unknown =
+        options.only.iter().chain(&options.skip).filter(|name| !names.contains(&name.as_str()));
     if let Some(name) = unknown.next() {
-        bail!(
-            "there is no step {name}; the steps are: {}",
-            names.join(", ")
-        );
+        bail!("there is no step {name}; the steps are: {}", names.join(", "));
     }
     let wanted = |name: &&&str| {
         let named = |list: &[String]| list.iter().any(|other| other == **name);
@@ -148,61 +127,32 @@ fn perform(root: &Path, work: &Work) -> Result<End> {
             for finding in &findings {
                 eprintln!("{finding}");
             }
-            Ok(if findings.is_empty() {
-                End::Passed
-            } else {
-                End::Failed
-            })
+            Ok(if findings.is_empty() { End::Passed } else { End::Failed })
         }
         Work::Cargo(arguments, variables) => cargo(root, arguments, variables),
         Work::Tool(tool, arguments) if installed(root, tool) => cargo(root, arguments, &[]),
         Work::Tool(..) => Ok(End::Skipped("the tool is not installed")),
         Work::Tests if installed(root, "nextest") => {
-            let ran = cargo(
-                root,
-                &[
-                    "nextest",
-                    "run",
-                    "--workspace",
-                    "--locked",
-                    "--no-fail-fast",
-                ],
-                &[],
-            )?;
+            let ran =
+                cargo(root, &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"], &[])?;
             let documented = cargo(root, &["test", "--workspace", "--locked", "--doc"], &[])?;
             Ok(if ran == End::Passed { documented } else { ran })
         }
-        Work::Tests => cargo(
-            root,
-            &["test", "--workspace", "--locked", "--no-fail-fast"],
-            &[],
-        ),
+        Work::Tests => cargo(root, &["test", "--workspace", "--locked", "--no-fail-fast"], &[]),
     }
 }
 
 fn cargo(root: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<End> {
     let mut command = Command::new(program());
-    command
-        .current_dir(root)
-        .args(arguments)
-        .envs(variables.iter().copied());
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run cargo {}", arguments.join(" ")))?;
-    Ok(if status.success() {
-        End::Passed
-    } else {
-        End::Failed
-    })
+    command.current_dir(root).args(arguments).envs(variables.iter().copied());
+    let status =
+        command.status().with_context(|| format!("cannot run cargo {}", arguments.join(" ")))?;
+    Ok(if status.success() { End::Passed } else { End::Failed })
 }
 
 fn installed(root: &Path, tool: &str) -> bool {
     let mut command = Command::new(program());
-    command
-        .current_dir(root)
-        .args([tool, "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.current_dir(root).args([tool, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
@@ -219,11 +169,7 @@ mod tests {
 
     fn options(only: &[&str], skip: &[&str]) -> Options {
         let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
-        Options {
-            only: owned(only),
-            skip: owned(skip),
-            list: false,
-        }
+        Options { only: owned(only), skip: owned(skip), list: false }
     }
 
     #[test]
@@ -231,10 +177,7 @@ mod tests {
         let names = ["fmt", "spec", "tests"];
         assert_eq!(choose(&names, &options(&[], &[])).unwrap(), names);
         assert_eq!(choose(&names, &options(&["spec"], &[])).unwrap(), ["spec"]);
-        assert_eq!(
-            choose(&names, &options(&[], &["tests"])).unwrap(),
-            ["fmt", "spec"]
-        );
+        assert_eq!(choose(&names, &options(&[], &["tests"])).unwrap(), ["fmt", "spec"]);
     }
 
     #[test]
@@ -246,13 +189,7 @@ mod tests {
     #[test]
     fn a_checker_that_complains_fails_its_step() {
         let complains: fn(&Path) -> Result<Vec<Finding>> = |_| Ok(vec![Finding::new("a", 1, "b")]);
-        assert_eq!(
-            perform(Path::new("."), &Work::Check(complains)).unwrap(),
-            End::Failed
-        );
-        assert_eq!(
-            perform(Path::new("."), &Work::Check(|_| Ok(Vec::new()))).unwrap(),
-            End::Passed
-        );
+        assert_eq!(perform(Path::new("."), &Work::Check(complains)).unwrap(), End::Failed);
+        assert_eq!(perform(Path::new("."), &Work::Check(|_| Ok(Vec::new()))).unwrap(), End::Passed);
     }
 }

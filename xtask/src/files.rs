@@ -21,9 +21,7 @@ pub(crate) struct File {
 /// Fails when the crate has no parent directory, which means that the tree is broken.
 pub(crate) fn workspace_root() -> Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent()
-        .map(Path::to_path_buf)
-        .context("xtask has no parent directory")
+    here.parent().map(Path::to_path_buf).context("xtask has no parent directory")
 }
 
 /// The files below `from` whose names end in one of `endings`, sorted by path. A directory that is
@@ -66,8 +64,5 @@ fn read(root: &Path, path: &Path) -> Result<File> {
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let relative = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-    Ok(File {
-        path: parts.join("/"),
-        text,
-    })
+    Ok(File { path: parts.join("/"), text })
 }

@@ -16,11 +16,7 @@ pub(crate) struct Finding {
 impl Finding {
     /// A complaint about one line.
     pub(crate) fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            what: what.into(),
-        }
+        Self { path: path.to_owned(), line, what: what.into() }
     }
 }
 

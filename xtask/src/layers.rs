@@ -19,45 +19,19 @@ struct Layer {
 }
 
 const LAYERS: [Layer; 8] = [
-    Layer {
-        directory: "crates/proto",
-        may_use: &[],
-    },
-    Layer {
-        directory: "crates/store",
-        may_use: &["proto"],
-    },
-    Layer {
-        directory: "crates/node",
-        may_use: &["proto", "store"],
-    },
-    Layer {
-        directory: "crates/openclaw",
-        may_use: &["proto", "node"],
-    },
-    Layer {
-        directory: "crates/landbridge",
-        may_use: &["proto", "store", "node", "openclaw"],
-    },
-    Layer {
-        directory: "crates/conformance",
-        may_use: &[],
-    },
-    Layer {
-        directory: "crates/sim",
-        may_use: &["proto", "store"],
-    },
-    Layer {
-        directory: "tests/harness",
-        may_use: &[],
-    },
+    Layer { directory: "crates/proto", may_use: &[] },
+    Layer { directory: "crates/store", may_use: &["proto"] },
+    Layer { directory: "crates/node", may_use: &["proto", "store"] },
+    Layer { directory: "crates/openclaw", may_use: &["proto", "node"] },
+    Layer { directory: "crates/landbridge", may_use: &["proto", "store", "node", "openclaw"] },
+    Layer { directory: "crates/conformance", may_use: &[] },
+    Layer { directory: "crates/sim", may_use: &["proto", "store"] },
+    Layer { directory: "tests/harness", may_use: &[] },
 ];
 
 /// Modules of `proto` and the later modules that they know nothing of.
-const MODULES: [(&str, &[&str]); 2] = [
-    ("crates/proto/src/wire", &["trust", "machine"]),
-    ("crates/proto/src/trust", &["machine"]),
-];
+const MODULES: [(&str, &[&str]); 2] =
+    [("crates/proto/src/wire", &["trust", "machine"]), ("crates/proto/src/trust", &["machine"])];
 
 /// Identifiers that mean I/O, a clock, randomness, async or an order that differs between runs.
 const IMPURE: [&str; 13] = [
@@ -102,10 +76,9 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
 }
 
 fn layer_of(path: &str) -> Option<&'static Layer> {
-    LAYERS.iter().find(|layer| {
-        path.strip_prefix(layer.directory)
-            .is_some_and(|rest| rest.starts_with('/'))
-    })
+    LAYERS
+        .iter()
+        .find(|layer| path.strip_prefix(layer.directory).is_some_and(|rest| rest.starts_with('/')))
 }
 
 fn manifest_findings(file: &File) -> Result<Vec<Finding>> {
@@ -154,17 +127,12 @@ fn source_findings(file: &File) -> Vec<Finding> {
         |line: usize, what: String| findings.push(Finding::new(&file.path, line, what));
     for token in &tokens {
         if let Some(other) = token.text.strip_prefix("landbridge_")
-            && LAYERS
-                .iter()
-                .any(|known| known.directory.ends_with(&format!("/{other}")))
+            && LAYERS.iter().any(|known| known.directory.ends_with(&format!("/{other}")))
             && other != "harness"
             && !layer.directory.ends_with(&format!("/{other}"))
             && !layer.may_use.contains(&other)
         {
-            complain(
-                token.line,
-                format!("{} must not know {}", layer.directory, token.text),
-            );
+            complain(token.line, format!("{} must not know {}", layer.directory, token.text));
         }
         if token.text == "rusqlite" && layer.directory != "crates/store" {
             complain(token.line, "only crates/store speaks SQL".to_owned());
@@ -177,9 +145,8 @@ fn source_findings(file: &File) -> Vec<Finding> {
         return findings;
     }
     if layer.directory == "crates/proto" {
-        for (line, what) in impurities(&tokens)
-            .into_iter()
-            .filter(|(line, _)| !source.is_test(*line))
+        for (line, what) in
+            impurities(&tokens).into_iter().filter(|(line, _)| !source.is_test(*line))
         {
             complain(line, what);
         }
@@ -197,8 +164,7 @@ fn source_findings(file: &File) -> Vec<Finding> {
 /// Mentions of a later module of `proto` as part of a path or an import.
 fn later_modules(path: &str, tokens: &[Token<'_>]) -> Vec<(usize, String)> {
     let inside = |module: &str| {
-        path.strip_prefix(module)
-            .is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
+        path.strip_prefix(module).is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
     };
     let Some((module, later)) = MODULES.iter().find(|(module, _)| inside(module)) else {
         return Vec::new();
@@ -231,10 +197,7 @@ fn impurities(tokens: &[Token<'_>]) -> Vec<(usize, String)> {
         {
             findings.push((
                 token.line,
-                format!(
-                    "proto has no I/O, clock, randomness or async: {}",
-                    token.text
-                ),
+                format!("proto has no I/O, clock, randomness or async: {}", token.text),
             ));
         }
     }
@@ -267,21 +230,12 @@ mod tests {
     use super::*;
 
     fn in_source(path: &str, text: &str) -> Vec<String> {
-        let file = File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        };
-        source_findings(&file)
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect()
+        let file = File { path: path.to_owned(), text: text.to_owned() };
+        source_findings(&file).into_iter().map(|finding| finding.what).collect()
     }
 
     fn in_manifest(path: &str, text: &str) -> usize {
-        let file = File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        };
+        let file = File { path: path.to_owned(), text: text.to_owned() };
         manifest_findings(&file).unwrap().len()
     }
 
@@ -316,10 +270,7 @@ mod tests {
             0
         );
         assert_eq!(
-            in_manifest(
-                "crates/node/Cargo.toml",
-                "[dependencies]\nrusqlite.workspace = true\n"
-            ),
+            in_manifest("crates/node/Cargo.toml", "[dependencies]\nrusqlite.workspace = true\n"),
             1
         );
         assert_eq!(in_manifest("crates/surprise/Cargo.toml", ""), 1);
@@ -342,14 +293,8 @@ mod tests {
             )
             .is_empty()
         );
-        assert_eq!(
-            in_source("crates/proto/src/wire.rs", "use crate::trust;").len(),
-            1
-        );
-        assert_eq!(
-            in_source("crates/proto/src/trust/key.rs", "use crate::machine::Run;").len(),
-            1
-        );
+        assert_eq!(in_source("crates/proto/src/wire.rs", "use crate::trust;").len(), 1);
+        assert_eq!(in_source("crates/proto/src/trust/key.rs", "use crate::machine::Run;").len(), 1);
         assert!(in_source("crates/proto/src/trust/key.rs", "use crate::wire::name;").is_empty());
         assert!(in_source("crates/proto/src/machine/run.rs", "use crate::trust::Key;").is_empty());
     }
@@ -369,34 +314,22 @@ mod tests {
         }
         assert!(in_source(path, "#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n").is_empty());
         assert!(
-            in_source(
-                path,
-                "use std::{fmt, collections::BTreeMap}; struct A { net: u8 }"
-            )
-            .is_empty()
+            in_source(path, "use std::{fmt, collections::BTreeMap}; struct A { net: u8 }")
+                .is_empty()
         );
     }
 
     #[test]
     fn only_the_adapter_names_its_gateway() {
-        assert_eq!(
-            in_source("crates/node/src/a.rs", "const A: &str = \"OpenClaw\";").len(),
-            1
-        );
+        assert_eq!(in_source("crates/node/src/a.rs", "const A: &str = \"OpenClaw\";").len(), 1);
         assert!(in_source("crates/node/src/a.rs", "// unlike OpenClaw\n").is_empty());
         assert!(in_source("crates/openclaw/src/a.rs", "const A: &str = \"OpenClaw\";").is_empty());
     }
 
     #[test]
     fn a_path_to_a_later_crate_is_found() {
-        assert_eq!(
-            in_source("crates/store/src/a.rs", "fn a() { landbridge_node::b(); }").len(),
-            1
-        );
+        assert_eq!(in_source("crates/store/src/a.rs", "fn a() { landbridge_node::b(); }").len(), 1);
         assert!(in_source("crates/node/src/a.rs", "use landbridge_proto::wire;").is_empty());
-        assert_eq!(
-            in_source("crates/node/src/a.rs", "use rusqlite::Connection;").len(),
-            1
-        );
+        assert_eq!(in_source("crates/node/src/a.rs", "use rusqlite::Connection;").len(), 1);
     }
 }

@@ -29,12 +29,7 @@ impl<'a> Source<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let (bare, code) = blank(text);
         let tests = test_lines(&code);
-        Self {
-            text,
-            bare,
-            code,
-            tests,
-        }
+        Self { text, bare, code, tests }
     }
 
     /// Whether a line (from 1) belongs to an item under `#[cfg(test)]`.
@@ -51,8 +46,7 @@ impl<'a> Source<'a> {
 /// Whether a file holds tests as a whole: by its place or its name.
 pub(crate) fn is_test_path(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    path.split('/')
-        .any(|part| part == "tests" || part == "benches")
+    path.split('/').any(|part| part == "tests" || part == "benches")
         || ["crates/conformance/", "crates/sim/", "fuzz/"]
             .iter()
             .any(|place| path.starts_with(place))
@@ -90,10 +84,8 @@ fn test_lines(code: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut at = 0;
     while at + 3 < all.len() {
-        let opens = ["#", "[", "cfg", "("]
-            .iter()
-            .zip(&all[at..])
-            .all(|(want, token)| *want == token.text);
+        let opens =
+            ["#", "[", "cfg", "("].iter().zip(&all[at..]).all(|(want, token)| *want == token.text);
         if !opens {
             at += 1;
             continue;
@@ -202,9 +194,7 @@ fn piece(rest: &str, before: Option<char>) -> (usize, Piece) {
             if tail[hashes..].starts_with('"') {
                 let end = format!("\"{}", "#".repeat(hashes));
                 let head = rest.len() - tail.len() + hashes + 1;
-                let length = rest[head..]
-                    .find(&end)
-                    .map_or(rest.len(), |at| head + at + end.len());
+                let length = rest[head..].find(&end).map_or(rest.len(), |at| head + at + end.len());
                 return (length, Piece::Text);
             }
         }

@@ -67,16 +67,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<Vec<Finding>> {
     let citations = citation::read(&sources);
     let exceptions = exception::parse(&optional(root, EXCEPTIONS)?).context(EXCEPTIONS)?;
     findings.extend(covered(&clauses, &citations, &exceptions));
-    findings.extend(limits::check(
-        LIMITS,
-        &optional(root, LIMITS.0)?,
-        &optional(root, LIMITS.1)?,
-    ));
+    findings.extend(limits::check(LIMITS, &optional(root, LIMITS.0)?, &optional(root, LIMITS.1)?));
     if options.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&matrix(&clauses, &citations, &exceptions))?
-        );
+        println!("{}", serde_json::to_string_pretty(&matrix(&clauses, &citations, &exceptions))?);
     }
     findings.sort();
     Ok(findings)
@@ -92,15 +85,10 @@ fn optional(root: &Path, path: &str) -> Result<String> {
 
 /// Complains about unknown citations, uncited clauses, and exceptions that are wrong or not needed.
 fn covered(clauses: &[Clause], citations: &[Citation], exceptions: &Exceptions) -> Vec<Finding> {
-    let known: BTreeMap<&str, &Clause> = clauses
-        .iter()
-        .map(|clause| (clause.id.as_str(), clause))
-        .collect();
+    let known: BTreeMap<&str, &Clause> =
+        clauses.iter().map(|clause| (clause.id.as_str(), clause)).collect();
     let mut findings = Vec::new();
-    for citation in citations
-        .iter()
-        .filter(|citation| !known.contains_key(citation.id.as_str()))
-    {
+    for citation in citations.iter().filter(|citation| !known.contains_key(citation.id.as_str())) {
         findings.push(Finding::new(
             &citation.path,
             citation.line,
@@ -109,20 +97,16 @@ fn covered(clauses: &[Clause], citations: &[Citation], exceptions: &Exceptions) 
     }
     for clause in clauses {
         for side in [Side::Code, Side::Test] {
-            let cited = citations
-                .iter()
-                .any(|citation| citation.id == clause.id && citation.side == side);
+            let cited =
+                citations.iter().any(|citation| citation.id == clause.id && citation.side == side);
             let excused = exceptions.excuses(&clause.id, side);
             if !cited && !excused {
                 let what = format!("{} has no {}", clause.id, side.noun());
                 findings.push(Finding::new(&clause.path, clause.line, what));
             }
             if cited && excused {
-                let what = format!(
-                    "{} has its {} now: take the exception out",
-                    clause.id,
-                    side.noun()
-                );
+                let what =
+                    format!("{} has its {} now: take the exception out", clause.id, side.noun());
                 findings.push(Finding::new(EXCEPTIONS, 0, what));
             }
         }
@@ -137,12 +121,9 @@ fn matrix<'a>(
     exceptions: &'a Exceptions,
 ) -> Vec<Row<'a>> {
     let places = |id: &str, side: Side| {
-        let of_clause = citations
-            .iter()
-            .filter(|citation| citation.id == id && citation.side == side);
-        of_clause
-            .map(|citation| format!("{}:{}", citation.path, citation.line))
-            .collect()
+        let of_clause =
+            citations.iter().filter(|citation| citation.id == id && citation.side == side);
+        of_clause.map(|citation| format!("{}:{}", citation.path, citation.line)).collect()
     };
     let row = |clause: &'a Clause| Row {
         clause: &clause.id,
@@ -157,10 +138,7 @@ fn matrix<'a>(
 /// A fixture's file, for the tests of the parts.
 #[cfg(test)]
 fn file(path: &str, text: &str) -> files::File {
-    files::File {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    }
+    files::File { path: path.to_owned(), text: text.to_owned() }
 }
 
 #[cfg(test)]
@@ -177,18 +155,12 @@ mod tests {
         let (clauses, _) = clause::read(&[file("spec/request.md", PAGE)]);
         let citations = citation::read(&[file("crates/proto/src/a.rs", code)]);
         let exceptions = exception::parse(exceptions).unwrap();
-        covered(&clauses, &citations, &exceptions)
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect()
+        covered(&clauses, &citations, &exceptions).into_iter().map(|finding| finding.what).collect()
     }
 
     #[test]
     fn a_clause_without_code_or_test_is_found() {
-        assert_eq!(
-            complaints(CODE, ""),
-            ["REQ-2 has no code", "REQ-2 has no test"]
-        );
+        assert_eq!(complaints(CODE, ""), ["REQ-2 has no code", "REQ-2 has no test"]);
     }
 
     #[test]
@@ -203,10 +175,7 @@ mod tests {
     fn an_exception_that_is_not_needed_is_found() {
         let entry = "[[exception]]\nclause = \"REQ-2\"\nlacks = [\"code\", \"test\"]\nreason = \"it comes later\"\n";
         let met = format!("//= REQ-2\n{CODE}");
-        assert_eq!(
-            complaints(&met, entry),
-            ["REQ-2 has its code now: take the exception out"]
-        );
+        assert_eq!(complaints(&met, entry), ["REQ-2 has its code now: take the exception out"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `cargo xtask tree`: what a reader meets. File lengths, words that do not belong here, and the page
 //! that each code an operator can see must have.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -15,11 +15,7 @@ const LINES_MAX: usize = 600;
 /// A file says so in a comment of its own when it has that reason.
 const LONG_ON_PURPOSE: &str = "long on purpose:";
 /// Marks of work that is not done, spelled so that this file does not contain them.
-const UNFINISHED: [&str; 3] = [
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X"),
-];
+const UNFINISHED: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
 const REGISTRY: &str = "spec/problems.md";
 const PAGES: &str = "docs/operating/errors/";
@@ -44,10 +40,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
     }
     let registry = files::below(root, "spec", &["problems.md"])?;
     let pages = files::below(root, PAGES, &[".md"])?;
-    findings.extend(pages_of(
-        registry.first().map_or("", |file| file.text.as_str()),
-        &pages,
-    ));
+    findings.extend(pages_of(registry.first().map_or("", |file| file.text.as_str()), &pages));
     findings.sort();
     Ok(findings)
 }
@@ -57,9 +50,7 @@ fn length(file: &File) -> Option<Finding> {
         return None;
     }
     let source = Source::new(&file.text);
-    let lines = (1..=file.text.lines().count())
-        .filter(|line| !source.is_test(*line))
-        .count();
+    let lines = (1..=file.text.lines().count()).filter(|line| !source.is_test(*line)).count();
     let what = format!(
         "{lines} lines besides tests: split it, or say why in a comment `{LONG_ON_PURPOSE} …`"
     );
@@ -81,33 +72,42 @@ fn words(file: &File) -> Vec<Finding> {
     findings
 }
 
-/// Complains about codes without a page and pages without a code.
+/// Complains about codes without a page, pages without a code, and pages that tell other figures.
 fn pages_of(registry: &str, pages: &[File]) -> Vec<Finding> {
+    let codes = registered(registry);
+    let mut findings = Vec::new();
+    for (code, figures) in &codes {
+        let path = format!("{PAGES}{code}.md");
+        match pages.iter().find(|page| page.path == path) {
+            None => findings.push(Finding::new(REGISTRY, 0, format!("{path} is missing"))),
+            Some(page) if page.text.lines().any(|line| line == figures) => {}
+            Some(_) => {
+                findings.push(Finding::new(&path, 0, format!("the registry says: {figures}")))
+            }
+        }
+    }
+    for page in pages {
+        let name = page.path.strip_prefix(PAGES).and_then(|name| name.strip_suffix(".md"));
+        if name.is_some_and(|name| name != "README" && !codes.contains_key(name)) {
+            findings.push(Finding::new(&page.path, 0, "no such code in the registry"));
+        }
+    }
+    findings
+}
+
+/// The codes of the registry, with the line that their pages repeat.
+fn registered(registry: &str) -> BTreeMap<&str, String> {
     let table = registry.split("## The registry").nth(1).unwrap_or("");
-    let codes: BTreeSet<&str> = table
+    table
         .lines()
         .filter_map(|line| {
-            line.strip_prefix("| `")?
-                .split_once("` | ")
-                .map(|(code, _)| code)
+            let mut cells = line.split('|').map(str::trim).skip(1);
+            let code = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+            let (status, retryable, mode) = (cells.next()?, cells.next()?, cells.next()?);
+            let mode = mode.trim_matches('`');
+            Some((code, format!("HTTP {status}, retryable: {retryable}, retryMode: {mode}")))
         })
-        .collect();
-    let written: BTreeSet<&str> = pages
-        .iter()
-        .filter_map(|page| page.path.strip_prefix(PAGES)?.strip_suffix(".md"))
-        .filter(|name| *name != "README")
-        .collect();
-    let missing = codes
-        .difference(&written)
-        .map(|code| Finding::new(REGISTRY, 0, format!("{PAGES}{code}.md is missing")));
-    let stray = written.difference(&codes).map(|page| {
-        Finding::new(
-            &format!("{PAGES}{page}.md"),
-            0,
-            "no such code in the registry",
-        )
-    });
-    missing.chain(stray).collect()
+        .collect()
 }
 
 #[cfg(test)]
@@ -115,10 +115,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str, text: &str) -> File {
-        File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        File { path: path.to_owned(), text: text.to_owned() }
     }
 
     #[test]
@@ -127,11 +124,8 @@ mod tests {
         assert!(length(&file("crates/a/src/a.rs", &long)).is_some());
         assert!(length(&file("crates/a/tests/a.rs", &long)).is_none());
         assert!(
-            length(&file(
-                "crates/a/src/a.rs",
-                &format!("// {LONG_ON_PURPOSE} a table\n{long}")
-            ))
-            .is_none()
+            length(&file("crates/a/src/a.rs", &format!("// {LONG_ON_PURPOSE} a table\n{long}")))
+                .is_none()
         );
         let tested = format!("#[cfg(test)]\nmod tests {{\n{long}}}\n");
         assert!(length(&file("crates/a/src/a.rs", &tested)).is_none());
@@ -139,23 +133,18 @@ mod tests {
 
     #[test]
     fn unfinished_work_is_found() {
-        assert_eq!(
-            words(&file("a.rs", concat!("// TO", "DO: later\n"))).len(),
-            1
-        );
+        assert_eq!(words(&file("a.rs", concat!("// TO", "DO: later\n"))).len(), 1);
         assert!(words(&file("a.rs", "// to do: nothing\n")).is_empty());
     }
 
     #[test]
     fn codes_and_pages_match() {
-        let registry =
-            "| `type` | x |\n## The registry\n| code | x |\n|---|---|\n| `replayed` | 409 |\n";
+        let registry = "| `type` | x |\n## The registry\n| code | x |\n|---|---|\n| `replayed` | 409 | yes | `same` | yes |\n";
+        let page = |name: &str, text: &str| file(&format!("{PAGES}{name}.md"), text);
+        let told = "# x\n\nHTTP 409, retryable: yes, retryMode: same\n";
         assert_eq!(pages_of(registry, &[]).len(), 1);
-        let page = |name: &str| file(&format!("{PAGES}{name}.md"), "");
-        assert!(pages_of(registry, &[page("replayed"), page("README")]).is_empty());
-        assert_eq!(
-            pages_of(registry, &[page("replayed"), page("gone")]).len(),
-            1
-        );
+        assert!(pages_of(registry, &[page("replayed", told), page("README", "")]).is_empty());
+        assert_eq!(pages_of(registry, &[page("replayed", told), page("gone", told)]).len(), 1);
+        assert_eq!(pages_of(registry, &[page("replayed", &told.replace("409", "410"))]).len(), 1);
     }
 }

@@ -42,26 +42,14 @@ fn in_file(file: &File) -> Vec<Citation> {
     let mut found = Vec::new();
     for (at, (line, bare)) in source.text.lines().zip(source.bare.lines()).enumerate() {
         // A line that only looks like a citation, inside a string, survives in `bare`.
-        let Some(cited) = line
-            .trim_start()
-            .strip_prefix("//=")
-            .filter(|_| bare.trim().is_empty())
+        let Some(cited) = line.trim_start().strip_prefix("//=").filter(|_| bare.trim().is_empty())
         else {
             continue;
         };
-        let side = if all_test || source.is_test(at + 1) {
-            Side::Test
-        } else {
-            Side::Code
-        };
+        let side = if all_test || source.is_test(at + 1) { Side::Test } else { Side::Code };
         for id in cited.split([' ', ',']).filter(|id| !id.is_empty()) {
             let id = id.to_owned();
-            found.push(Citation {
-                id,
-                path: file.path.clone(),
-                line: at + 1,
-                side,
-            });
+            found.push(Citation { id, path: file.path.clone(), line: at + 1, side });
         }
     }
     found
@@ -77,32 +65,18 @@ mod tests {
         let text =
             "fn a() {\n    //= REQ-1, REQ-2\n}\n#[cfg(test)]\nmod tests {\n    //= REQ-1\n}\n";
         let found = read(&[file("crates/proto/src/a.rs", text)]);
-        let short: Vec<_> = found
-            .iter()
-            .map(|c| (c.id.as_str(), c.line, c.side))
-            .collect();
+        let short: Vec<_> = found.iter().map(|c| (c.id.as_str(), c.line, c.side)).collect();
         assert_eq!(
             short,
-            [
-                ("REQ-1", 2, Side::Code),
-                ("REQ-2", 2, Side::Code),
-                ("REQ-1", 6, Side::Test)
-            ]
+            [("REQ-1", 2, Side::Code), ("REQ-2", 2, Side::Code), ("REQ-1", 6, Side::Test)]
         );
-        assert_eq!(
-            read(&[file("crates/proto/tests/a.rs", "//= REQ-1\n")])[0].side,
-            Side::Test
-        );
+        assert_eq!(read(&[file("crates/proto/tests/a.rs", "//= REQ-1\n")])[0].side, Side::Test);
     }
 
     #[test]
     fn a_citation_inside_a_string_is_none() {
         assert!(
-            read(&[file(
-                "crates/a/src/a.rs",
-                "const A: &str = \"\n//= REQ-1\n\";\n"
-            )])
-            .is_empty()
+            read(&[file("crates/a/src/a.rs", "const A: &str = \"\n//= REQ-1\n\";\n")]).is_empty()
         );
     }
 }

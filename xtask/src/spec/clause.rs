@@ -31,20 +31,13 @@ pub(super) fn read(pages: &[File]) -> (Vec<Clause>, Vec<Finding>) {
             let words = without_code(&paragraph);
             match definition(&paragraph) {
                 Some((id, text)) => {
-                    let obligations = words
-                        .split(not_letter)
-                        .filter(|word| *word == "MUST")
-                        .count();
+                    let obligations =
+                        words.split(not_letter).filter(|word| *word == "MUST").count();
                     if obligations != 1 {
                         let what = format!("{id} has {obligations} obligations; a clause has one");
                         findings.push(Finding::new(&page.path, line, what));
                     }
-                    clauses.push(Clause {
-                        id,
-                        text,
-                        path: page.path.clone(),
-                        line,
-                    });
+                    clauses.push(Clause { id, text, path: page.path.clone(), line });
                 }
                 None => {
                     let stray = words.split(not_letter).find(|word| OBLIGING.contains(word));
@@ -60,15 +53,9 @@ pub(super) fn read(pages: &[File]) -> (Vec<Clause>, Vec<Finding>) {
     }
     findings.extend(doubles(&clauses));
     for (path, line, id) in mentions {
-        let prefix_known = clauses
-            .iter()
-            .any(|clause| prefix(&clause.id) == prefix(&id));
+        let prefix_known = clauses.iter().any(|clause| prefix(&clause.id) == prefix(&id));
         if prefix_known && !clauses.iter().any(|clause| clause.id == id) {
-            findings.push(Finding::new(
-                &path,
-                line,
-                format!("{id} is mentioned and not defined"),
-            ));
+            findings.push(Finding::new(&path, line, format!("{id} is mentioned and not defined")));
         }
     }
     (clauses, findings)
@@ -103,10 +90,8 @@ fn doubles(clauses: &[Clause]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for clause in clauses {
         if let Some(earlier) = first.insert(&clause.id, clause) {
-            let what = format!(
-                "{} is also defined at {}:{}",
-                clause.id, earlier.path, earlier.line
-            );
+            let what =
+                format!("{} is also defined at {}:{}", clause.id, earlier.path, earlier.line);
             findings.push(Finding::new(&clause.path, clause.line, what));
         }
     }
@@ -155,19 +140,13 @@ mod tests {
     use super::*;
 
     fn complaints(text: &str) -> Vec<String> {
-        read(&[file("spec/a.md", text)])
-            .1
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect()
+        read(&[file("spec/a.md", text)]).1.into_iter().map(|finding| finding.what).collect()
     }
 
     #[test]
     fn a_clause_ends_at_the_empty_line_and_wrapping_does_not_matter() {
-        let (clauses, findings) = read(&[file(
-            "a.md",
-            "# T\n\n**[REQ-7]** A receiver MUST\nreject it.\n\nNext.\n",
-        )]);
+        let (clauses, findings) =
+            read(&[file("a.md", "# T\n\n**[REQ-7]** A receiver MUST\nreject it.\n\nNext.\n")]);
         assert!(findings.is_empty());
         assert_eq!(clauses.len(), 1);
         assert_eq!((clauses[0].id.as_str(), clauses[0].line), ("REQ-7", 3));
@@ -184,10 +163,7 @@ mod tests {
     #[test]
     fn a_clause_with_none_or_two_obligations_is_found() {
         assert_eq!(complaints("**[REQ-1]** A receiver may.\n").len(), 1);
-        assert_eq!(
-            complaints("**[REQ-1]** A receiver MUST a and MUST b.\n").len(),
-            1
-        );
+        assert_eq!(complaints("**[REQ-1]** A receiver MUST a and MUST b.\n").len(), 1);
     }
 
     #[test]

@@ -45,17 +45,12 @@ impl Exceptions {
             Side::Code => Lack::Code,
             Side::Test => Lack::Test,
         };
-        self.entries
-            .iter()
-            .any(|entry| entry.clause == id && entry.lacks.contains(&lack))
+        self.entries.iter().any(|entry| entry.clause == id && entry.lacks.contains(&lack))
     }
 
     /// The reason given for a clause.
     pub(super) fn reason(&self, id: &str) -> Option<&str> {
-        self.entries
-            .iter()
-            .find(|entry| entry.clause == id)
-            .map(|entry| entry.reason.as_str())
+        self.entries.iter().find(|entry| entry.clause == id).map(|entry| entry.reason.as_str())
     }
 
     /// What is wrong with the entries themselves.
@@ -78,12 +73,7 @@ impl Exceptions {
             if entry.lacks.is_empty() {
                 complain("it excuses nothing");
             }
-            if self
-                .entries
-                .iter()
-                .take(at)
-                .any(|earlier| earlier.clause == entry.clause)
-            {
+            if self.entries.iter().take(at).any(|earlier| earlier.clause == entry.clause) {
                 complain("listed twice");
             }
         }

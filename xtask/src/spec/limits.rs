@@ -35,15 +35,8 @@ pub(super) fn check(paths: (&str, &str), page: &str, source: &str) -> Vec<Findin
             None => findings.push(Finding::new(paths.0, 0, format!("{name} is not published"))),
         }
     }
-    for name in published
-        .keys()
-        .filter(|name| !constants.contains_key(**name))
-    {
-        findings.push(Finding::new(
-            paths.0,
-            0,
-            format!("{name} is not in the code"),
-        ));
+    for name in published.keys().filter(|name| !constants.contains_key(**name)) {
+        findings.push(Finding::new(paths.0, 0, format!("{name} is not in the code")));
     }
     findings
 }
@@ -88,10 +81,7 @@ mod tests {
     const SOURCE: &str = "pub const A: usize = 4 * 1_024;\npub const B: usize = A + 1;\n";
 
     fn complaints(page: &str) -> Vec<String> {
-        check(("l.md", "l.rs"), page, SOURCE)
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect()
+        check(("l.md", "l.rs"), page, SOURCE).into_iter().map(|finding| finding.what).collect()
     }
 
     #[test]

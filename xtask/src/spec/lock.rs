@@ -20,10 +20,7 @@ pub(super) fn blessed(before: &str, clauses: &[Clause]) -> String {
         entries.insert(order(id), format!("{id} {RETIRED}"));
     }
     for clause in clauses {
-        entries.insert(
-            order(&clause.id),
-            format!("{} {}", clause.id, print(clause)),
-        );
+        entries.insert(order(&clause.id), format!("{} {}", clause.id, print(clause)));
     }
     let mut text = String::new();
     for entry in entries.values() {
@@ -64,9 +61,7 @@ pub(super) fn check(text: &str, clauses: &[Clause], path: &str) -> Vec<Finding> 
 }
 
 fn parse(text: &str) -> BTreeMap<&str, &str> {
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .collect()
+    text.lines().filter_map(|line| line.split_once(' ')).collect()
 }
 
 fn print(clause: &Clause) -> String {
@@ -91,19 +86,8 @@ mod tests {
     #[test]
     fn changed_words_are_found_and_rewrapping_is_not() {
         let lock = blessed("", &clauses("**[REQ-1]** A receiver MUST do this.\n"));
-        assert!(
-            check(
-                &lock,
-                &clauses("**[REQ-1]** A receiver\nMUST do this.\n"),
-                "l"
-            )
-            .is_empty()
-        );
-        let found = check(
-            &lock,
-            &clauses("**[REQ-1]** A receiver MUST do that.\n"),
-            "l",
-        );
+        assert!(check(&lock, &clauses("**[REQ-1]** A receiver\nMUST do this.\n"), "l").is_empty());
+        let found = check(&lock, &clauses("**[REQ-1]** A receiver MUST do that.\n"), "l");
         assert_eq!(found.len(), 1);
         assert!(found[0].what.contains("other words"));
     }
@@ -111,10 +95,7 @@ mod tests {
     #[test]
     fn new_and_removed_clauses_are_found() {
         let lock = blessed("", &clauses("**[REQ-1]** A receiver MUST a.\n"));
-        assert_eq!(
-            check(&lock, &clauses("**[REQ-2]** A receiver MUST b.\n"), "l").len(),
-            2
-        );
+        assert_eq!(check(&lock, &clauses("**[REQ-2]** A receiver MUST b.\n"), "l").len(), 2);
     }
 
     #[test]
