@@ -8,7 +8,10 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use landbridge_proto::wire::name::{AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp};
+use landbridge_proto::wire::name::{
+    AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp,
+};
+pub use landbridge_proto::wire::stream::{Channel, Ending, SideEffects, Usage};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -61,64 +64,6 @@ pub struct Progress {
     pub usage: Option<Usage>,
     /// Names of reported phase ends, in order.
     pub phases: Vec<String>,
-}
-
-/// The stream's channel of a text.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channel {
-    /// The answer.
-    Answer,
-    /// Reasoning that the model shows.
-    Thinking,
-}
-
-/// Cumulative token usage of a run. Counts are tokens; cost is in millionths of a US dollar.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Usage {
-    /// Tokens read by the model.
-    pub input: u64,
-    /// Tokens written by the model.
-    pub output: u64,
-    /// Input tokens served from a cache.
-    pub cache_read: u64,
-    /// Input tokens written to a cache.
-    pub cache_write: u64,
-    /// All tokens.
-    pub total: u64,
-    /// Cost, where the gateway knows it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost_micro_usd: Option<u64>,
-    /// The model, where the gateway tells it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-}
-
-/// How a phase, a call or a run ended at the gateway.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ending {
-    /// It did what was asked.
-    Succeeded,
-    /// It did not.
-    Failed,
-    /// It was stopped on request.
-    Cancelled,
-    /// The gateway's own time limit ended it.
-    Expired,
-}
-
-/// Whether the gateway may have changed something in the world.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SideEffects {
-    /// Nothing was started, so nothing happened.
-    None,
-    /// Work was started; its tools may have acted.
-    Possible,
-    /// It cannot be known what happened.
-    Unknown,
 }
 
 /// Why something went wrong, ready for a peer's eyes: no secret, no path, no stack.
@@ -287,5 +232,10 @@ pub trait Adapter: Send + Sync + 'static {
     /// # Errors
     ///
     /// Returns why the gateway could not be asked; the bridge asks again.
-    async fn stop(&self, work: &Work, intent: &Intent, why: StopReason) -> Result<Stopped, AdapterFault>;
+    async fn stop(
+        &self,
+        work: &Work,
+        intent: &Intent,
+        why: StopReason,
+    ) -> Result<Stopped, AdapterFault>;
 }

@@ -1,2 +1,4 @@
 //! The running bridge.
 pub mod adapter;
+pub mod bridge;
+pub mod local;

@@ -1,2 +1,3 @@
 //! The protocol.
+pub mod trust;
 pub mod wire;
