@@ -11,3 +11,5 @@ pub mod name;
 pub mod problem;
 pub mod request;
 pub mod stream;
+pub mod sse;
+pub mod transcript;
