@@ -14,7 +14,7 @@ use crate::wire::digest::Digest;
 use crate::wire::envelope::Envelope;
 use crate::wire::json::{InvalidJson, canonical};
 use crate::wire::key::PublicKey;
-use crate::wire::kind::{Kind, PayloadKind, SignedBy};
+use crate::wire::kind::{Kind, PayloadKind, Role, SignedBy};
 use crate::wire::name::{KeyId, Timestamp};
 
 /// A value whose signatures were checked, with the envelope that proves it.
@@ -145,8 +145,21 @@ pub enum VerifyError {
         #[source]
         fault: InvalidJson,
     },
-    /// The signer's root has expired.
-    #[error("the root expired at {expires}")]
+    /// A kind that a peer does not hand over this way: roots and statuses have doors of their own,
+    /// and some kinds are not signed by a gateway at all.
+    #[error("a {kind} is not verified as a gateway's message")]
+    NotFromAGateway {
+        /// The kind.
+        kind: Kind,
+    },
+    /// The signer's root has nobody for the role.
+    #[error("nobody has the {role} role")]
+    RoleMissing {
+        /// The role.
+        role: Role,
+    },
+    /// The signer's root has expired, or has not begun.
+    #[error("the root is not good now; it expires at {expires}")]
     RootExpired {
         /// When.
         expires: Timestamp,
