@@ -1,4 +1,6 @@
 //! The running bridge.
 pub mod adapter;
 pub mod bridge;
+pub mod clock;
 pub mod local;
+pub mod net;

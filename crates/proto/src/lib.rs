@@ -1,3 +1,4 @@
 //! The protocol.
+pub mod machine;
 pub mod trust;
 pub mod wire;
