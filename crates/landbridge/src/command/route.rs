@@ -2,6 +2,8 @@
 
 use landbridge_node::local::api::{RouteTest, RouteView};
 
+use landbridge_proto::wire::problem::Code;
+
 use crate::cli::{RouteCommand, RouteTestArgs};
 use crate::client::{Client, next_step};
 use crate::exit::{Exit, Failure};
@@ -64,11 +66,13 @@ async fn test(client: &Client, args: &RouteTestArgs, out: &Out) -> Result<Exit, 
     Err(match test.problem {
         Some(problem) => {
             let code = problem.code();
-            let detail = problem.detail.unwrap_or_else(|| code.title().to_owned());
-            let failure = Failure::new(Exit::Failed, what).why(detail).code(code);
-            match next_step(code.as_str()) {
-                Some(next) => failure.next(next),
-                None => failure,
+            let title = code.map_or("a problem that this version does not know", Code::title);
+            let detail = problem.detail.unwrap_or_else(|| title.to_owned());
+            let failure = Failure::new(Exit::Failed, what).why(detail);
+            let Some(code) = code.map(Code::as_str) else { return Err(failure) };
+            match next_step(code) {
+                Some(next) => failure.code(code).next(next),
+                None => failure.code(code),
             }
         }
         None => Failure::new(Exit::Failed, what).next("landbridge doctor"),
