@@ -2,8 +2,6 @@
 
 use landbridge_node::local::api::{RouteTest, RouteView};
 
-use landbridge_proto::wire::problem::Code;
-
 use crate::cli::{RouteCommand, RouteTestArgs};
 use crate::client::{Client, next_step};
 use crate::exit::{Exit, Failure};
@@ -65,14 +63,11 @@ async fn test(client: &Client, args: &RouteTestArgs, out: &Out) -> Result<Exit, 
     let what = format!("{} did not pass the test", args.gateway);
     Err(match test.problem {
         Some(problem) => {
-            let code = problem.code();
-            let title = code.map_or("a problem that this version does not know", Code::title);
-            let detail = problem.detail.unwrap_or_else(|| title.to_owned());
-            let failure = Failure::new(Exit::Failed, what).why(detail);
-            let Some(code) = code.map(Code::as_str) else { return Err(failure) };
+            let code = problem.code_text();
+            let failure = Failure::new(Exit::Failed, what).why(&problem).code(code);
             match next_step(code) {
-                Some(next) => failure.code(code).next(next),
-                None => failure.code(code),
+                Some(next) => failure.next(next),
+                None => failure,
             }
         }
         None => Failure::new(Exit::Failed, what).next("landbridge doctor"),
