@@ -1,7 +1,9 @@
 //! Decisions: what a bridge does next, given what it knows. Pure, and persisted before it acts.
+pub mod caller;
 pub mod chain;
 pub mod contract;
 pub mod executor;
 pub mod framing;
+pub mod receive;
 pub mod report;
 pub mod step;

@@ -167,6 +167,19 @@ impl Frame {
         self.event == "terminal"
     }
 
+    /// The session that a `started` tells.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionHandle> {
+        #[derive(Deserialize)]
+        struct Told {
+            session: SessionHandle,
+        }
+        if self.event != "started" {
+            return None;
+        }
+        serde_json::from_str::<Told>(self.payload.get()).ok().map(|told| told.session)
+    }
+
     /// The payload of a `terminal`.
     #[must_use]
     pub fn terminal(&self) -> Option<Terminal> {
