@@ -304,23 +304,30 @@ struct Backoff {
 }
 
 impl Backoff {
-    /// Waits, longer each time, when the fault is ours (no descriptors, no memory); goes on at once when
-    /// it was one connection's.
-    async fn after(&mut self, error: &io::Error, shutdown: &CancellationToken) {
+    /// A longer pause each time when the fault is ours (no descriptors, no memory), and none when it was
+    /// one connection's.
+    fn pause_after(&mut self, error: &io::Error) -> Option<Duration> {
         use io::ErrorKind::{
             ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected,
         };
-        refused("accept_failed");
         if matches!(
             error.kind(),
             ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | NotConnected
         ) {
-            return tokio::task::yield_now().await;
+            return None;
         }
         self.last = (self.last * 2).clamp(BACKOFF_MIN, BACKOFF_MAX);
-        tracing::warn!(%error, pause_ms = self.last.as_millis(), "cannot accept connections");
+        Some(self.last)
+    }
+
+    async fn after(&mut self, error: &io::Error, shutdown: &CancellationToken) {
+        refused("accept_failed");
+        let Some(pause) = self.pause_after(error) else {
+            return tokio::task::yield_now().await;
+        };
+        tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections");
         tokio::select! {
-            () = tokio::time::sleep(self.last) => {}
+            () = tokio::time::sleep(pause) => {}
             () = shutdown.cancelled() => {}
         }
     }
@@ -328,3 +335,28 @@ impl Backoff {
 
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_without_descriptors_asks_less_and_less_often() {
+        const EMFILE: i32 = 24;
+        let mut backoff = Backoff::default();
+        let mut pauses =
+            std::iter::repeat_with(|| backoff.pause_after(&io::Error::from_raw_os_error(EMFILE)));
+        assert_eq!(pauses.next(), Some(Some(Duration::from_millis(5))));
+        assert_eq!(pauses.next(), Some(Some(Duration::from_millis(10))));
+        assert_eq!(pauses.nth(20), Some(Some(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn one_broken_connection_does_not_delay_the_next() {
+        let mut backoff = Backoff::default();
+        assert_eq!(
+            backoff.pause_after(&io::ErrorKind::ConnectionAborted.into()),
+            None
+        );
+    }
+}
