@@ -112,11 +112,12 @@ pub(crate) async fn start_tls(
 }
 
 pub(crate) fn client() -> Client {
+    client_with(ClientSettings::default())
+}
+
+pub(crate) fn client_with(settings: ClientSettings) -> Client {
     let policy = AddressPolicy::public_only().danger_allow_loopback();
-    Client::new(
-        ClientSettings::default(),
-        Arc::new(TcpConnector::new(policy)),
-    )
+    Client::new(settings, Arc::new(TcpConnector::new(policy)))
 }
 
 pub(crate) async fn post(
