@@ -157,3 +157,6 @@ impl PeerView {
             .and_then(|status| status.revocation(kid))
     }
 }
+
+#[cfg(test)]
+mod tests;

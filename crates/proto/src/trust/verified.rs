@@ -333,3 +333,6 @@ fn check_window(window: &KeyWindow, kid: &KeyId, at: Timestamp) -> Result<(), Ve
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -317,3 +317,6 @@ fn check_signatures(signatures: &[Signature]) -> Result<(), InvalidEnvelope> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
