@@ -25,7 +25,7 @@ fn encoding_has_the_lengths_in_front() {
     let encoding = pre_authentication_encoding(Kind::Root, b"hello");
     assert_eq!(
         encoding,
-        b"DSSEv1 31 application/vnd.gfp.root.v1+json 5 hello"
+        b"DSSEv1 32 application/vnd.gfp.root.v1+json 5 hello"
     );
 }
 
