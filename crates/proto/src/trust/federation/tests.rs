@@ -144,11 +144,12 @@ fn next_err(gateway: &GatewayId) -> Result<(), NoSuchPeer> {
 
 #[test]
 fn an_edited_document_is_refused() {
+    let own = own();
     let bytes = sign_typed(&signer(POLICY, Role::Policy), &draft().finish(NOW).unwrap())
         .unwrap()
         .to_bytes();
     let judge = |bytes: &[u8]| {
-        Envelope::parse(bytes).map(|one| TrustedFederation::open(&one, &own(), 1, NOW).is_ok())
+        Envelope::parse(bytes).map(|one| TrustedFederation::open(&one, &own, 1, NOW).is_ok())
     };
     assert_eq!(judge(&bytes), Ok(true));
     for bit in 0..bytes.len() * 8 {

@@ -151,7 +151,7 @@ fn versions_and_predecessors_are_exact() {
     let another_second = Holders::new(10)
         .with(Role::Stream, 77)
         .next(2, &first, &[10]);
-    let found = fault(chain2.advance(&[another_second.clone()], LATER));
+    let found = fault(chain2.advance(std::slice::from_ref(&another_second), LATER));
     assert_eq!(found, RootError::VersionNotNext { have: 2, found: 2 });
     assert_eq!(
         step(&chain2, 3, &another_second),
