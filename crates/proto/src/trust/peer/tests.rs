@@ -94,6 +94,19 @@ fn nothing_verifies_under_an_expired_root() {
 }
 
 #[test]
+fn a_root_before_the_agreed_version_is_not_good_enough() {
+    let view = peer(10).at_least(2);
+    let found = judge(&view, &Seal { n: 1 }, STREAM, NOW);
+    assert_eq!(found, Err(VerifyError::RootTooOld { have: 1, min: 2 }));
+    let next = Holders::new(10).next(2, &Holders::new(10).first(), &[ROOT]);
+    let view = view.with_roots(&[next], NOW).unwrap();
+    assert_eq!(
+        judge(&view, &Seal { n: 1 }, STREAM, NOW.plus_ms(10)),
+        Ok(())
+    );
+}
+
+#[test]
 fn a_revoked_key_is_refused_from_its_arrival_on() {
     let view = peer(10);
     let mut raw = raw_status(view.chain(), NOW.plus_ms(1));
