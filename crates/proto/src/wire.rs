@@ -8,5 +8,8 @@ pub mod key;
 pub mod kind;
 pub mod limit;
 pub mod name;
+pub mod problem;
+pub mod request;
+pub mod stream;
 pub mod sse;
 pub mod transcript;

@@ -22,6 +22,10 @@ pub const JTI_BYTES_MIN: usize = 22;
 pub const JTI_BYTES_MAX: usize = 64;
 /// A caller-chosen text such as a principal, a workflow or a step, in bytes.
 pub const CLAIM_BYTES_MAX: usize = 256;
+/// A W3C trace context, in characters.
+pub const TRACEPARENT_BYTES_MAX: usize = 55;
+/// A problem's detail, in bytes.
+pub const DETAIL_BYTES_MAX: usize = 512;
 /// Labels of one run.
 pub const LABELS_MAX: usize = 32;
 /// A label's name, in characters.

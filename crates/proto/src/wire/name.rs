@@ -194,11 +194,7 @@ fn check(
     if text.len() > max {
         return Err(InvalidName::TooLong { kind, max });
     }
-    match text
-        .bytes()
-        .enumerate()
-        .find(|&(at, byte)| !allowed(at, byte, text))
-    {
+    match text.bytes().enumerate().find(|&(at, byte)| !allowed(at, byte, text)) {
         Some((at, _)) => Err(InvalidName::BadByte { kind, at, alphabet }),
         None => Ok(()),
     }
