@@ -2,3 +2,5 @@
 pub mod adapter;
 pub mod bridge;
 pub mod local;
+pub mod clock;
+pub mod net;
