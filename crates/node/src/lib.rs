@@ -5,6 +5,7 @@
 
 pub mod adapter;
 pub mod bridge;
+pub mod call;
 pub mod clock;
 pub mod core;
 pub mod execute;
@@ -12,5 +13,6 @@ pub mod federation;
 pub mod identity;
 pub mod local;
 pub mod net;
+pub mod peers;
 pub mod progress;
 pub mod trust;
