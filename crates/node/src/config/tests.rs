@@ -115,7 +115,9 @@ fn flag_beats_environment_beats_file_beats_default() {
     let variable = ("LANDBRIDGE_FEDERATION_LISTEN".to_owned(), "127.0.0.1:3".to_owned());
     let environment = Overrides::of_environment([variable]);
     let flag = environment.clone().flag("federation.listen", "127.0.0.1:4");
-    let port = |text, overrides| parse_with(text, overrides).unwrap().federation.listen.port();
+    let port = |text: &str, overrides: &Overrides| {
+        parse_with(text, overrides).unwrap().federation.listen.port()
+    };
     assert_eq!(port("", &Overrides::none()), 7443);
     assert_eq!(port(file, &Overrides::none()), 2);
     assert_eq!(port(file, &environment), 3);
