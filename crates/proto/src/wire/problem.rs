@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::limit;
 use super::stream::SideEffects;
 
 /// How a caller may try again.
@@ -23,11 +24,10 @@ pub enum RetryMode {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $code:ident, $text:literal, $status:literal, $retry:expr, $title:literal;)*) => {
+    ($($code:ident, $text:literal, $status:literal, $retryable:literal, $retry:expr, $meaning:literal;)*) => {
         /// A problem's code. The registry is `spec/problems.md`.
-        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum Code { $($(#[$doc])* $code,)* }
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub enum Code { $(#[doc = $meaning] $code,)* }
 
         impl Code {
             /// Every code, in the registry's order.
@@ -45,110 +45,82 @@ macro_rules! codes {
                 match self { $(Self::$code => $status,)* }
             }
 
-            /// How a caller may try again; `None`: trying again is useless.
+            /// Whether trying again in the way of [`Code::retry_mode`] may succeed although nobody
+            /// changed a configuration or an input.
+            #[must_use]
+            pub const fn retryable(self) -> bool {
+                match self { $(Self::$code => $retryable,)* }
+            }
+
+            /// How a caller may try again.
             #[must_use]
             pub const fn retry_mode(self) -> Option<RetryMode> {
                 match self { $(Self::$code => $retry,)* }
             }
 
-            /// One sentence for people.
+            /// What it means, one sentence for people.
             #[must_use]
-            pub const fn title(self) -> &'static str {
-                match self { $(Self::$code => $title,)* }
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$code => $meaning,)* }
             }
         }
     };
 }
 
+//= PRB-3
 codes! {
-    /// Bytes that do not parse, or break a size or shape rule.
-    Malformed, "malformed", 400, None, "The message does not have the form that the contract asks for.";
-    /// Longer than a limit.
-    TooLarge, "too_large", 413, None, "The message is larger than the contract allows.";
-    /// A `Content-Encoding` other than identity.
-    UnsupportedEncoding, "unsupported_encoding", 415, None, "Only identity encoding and JSON are accepted.";
-    /// Any failure of signature, signer, role, issuer or audience: one public code.
-    VerificationFailed, "verification_failed", 401, Some(RetryMode::AfterChange), "The request could not be verified.";
-    /// The executor lacks newer roots of the caller.
-    RootUnknown, "root_unknown", 409, Some(RetryMode::ResignSameKey), "Newer roots of the sender are needed.";
-    /// The stapled status is stale, missing or older than one already seen.
-    StatusStale, "status_stale", 409, Some(RetryMode::ResignSameKey), "A fresh status of the sender is needed.";
-    /// `iat` or `exp` outside the window.
-    ClockSkew, "clock_skew", 401, Some(RetryMode::ResignSameKey), "The request's times do not fit the receiver's clock.";
-    /// The `jti` was accepted before.
-    Replayed, "replayed", 409, Some(RetryMode::ResignSameKey), "This request was already received.";
-    /// No protocol version in common.
-    ProtocolUnsupported, "protocol_unsupported", 400, Some(RetryMode::AfterChange), "No common protocol version.";
-    /// One side was restored from a backup and must be recovered by a person.
-    RolledBack, "rolled_back", 503, Some(RetryMode::ResignSameKey), "The receiver was restored from a backup and waits for an operator.";
-    /// The peer is suspended or revoked.
-    PeerSuspended, "peer_suspended", 403, Some(RetryMode::AfterChange), "The peering is suspended.";
-    /// No grant covers what was asked.
-    NotGranted, "not_granted", 403, Some(RetryMode::AfterChange), "No grant of the receiver covers this.";
-    /// A form of work that this executor does not offer.
-    NotSupported, "not_supported", 501, Some(RetryMode::AfterChange), "The receiver does not offer this.";
-    /// Too many starts.
-    RateLimited, "rate_limited", 429, Some(RetryMode::ResignSameKey), "Too many starts; try later.";
-    /// No capacity.
-    Overloaded, "overloaded", 503, Some(RetryMode::ResignSameKey), "The receiver has no capacity now; try later.";
-    /// The bridge is shutting down.
-    Draining, "draining", 503, Some(RetryMode::ResignSameKey), "The receiver is restarting; try again soon.";
-    /// The key is bound to another body.
-    KeyConflict, "key_conflict", 422, Some(RetryMode::NewKey), "The idempotency key is bound to a different request.";
-    /// The key was invoked before the window, so its fate is not known any more.
-    KeyExpired, "key_expired", 410, Some(RetryMode::NewKey), "The idempotency key is older than the receiver remembers.";
-    /// The key was invoked before the receiver lost its history.
-    LostHistory, "lost_history", 410, Some(RetryMode::NewKey), "The receiver lost the history that the key belongs to.";
-    /// A cancel came before the start.
-    CancelledBeforeStart, "cancelled_before_start", 409, Some(RetryMode::NewKey), "The key was cancelled before its start arrived.";
-    /// Unknown, or not yours.
-    NotFound, "not_found", 404, None, "There is no such run.";
-    /// The cursor is behind what is kept.
-    CursorGone, "cursor_gone", 410, None, "Frames at this cursor are no longer kept.";
-    /// The cursor is ahead of the log.
-    CursorAhead, "cursor_ahead", 409, None, "The cursor is ahead of the run's log.";
-    /// The gateway could not be reached.
-    GatewayUnavailable, "gateway_unavailable", 503, Some(RetryMode::NewKey), "The executor's gateway could not be reached.";
-    /// The gateway's version is not supported.
-    GatewayUnsupported, "gateway_unsupported", 503, Some(RetryMode::AfterChange), "The executor's gateway has an unsupported version.";
-    /// The gateway does not have the agent.
-    AgentUnknown, "agent_unknown", 404, Some(RetryMode::AfterChange), "The executor's gateway has no such agent.";
-    /// The model failed.
-    ModelError, "model_error", 502, Some(RetryMode::NewKey), "The model failed.";
-    /// The gateway failed.
-    GatewayError, "gateway_error", 502, Some(RetryMode::NewKey), "The executor's gateway ended the run.";
-    /// The gateway or the bridge was restarted under the run.
-    Interrupted, "interrupted", 503, Some(RetryMode::NewKey), "The run was interrupted by a restart.";
-    /// The gateway refused the input.
-    InputRefused, "input_refused", 422, Some(RetryMode::NewKey), "The executor's gateway refused the input.";
-    /// The deadline passed.
-    DeadlineExceeded, "deadline_exceeded", 504, Some(RetryMode::NewKey), "The deadline passed.";
-    /// The caller asked for the end.
-    Cancelled, "cancelled", 409, Some(RetryMode::NewKey), "The run was cancelled.";
-    /// The run grew past a limit of its grant or of the contract.
-    BudgetExceeded, "budget_exceeded", 403, Some(RetryMode::AfterChange), "The run exceeded its budget.";
-    /// The caller gave up: no terminal of the executor can be had.
-    Lost, "lost", 504, Some(RetryMode::NewKey), "No terminal of the executor could be had.";
-    /// Two sealed histories of one run.
-    Equivocation, "equivocation", 409, Some(RetryMode::AfterChange), "The executor sealed two different histories.";
-    /// A fault of the receiver.
-    Internal, "internal", 500, Some(RetryMode::ResignSameKey), "The receiver failed; try again.";
+    Malformed, "malformed", 400, false, Some(RetryMode::AfterChange), "The bytes are not the form that the spec gives: HTTP shape, envelope, JSON form, schema.";
+    ProtocolUnsupported, "protocol_unsupported", 400, false, Some(RetryMode::AfterChange), "No protocol version of the request is spoken here, or it is below the root's min_proto.";
+    VerificationFailed, "verification_failed", 401, false, Some(RetryMode::AfterChange), "A signature, a signer, a document, the issuer or the audience did not check out; the reason stays in the executor's audit.";
+    UnknownPeer, "unknown_peer", 401, false, Some(RetryMode::AfterChange), "The issuer is not a pinned peer; the peer is told verification_failed.";
+    WrongAudience, "wrong_audience", 401, false, Some(RetryMode::AfterChange), "Aud is another gateway; the peer is told verification_failed.";
+    ClockSkew, "clock_skew", 401, true, Some(RetryMode::ResignSameKey), "Iat or exp lies outside what the executor's clock allows.";
+    NotGranted, "not_granted", 403, false, Some(RetryMode::AfterChange), "No grant of the executor covers the operation, the agent, the mode, the tool or the session.";
+    PeerSuspended, "peer_suspended", 403, false, Some(RetryMode::AfterChange), "The executor has suspended or quarantined this caller.";
+    RolledBack, "rolled_back", 503, true, Some(RetryMode::ResignSameKey), "The executor finds that it was restored from a backup, and does nothing until a person recovers it.";
+    NotSupported, "not_supported", 501, false, Some(RetryMode::AfterChange), "The executor does not offer this form of work.";
+    NotFound, "not_found", 404, false, None, "No such run, key or route for this caller and tenant pair.";
+    MethodNotAllowed, "method_not_allowed", 405, false, Some(RetryMode::AfterChange), "The route exists and takes another method.";
+    RequestTimeout, "request_timeout", 408, true, Some(RetryMode::ResignSameKey), "The request was not complete in time.";
+    RootUnknown, "root_unknown", 409, true, Some(RetryMode::ResignSameKey), "The executor does not have the caller's current root; have is the newest version that it has.";
+    StatusStale, "status_stale", 409, true, Some(RetryMode::ResignSameKey), "The stapled status expired, or is older than one already seen.";
+    Replayed, "replayed", 409, true, Some(RetryMode::ResignSameKey), "The jti was accepted before.";
+    CursorAhead, "cursor_ahead", 409, false, None, "After is larger than the run's last seq.";
+    CancelledBeforeStart, "cancelled_before_start", 409, false, Some(RetryMode::NewKey), "The key was cancelled before a start with it arrived; it is blocked for good.";
+    AlreadyResolved, "already_resolved", 409, false, None, "The approval was decided otherwise before (reserved).";
+    CursorGone, "cursor_gone", 410, false, None, "Frames right after after are no longer kept.";
+    KeyExpired, "key_expired", 410, false, Some(RetryMode::NewKey), "The key is unknown and invokedAt is older than the key window.";
+    LostHistory, "lost_history", 410, false, Some(RetryMode::NewKey), "The key is unknown and invokedAt is older than the executor's incarnation.";
+    TooLarge, "too_large", 413, false, Some(RetryMode::AfterChange), "A size limit of limits.md is exceeded.";
+    UnsupportedEncoding, "unsupported_encoding", 415, false, Some(RetryMode::AfterChange), "A content coding other than identity, or a media type other than application/json.";
+    KeyConflict, "key_conflict", 422, false, Some(RetryMode::NewKey), "The key is bound to a body with another print.";
+    InputRefused, "input_refused", 422, false, Some(RetryMode::AfterChange), "The gateway refuses this input.";
+    RateLimited, "rate_limited", 429, true, Some(RetryMode::ResignSameKey), "A quota of this peer or tenant pair is used up.";
+    Internal, "internal", 500, true, Some(RetryMode::ResignSameKey), "A fault of the executor; nothing was decided.";
+    Overloaded, "overloaded", 503, true, Some(RetryMode::ResignSameKey), "The executor takes no work now, whoever asks.";
+    Draining, "draining", 503, true, Some(RetryMode::ResignSameKey), "The executor is shutting down; it, or its successor, will take the same key soon.";
+    StoreUnavailable, "store_unavailable", 503, true, Some(RetryMode::ResignSameKey), "The executor cannot write durably now; nothing was acknowledged.";
+    GatewayUnavailable, "gateway_unavailable", 503, true, Some(RetryMode::NewKey), "The executor's gateway could not be reached, or refused the bridge.";
+    GatewayUnsupported, "gateway_unsupported", 502, false, Some(RetryMode::AfterChange), "The gateway's version is not one that the bridge speaks.";
+    GatewayError, "gateway_error", 502, true, Some(RetryMode::NewKey), "The gateway ended the run for a reason of its own.";
+    ModelError, "model_error", 502, true, Some(RetryMode::NewKey), "The model failed.";
+    ToolError, "tool_error", 502, false, Some(RetryMode::NewKey), "The tool that was called failed.";
+    AgentUnknown, "agent_unknown", 404, false, Some(RetryMode::AfterChange), "The grant names an agent that the gateway does not have.";
+    SessionUnknown, "session_unknown", 404, false, Some(RetryMode::AfterChange), "The session of a turn or subagent is gone.";
+    Interrupted, "interrupted", 503, true, Some(RetryMode::NewKey), "The gateway or the bridge was restarted under the run, and the run did not survive.";
+    Cancelled, "cancelled", 409, false, Some(RetryMode::NewKey), "The run was stopped because its caller asked.";
+    DeadlineExceeded, "deadline_exceeded", 504, true, Some(RetryMode::NewKey), "The run did not end by its deadline.";
+    BudgetExceeded, "budget_exceeded", 403, false, Some(RetryMode::AfterChange), "A limit of the grant or of the request on tokens, cost, frames or bytes is used up.";
+    RunLost, "run_lost", 410, false, Some(RetryMode::NewKey), "The caller's own terminal: no sealed terminal can come any more.";
+    Equivocation, "equivocation", 409, false, None, "Two validly signed and contradicting objects of one peer are held as evidence; the peer is quarantined.";
+    PeerUnreachable, "peer_unreachable", 503, true, Some(RetryMode::ResignSameKey), "No endpoint of the peer answers.";
 }
 
 impl Code {
-    /// Whether trying again, in some mode, can help.
+    /// The code with this text, if the registry has it.
     #[must_use]
-    pub const fn retryable(self) -> bool {
-        self.retry_mode().is_some()
-    }
-
-    /// Whether a signed answer with this code ends the caller's run.
-    ///
-    /// Replay, clock, status, root and load refusals never do: a duplicated packet must not make a
-    /// caller give up a live run.
-    #[must_use]
-    pub fn is_verdict(self) -> bool {
-        self.retry_mode() != Some(RetryMode::ResignSameKey)
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text)
     }
 }
 
@@ -162,8 +134,7 @@ impl fmt::Display for Code {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Problem {
-    /// The code.
-    pub code: Code,
+    code: String,
     /// What happened this time, one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -182,11 +153,6 @@ pub struct Problem {
     pub side_effects: SideEffects,
     /// The HTTP status.
     pub status: u16,
-    /// One sentence for people.
-    pub title: String,
-    /// `urn:gfp:problem:` and the code.
-    #[serde(rename = "type")]
-    pub kind: String,
 }
 
 impl Problem {
@@ -194,7 +160,7 @@ impl Problem {
     #[must_use]
     pub fn new(code: Code) -> Self {
         Self {
-            code,
+            code: code.as_str().to_owned(),
             detail: None,
             have: None,
             retry_after_ms: None,
@@ -202,15 +168,46 @@ impl Problem {
             retryable: code.retryable(),
             side_effects: SideEffects::None,
             status: code.status(),
-            title: code.title().to_owned(),
-            kind: format!("urn:gfp:problem:{code}"),
+        }
+    }
+
+    /// The code, if this version knows it.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        Code::from_text(&self.code)
+    }
+
+    /// The code's text, known or not.
+    #[must_use]
+    pub fn code_text(&self) -> &str {
+        &self.code
+    }
+
+    /// Whether a signed answer with this problem ends the caller's run.
+    ///
+    /// Replay, clock, status, root and load refusals never do: a duplicated packet must not make a
+    /// caller give up a live run.
+    #[must_use]
+    pub fn is_verdict(&self) -> bool {
+        //= PRB-5
+        //= PRB-7
+        match self.code() {
+            Some(code) => code.retry_mode() != Some(RetryMode::ResignSameKey),
+            None => true,
         }
     }
 
     /// With what happened this time.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        let mut text: String = detail.into();
+        text.retain(|c| !c.is_control());
+        let end = (0..=limit::DETAIL_BYTES_MAX.min(text.len()))
+            .rev()
+            .find(|&at| text.is_char_boundary(at))
+            .unwrap_or(0);
+        text.truncate(end);
+        self.detail = Some(text);
         self
     }
 
@@ -227,6 +224,23 @@ impl Problem {
         self.retry_after_ms = Some(ms);
         self
     }
+
+    /// With the newest root version that the receiver has.
+    #[must_use]
+    pub fn with_have(mut self, version: u64) -> Self {
+        self.have = Some(version);
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.code)?;
+        match &self.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -235,25 +249,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_reads_back_as_it_was_written() {
+    fn a_problem_reads_back_as_it_was_written() {
         for &code in Code::ALL {
-            let text = serde_json::to_string(&code).unwrap();
-            assert_eq!(text, format!("\"{code}\""));
-            assert_eq!(serde_json::from_str::<Code>(&text).unwrap(), code);
+            let problem = Problem::new(code).with_detail("a\u{7}b");
+            let text = serde_json::to_string(&problem).unwrap();
+            let again: Problem = serde_json::from_str(&text).unwrap();
+            assert_eq!((again.code(), again.detail.as_deref()), (Some(code), Some("ab")));
         }
     }
 
+    //= PRB-5
     #[test]
     fn transport_faults_are_never_verdicts() {
-        for code in [
-            Code::Replayed,
-            Code::ClockSkew,
-            Code::StatusStale,
-            Code::RootUnknown,
-            Code::Overloaded,
-        ] {
-            assert!(!code.is_verdict(), "{code}");
+        use Code::{
+            ClockSkew, KeyConflict, NotGranted, Overloaded, Replayed, RootUnknown, StatusStale,
+        };
+        for code in [Replayed, ClockSkew, StatusStale, RootUnknown, Overloaded] {
+            assert!(!Problem::new(code).is_verdict(), "{code}");
         }
-        assert!(Code::KeyConflict.is_verdict() && Code::NotGranted.is_verdict());
+        assert!(Problem::new(KeyConflict).is_verdict() && Problem::new(NotGranted).is_verdict());
+    }
+
+    //= PRB-3
+    #[test]
+    fn the_registry_of_the_specification_is_this_one() {
+        let text = include_str!("../../../../spec/problems.md");
+        for &code in Code::ALL {
+            let mode = match code.retry_mode() {
+                None => "-".to_owned(),
+                Some(RetryMode::ResignSameKey) => "`resign_same_key`".to_owned(),
+                Some(RetryMode::NewKey) => "`new_key`".to_owned(),
+                Some(RetryMode::AfterChange) => "`after_change`".to_owned(),
+            };
+            let retryable = if code.retryable() { "yes" } else { "no" };
+            let row = format!("| `{code}` | {} | {retryable} | {mode} |", code.status());
+            assert!(text.contains(&row), "spec/problems.md lacks: {row}");
+        }
+        let rows =
+            text.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 8);
+        assert_eq!(rows.count(), Code::ALL.len());
+    }
+
+    //= PRB-7
+    #[test]
+    fn an_unknown_code_is_kept_and_ends_the_attempt() {
+        let text = r#"{"code":"novelty","retryable":false,"sideEffects":"none","status":400}"#;
+        let problem: Problem = serde_json::from_str(text).unwrap();
+        assert_eq!((problem.code(), problem.code_text()), (None, "novelty"));
+        assert!(problem.is_verdict() && !problem.retryable);
     }
 }

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+pub use super::document::{Ask, Mode};
+use super::kind::{Kind, PayloadKind};
 use super::limit;
 use super::name::{
     AgentName, GatewayId, IdempotencyKey, Jti, RunId, SessionHandle, TenantPair, Timestamp,
     ToolName,
 };
 use super::problem::Problem;
-use super::stream::Seen;
+use super::stream::{One, Outcome, Seen, SideEffects};
 
 /// An operation; its route is `/federation/v1/` and its path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -80,7 +82,7 @@ pub enum Body {
     /// `op: attach`.
     Attach(Attach),
     /// `op: cancel`.
-    Cancel(Target),
+    Cancel(Cancel),
     /// `op: inspect`.
     Inspect(Target),
 }
@@ -124,7 +126,7 @@ pub struct Start {
     pub prompt: Option<String>,
     /// The caller's own id for the run; echoed, never interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_run_id: Option<RunId>,
+    pub remote_run_id: Option<String>,
     /// Call one tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call: Option<ToolCall>,
@@ -153,19 +155,6 @@ pub struct AgentTarget {
     pub session: Option<SessionHandle>,
 }
 
-/// In which session a run is led.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// A fresh one.
-    #[default]
-    Session,
-    /// One that the same owner started.
-    Turn,
-    /// A child of one that the same owner started.
-    Subagent,
-}
-
 /// On whose behalf a caller asks. A claim that its gateway vouches for.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -184,8 +173,7 @@ pub struct CallerIdentity {
 }
 
 /// A run, by its id or by its key (a caller whose response was lost has no id).
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "lowercase")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Target {
     /// By the key that started it.
     Key(IdempotencyKey),
@@ -194,8 +182,7 @@ pub enum Target {
 }
 
 /// The body of an attach.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Attach {
     /// The last frame that the caller has; 0 for all.
     pub after: u64,
@@ -203,7 +190,46 @@ pub struct Attach {
     pub target: Target,
 }
 
-/// Signed answer to a cancel or an inspect, bound to the request.
+/// The body of a cancel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cancel {
+    /// Which run.
+    pub target: Target,
+    /// Why, for the executor's audit.
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawTarget {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<IdempotencyKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<RunId>,
+}
+
+impl RawTarget {
+    fn new(target: &Target) -> Self {
+        match target {
+            Target::Key(key) => Self { idempotency_key: Some(key.clone()), ..Self::default() },
+            Target::Run(run) => Self { run: Some(run.clone()), ..Self::default() },
+        }
+    }
+
+    fn target(&mut self) -> Result<Target, MalformedRequest> {
+        match (self.run.take(), self.idempotency_key.take()) {
+            (Some(run), None) => Ok(Target::Run(run)),
+            (None, Some(key)) => Ok(Target::Key(key)),
+            _ => Err(MalformedRequest::NotOneTarget),
+        }
+    }
+}
+
+/// Signed answer to a cancel, an inspect or a pairing, bound to the request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
@@ -213,32 +239,84 @@ pub struct Answer {
     pub iss: GatewayId,
     /// `D(request)`.
     pub request: Digest,
-    /// The run, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunId>,
-    /// The last frame of the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seq: Option<u64>,
     /// What was found or done.
-    pub state: AnswerState,
+    pub result: Findings,
+    /// The version of the executor's root whose key signed.
+    pub root_version: u64,
     /// When.
     pub t: Timestamp,
     /// The document's version: 1.
-    pub v: u32,
+    pub v: One,
 }
 
-/// What an executor answers to a cancel or an inspect.
+impl PayloadKind for Answer {
+    const KIND: Kind = Kind::Answer;
+    const BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX;
+}
+
+/// What an executor found or did.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Findings {
+    /// Of an inspect: `D(accept)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Digest>,
+    /// Of a cancel: what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<CancelResult>,
+    /// Of an inspect: when the run must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Of an inspect: the chain's head at `seq`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Digest>,
+    /// Of an inspect: how the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Of a pairing: whether a person of the inviter has accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairing: Option<PairingResult>,
+    /// The run, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// Of an inspect: the last frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// Of an inspect: whether the run goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RunState>,
+}
+
+/// What came of a cancel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AnswerState {
-    /// The cancel was recorded; the stream says what comes of it.
+pub enum CancelResult {
+    /// Recorded; the stream says what comes of it.
     Requested,
     /// The run had ended.
     AlreadyTerminal,
-    /// No run has the key, and none ever will.
+    /// No run has the key, and none will.
     Blocked,
-    /// The run goes on.
-    Open,
+}
+
+/// Whether a person has accepted a pairing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PairingResult {
+    /// Not yet.
+    Pending,
+    /// Yes.
+    Accepted,
+}
+
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It does.
+    Running,
+    /// Its terminal frame is in the log.
+    Terminal,
 }
 
 /// A signed problem, bound to the request that it answers.
@@ -253,10 +331,17 @@ pub struct Refusal {
     pub problem: Problem,
     /// `D(request)`.
     pub request: Digest,
+    /// The version of the executor's root whose key signed.
+    pub root_version: u64,
     /// When.
     pub t: Timestamp,
     /// The document's version: 1.
-    pub v: u32,
+    pub v: One,
+}
+
+impl PayloadKind for Refusal {
+    const KIND: Kind = Kind::Problem;
+    const BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX;
 }
 
 /// The caller's own signed statement about what it received of a run.
@@ -266,24 +351,49 @@ pub struct Receipt {
     /// `D(accept)`, where one was received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Digest>,
-    /// The chain's head at `seq`.
+    /// The executor's gateway.
+    pub aud: GatewayId,
+    /// The chain's head at `seq`; absent while `seq` is 0 and no accept was received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<Digest>,
     /// The caller's gateway.
     pub iss: GatewayId,
-    /// The caller's own terminal line, where it ended the run itself.
+    /// The idempotency key.
+    pub key: IdempotencyKey,
+    /// The caller ended the run itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub terminal: Option<String>,
-    /// The digest of the body that was asked.
-    pub print: Digest,
-    /// The caller's run.
-    pub run: RunId,
+    pub lost: Option<Lost>,
+    /// The version of the caller's root whose key signed.
+    pub root_version: u64,
+    /// The executor's name of the run, where an accept told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// The last verified frame.
     pub seq: u64,
     /// When.
     pub t: Timestamp,
     /// The document's version: 1.
-    pub v: u32,
+    pub v: One,
+}
+
+impl PayloadKind for Receipt {
+    const KIND: Kind = Kind::Receipt;
+    const BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX;
+}
+
+/// Why a caller ended a run itself.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lost {
+    /// The problem's code.
+    pub code: String,
+    /// What may have happened in the world.
+    pub side_effects: SideEffects,
+}
+
+impl PayloadKind for Request {
+    const KIND: Kind = Kind::Request;
+    const BYTES_MAX: usize = limit::REQUEST_BYTES_MAX;
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -301,21 +411,21 @@ struct RawRequest {
     tenant: TenantPair,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
-    v: u32,
+    v: One,
 }
 
 /// Why a request's members do not fit together.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum MalformedRequest {
-    /// Not version 1.
-    #[error("request version {0} is not known")]
-    Version(u32),
     /// The body is not the operation's.
     #[error("the body does not fit the operation: {0}")]
     Body(String),
     /// Not exactly one thing is asked.
     #[error("a start asks for exactly one of prompt, toolCall, approvalGrant and approvalRequest")]
     NotOneAsk,
+    /// Not exactly one of run and key.
+    #[error("a run is named by exactly one of run and idempotencyKey")]
+    NotOneTarget,
     /// A session is named where the mode has none, or the reverse.
     #[error("a session is named exactly when the mode is turn or subagent")]
     SessionAndMode,
@@ -327,24 +437,54 @@ pub enum MalformedRequest {
     Versions,
 }
 
+impl TryFrom<RawTarget> for Attach {
+    type Error = MalformedRequest;
+
+    fn try_from(mut raw: RawTarget) -> Result<Self, MalformedRequest> {
+        match (raw.after, &raw.reason) {
+            (Some(after), None) => Ok(Self { after, target: raw.target()? }),
+            _ => Err(MalformedRequest::Body("an attach has after and no reason".to_owned())),
+        }
+    }
+}
+
+impl TryFrom<RawTarget> for Cancel {
+    type Error = MalformedRequest;
+
+    fn try_from(mut raw: RawTarget) -> Result<Self, MalformedRequest> {
+        if raw.after.is_some() {
+            return Err(MalformedRequest::Body("a cancel has no after".to_owned()));
+        }
+        if raw.reason.as_ref().is_some_and(|reason| reason.len() > limit::CLAIM_BYTES_MAX) {
+            return Err(MalformedRequest::TooLong("reason"));
+        }
+        Ok(Self { target: raw.target()?, reason: raw.reason })
+    }
+}
+
+fn inspected(mut raw: RawTarget) -> Result<Target, MalformedRequest> {
+    if raw.after.is_some() || raw.reason.is_some() {
+        return Err(MalformedRequest::Body("an inspect names the run only".to_owned()));
+    }
+    raw.target()
+}
+
 impl TryFrom<RawRequest> for Request {
     type Error = MalformedRequest;
 
     fn try_from(raw: RawRequest) -> Result<Self, MalformedRequest> {
-        if raw.v != 1 {
-            return Err(MalformedRequest::Version(raw.v));
-        }
         if raw.proto.is_empty() || raw.proto.len() > 16 {
             return Err(MalformedRequest::Versions);
         }
-        if raw.traceparent.as_ref().is_some_and(|trace| trace.len() > limit::CLAIM_BYTES_MAX) {
+        if raw.traceparent.as_ref().is_some_and(|trace| trace.len() > limit::TRACEPARENT_BYTES_MAX)
+        {
             return Err(MalformedRequest::TooLong("traceparent"));
         }
         let body = match raw.op {
             Op::Start => Body::Start(Box::new(read::<Start>(raw.body)?.checked()?)),
-            Op::Attach => Body::Attach(read(raw.body)?),
-            Op::Cancel => Body::Cancel(read(raw.body)?),
-            Op::Inspect => Body::Inspect(read(raw.body)?),
+            Op::Attach => Body::Attach(Attach::try_from(read::<RawTarget>(raw.body)?)?),
+            Op::Cancel => Body::Cancel(Cancel::try_from(read::<RawTarget>(raw.body)?)?),
+            Op::Inspect => Body::Inspect(inspected(read(raw.body)?)?),
         };
         Ok(Self {
             aud: raw.aud,
@@ -366,8 +506,15 @@ impl From<Request> for RawRequest {
         let op = request.body.op();
         let body = match &request.body {
             Body::Start(start) => serde_json::to_value(start),
-            Body::Attach(attach) => serde_json::to_value(attach),
-            Body::Cancel(target) | Body::Inspect(target) => serde_json::to_value(target),
+            Body::Attach(attach) => {
+                let target = RawTarget::new(&attach.target);
+                serde_json::to_value(RawTarget { after: Some(attach.after), ..target })
+            }
+            Body::Cancel(cancel) => {
+                let target = RawTarget::new(&cancel.target);
+                serde_json::to_value(RawTarget { reason: cancel.reason.clone(), ..target })
+            }
+            Body::Inspect(target) => serde_json::to_value(RawTarget::new(target)),
         };
         Self {
             aud: request.aud,
@@ -382,12 +529,26 @@ impl From<Request> for RawRequest {
             seen: request.seen,
             tenant: request.tenant,
             traceparent: request.traceparent,
-            v: 1,
+            v: One,
         }
     }
 }
 
 impl Start {
+    /// The kind of work that is asked for.
+    #[must_use]
+    pub const fn ask(&self) -> Ask {
+        if self.tool_call.is_some() {
+            Ask::ToolCall
+        } else if self.approval_grant.is_some() {
+            Ask::ApprovalGrant
+        } else if self.approval_request.is_some() {
+            Ask::ApprovalRequest
+        } else {
+            Ask::Prompt
+        }
+    }
+
     /// The same body, known to keep the rules between its members.
     ///
     /// # Errors

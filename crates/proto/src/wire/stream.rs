@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::digest::Digest;
+use super::json::canonical;
+use super::kind::{Kind, PayloadKind};
 use super::limit;
 use super::name::{
     AgentName, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair, Timestamp,
@@ -45,12 +47,15 @@ pub struct Accept {
     pub run: RunId,
     /// The newest of the caller that the executor knew.
     pub seen: Seen,
-    /// When it was accepted.
-    pub t: Timestamp,
     /// The tenant pair.
     pub tenant: TenantPair,
     /// The document's version: 1.
-    pub v: u32,
+    pub v: One,
+}
+
+impl PayloadKind for Accept {
+    const KIND: Kind = Kind::Accept;
+    const BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX;
 }
 
 /// The executor's signature over the head of a run's chain.
@@ -73,7 +78,35 @@ pub struct Seal {
     /// When it was sealed.
     pub t: Timestamp,
     /// The document's version: 1.
-    pub v: u32,
+    pub v: One,
+}
+
+impl PayloadKind for Seal {
+    const KIND: Kind = Kind::Seal;
+    const BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX;
+}
+
+/// The version of a document of this contract: always 1.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct One;
+
+/// A document of another version than 1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("document version {0} is not known")]
+pub struct UnknownVersion(pub u32);
+
+impl TryFrom<u32> for One {
+    type Error = UnknownVersion;
+    fn try_from(version: u32) -> Result<Self, UnknownVersion> {
+        if version == 1 { Ok(Self) } else { Err(UnknownVersion(version)) }
+    }
+}
+
+impl From<One> for u32 {
+    fn from(_: One) -> Self {
+        1
+    }
 }
 
 /// One frame as it crosses: exact bytes, read once.
@@ -96,6 +129,9 @@ pub enum MalformedFrame {
     /// Not the compact JSON object with exactly `seq`, `event` and `payload`, in this order.
     #[error("a frame is a compact JSON object of seq, event and payload")]
     BadShape,
+    /// The payload is not in canonical form.
+    #[error("a frame's payload has sorted members and integers only")]
+    BadPayload,
 }
 
 impl Frame {
@@ -117,10 +153,11 @@ impl Frame {
         }
         let shape: Shape = serde_json::from_str(line).map_err(|_| MalformedFrame::BadShape)?;
         let again = serde_json::to_string(&shape).map_err(|_| MalformedFrame::BadShape)?;
-        let object = shape.payload.get().starts_with('{');
-        if again != line || !object || line.bytes().any(|byte| byte < b' ') {
+        if again != line || !shape.payload.get().starts_with('{') {
             return Err(MalformedFrame::BadShape);
         }
+        canonical::from_slice::<serde_json::Value>(shape.payload.get().as_bytes())
+            .map_err(|_| MalformedFrame::BadPayload)?;
         Ok(Self { seq: shape.seq, event: shape.event, payload: shape.payload })
     }
 
@@ -128,6 +165,19 @@ impl Frame {
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.event == "terminal"
+    }
+
+    /// The session that a `started` tells.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionHandle> {
+        #[derive(Deserialize)]
+        struct Told {
+            session: SessionHandle,
+        }
+        if self.event != "started" {
+            return None;
+        }
+        serde_json::from_str::<Told>(self.payload.get()).ok().map(|told| told.session)
     }
 
     /// The payload of a `terminal`.
@@ -228,17 +278,13 @@ impl Outcome {
     }
 }
 
-/// A text that disclosure or a limit may have reduced.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Disclosed {
-    /// The text, whole or its beginning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// The SHA-256 of the whole, when the text is not the whole and a digest is granted.
+/// What stands for a text that disclosure or a limit has reduced.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Rest {
+    /// The SHA-256 of the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// The size of the whole in bytes, given with the digest.
+    /// The size of the whole in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The text was cut.
@@ -258,7 +304,10 @@ pub struct Terminal {
     pub side_effects: SideEffects,
     /// The authoritative answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Disclosed>,
+    pub result: Option<String>,
+    /// What stands for it where it was reduced.
+    #[serde(flatten)]
+    pub rest: Rest,
     /// Why, unless it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -294,14 +343,20 @@ pub enum Event {
         agent: AgentName,
         /// The executor's gateway software and version.
         software: String,
+        /// The caller's own id for the run, echoed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote_run_id: Option<String>,
     },
     /// Text.
     Output {
         /// The channel.
         channel: Channel,
         /// The text: a delta, or all of the channel so far when `replace` is set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// What stands for it where it was reduced.
         #[serde(flatten)]
-        content: Disclosed,
+        rest: Rest,
         /// All earlier text of the channel is void.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         replace: bool,
@@ -315,7 +370,11 @@ pub enum Event {
         /// The tool.
         tool: String,
         /// Its arguments, JSON text.
-        args: Disclosed,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        args: Option<String>,
+        /// What stands for them where they were reduced.
+        #[serde(flatten)]
+        rest: Rest,
     },
     /// A tool answered.
     ToolResult {
@@ -323,8 +382,15 @@ pub enum Event {
         call_id: String,
         /// It did what was asked.
         ok: bool,
-        /// The result or the error, as the model saw it.
-        result: Disclosed,
+        /// The result, as the model saw it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<String>,
+        /// The error, as the model saw it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        /// What stands for it where it was reduced.
+        #[serde(flatten)]
+        rest: Rest,
     },
     /// A phase ended.
     PhaseEnd {
@@ -350,9 +416,17 @@ impl Event {
     ///
     /// [`MalformedFrame`] when the line is longer than a frame may be.
     pub fn line(&self, seq: u64) -> Result<String, MalformedFrame> {
-        let tagged = serde_json::to_string(self).map_err(|_| MalformedFrame::BadShape)?;
-        let rest = tagged.strip_prefix('{').ok_or(MalformedFrame::BadShape)?;
-        let line = format!("{{\"seq\":{seq},{rest}");
+        #[derive(Serialize, Deserialize)]
+        struct Parts {
+            event: String,
+            payload: serde_json::Value,
+        }
+        let parts: Parts = serde_json::to_value(self)
+            .and_then(serde_json::from_value)
+            .map_err(|_| MalformedFrame::BadShape)?;
+        let payload = canonical::to_vec(&parts.payload).map_err(|_| MalformedFrame::BadPayload)?;
+        let payload = String::from_utf8(payload).map_err(|_| MalformedFrame::BadPayload)?;
+        let line = format!(r#"{{"seq":{seq},"event":"{}","payload":{payload}}}"#, parts.event);
         if line.len() > limit::FRAME_BYTES_MAX { Err(MalformedFrame::TooLong) } else { Ok(line) }
     }
 }
@@ -366,12 +440,8 @@ mod tests {
     fn an_event_reads_back_from_its_line() {
         let event = Event::Output {
             channel: Channel::Answer,
-            content: Disclosed {
-                text: Some("hi\n".into()),
-                digest: None,
-                size: None,
-                truncated: false,
-            },
+            text: Some("hi\n".into()),
+            rest: Rest::default(),
             replace: false,
         };
         let line = event.line(7).unwrap();
@@ -393,6 +463,9 @@ mod tests {
             r#"{"seq":1,"event":"outp\u0075t","payload":{}}"#,
             r#"{"seq":1,"event":"output","payload":{},"x":1}"#,
             r#"{"seq":-1,"event":"output","payload":{}}"#,
+            r#"{"seq":1,"event":"output","payload":{"b":1,"a":1}}"#,
+            r#"{"seq":1,"event":"output","payload":{"a":1.5}}"#,
+            r#"{"seq":1,"event":"output","payload":{"a":1,"a":1}}"#,
         ] {
             assert!(Frame::parse(bad).is_err(), "{bad}");
         }
