@@ -166,6 +166,8 @@ pub(crate) fn patient() -> Settings {
         request_body: long,
         idle: long,
         write_stall: long,
+        ping_every: long,
+        ping_timeout: long,
         ..Settings::default()
     }
 }

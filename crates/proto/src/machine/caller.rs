@@ -23,6 +23,7 @@ use super::receive::SealedBatch;
 use super::step::Step;
 use crate::trust::verified::Verified;
 use crate::wire::digest::Digest;
+use crate::wire::envelope::Envelope;
 use crate::wire::name::{GatewayId, Timestamp};
 use crate::wire::problem::{Code, Problem};
 use crate::wire::request::{Answer, CancelResult, Lost, Receipt};
@@ -192,7 +193,7 @@ impl Caller {
         };
         let line = Event::Terminal(terminal).line(entry.seq + 1)?;
         let receipt = Receipt {
-            accept: entry.accept_digest,
+            accept: self.accept_digest(),
             aud: entry.peer.clone(),
             head: entry.head,
             iss: own.clone(),
@@ -207,12 +208,19 @@ impl Caller {
         Ok(OwnEnd { outcome, line, receipt })
     }
 
+    /// `D(accept)`, where one is in the journal.
+    #[must_use]
+    pub fn accept_digest(&self) -> Option<Digest> {
+        let accept = self.entry.accept.as_ref()?;
+        Envelope::parse(accept.as_bytes()).ok().map(|envelope| envelope.digest())
+    }
+
     /// The statement of what was received, for an export.
     #[must_use]
     pub fn receipt(&self, now: Timestamp, own: &GatewayId, root_version: u64) -> Receipt {
         let entry = &self.entry;
         Receipt {
-            accept: entry.accept_digest,
+            accept: self.accept_digest(),
             aud: entry.peer.clone(),
             head: entry.head,
             iss: own.clone(),
@@ -244,7 +252,6 @@ impl Caller {
             phase: EntryPhase::Streaming,
             request: Some(request),
             accept: Some(String::from_utf8_lossy(&accept.envelope().to_bytes()).into_owned()),
-            accept_digest: Some(digest),
             remote: Some(said.run.clone()),
             deadline: said.deadline,
             head: Some(start_head(digest)),

@@ -316,8 +316,6 @@ pub struct EntryRow {
     pub request: Option<String>,
     /// The envelope of the accept, canonical bytes.
     pub accept: Option<String>,
-    /// `D(accept)`.
-    pub accept_digest: Option<Digest>,
     /// The executor's name of the run.
     pub remote: Option<RunId>,
     /// The last received frame's `seq`; 0 before the first.

@@ -28,6 +28,8 @@ pub mod tag {
     pub const WORDS: &[u8] = b"GFP-WORDS-v1\n";
     /// Begins what the proof of an invite's secret is computed over.
     pub const PAIRING: &[u8] = b"GFP-PAIRING-v1\n";
+    /// Begins one link of the audit log's chain.
+    pub const AUDIT: &[u8] = b"GFP-AUDIT-v1\n";
     /// Begins what an invite's public id is the digest of.
     pub const INVITE: &[u8] = b"GFP-INVITE-v1\n";
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+pub use super::document::{Ask, Mode};
 use super::kind::{Kind, PayloadKind};
 use super::limit;
 use super::name::{
@@ -152,19 +153,6 @@ pub struct AgentTarget {
     /// The session of an earlier run of the same owner, for `turn` and `subagent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionHandle>,
-}
-
-/// In which session a run is led.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// A fresh one.
-    #[default]
-    Session,
-    /// One that the same owner started.
-    Turn,
-    /// A child of one that the same owner started.
-    Subagent,
 }
 
 /// On whose behalf a caller asks. A claim that its gateway vouches for.
@@ -547,6 +535,20 @@ impl From<Request> for RawRequest {
 }
 
 impl Start {
+    /// The kind of work that is asked for.
+    #[must_use]
+    pub const fn ask(&self) -> Ask {
+        if self.tool_call.is_some() {
+            Ask::ToolCall
+        } else if self.approval_grant.is_some() {
+            Ask::ApprovalGrant
+        } else if self.approval_request.is_some() {
+            Ask::ApprovalRequest
+        } else {
+            Ask::Prompt
+        }
+    }
+
     /// The same body, known to keep the rules between its members.
     ///
     /// # Errors
