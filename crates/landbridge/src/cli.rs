@@ -88,6 +88,12 @@ pub(crate) struct InitArgs {
     /// What runs the work that peers ask for
     #[arg(long, value_enum, default_value_t = AdapterChoice::Openclaw)]
     pub(crate) adapter: AdapterChoice,
+    /// The OpenClaw gateway's WebSocket [default: ws://127.0.0.1:18789]
+    #[arg(long, value_name = "URL")]
+    pub(crate) gateway_url: Option<String>,
+    /// A block of addresses that are not public and may be dialled, such as 127.0.0.0/8; may be repeated
+    #[arg(long, value_name = "BLOCK")]
+    pub(crate) danger_allow_addresses: Vec<String>,
 }
 
 /// The adapters that this binary has.
@@ -111,14 +117,11 @@ impl AdapterChoice {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Listen here on the federation plane, whatever the configuration says
-    #[arg(long, value_name = "ADDRESS:PORT", env = "LANDBRIDGE_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<std::net::SocketAddr>,
-    /// Which events to log, such as `info` or `landbridge_node=debug,warn`
-    #[arg(long, value_name = "FILTER", env = "LANDBRIDGE_LOG", default_value = "info")]
-    pub(crate) log: String,
-    /// Log lines as JSON
-    #[arg(long)]
-    pub(crate) log_json: bool,
+    /// Which events to log, such as `debug` or `warn,landbridge_node=debug`
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
