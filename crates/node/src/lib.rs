@@ -6,6 +6,10 @@
 pub mod adapter;
 pub mod bridge;
 pub mod clock;
+pub mod core;
+pub mod execute;
 pub mod identity;
 pub mod local;
 pub mod net;
+pub mod progress;
+pub mod trust;
