@@ -6,10 +6,12 @@
 pub mod adapter;
 pub mod bridge;
 pub mod clock;
+pub mod config;
 pub mod core;
 pub mod execute;
 pub mod identity;
 pub mod local;
 pub mod net;
+pub mod observe;
 pub mod progress;
 pub mod trust;
