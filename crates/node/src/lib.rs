@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod execute;
+pub mod federation;
 pub mod identity;
 pub mod local;
 pub mod net;
