@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use landbridge_proto::wire::name::{AgentName, Alias, TenantId};
 
+use crate::net::endpoint::{AddressPolicy, Endpoint, Network};
 use crate::observe::LogFormat;
 
 pub mod example;
@@ -22,7 +23,7 @@ pub mod value;
 
 pub use home::Home;
 pub use raw::{Origin, Overrides, Raw};
-pub use value::{AddressBlock, Endpoint, GatewayUrl, Period, Size};
+pub use value::{GatewayUrl, Period, Size};
 
 /// Everything that was proven.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -51,14 +52,22 @@ pub struct Federation {
     /// What peers are told, where it is not what `listen` says.
     pub endpoint: Option<Endpoint>,
     /// Addresses that are not public and may still be dialled.
-    pub danger_allow_addresses: Vec<AddressBlock>,
+    pub danger_allow_addresses: Vec<Network>,
 }
 
 impl Federation {
     /// The endpoint that peers are told.
     #[must_use]
     pub fn told_endpoint(&self) -> Endpoint {
-        self.endpoint.clone().unwrap_or_else(|| Endpoint::at(self.listen))
+        let listen = || Endpoint::at(self.listen.ip(), self.listen.port());
+        self.endpoint.clone().unwrap_or_else(listen)
+    }
+
+    /// Which addresses the federation client may dial.
+    #[must_use]
+    pub fn address_policy(&self) -> AddressPolicy {
+        let blocks = self.danger_allow_addresses.iter();
+        blocks.fold(AddressPolicy::public_only(), |policy, &block| policy.danger_allow(block))
     }
 }
 

@@ -12,6 +12,8 @@ use std::str::FromStr;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{Alias, InvalidName, TenantId};
 
+use crate::net::endpoint::Network;
+
 use super::raw::{Origin, Raw, RawRoute, Value, Written};
 use super::{
     Config, Federation, Gateway, Home, Limits, Local, Log, Period, Retention, Route, Size, Wrong,
@@ -64,7 +66,7 @@ fn federation(raw: &Raw) -> Result<Federation, Wrong> {
         return Err(blocks.wrong("not a list of texts", BLOCKS));
     };
     let parsed = texts.iter().map(|text| {
-        text.parse().map_err(|error| blocks.wrong(&format!("{text:?}: {error}"), BLOCKS))
+        Network::parse(text).ok_or_else(|| blocks.wrong(&format!("{text:?} is no block"), BLOCKS))
     });
     Ok(Federation {
         listen: listen.value,
@@ -306,7 +308,7 @@ fn size(number: i64) -> usize {
 
 const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:7443 or [::1]:7443";
 const ADAPTERS: &str = "openclaw, scripted";
-const BLOCKS: &str = "a list of blocks such as [\"127.0.0.0/8\", \"::1/128\"]";
+const BLOCKS: &str = "a list of blocks, each by its first address and its bits, such as [\"10.0.0.0/8\", \"::1/128\"]";
 const LEVELS: &str =
     "error, warn, info, debug, trace, or a filter such as info,landbridge_node=debug";
 const SIZES: &str = "a size such as \"512KiB\"";

@@ -159,7 +159,7 @@ fn dangerous_or_contradicting_settings_are_refused() {
         ("[local]\nlisten = \"192.0.2.1:80\"", "not loopback"),
         ("[federation]\nlisten = \"0.0.0.0:7443\"", "set federation.endpoint"),
         ("[federation]\nendpoint = \"http://a.example:1\"", "https://host:port"),
-        ("[federation]\ndanger_allow_addresses = [\"10.0.0.1/8\"]", "behind the prefix"),
+        ("[federation]\ndanger_allow_addresses = [\"10.0.0.1/8\"]", "\"10.0.0.1/8\" is no block"),
         ("[federation]\ndanger_allow_addresses = true", "not a list"),
         ("[gateway]\nurl = \"ws://gw.example:1\"", "use wss://"),
         ("[gateway]\nadapter = \"open\"", "allowed: openclaw, scripted"),
@@ -195,7 +195,12 @@ fn a_route_is_proven() {
 fn paths_begin_in_the_home_and_peers_are_told_where_we_listen() {
     let config = parse("").unwrap();
     assert_eq!(config.local.socket, home().socket());
-    assert_eq!(config.federation.told_endpoint().as_str(), "https://127.0.0.1:7443");
+    assert_eq!(config.federation.told_endpoint().to_string(), "https://127.0.0.1:7443");
+    let open = parse("[federation]\ndanger_allow_addresses = [\"127.0.0.0/8\"]").unwrap();
+    for (config, allowed) in [(&config, false), (&open, true)] {
+        let loopback = std::net::Ipv4Addr::LOCALHOST.into();
+        assert_eq!(config.federation.address_policy().allows(loopback), allowed);
+    }
     let config = parse("[local]\nsocket = \"/run/bridge.sock\"").unwrap();
     assert_eq!(config.local.socket, Path::new("/run/bridge.sock"));
 }

@@ -1,7 +1,7 @@
 //! Small values of settings, each read once into a type that cannot be wrong.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -103,48 +103,6 @@ fn split(text: &str) -> Option<(i64, &str)> {
     plain.then(|| number.parse().ok()).flatten().map(|number| (number, unit))
 }
 
-/// `https://host:port`: what peers are told.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Endpoint(Box<str>);
-
-/// Not an [`Endpoint`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not an endpoint: https://host:port and nothing else")]
-pub struct InvalidEndpoint;
-
-impl Endpoint {
-    /// The endpoint at an address.
-    #[must_use]
-    pub fn at(address: SocketAddr) -> Self {
-        Self(format!("https://{address}").into())
-    }
-
-    /// The URL.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Endpoint {
-    type Err = InvalidEndpoint;
-
-    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
-        let rest = text.strip_prefix("https://").ok_or(InvalidEndpoint)?;
-        let (host, port) = rest.rsplit_once(':').ok_or(InvalidEndpoint)?;
-        match (is_host(host), port.parse::<u16>()) {
-            (true, Ok(number)) if number > 0 && number.to_string() == port => Ok(Self(text.into())),
-            _ => Err(InvalidEndpoint),
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// The WebSocket of a gateway: `ws://` on loopback, `wss://` anywhere. No user, no query.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct GatewayUrl(Box<str>);
@@ -223,55 +181,6 @@ fn is_host(host: &str) -> bool {
         && (!numeric || host.parse::<Ipv4Addr>().is_ok())
 }
 
-/// A block of addresses: `10.0.0.0/8`, `fd00::/8`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct AddressBlock {
-    base: IpAddr,
-    prefix: u8,
-}
-
-/// Not an [`AddressBlock`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum InvalidAddressBlock {
-    /// Another form.
-    #[error(
-        "not a block of addresses: an address, a slash and a number of bits, such as 10.0.0.0/8"
-    )]
-    Form,
-    /// Bits are set behind the prefix.
-    #[error("the address has bits behind the prefix; write the first address of the block")]
-    StrayBits,
-}
-
-impl FromStr for AddressBlock {
-    type Err = InvalidAddressBlock;
-
-    fn from_str(text: &str) -> Result<Self, InvalidAddressBlock> {
-        let (base, prefix) = text.split_once('/').ok_or(InvalidAddressBlock::Form)?;
-        let base: IpAddr = base.parse().map_err(|_| InvalidAddressBlock::Form)?;
-        let bits: u8 = if base.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix
-            .parse()
-            .ok()
-            .filter(|&prefix: &u8| prefix <= bits && text.ends_with(&format!("/{prefix}")));
-        let prefix = prefix.ok_or(InvalidAddressBlock::Form)?;
-        let value = match base {
-            IpAddr::V4(ip) => u128::from(ip.to_bits()) << 96,
-            IpAddr::V6(ip) => ip.to_bits(),
-        };
-        if value.checked_shl(u32::from(prefix)).unwrap_or(0) != 0 {
-            return Err(InvalidAddressBlock::StrayBits);
-        }
-        Ok(Self { base, prefix })
-    }
-}
-
-impl fmt::Display for AddressBlock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.base, self.prefix)
-    }
-}
-
 /// Units of time, longest first, in milliseconds.
 const PERIODS: &[(&str, i64)] =
     &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -319,26 +228,6 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_have_one_form() {
-        for good in ["https://eu.example:7443", "https://10.0.0.1:1", "https://[fd00::1]:65535"] {
-            assert!(good.parse::<Endpoint>().is_ok(), "{good}");
-        }
-        for bad in [
-            "http://eu.example:7443",
-            "https://eu.example",
-            "https://eu.example:7443/",
-            "https://a@b:1",
-            "https://eu.example:0",
-            "https://eu.example:07",
-            "https://127.1:7443",
-            "https://:1",
-            "https://a..b:1",
-        ] {
-            assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn a_gateway_off_this_machine_needs_encryption() {
         for good in
             ["ws://127.0.0.1:18789", "ws://localhost:1/x", "ws://[::1]:1", "wss://gw.example/ws"]
@@ -352,20 +241,6 @@ mod tests {
             ["http://127.0.0.1:1", "ws://user@127.0.0.1:1", "ws://127.0.0.1:1?token=x", "ws://"]
         {
             assert_eq!(bad.parse::<GatewayUrl>(), Err(InvalidGatewayUrl::Form), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_block_has_no_stray_bits() {
-        for good in ["127.0.0.0/8", "0.0.0.0/0", "10.1.2.3/32", "::1/128", "fd00::/8", "::/0"] {
-            assert_eq!(
-                good.parse::<AddressBlock>().map(|block| block.to_string()),
-                Ok(good.to_owned())
-            );
-        }
-        assert_eq!("127.0.0.1/8".parse::<AddressBlock>(), Err(InvalidAddressBlock::StrayBits));
-        for bad in ["127.0.0.1", "127.0.0.0/33", "127.0.0.0/+8", "127.0.0.0/08", "localhost/8"] {
-            assert_eq!(bad.parse::<AddressBlock>(), Err(InvalidAddressBlock::Form), "{bad}");
         }
     }
 }

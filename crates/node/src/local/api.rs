@@ -13,7 +13,6 @@ use landbridge_proto::wire::name::{
 use landbridge_proto::wire::problem::Problem;
 use landbridge_proto::wire::request::{CallerIdentity, Mode};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 /// `POST /v1/runs`: start a run at another gateway.
 #[derive(Clone, Serialize, Deserialize)]
@@ -340,44 +339,12 @@ pub struct RouteTest {
     pub problem: Option<Problem>,
 }
 
-/// `GET /v1/gateways`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RouteList {
-    /// By name.
-    pub gateways: Vec<RouteView>,
-}
-
-/// `GET /v1/admin/peers`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PeerList {
-    /// Those of the federation document, then those that wait for acceptance.
-    pub peers: Vec<PeerView>,
-}
-
-/// `GET /v1/admin/pairings`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PairingList {
-    /// Those that wait for a person.
-    pub pairings: Vec<PairingView>,
-}
-
 /// `PUT /v1/admin/federation`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PutFederation {
     /// The new version's envelope, canonical bytes, signed by our policy key.
     pub envelope: String,
-}
-
-/// `GET /v1/admin/tokens`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TokenList {
-    /// Oldest first, without secrets.
-    pub tokens: Vec<TokenView>,
 }
 
 /// `GET /v1/admin/audit`.
@@ -396,8 +363,8 @@ pub struct AuditList {
 pub struct AuditView {
     /// Its number, from 1.
     pub n: u64,
-    /// The event: the exact bytes that the chain hashes.
-    pub event: Box<RawValue>,
+    /// The event as JSON text: the exact bytes that the chain hashes.
+    pub event: String,
     /// The chain's head after this row.
     pub head: Digest,
 }

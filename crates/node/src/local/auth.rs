@@ -9,17 +9,21 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 
 use axum::extract::FromRequestParts;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{Extensions, HeaderMap};
 use landbridge_proto::wire::problem::{Code, Problem};
 use zeroize::Zeroizing;
 
 use super::problem::{LocalCode, LocalProblem};
 use super::server::Local;
 use crate::bridge::Principal;
+use crate::net::Connection;
+use crate::net::listen::RemoteAddr;
 
-/// How a client's connection came in, as the operating system says. A request extension.
+/// How a client's connection came in, as the operating system says.
+///
+/// A request extension; the accept loop of [`crate::net`] says the same in its own words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LocalPeer {
     /// Through the unix socket, with the peer's credentials.
@@ -31,6 +35,22 @@ pub enum LocalPeer {
     },
     /// Through loopback TCP, from this address.
     Tcp(SocketAddr),
+}
+
+impl LocalPeer {
+    /// The peer of a request, from its extensions; `None` for a connection of the wrong kind.
+    pub(super) fn of(extensions: &Extensions) -> Option<Self> {
+        if let Some(&peer) = extensions.get::<Self>() {
+            return Some(peer);
+        }
+        match extensions.get::<Connection>()?.remote {
+            RemoteAddr::Unix(credentials) => {
+                Some(Self::Unix { uid: credentials.uid, pid: credentials.pid })
+            }
+            RemoteAddr::Ip(address) => Some(Self::Tcp(address)),
+            RemoteAddr::Memory => None,
+        }
+    }
 }
 
 /// What a client may be allowed to do.

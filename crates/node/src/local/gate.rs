@@ -45,7 +45,7 @@ pub(super) async fn gate(State(gate): State<Gate>, mut request: Request, next: N
 
 impl Gate {
     fn check(self, request: &mut Request) -> Result<(), LocalProblem> {
-        let Some(&peer) = request.extensions().get::<LocalPeer>() else {
+        let Some(peer) = LocalPeer::of(request.extensions()) else {
             tracing::error!("a request reached the local API without its connection's peer");
             return Err(Problem::new(Code::Internal).into());
         };

@@ -13,7 +13,7 @@ use landbridge_proto::wire::name::{Alias, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::Mode;
 
-use super::api::{RouteList, RouteTest, RunList, RunView, StartRun};
+use super::api::{RouteTest, RouteView, RunList, RunView, StartRun};
 use super::auth::{Cancel, May, Read, Run, Verb, permit};
 use super::body::{Json, Nothing, named, query, value};
 use super::problem::LocalProblem;
@@ -137,16 +137,16 @@ fn filter(uri: &Uri) -> Result<EntryFilter, LocalProblem> {
         settled,
         token: None,
         label,
-        limit: page(count.as_deref())?,
+        limit: page(count.as_deref(), PAGE_MAX)?,
     })
 }
 
 /// Reads how many entries a page has.
-pub(super) fn page(count: Option<&str>) -> Result<u32, LocalProblem> {
+pub(super) fn page(count: Option<&str>, max: u32) -> Result<u32, LocalProblem> {
     let Some(count) = count else { return Ok(PAGE) };
     match value::<u32>("limit", count)? {
-        count @ 1..=PAGE_MAX => Ok(count),
-        _ => Err(LocalProblem::malformed(format!("`limit` is 1 to {PAGE_MAX}"))),
+        count if (1..=max).contains(&count) => Ok(count),
+        _ => Err(LocalProblem::malformed(format!("`limit` is 1 to {max}"))),
     }
 }
 
@@ -207,8 +207,8 @@ async fn transcript(
 async fn gateways(
     State(local): State<Local>,
     who: May<Read>,
-) -> Result<Answer<RouteList>, LocalProblem> {
-    Ok(Answer(RouteList { gateways: local.bridge.routes(who.principal()).await? }))
+) -> Result<Answer<Vec<RouteView>>, LocalProblem> {
+    Ok(Answer(local.bridge.routes(who.principal()).await?))
 }
 
 async fn test_gateway(

@@ -52,7 +52,10 @@ pub(super) struct Local {
     pub(super) options: Arc<Options>,
 }
 
-/// The local API. Every request must carry a [`super::auth::LocalPeer`] extension.
+/// The local API, to be served on both of its listeners with `App::router` of [`crate::net`].
+///
+/// Every request must carry its connection's peer: the accept loop's extension, or a
+/// [`super::auth::LocalPeer`].
 pub fn router(bridge: Bridge, options: Options) -> Router {
     let at_gate = Gate { owner: options.owner, tcp: options.tcp };
     routes()

@@ -167,7 +167,7 @@ async fn piece<S: Source>(
             },
             (Ok(Err(problem)), _) => problem,
         };
-        tracing::warn!(code = %problem.code, "a stream of frames was broken off");
+        tracing::warn!(code = problem.code_text(), "a stream of frames was broken off");
         return Some((broken_off(&problem, form), None));
     }
 }
@@ -177,10 +177,10 @@ async fn piece<S: Source>(
 fn broken_off(problem: &Problem, form: Form) -> io::Result<Bytes> {
     match form {
         Form::Events => {
-            let text = serde_json::to_string(problem)?;
+            let text = serde_json::to_string(LocalProblem::from(problem.clone()).view())?;
             Ok(Bytes::from(format!("event: problem\ndata: {text}\n\n")))
         }
-        Form::Lines => Err(io::Error::other(problem.code.as_str())),
+        Form::Lines => Err(io::Error::other(problem.code_text().to_owned())),
     }
 }
 
