@@ -11,3 +11,4 @@ pub mod outgoing;
 pub mod receive;
 pub mod report;
 pub mod step;
+pub mod transcript;

@@ -219,7 +219,6 @@ impl SealedBatch {
     }
 }
 
-//= STR-11
 fn check_seal(
     peer: &PeerView,
     envelope: &Envelope,
@@ -230,7 +229,18 @@ fn check_seal(
     now: Timestamp,
 ) -> Result<(), Mismatch> {
     let seal = peer.verify::<Seal>(envelope, now).map_err(Mismatch::Seal)?;
-    let seal = seal.value();
+    check_covers(seal.value(), accept, run, chain, ended)
+}
+
+/// Checks that a verified seal covers this chain and no other.
+//= STR-11
+pub(super) fn check_covers(
+    seal: &Seal,
+    accept: &Digest,
+    run: &RunId,
+    chain: Chain,
+    ended: bool,
+) -> Result<(), Mismatch> {
     let seq = chain.seq();
     if seal.accept != *accept || seal.run != *run || seal.seq != seq {
         return Err(Mismatch::ForeignSeal);
