@@ -66,6 +66,9 @@ pub struct Progress {
     pub usage: Option<Usage>,
     /// Names of reported phase ends, in order.
     pub phases: Vec<String>,
+    /// The log holds text only in part, because of what the peer may see: the texts above cannot be
+    /// compared with the gateway's.
+    pub reduced: bool,
 }
 
 /// Where an adapter sends its reports. Closed when the bridge no longer watches.

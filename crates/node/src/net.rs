@@ -5,7 +5,7 @@
 //! brings its own.
 
 mod activity;
-mod file;
+pub(crate) mod file;
 mod flood;
 mod serve;
 

@@ -9,6 +9,7 @@ mod pool;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -113,11 +114,11 @@ pub enum ClientError {
     /// The TLS handshake failed.
     #[error("the TLS handshake failed")]
     Handshake(#[source] io::Error),
-    /// Not in time.
-    #[error("no {awaited} in time")]
+    /// No response's head in time.
+    #[error("no response in time")]
     Late {
-        /// What was waited for.
-        awaited: &'static str,
+        /// Whether the request had been handed to a connection by then.
+        sent: bool,
     },
     /// The connection or its framing broke before the response's head.
     #[error("the connection broke")]
@@ -141,7 +142,8 @@ impl ClientError {
             | Self::WrongKey
             | Self::Handshake(_)
             | Self::Closed => false,
-            Self::Late { .. } | Self::Broken(_) | Self::Body(_) => true,
+            Self::Late { sent } => *sent,
+            Self::Broken(_) | Self::Body(_) => true,
         }
     }
 }
@@ -225,11 +227,15 @@ impl Client {
     ) -> Result<Response<ResponseStream>, ClientError> {
         outgoing.check()?;
         let head_by = Instant::now() + self.pool.settings.response_head;
-        let (response, guard) = timeout_at(head_by, self.send_once_or_again(target, &outgoing))
-            .await
-            .map_err(|_| ClientError::Late {
-                awaited: "response",
-            })??;
+        let sent = AtomicBool::new(false);
+        let sending = self.send_once_or_again(target, &outgoing, &sent);
+        let (response, guard) = match timeout_at(head_by, sending).await {
+            Ok(answered) => answered?,
+            Err(_) => {
+                let sent = sent.load(Ordering::Relaxed);
+                return Err(ClientError::Late { sent });
+            }
+        };
         if limit_body::is_encoded(response.headers()) {
             return Err(ClientError::Body(BodyError::Encoded));
         }
@@ -250,13 +256,15 @@ impl Client {
         &self,
         target: &Target,
         outgoing: &Outgoing<'_>,
+        sent: &AtomicBool,
     ) -> Result<(Response<Incoming>, LineGuard), ClientError> {
         for _ in 0..2 {
             let line = self.pool.line(target).await?;
             let request = outgoing.request(&target.endpoint, line.protocol())?;
-            match Line::send(line, request).await {
+            sent.store(true, Ordering::Relaxed);
+            match line.send(request).await {
                 Ok(answered) => return Ok(answered),
-                Err(Unsent::Certainly) => {}
+                Err(Unsent::Certainly) => sent.store(false, Ordering::Relaxed),
                 Err(Unsent::Maybe(error)) => return Err(ClientError::Broken(error)),
             }
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Why a private file was not read.
 #[derive(Debug)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     /// It could not be read.
     Io(io::Error),
     /// Its permissions let others in.
@@ -15,7 +15,7 @@ pub(super) enum ReadError {
 }
 
 /// Reads a file whose permissions keep everybody else out.
-pub(super) fn read_private(path: &Path) -> Result<String, ReadError> {
+pub(crate) fn read_private(path: &Path) -> Result<String, ReadError> {
     let mut file = File::open(path).map_err(ReadError::Io)?;
     // Asked of the open file, not of the path: what was checked is what is read.
     let mode = file.metadata().map_err(ReadError::Io)?.permissions().mode() & 0o7777;
@@ -28,7 +28,7 @@ pub(super) fn read_private(path: &Path) -> Result<String, ReadError> {
 }
 
 /// Puts `bytes` at `path` with mode 0600: complete and on disk when this returns, and never half there.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

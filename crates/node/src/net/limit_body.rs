@@ -218,6 +218,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_encoded_body_is_refused_to_every_reader() {
+        let mut body = RequestBody::full("x");
+        body.encoded = true;
+        assert!(matches!(body.frame().await, Some(Err(BodyError::Encoded))));
+    }
+
+    #[tokio::test]
     async fn a_late_body_is_too_slow_even_when_its_bytes_are_here() {
         let mut late = RequestBody::full("x");
         late.deadline = Some(Instant::now());

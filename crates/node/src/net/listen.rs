@@ -99,7 +99,8 @@ impl TcpListener {
 impl Listener for TcpListener {
     async fn accept(&mut self) -> io::Result<(BoxStream, RemoteAddr)> {
         let (stream, address) = self.inner.accept().await?;
-        stream.set_nodelay(true)?;
+        // Fails when the peer is gone already, which is that connection's business and not the loop's.
+        let _gone_already = stream.set_nodelay(true);
         Ok((Box::new(stream), RemoteAddr::Ip(address)))
     }
 }
@@ -153,7 +154,9 @@ impl UnixListener {
 impl Listener for UnixListener {
     async fn accept(&mut self) -> io::Result<(BoxStream, RemoteAddr)> {
         let (stream, _) = self.inner.accept().await?;
-        let peer = stream.peer_cred()?;
+        let peer = stream
+            .peer_cred()
+            .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
         let credentials = PeerCredentials {
             uid: peer.uid(),
             gid: peer.gid(),

@@ -18,7 +18,7 @@ use landbridge_node::net::{App, Protocol};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Running, client, echo, patient, post, start, start_tls, within};
+use super::support::{Running, client, client_with, echo, patient, post, start, start_tls, within};
 
 async fn http1_only(app: App) -> Running {
     let identity = Identity::generate().unwrap();
@@ -70,12 +70,7 @@ async fn a_crowd_opens_more_connections_but_not_one_each() {
         connections_per_endpoint: 3,
         ..ClientSettings::default()
     };
-    let policy =
-        landbridge_node::net::endpoint::AddressPolicy::public_only().danger_allow_loopback();
-    let client = Client::new(
-        settings,
-        Arc::new(landbridge_node::net::connect::TcpConnector::new(policy)),
-    );
+    let client = client_with(settings);
     let mut held = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..12 {
@@ -299,19 +294,40 @@ async fn a_silent_peer_does_not_hold_the_caller() {
         response_head: std::time::Duration::from_millis(300),
         ..ClientSettings::default()
     };
-    let policy =
-        landbridge_node::net::endpoint::AddressPolicy::public_only().danger_allow_loopback();
-    let client = Client::new(
-        settings,
-        Arc::new(landbridge_node::net::connect::TcpConnector::new(policy)),
-    );
+    let client = client_with(settings);
     let error = within(client.get(&server.target(), "/", HeaderMap::new()))
         .await
         .unwrap_err();
     assert!(
-        matches!(error, ClientError::Late { .. }) && error.may_have_arrived(),
+        matches!(error, ClientError::Late { sent: true }) && error.may_have_arrived(),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_crowd_before_a_silent_peer_waits_for_one_attempt() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let client = client_with(ClientSettings {
+        connect: std::time::Duration::from_millis(300),
+        ..ClientSettings::default()
+    });
+    let pin = Identity::generate().unwrap().spki();
+    let target = Target {
+        endpoint: Endpoint::at(address.ip(), address.port()),
+        trust: Trust::pinned(pin),
+    };
+    let crowd = (0..50).map(|_| client.get(&target, "/", HeaderMap::new()));
+    for result in within(futures_util::future::join_all(crowd)).await {
+        let error = result.unwrap_err();
+        assert!(
+            matches!(error, ClientError::Connect(_)) && !error.may_have_arrived(),
+            "{error:?}"
+        );
+    }
+    let waiting_connections =
+        std::iter::repeat_with(|| futures_util::FutureExt::now_or_never(silent.accept()));
+    assert_eq!(waiting_connections.take_while(Option::is_some).count(), 1);
 }
 
 #[tokio::test]

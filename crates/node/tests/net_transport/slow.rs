@@ -289,7 +289,7 @@ async fn a_drain_lets_requests_finish_and_takes_no_new_ones() {
     .await;
     let (client, target) = (client(), server.target());
     let asking = tokio::spawn(async move { post(&client, &target, "/", "").await });
-    let mut idle = server.http2().await;
+    let mut idle = server.tls(b"http/1.1").await;
     within(asked.notified()).await;
     server.shutdown.cancel();
     read_to_close(&mut idle).await;

@@ -112,11 +112,12 @@ pub(crate) async fn start_tls(
 }
 
 pub(crate) fn client() -> Client {
+    client_with(ClientSettings::default())
+}
+
+pub(crate) fn client_with(settings: ClientSettings) -> Client {
     let policy = AddressPolicy::public_only().danger_allow_loopback();
-    Client::new(
-        ClientSettings::default(),
-        Arc::new(TcpConnector::new(policy)),
-    )
+    Client::new(settings, Arc::new(TcpConnector::new(policy)))
 }
 
 pub(crate) async fn post(
@@ -165,6 +166,8 @@ pub(crate) fn patient() -> Settings {
         request_body: long,
         idle: long,
         write_stall: long,
+        ping_every: long,
+        ping_timeout: long,
         ..Settings::default()
     }
 }

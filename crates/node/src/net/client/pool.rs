@@ -40,6 +40,9 @@ struct Slot {
     /// connection and not a hundred.
     connecting: tokio::sync::Mutex<()>,
     lanes: Mutex<Vec<Lane>>,
+    /// How many attempts to connect have failed. Who waited through a failure shares it, so that a
+    /// crowd before a dead peer waits for one attempt and not one after the other for all of theirs.
+    failures: AtomicUsize,
     /// The peer chose HTTP/1.1 last time: its connections are not shared, so nobody waits for another's.
     speaks_http1: AtomicBool,
 }
@@ -203,6 +206,7 @@ impl Pool {
         if let Some(line) = slot.pick(&self.settings) {
             return Ok(line);
         }
+        let failures = slot.failures.load(Ordering::Relaxed);
         let connecting = match slot.speaks_http1.load(Ordering::Relaxed) {
             true => None,
             false => Some(slot.connecting.lock().await),
@@ -210,9 +214,18 @@ impl Pool {
         if let Some(line) = slot.pick(&self.settings) {
             return Ok(line);
         }
-        let opened = timeout(self.settings.connect, self.open(target))
-            .await
-            .map_err(|_| ClientError::Connect(io::ErrorKind::TimedOut.into()))??;
+        if connecting.is_some() && slot.failures.load(Ordering::Relaxed) != failures {
+            let shared =
+                io::Error::new(io::ErrorKind::NotConnected, "the attempt under way failed");
+            return Err(ClientError::Connect(shared));
+        }
+        let opened = match timeout(self.settings.connect, self.open(target)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(ClientError::Connect(io::ErrorKind::TimedOut.into())),
+        };
+        let opened = opened.inspect_err(|_| {
+            slot.failures.fetch_add(1, Ordering::Relaxed);
+        })?;
         slot.speaks_http1
             .store(matches!(opened, Opened::Http1(_)), Ordering::Relaxed);
         let line = match opened {
