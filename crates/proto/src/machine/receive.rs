@@ -126,7 +126,10 @@ impl Reception {
         now: Timestamp,
     ) -> Result<SealedBatch, Mismatch> {
         let size: usize = lines.iter().map(String::len).sum();
-        if lines.is_empty() || lines.len() > limit::BATCH_FRAMES_MAX || size > limit::BATCH_BYTES_MAX {
+        if lines.is_empty()
+            || lines.len() > limit::BATCH_FRAMES_MAX
+            || size > limit::BATCH_BYTES_MAX
+        {
             return Err(Mismatch::BatchSize);
         }
         let first = self.chain.seq() + 1;

@@ -194,7 +194,10 @@ pub fn export(run: &Export) -> Result<Vec<String>, NotExportable> {
 }
 
 /// Frames, each batch followed by its seal; gives back the receipt that stands for a seal at the end.
-fn frames<'a>(lines: &mut Vec<String>, run: &'a Export) -> Result<Option<&'a String>, NotExportable> {
+fn frames<'a>(
+    lines: &mut Vec<String>,
+    run: &'a Export,
+) -> Result<Option<&'a String>, NotExportable> {
     let mut seq = 0;
     for ReceivedSeal { seq: covered, seal, .. } in &run.seals {
         let unsealed = NotExportable::Unsealed { seq: *covered };
@@ -214,7 +217,11 @@ fn frames<'a>(lines: &mut Vec<String>, run: &'a Export) -> Result<Option<&'a Str
         }
         push(lines, Kind::Seal, [seal])?;
     }
-    if seq == run.frames.len() { Ok(None) } else { Err(NotExportable::Unsealed { seq: seq as u64 + 1 }) }
+    if seq == run.frames.len() {
+        Ok(None)
+    } else {
+        Err(NotExportable::Unsealed { seq: seq as u64 + 1 })
+    }
 }
 
 fn push<'a>(

@@ -24,10 +24,7 @@ impl PeerView {
     /// A gateway whose chain is known; nothing it signed verifies before its status is.
     #[must_use]
     pub const fn new(chain: TrustedRoot) -> Self {
-        Self {
-            chain,
-            status: None,
-        }
+        Self { chain, status: None }
     }
 
     /// A gateway as this one kept it.
@@ -42,10 +39,7 @@ impl PeerView {
     ///
     /// As [`TrustedRoot::advance`]; this view stays as it is.
     pub fn with_roots(&self, newer: &[Envelope], now: Timestamp) -> Result<Self, RootError> {
-        Ok(Self {
-            chain: self.chain.advance(newer, now)?,
-            status: self.status.clone(),
-        })
+        Ok(Self { chain: self.chain.advance(newer, now)?, status: self.status.clone() })
     }
 
     /// The view with a newer status, or with the same.
@@ -58,10 +52,7 @@ impl PeerView {
             Some(status) => status.advance(envelope, &self.chain, now)?,
             None => TrustedStatus::first(envelope, &self.chain, now)?,
         };
-        Ok(Self {
-            chain: self.chain.clone(),
-            status: Some(status),
-        })
+        Ok(Self { chain: self.chain.clone(), status: Some(status) })
     }
 
     /// Verifies something that the gateway signed, as of now.
@@ -102,17 +93,11 @@ impl PeerView {
         }
         for signature in envelope.signatures() {
             let kid = signature.keyid();
-            if self
-                .revocation(kid)
-                .is_some_and(|revoked| revoked.received <= at)
-            {
+            if self.revocation(kid).is_some_and(|revoked| revoked.received <= at) {
                 return Err(VerifyError::SignedWithRevokedKey { kid: kid.clone() });
             }
         }
-        let keys = self
-            .chain
-            .keys(role)
-            .ok_or(VerifyError::RoleMissing { role })?;
+        let keys = self.chain.keys(role).ok_or(VerifyError::RoleMissing { role })?;
         verify(envelope, keys, at)
     }
 
@@ -123,9 +108,7 @@ impl PeerView {
     /// Says which of them is not.
     pub fn check_fresh(&self, now: Timestamp) -> Result<(), VerifyError> {
         if self.chain.check_current(now).is_err() {
-            return Err(VerifyError::RootExpired {
-                expires: self.chain.root().expires,
-            });
+            return Err(VerifyError::RootExpired { expires: self.chain.root().expires });
         }
         let status = self.status.as_ref().ok_or(VerifyError::StatusMissing)?;
         status.check_fresh(&self.chain, now)
@@ -152,8 +135,6 @@ impl PeerView {
     /// The revocation of one of its keys.
     #[must_use]
     pub fn revocation(&self, kid: &KeyId) -> Option<&Revoked> {
-        self.status
-            .as_ref()
-            .and_then(|status| status.revocation(kid))
+        self.status.as_ref().and_then(|status| status.revocation(kid))
     }
 }

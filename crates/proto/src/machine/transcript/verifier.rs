@@ -286,7 +286,8 @@ impl Walk {
         stream.sealed = stream.chain;
         let said = seal.value();
         if self.summary.sealed_at.is_some_and(|before| said.t < before) {
-            let warning = format!("the seal of frame {} is dated before the one before it", said.seq);
+            let warning =
+                format!("the seal of frame {} is dated before the one before it", said.seq);
             self.summary.warnings.push(warning);
         }
         self.summary.sealed_at = Some(said.t);
@@ -401,7 +402,8 @@ impl Side {
 
     fn advance(&mut self, envelope: &Envelope) -> Result<(), Fault> {
         let before = self.chain.version();
-        let chain = self.chain.advance(std::slice::from_ref(envelope), Timestamp(limit::INTEGER_MAX))?;
+        let chain =
+            self.chain.advance(std::slice::from_ref(envelope), Timestamp(limit::INTEGER_MAX))?;
         if chain.version() == before {
             return Err(Fault::Member("root", "version"));
         }
@@ -410,10 +412,8 @@ impl Side {
     }
 
     fn status(&mut self, envelope: &Envelope) -> Result<(), Fault> {
-        let stated = |said: &Status| Stated {
-            root_version: Some(said.root_version),
-            at: said.issued,
-        };
+        let stated =
+            |said: &Status| Stated { root_version: Some(said.root_version), at: said.issued };
         let status = recorded::<Status>("status", self, envelope, stated)?;
         let said = status.value();
         same(said.iss == self.gateway(), "status", "iss")?;
