@@ -1,2 +1,15 @@
-//! The running bridge.
+//! The running bridge: sockets, drivers, the local plane and the door to a gateway.
+//!
+//! Decisions are `proto`'s and durable state is `store`'s; what is here carries them out. Start at
+//! [`bridge`] for what can be asked of a bridge, at [`adapter`] for what a bridge asks of a gateway.
+
 pub mod adapter;
+pub mod bridge;
+pub mod clock;
+pub mod core;
+pub mod execute;
+pub mod identity;
+pub mod local;
+pub mod net;
+pub mod progress;
+pub mod trust;

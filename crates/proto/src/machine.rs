@@ -1,4 +1,13 @@
 //! Decisions: what a bridge does next, given what it knows. Pure, and persisted before it acts.
+pub mod admission;
+pub mod caller;
+pub mod chain;
 pub mod audit;
 pub mod contract;
+pub mod executor;
+pub mod framing;
+pub mod operation;
+pub mod outgoing;
+pub mod receive;
+pub mod report;
 pub mod step;

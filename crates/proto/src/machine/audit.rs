@@ -5,29 +5,20 @@
 //! store that writes it, the command that checks it and a stranger with an export agree on the bytes.
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::contract::{AuditEvent, AuditRow};
-use crate::wire::digest::Digest;
-
-/// Separates these digests from every other use of SHA-256 in the protocol.
-const DOMAIN: &[u8] = b"GFP-AUDIT-v1\n";
+use crate::wire::digest::{Digest, tag};
 
 /// The chain's value before the first row.
 #[must_use]
 pub fn start() -> Digest {
-    Digest(Sha256::digest(DOMAIN).into())
+    Digest::of(tag::AUDIT, &[])
 }
 
 /// The chain's head after row `n`, whose canonical event bytes are `event`.
 #[must_use]
 pub fn link(prev: Digest, n: u64, event: &[u8]) -> Digest {
-    let hash = Sha256::new()
-        .chain_update(DOMAIN)
-        .chain_update(prev.0)
-        .chain_update(n.to_be_bytes())
-        .chain_update(event);
-    Digest(hash.finalize().into())
+    Digest::of(tag::AUDIT, &[prev.as_bytes(), &n.to_be_bytes(), event])
 }
 
 /// The bytes of an event that are stored and hashed: compact JSON, members sorted.

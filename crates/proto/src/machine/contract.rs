@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::report::StopReason;
 use super::step::{Batch, Outcome};
 use crate::wire::digest::Digest;
 use crate::wire::name::{
@@ -233,8 +234,8 @@ pub struct RunRow {
     pub accept_digest: Digest,
     /// What was asked, in the executor's own words (JSON), fixed at admission.
     pub work: String,
-    /// What of its events the grant lets the peer see (JSON), fixed at admission.
-    pub disclose: String,
+    /// What the grant fixed for it at admission: [`super::executor::Terms`], JSON.
+    pub terms: String,
     /// When it was accepted.
     pub created: Timestamp,
     /// When it must have ended.
@@ -264,8 +265,8 @@ pub struct RunRow {
 /// A recorded decision to stop a run.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct StopRow {
-    /// `cancel` or `deadline`.
-    pub reason: String,
+    /// Why.
+    pub reason: StopReason,
     /// When it was decided.
     pub at: Timestamp,
 }

@@ -282,12 +282,12 @@ impl Reads for Readers {
     fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Fault> {
         let sql = "SELECT id, hash, name, routes, verbs, created, expires, revoked FROM tokens
                    WHERE hash = ?1";
-        self.one(sql, [&hash.0], row::token)
+        self.one(sql, [hash.as_bytes()], row::token)
     }
 
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Fault> {
         let sql = "SELECT id, secret, alias, created, expires, used FROM invites WHERE id = ?1";
-        self.one(sql, [&id.0], row::invite)
+        self.one(sql, [id.as_bytes()], row::invite)
     }
 
     fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {

@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::contract::{
     DocumentKind, DocumentRow, EntryPhase, EntryRow, InviteRow, PairingRow, RunPhase, RunRow,
     StopRow, TokenRow,
@@ -19,7 +20,7 @@ use crate::fault::{Broken, Fault};
 
 /// The columns that [`run`] reads, from `runs` joined with `run_texts`.
 pub(super) const RUN_COLUMNS: &str = "r.run, r.caller, r.dst, r.src, r.key, r.print, t.request, \
-     t.accept, r.accept_digest, t.work, t.disclose, r.created, r.deadline, r.phase, r.intent, \
+     t.accept, r.accept_digest, t.work, t.terms, r.created, r.deadline, r.phase, r.intent, \
      r.stop_reason, r.stop_at, r.epoch, r.revision, r.seq, r.head, r.bytes, r.outcome, r.ended";
 
 /// The columns that [`entry`] reads, from `entries` joined with `entry_texts`.
@@ -28,9 +29,9 @@ pub(super) const ENTRY_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, 
      e.remote, e.seq, e.head, e.cancel, e.cancel_answer, e.session, e.outcome, e.receipt, e.ended";
 
 pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
-    let stop = match (row.get(15)?, time_or_none(row, 16)?) {
-        (Some(reason), Some(at)) => Some(StopRow { reason, at }),
-        _ => None,
+    let stop = match time_or_none(row, 16)? {
+        Some(at) => Some(StopRow { reason: word(row, 15, &STOP_REASONS)?, at }),
+        None => None,
     };
     Ok(RunRow {
         run: name(row, 0)?,
@@ -41,7 +42,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
         accept: row.get(7)?,
         accept_digest: digest(row, 8)?,
         work: row.get(9)?,
-        disclose: row.get(10)?,
+        terms: row.get(10)?,
         created: time(row, 11)?,
         deadline: time(row, 12)?,
         phase: word(row, 13, &RUN_PHASES)?,
@@ -76,7 +77,7 @@ pub(super) fn entry(row: &Row<'_>) -> Result<EntryRow> {
         accept: row.get(15)?,
         remote: name_or_none(row, 16)?,
         seq: number(row, 17)?,
-        head: row.get::<_, Option<[u8; 32]>>(18)?.map(Digest),
+        head: row.get::<_, Option<[u8; 32]>>(18)?.map(Digest::from_bytes),
         cancel: time_or_none(row, 19)?,
         cancel_answer: row.get(20)?,
         session: name_or_none(row, 21)?,
@@ -146,7 +147,7 @@ pub(super) fn number(row: &Row<'_>, at: usize) -> Result<u64> {
 }
 
 pub(super) fn digest(row: &Row<'_>, at: usize) -> Result<Digest> {
-    row.get(at).map(Digest)
+    row.get(at).map(Digest::from_bytes)
 }
 
 pub(super) fn time(row: &Row<'_>, at: usize) -> Result<Timestamp> {
@@ -195,6 +196,11 @@ fn word<T: Copy, const N: usize>(
     })
 }
 
+const STOP_REASONS: [(StopReason, &str); 3] = [
+    (StopReason::Cancel, "cancel"),
+    (StopReason::Deadline, "deadline"),
+    (StopReason::Budget, "budget"),
+];
 const RUN_PHASES: [(RunPhase, &str); 3] = [
     (RunPhase::AwaitIntent, run_phase(RunPhase::AwaitIntent)),
     (RunPhase::Running, run_phase(RunPhase::Running)),

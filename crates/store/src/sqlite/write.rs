@@ -63,7 +63,7 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
             newest == version.map(int).transpose()?
         }
         Guard::InviteUnused { id } => {
-            exists(db, "SELECT 1 FROM invites WHERE id = ?1 AND used IS NULL", params![id.0])?
+            exists(db, "SELECT 1 FROM invites WHERE id = ?1 AND used IS NULL", params![*id.as_bytes()])?
         }
     })
 }
@@ -147,7 +147,7 @@ fn append_audit(db: &Connection, event: &AuditEvent) -> Result<(), Fault> {
     let text = audit::event_text(event)?;
     let head = audit::link(prev, n, text.as_bytes());
     let sql = "INSERT INTO audit (n, event, head) VALUES (?1, ?2, ?3)";
-    execute(db, sql, params![int(n)?, text, head.0])?;
+    execute(db, sql, params![int(n)?, text, *head.as_bytes()])?;
     Ok(())
 }
 

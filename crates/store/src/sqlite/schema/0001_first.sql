@@ -35,7 +35,7 @@ CREATE TABLE run_texts (
     request TEXT NOT NULL,
     accept TEXT NOT NULL,
     work TEXT NOT NULL,
-    disclose TEXT NOT NULL
+    terms TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE frames (

@@ -25,8 +25,8 @@ pub(super) fn create(db: &Connection, row: &RunRow) -> Result<(), Fault> {
         row.owner.tenant.dst.as_str(),
         row.owner.tenant.src.as_str(),
         row.key.as_str(),
-        row.print.0,
-        row.accept_digest.0,
+        *row.print.as_bytes(),
+        *row.accept_digest.as_bytes(),
         row.created.0,
         row.deadline.0,
         run_phase(row.phase),
@@ -36,16 +36,16 @@ pub(super) fn create(db: &Connection, row: &RunRow) -> Result<(), Fault> {
         int(row.epoch)?,
         int(row.revision)?,
         int(row.seq)?,
-        row.head.0,
+        *row.head.as_bytes(),
         int(row.bytes)?,
         row.outcome,
         row.ended.map(|ended| ended.0),
     ];
     execute(db, sql, params)?;
-    let sql = "INSERT INTO run_texts (run, request, accept, work, disclose)
+    let sql = "INSERT INTO run_texts (run, request, accept, work, terms)
                VALUES (?1, ?2, ?3, ?4, ?5)";
     let run = row.run.as_str();
-    execute(db, sql, params![run, row.request, row.accept, row.work, row.disclose])?;
+    execute(db, sql, params![run, row.request, row.accept, row.work, row.terms])?;
     Ok(())
 }
 
@@ -61,9 +61,9 @@ pub(super) fn put(db: &Connection, row: &RunRow) -> Result<(), Fault> {
         row.owner.tenant.dst.as_str(),
         row.owner.tenant.src.as_str(),
         row.key.as_str(),
-        row.print.0,
+        *row.print.as_bytes(),
         int(row.revision)?,
-        row.accept_digest.0,
+        *row.accept_digest.as_bytes(),
         row.created.0,
         row.deadline.0,
         run_phase(row.phase),
@@ -72,7 +72,7 @@ pub(super) fn put(db: &Connection, row: &RunRow) -> Result<(), Fault> {
         stop_at(row),
         int(row.epoch)?,
         int(row.seq)?,
-        row.head.0,
+        *row.head.as_bytes(),
         int(row.bytes)?,
         row.outcome,
         row.ended.map(|ended| ended.0),
@@ -85,10 +85,10 @@ pub(super) fn put(db: &Connection, row: &RunRow) -> Result<(), Fault> {
     #[cfg(planted = "store_same_revision")]
     execute(db, "UPDATE runs SET revision = revision - 1 WHERE run = ?1", [row.run.as_str()])?;
     // Fixed at admission, so this finds nothing to do and writes no page.
-    let sql = "UPDATE run_texts SET request = ?2, accept = ?3, work = ?4, disclose = ?5
-               WHERE run = ?1 AND (request <> ?2 OR accept <> ?3 OR work <> ?4 OR disclose <> ?5)";
+    let sql = "UPDATE run_texts SET request = ?2, accept = ?3, work = ?4, terms = ?5
+               WHERE run = ?1 AND (request <> ?2 OR accept <> ?3 OR work <> ?4 OR terms <> ?5)";
     let run = row.run.as_str();
-    execute(db, sql, params![run, row.request, row.accept, row.work, row.disclose])?;
+    execute(db, sql, params![run, row.request, row.accept, row.work, row.terms])?;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub(super) fn save_document(db: &Connection, row: &DocumentRow) -> Result<(), Fa
 
 pub(super) fn put_token(db: &Connection, row: &TokenRow) -> Result<(), Fault> {
     let taken = "SELECT 1 FROM tokens WHERE hash = ?1 AND id <> ?2";
-    let taken = exists(db, taken, params![row.hash.0, row.id])?;
+    let taken = exists(db, taken, params![*row.hash.as_bytes(), row.id])?;
     require(!taken, || Broken::TokenHashTaken(row.id.clone()))?;
     let sql = "INSERT INTO tokens (id, hash, name, routes, verbs, created, expires, revoked)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -35,7 +35,7 @@ pub(super) fn put_token(db: &Connection, row: &TokenRow) -> Result<(), Fault> {
                    expires = excluded.expires, revoked = excluded.revoked";
     let params = params![
         row.id,
-        row.hash.0,
+        *row.hash.as_bytes(),
         row.name,
         serde_json::to_string(&row.routes)?,
         serde_json::to_string(&row.verbs)?,
@@ -51,7 +51,7 @@ pub(super) fn create_invite(db: &Connection, row: &InviteRow) -> Result<(), Faul
     let sql = "INSERT INTO invites (id, secret, alias, created, expires, used)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
     let params = params![
-        row.id.0,
+        *row.id.as_bytes(),
         row.secret,
         row.alias.as_str(),
         row.created.0,
@@ -63,7 +63,7 @@ pub(super) fn create_invite(db: &Connection, row: &InviteRow) -> Result<(), Faul
 
 pub(super) fn use_invite(db: &Connection, id: &Digest, at: Timestamp) -> Result<(), Fault> {
     let sql = "UPDATE invites SET used = ?2, secret = '' WHERE id = ?1 AND used IS NULL";
-    require(execute(db, sql, params![id.0, at.0])? == 1, || Broken::InviteNotOpen)
+    require(execute(db, sql, params![*id.as_bytes(), at.0])? == 1, || Broken::InviteNotOpen)
 }
 
 pub(super) fn put_pairing(db: &Connection, row: &PairingRow) -> Result<(), Fault> {
@@ -72,7 +72,7 @@ pub(super) fn put_pairing(db: &Connection, row: &PairingRow) -> Result<(), Fault
                ON CONFLICT (peer) DO UPDATE SET alias = excluded.alias, words = excluded.words,
                    genesis = excluded.genesis, joined = excluded.joined, at = excluded.at";
     let peer = row.peer.as_str();
-    let params = params![peer, row.alias.as_str(), row.words, row.genesis.0, row.joined, row.at.0];
+    let params = params![peer, row.alias.as_str(), row.words, *row.genesis.as_bytes(), row.joined, row.at.0];
     execute(db, sql, params)?;
     Ok(())
 }

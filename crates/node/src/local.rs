@@ -1,0 +1,2 @@
+//! The local plane.
+pub mod api;

@@ -1,0 +1,145 @@
+//! The adapter: the executor's door, opened onto an OpenClaw gateway.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use landbridge_node::adapter::{
+    Adapter, AdapterFault, Ask, Description, Ending, Intent, Progress, Report, Reports, SideEffects, StopReason,
+    Stopped, Trouble, TroubleCode, Work,
+};
+
+use crate::OpenClawConfig;
+use crate::drive::{self, Drive, Stops};
+use crate::fault::Fault;
+use crate::link::{Link, State};
+use crate::names::{self, Names};
+use crate::run::Run;
+
+/// An OpenClaw gateway as the executor sees it.
+#[derive(Debug)]
+pub struct OpenClaw {
+    link: Link,
+    stops: Stops,
+}
+
+impl OpenClaw {
+    /// Opens the adapter; it connects, and connects again, by itself. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong with the configuration or with the bridge's own files. A gateway that is
+    /// away is not an error here.
+    pub fn open(config: &OpenClawConfig) -> Result<Self, Fault> {
+        Ok(Self { link: Link::open(config)?, stops: Arc::new(Mutex::new(BTreeSet::new())) })
+    }
+
+    /// The bridge's device at the gateway.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        self.link.device()
+    }
+
+    /// Waits until the gateway can be asked.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it cannot, when `patience` is over.
+    pub async fn ready(&self, patience: Duration) -> Result<(), Arc<Fault>> {
+        self.link.up_within(patience).await.map(drop)
+    }
+
+    async fn lead(&self, work: Work, intent: Intent, progress: Progress, reports: Reports, asked: bool) {
+        let named = Names::read(&intent).zip(names::handle(&work));
+        let Some((names, handle)) = named.filter(|(names, handle)| is_ours(&work, names, handle)) else {
+            let _ = reports.send(not_ours(asked)).await;
+            return;
+        };
+        let key = names.key.clone();
+        let run = Run::new(key.clone(), progress);
+        let (link, stops) = (self.link.clone(), Arc::clone(&self.stops));
+        Drive { link, work, names, handle, stops, run, reports, asked }.lead().await;
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+}
+
+#[async_trait]
+impl Adapter for OpenClaw {
+    async fn describe(&self) -> Description {
+        let state = self.link.state();
+        let (software, reachable, detail, agents) = match state {
+            State::Up(up) => {
+                (format!("openclaw {}", up.connection.hello().version), true, None, up.agents.to_vec())
+            }
+            State::Down(why) => (String::new(), false, why.map(|why| why.to_string()), Vec::new()),
+        };
+        Description { adapter: "openclaw".to_owned(), software, reachable, detail, agents }
+    }
+
+    async fn intend(&self, work: &Work) -> Result<Intent, AdapterFault> {
+        let refused = |code, detail: &str| AdapterFault(Trouble { code, detail: detail.to_owned() });
+        let Some(handle) = names::handle(work) else {
+            return Err(refused(TroubleCode::InputRefused, "the session is not one of this caller and tenant pair"));
+        };
+        let Ask::Prompt(prompt) = &work.ask;
+        if prompt.trim().is_empty() {
+            return Err(refused(TroubleCode::InputRefused, "the prompt is empty"));
+        }
+        let up = self.link.up_within(INTEND_PATIENCE).await.map_err(|fault| AdapterFault::from(&*fault))?;
+        let names = Names {
+            v: 1,
+            boot: up.connection.hello().boot.clone(),
+            gateway: up.gateway,
+            device: self.link.device().to_owned(),
+            session: names::session_key(work, &handle),
+            key: names::run_key(work),
+            at: drive::now(),
+        };
+        Ok(names.intent())
+    }
+
+    async fn start(&self, work: Work, intent: Intent, reports: Reports) {
+        self.lead(work, intent, Progress::default(), reports, false).await;
+    }
+
+    async fn adopt(&self, work: Work, intent: Intent, progress: Progress, reports: Reports) {
+        self.lead(work, intent, progress, reports, true).await;
+    }
+
+    async fn stop(&self, work: &Work, intent: &Intent, why: StopReason) -> Result<Stopped, AdapterFault> {
+        let named = Names::read(intent).zip(names::handle(work));
+        let Some((names, _)) = named.filter(|(names, handle)| is_ours(work, names, handle)) else {
+            return Ok(Stopped::NotRunning);
+        };
+        tracing::info!(run = %work.run, ?why, "asks the gateway to stop a run");
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(names.key.clone());
+        let up = self.link.up().map_err(|fault| AdapterFault::from(&*fault))?;
+        let runs = [names.key.clone()];
+        match drive::stop(&up.connection, &names, &runs).await {
+            Ok(true) => Ok(Stopped::Stopping),
+            Ok(false) => Ok(Stopped::NotRunning),
+            Err(fault) => Err(AdapterFault::from(&fault)),
+        }
+    }
+}
+
+/// The names must be those that follow from the work: an intent cannot point at another's session.
+fn is_ours(work: &Work, names: &Names, handle: &landbridge_proto::wire::name::SessionHandle) -> bool {
+    names.session == names::session_key(work, handle) && names.key == names::run_key(work)
+}
+
+fn not_ours(asked: bool) -> Report {
+    Report::Settled {
+        ending: Ending::Failed,
+        result: None,
+        trouble: Some(Trouble {
+            code: TroubleCode::GatewayError,
+            detail: "the run's record is not one that this adapter wrote".to_owned(),
+        }),
+        usage: None,
+        side_effects: if asked { SideEffects::Unknown } else { SideEffects::None },
+    }
+}
+
+const INTEND_PATIENCE: Duration = Duration::from_millis(1_500);

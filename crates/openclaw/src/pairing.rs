@@ -1,0 +1,109 @@
+//! `gateway connect`: makes the bridge's own device known to the gateway, once.
+//!
+//! The shared token of a gateway can raise any device's scopes silently. It is used for this one
+//! connection and forgotten; what is kept is a token that is bound to the device's key and to the fewest
+//! scopes.
+
+use crate::OpenClawConfig;
+use crate::connection::{Connection, Credential, SCOPES};
+use crate::device::{Device, Secret};
+use crate::endpoint::Endpoint;
+use crate::fault::Fault;
+use crate::link::identity;
+
+/// What became of a pairing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Pairing {
+    /// The bridge has its own credential now.
+    Paired {
+        /// The bridge's device at the gateway.
+        device: String,
+        /// The gateway's own identity.
+        gateway: String,
+        /// The gateway's version.
+        version: String,
+        /// What the device may do.
+        scopes: Vec<String>,
+    },
+    /// The gateway's operator must approve first; then pair again.
+    Pending {
+        /// The bridge's device at the gateway.
+        device: String,
+        /// The gateway's id of the request.
+        request: String,
+        /// The command that approves it, on the gateway's machine.
+        next: String,
+    },
+}
+
+/// Pairs the bridge's device, and proves that its own credential works.
+///
+/// # Errors
+///
+/// Returns why the gateway did not let the bridge in, or gave it more than it asked for.
+pub async fn pair(config: &OpenClawConfig, shared_token: Secret) -> Result<Pairing, Fault> {
+    let endpoint = Endpoint::read(&config.url, config.danger_plaintext_gateway)?;
+    let device = Device::open(&config.state_dir)?;
+    let id = device.id();
+    let name = config.display_name(&id);
+    let opened = Connection::open(&endpoint, &device, &Credential::Shared(shared_token), &name).await;
+    let connection = match opened {
+        Err(Fault::PairingPending { request }) => {
+            let next = format!("openclaw devices approve {request}");
+            return Ok(Pairing::Pending { device: id, request, next });
+        }
+        other => other?,
+    };
+    let token = connection.device_token().cloned();
+    let gateway = identity(&connection).await;
+    connection.close();
+    let (token, gateway) = (token.ok_or(Fault::NotPaired)?, gateway?);
+
+    let own = Connection::open(&endpoint, &device, &Credential::Device(token.clone()), &name).await?;
+    let hello = own.hello().clone();
+    own.close();
+    if hello.scopes != SCOPES {
+        return Err(Fault::OtherScopes { scopes: hello.scopes });
+    }
+    device.keep_gateway(&gateway)?;
+    device.keep_token(&token)?;
+    Ok(Pairing::Paired { device: id, gateway, version: hello.version, scopes: hello.scopes })
+}
+
+/// How the bridge's device stands at the gateway.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The bridge's device at the gateway.
+    pub device: String,
+    /// The gateway's own identity.
+    pub gateway: String,
+    /// The gateway's version.
+    pub version: String,
+    /// Changes with every start of the gateway.
+    pub boot: String,
+    /// What the device may do.
+    pub scopes: Vec<String>,
+}
+
+/// Connects with the bridge's own credential and tells how things stand.
+///
+/// # Errors
+///
+/// Returns why the gateway cannot be used, in words that name the next step.
+pub async fn status(config: &OpenClawConfig) -> Result<Status, Fault> {
+    let endpoint = Endpoint::read(&config.url, config.danger_plaintext_gateway)?;
+    let device = Device::open(&config.state_dir)?;
+    let token = device.token()?.ok_or(Fault::NotPaired)?;
+    let name = config.display_name(&device.id());
+    let connection = Connection::open(&endpoint, &device, &Credential::Device(token), &name).await?;
+    let gateway = identity(&connection).await;
+    let hello = connection.hello().clone();
+    connection.close();
+    let gateway = gateway?;
+    if device.gateway()?.is_some_and(|known| known != gateway) {
+        return Err(Fault::OtherGateway);
+    }
+    Ok(Status { device: device.id(), gateway, version: hello.version, boot: hello.boot, scopes: hello.scopes })
+}
