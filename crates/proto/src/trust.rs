@@ -13,3 +13,6 @@ pub mod root;
 pub mod signer;
 pub mod status;
 pub mod verified;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -262,3 +262,6 @@ impl FederationDraft {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

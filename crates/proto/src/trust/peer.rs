@@ -18,6 +18,7 @@ use crate::wire::name::{GatewayId, KeyId, Timestamp};
 pub struct PeerView {
     chain: TrustedRoot,
     status: Option<TrustedStatus>,
+    root_version_min: u64,
 }
 
 impl PeerView {
@@ -27,13 +28,26 @@ impl PeerView {
         Self {
             chain,
             status: None,
+            root_version_min: 1,
         }
     }
 
     /// A gateway as this one kept it.
     #[must_use]
     pub const fn restore(chain: TrustedRoot, status: Option<TrustedStatus>) -> Self {
-        Self { chain, status }
+        Self {
+            chain,
+            status,
+            root_version_min: 1,
+        }
+    }
+
+    /// The view under which no root before this version is good any more, as the federation document
+    /// says of a peer.
+    #[must_use]
+    pub const fn at_least(mut self, root_version_min: u64) -> Self {
+        self.root_version_min = root_version_min;
+        self
     }
 
     /// The view with newer roots.
@@ -44,7 +58,7 @@ impl PeerView {
     pub fn with_roots(&self, newer: &[Envelope], now: Timestamp) -> Result<Self, RootError> {
         Ok(Self {
             chain: self.chain.advance(newer, now)?,
-            status: self.status.clone(),
+            ..self.clone()
         })
     }
 
@@ -59,8 +73,8 @@ impl PeerView {
             None => TrustedStatus::first(envelope, &self.chain, now)?,
         };
         Ok(Self {
-            chain: self.chain.clone(),
             status: Some(status),
+            ..self.clone()
         })
     }
 
@@ -127,6 +141,10 @@ impl PeerView {
                 expires: self.chain.root().expires,
             });
         }
+        let (have, min) = (self.chain.version(), self.root_version_min);
+        if have < min {
+            return Err(VerifyError::RootTooOld { have, min });
+        }
         let status = self.status.as_ref().ok_or(VerifyError::StatusMissing)?;
         status.check_fresh(&self.chain, now)
     }
@@ -157,3 +175,6 @@ impl PeerView {
             .and_then(|status| status.revocation(kid))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -359,3 +359,6 @@ fn claim(envelope: &Envelope) -> Result<Root, VerifyError> {
         fault,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -330,3 +330,6 @@ fn holders(chain: &TrustedRoot) -> BTreeSet<KeyId> {
         .cloned()
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

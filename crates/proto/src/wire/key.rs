@@ -156,3 +156,6 @@ impl fmt::Debug for PublicKey {
         write!(f, "PublicKey({self})")
     }
 }
+
+#[cfg(test)]
+mod tests;
