@@ -8,6 +8,7 @@ pub mod bridge;
 pub mod clock;
 pub mod core;
 pub mod execute;
+pub mod federation;
 pub mod identity;
 pub mod local;
 pub mod net;
