@@ -121,7 +121,7 @@ async fn list(client: &Client, args: RunListArgs, out: &Out) -> Result<Exit, Fai
         path.push_str(&format!("&gateway={gateway}"));
     }
     if args.open || args.settled {
-        path.push_str(&format!("&settled={}", args.settled));
+        path.push_str(if args.open { "&state=open" } else { "&state=settled" });
     }
     if let Some((name, value)) = &args.label {
         path.push_str(&format!("&label={}", escaped(&format!("{name}={value}"))));

@@ -140,9 +140,7 @@ impl Line {
         self.check_kind()?;
         let mut bytes = canonical::to_vec(self).map_err(LineFault::NotCanonical)?;
         if bytes.len() > limit::TRANSCRIPT_LINE_BYTES_MAX {
-            return Err(LineFault::TooLong {
-                max: limit::TRANSCRIPT_LINE_BYTES_MAX,
-            });
+            return Err(LineFault::TooLong { max: limit::TRANSCRIPT_LINE_BYTES_MAX });
         }
         bytes.push(b'\n');
         Ok(bytes)
@@ -150,9 +148,7 @@ impl Line {
 
     fn parse(bytes: &[u8]) -> Result<Self, LineFault> {
         if bytes.len() > limit::TRANSCRIPT_LINE_BYTES_MAX {
-            return Err(LineFault::TooLong {
-                max: limit::TRANSCRIPT_LINE_BYTES_MAX,
-            });
+            return Err(LineFault::TooLong { max: limit::TRANSCRIPT_LINE_BYTES_MAX });
         }
         let line: Self = canonical::from_slice(bytes).map_err(LineFault::NotCanonical)?;
         line.check_kind()?;
@@ -170,29 +166,17 @@ impl Line {
             Self::Receipt { value } => (Kind::Receipt, value),
         };
         let found = envelope.kind();
-        if found == expected {
-            Ok(())
-        } else {
-            Err(LineFault::AnotherKind { expected, found })
-        }
+        if found == expected { Ok(()) } else { Err(LineFault::AnotherKind { expected, found }) }
     }
 
     /// Where the line stands in the file, and whether others of its place may follow.
     const fn place(&self) -> (u8, bool) {
         match self {
             Self::Header(_) => (0, false),
-            Self::Root {
-                of: Side::Caller, ..
-            } => (1, true),
-            Self::Root {
-                of: Side::Executor, ..
-            } => (2, true),
-            Self::Status {
-                of: Side::Caller, ..
-            } => (3, true),
-            Self::Status {
-                of: Side::Executor, ..
-            } => (4, true),
+            Self::Root { of: Side::Caller, .. } => (1, true),
+            Self::Root { of: Side::Executor, .. } => (2, true),
+            Self::Status { of: Side::Caller, .. } => (3, true),
+            Self::Status { of: Side::Executor, .. } => (4, true),
             Self::Request { .. } => (5, false),
             Self::Accept { .. } => (6, false),
             Self::Frame { .. } | Self::Seal { .. } => (7, true),
@@ -223,10 +207,7 @@ impl TranscriptReader {
     pub fn line(&mut self, bytes: &[u8]) -> Result<Line, TranscriptError> {
         let first = self.lines == 0;
         self.lines = self.lines.saturating_add(1);
-        self.read(bytes, first).map_err(|fault| TranscriptError {
-            line: self.lines,
-            fault,
-        })
+        self.read(bytes, first).map_err(|fault| TranscriptError { line: self.lines, fault })
     }
 
     /// Reads a whole file.
@@ -236,16 +217,10 @@ impl TranscriptReader {
     /// As [`TranscriptReader::line`].
     pub fn read_all(bytes: &[u8]) -> Result<Vec<Line>, TranscriptError> {
         if bytes.is_empty() {
-            return Err(TranscriptError {
-                line: 1,
-                fault: LineFault::NoHeader,
-            });
+            return Err(TranscriptError { line: 1, fault: LineFault::NoHeader });
         }
         let mut reader = Self::new();
-        bytes
-            .split_inclusive(|&byte| byte == b'\n')
-            .map(|line| reader.line(line))
-            .collect()
+        bytes.split_inclusive(|&byte| byte == b'\n').map(|line| reader.line(line)).collect()
     }
 
     fn read(&mut self, bytes: &[u8], first: bool) -> Result<Line, LineFault> {
@@ -253,11 +228,7 @@ impl TranscriptReader {
         let line = Line::parse(bytes)?;
         let (place, repeats) = line.place();
         if first {
-            return if place == 0 {
-                Ok(line)
-            } else {
-                Err(LineFault::NoHeader)
-            };
+            return if place == 0 { Ok(line) } else { Err(LineFault::NoHeader) };
         }
         if place < self.place || (place == self.place && !repeats) {
             return Err(LineFault::OutOfOrder);
