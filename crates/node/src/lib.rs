@@ -12,4 +12,5 @@ pub mod identity;
 pub mod local;
 pub mod net;
 pub mod progress;
+pub mod scripted;
 pub mod trust;
