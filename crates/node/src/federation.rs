@@ -86,6 +86,15 @@ impl Federation {
                 return unsigned(&problem);
             }
         };
+        // A lost connection drops this future; what was begun must be finished all the same.
+        let plane = self.clone();
+        match tokio::spawn(async move { plane.decide(op, &body).await }).await {
+            Ok(response) => response,
+            Err(error) => unsigned(&crate::core::bug("an operation failed", &error)),
+        }
+    }
+
+    async fn decide(&self, op: Op, body: &[u8]) -> Response<ResponseBody> {
         let opened = {
             let state = self.core.trust.state();
             let gate = Gate {
@@ -96,7 +105,7 @@ impl Federation {
                 peers: &state.peers,
                 now: self.core.now(),
             };
-            let opened = gate.open(op, &body);
+            let opened = gate.open(op, body);
             //= STR-25
             match opened {
                 Ok(admitted) if state.quarantined.contains(&admitted.owner().caller) => {

@@ -5,6 +5,7 @@
 
 pub mod adapter;
 pub mod bridge;
+pub mod call;
 pub mod clock;
 pub mod config;
 pub mod core;
@@ -14,5 +15,6 @@ pub mod identity;
 pub mod local;
 pub mod net;
 pub mod observe;
+pub mod peers;
 pub mod progress;
 pub mod trust;

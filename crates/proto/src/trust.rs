@@ -9,6 +9,7 @@ pub mod federation;
 pub mod key;
 pub mod pairing;
 pub mod peer;
+pub mod recorded;
 pub mod root;
 pub mod signer;
 pub mod status;

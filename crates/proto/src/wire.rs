@@ -10,6 +10,6 @@ pub mod limit;
 pub mod name;
 pub mod problem;
 pub mod request;
-pub mod stream;
 pub mod sse;
+pub mod stream;
 pub mod transcript;

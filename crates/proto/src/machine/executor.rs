@@ -171,10 +171,9 @@ impl Executor {
             //= REQ-26
             (Some(intent), stop) => {
                 let adopt = Action::Adopt { intent: intent.clone() };
-                let stop = stop.as_ref().map(|stop| Action::Stop {
-                    intent: intent.clone(),
-                    reason: stop.reason,
-                });
+                let stop = stop
+                    .as_ref()
+                    .map(|stop| Action::Stop { intent: intent.clone(), reason: stop.reason });
                 [adopt].into_iter().chain(stop).collect()
             }
             (None, _) => vec![Action::Intend],
@@ -185,11 +184,8 @@ impl Executor {
 
     fn start(self, intent: String) -> Step<(Self, Vec<Action>)> {
         //= REQ-26
-        let row = RunRow {
-            phase: RunPhase::Running,
-            intent: Some(intent.clone()),
-            ..self.row.clone()
-        };
+        let row =
+            RunRow { phase: RunPhase::Running, intent: Some(intent.clone()), ..self.row.clone() };
         self.put(row, Vec::new(), vec![Action::Start { intent }])
     }
 

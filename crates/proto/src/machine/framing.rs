@@ -34,16 +34,23 @@ impl Framing<'_> {
             Report::Output { channel, text, replace } => self.output(channel, &text, replace),
             Report::Usage(usage) => vec![Event::TokenUsage(usage)],
             Report::ToolCall { call, tool, args } => {
-                let (args, rest) = reduce(args, self.disclose.tool_args, limit::TOOL_TEXT_BYTES_MAX);
+                let (args, rest) =
+                    reduce(args, self.disclose.tool_args, limit::TOOL_TEXT_BYTES_MAX);
                 vec![Event::ToolCall { call_id: call, tool, args, rest }]
             }
             Report::ToolResult { call, ok, text } => {
-                let (text, rest) = reduce(text, self.disclose.tool_results, limit::TOOL_TEXT_BYTES_MAX);
+                let (text, rest) =
+                    reduce(text, self.disclose.tool_results, limit::TOOL_TEXT_BYTES_MAX);
                 let (result, error) = if ok { (text, None) } else { (None, text) };
                 vec![Event::ToolResult { call_id: call, ok, result, error, rest }]
             }
             Report::PhaseEnd { phase, ending, started, ended } => {
-                vec![Event::PhaseEnd { phase, outcome: ending, started_at: started, ended_at: ended }]
+                vec![Event::PhaseEnd {
+                    phase,
+                    outcome: ending,
+                    started_at: started,
+                    ended_at: ended,
+                }]
             }
             Report::Error(trouble) => {
                 vec![Event::Error(Problem::new(trouble.code.code()).with_detail(trouble.detail))]

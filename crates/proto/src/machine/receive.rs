@@ -126,7 +126,10 @@ impl Reception {
         now: Timestamp,
     ) -> Result<SealedBatch, Mismatch> {
         let size: usize = lines.iter().map(String::len).sum();
-        if lines.is_empty() || lines.len() > limit::BATCH_FRAMES_MAX || size > limit::BATCH_BYTES_MAX {
+        if lines.is_empty()
+            || lines.len() > limit::BATCH_FRAMES_MAX
+            || size > limit::BATCH_BYTES_MAX
+        {
             return Err(Mismatch::BatchSize);
         }
         let first = self.chain.seq() + 1;
@@ -219,7 +222,6 @@ impl SealedBatch {
     }
 }
 
-//= STR-11
 fn check_seal(
     peer: &PeerView,
     envelope: &Envelope,
@@ -230,7 +232,18 @@ fn check_seal(
     now: Timestamp,
 ) -> Result<(), Mismatch> {
     let seal = peer.verify::<Seal>(envelope, now).map_err(Mismatch::Seal)?;
-    let seal = seal.value();
+    check_covers(seal.value(), accept, run, chain, ended)
+}
+
+/// Checks that a verified seal covers this chain and no other.
+//= STR-11
+pub(super) fn check_covers(
+    seal: &Seal,
+    accept: &Digest,
+    run: &RunId,
+    chain: Chain,
+    ended: bool,
+) -> Result<(), Mismatch> {
     let seq = chain.seq();
     if seal.accept != *accept || seal.run != *run || seal.seq != seq {
         return Err(Mismatch::ForeignSeal);

@@ -56,16 +56,11 @@ impl TrustedFederation {
         let document =
             verify::<Federation>(envelope, &keys, now).map_err(FederationError::Unverified)?;
         if document.value().iss != *own.gateway() {
-            return Err(FederationError::Foreign {
-                found: document.value().iss.clone(),
-            });
+            return Err(FederationError::Foreign { found: document.value().iss.clone() });
         }
         let found = document.value().version;
         if found < version_min {
-            return Err(FederationError::WentBack {
-                have: version_min,
-                found,
-            });
+            return Err(FederationError::WentBack { have: version_min, found });
         }
         Ok(Self(document))
     }
@@ -93,26 +88,20 @@ impl TrustedFederation {
     /// A peer by what it is called here, whatever its state.
     #[must_use]
     pub fn peer_called(&self, alias: &Alias) -> Option<&Peer> {
-        self.document()
-            .peers
-            .iter()
-            .find(|peer| peer.alias == *alias)
+        self.document().peers.iter().find(|peer| peer.alias == *alias)
     }
 
     /// A peer that is talked to.
     #[must_use]
     pub fn active_peer(&self, gateway: &GatewayId) -> Option<&Peer> {
-        self.peer(gateway)
-            .filter(|peer| peer.status == PeerStatus::Active)
+        self.peer(gateway).filter(|peer| peer.status == PeerStatus::Active)
     }
 
     /// What a peer that is talked to may ask for a tenant pair.
     #[must_use]
     pub fn grant(&self, caller: &GatewayId, pair: &TenantPair) -> Option<&Grant> {
         let peer = self.active_peer(caller)?;
-        peer.grants
-            .iter()
-            .find(|grant| grant.local == pair.dst && grant.remote == pair.src)
+        peer.grants.iter().find(|grant| grant.local == pair.dst && grant.remote == pair.src)
     }
 
     /// A federation root by its name.
@@ -138,10 +127,7 @@ impl TrustedFederation {
     #[must_use]
     pub fn draft(&self) -> FederationDraft {
         let raw = raw::Federation::from(self.document().clone());
-        FederationDraft {
-            version: raw.version.saturating_add(1),
-            raw,
-        }
+        FederationDraft { version: raw.version.saturating_add(1), raw }
     }
 }
 
@@ -177,11 +163,7 @@ impl FederationDraft {
 
     /// Adds a peer, or replaces the one with its id.
     pub fn put_peer(&mut self, peer: Peer) {
-        match self
-            .raw
-            .peers
-            .binary_search_by(|one| one.gid.cmp(&peer.gid))
-        {
+        match self.raw.peers.binary_search_by(|one| one.gid.cmp(&peer.gid)) {
             Ok(at) => self.raw.peers[at] = peer,
             Err(at) => self.raw.peers.insert(at, peer),
         }
@@ -234,11 +216,7 @@ impl FederationDraft {
 
     /// Adds a federation root, or replaces the one with its name.
     pub fn put_federation_root(&mut self, root: FederationRoot) {
-        match self
-            .raw
-            .roots
-            .binary_search_by(|one| one.name.cmp(&root.name))
-        {
+        match self.raw.roots.binary_search_by(|one| one.name.cmp(&root.name)) {
             Ok(at) => self.raw.roots[at] = root,
             Err(at) => self.raw.roots.insert(at, root),
         }
@@ -257,9 +235,7 @@ impl FederationDraft {
 
     fn peer_mut(&mut self, gateway: &GatewayId) -> Result<&mut Peer, NoSuchPeer> {
         let found = self.raw.peers.iter_mut().find(|peer| peer.gid == *gateway);
-        found.ok_or_else(|| NoSuchPeer {
-            gateway: gateway.clone(),
-        })
+        found.ok_or_else(|| NoSuchPeer { gateway: gateway.clone() })
     }
 }
 

@@ -46,11 +46,7 @@ impl SecretKey {
     pub(crate) fn sign(&self, kind: Kind, payload: &[u8]) -> Envelope {
         let signed = pre_authentication_encoding(kind, payload);
         let sig = self.signing.sign(&signed).to_bytes();
-        Envelope::new(
-            kind,
-            payload.to_vec(),
-            Signature::new(self.kid.clone(), sig),
-        )
+        Envelope::new(kind, payload.to_vec(), Signature::new(self.kid.clone(), sig))
     }
 }
 

@@ -140,9 +140,7 @@ impl Invite {
     pub fn parse(text: &str) -> Result<Self, InvalidInvite> {
         let text = text.trim();
         if text.len() > limit::INVITE_BYTES_MAX {
-            return Err(InvalidInvite::TooLong {
-                max: limit::INVITE_BYTES_MAX,
-            });
+            return Err(InvalidInvite::TooLong { max: limit::INVITE_BYTES_MAX });
         }
         let body = text.strip_prefix(PREFIX).ok_or(InvalidInvite::NoPrefix)?;
         let bytes = Zeroizing::new(base64::decode_url(body).map_err(InvalidInvite::NotBase64)?);
@@ -160,10 +158,7 @@ impl Invite {
     /// [`InvalidInvite::NotCanonical`] when a number has no place in control JSON.
     pub fn to_text(&self) -> Result<Zeroizing<String>, InvalidInvite> {
         let bytes = Zeroizing::new(canonical::to_vec(self).map_err(InvalidInvite::NotCanonical)?);
-        Ok(Zeroizing::new(format!(
-            "{PREFIX}{}",
-            base64::encode_url(&bytes)
-        )))
+        Ok(Zeroizing::new(format!("{PREFIX}{}", base64::encode_url(&bytes))))
     }
 
     /// The inviting gateway.
@@ -213,9 +208,7 @@ impl Invite {
         self.check_time(now)?;
         let inviter = self.inviter();
         if request.aud != inviter {
-            return Err(PairingRefusal::ForAnotherGateway {
-                aud: request.aud.clone(),
-            });
+            return Err(PairingRefusal::ForAnotherGateway { aud: request.aud.clone() });
         }
         if request.invite != self.id() {
             return Err(PairingRefusal::ForAnotherInvite);
@@ -239,9 +232,7 @@ impl Invite {
 
     fn check_time(&self, now: Timestamp) -> Result<(), PairingRefusal> {
         if now >= self.expires {
-            return Err(PairingRefusal::InviteExpired {
-                expires: self.expires,
-            });
+            return Err(PairingRefusal::InviteExpired { expires: self.expires });
         }
         Ok(())
     }
@@ -256,11 +247,7 @@ pub fn words(
 ) -> [&'static str; 12] {
     let digest = Digest::of(
         tag::WORDS,
-        &[
-            inviter_genesis.as_bytes(),
-            joiner_genesis.as_bytes(),
-            invite.as_bytes(),
-        ],
+        &[inviter_genesis.as_bytes(), joiner_genesis.as_bytes(), invite.as_bytes()],
     );
     let list = Language::English.word_list();
     std::array::from_fn(|word| {
@@ -277,9 +264,7 @@ impl TryFrom<String> for InviteSecret {
     fn try_from(text: String) -> Result<Self, InvalidInvite> {
         let text = Zeroizing::new(text);
         let bytes = Zeroizing::new(base64::decode_url(&text).map_err(InvalidInvite::NotBase64)?);
-        <[u8; 32]>::try_from(bytes.as_slice())
-            .map(Self)
-            .map_err(|_| InvalidInvite::BadSecret)
+        <[u8; 32]>::try_from(bytes.as_slice()).map(Self).map_err(|_| InvalidInvite::BadSecret)
     }
 }
 

@@ -25,21 +25,13 @@ impl PeerView {
     /// A gateway whose chain is known; nothing it signed verifies before its status is.
     #[must_use]
     pub const fn new(chain: TrustedRoot) -> Self {
-        Self {
-            chain,
-            status: None,
-            root_version_min: 1,
-        }
+        Self { chain, status: None, root_version_min: 1 }
     }
 
     /// A gateway as this one kept it.
     #[must_use]
     pub const fn restore(chain: TrustedRoot, status: Option<TrustedStatus>) -> Self {
-        Self {
-            chain,
-            status,
-            root_version_min: 1,
-        }
+        Self { chain, status, root_version_min: 1 }
     }
 
     /// The view under which no root before this version is good any more, as the federation document
@@ -56,10 +48,7 @@ impl PeerView {
     ///
     /// As [`TrustedRoot::advance`]; this view stays as it is.
     pub fn with_roots(&self, newer: &[Envelope], now: Timestamp) -> Result<Self, RootError> {
-        Ok(Self {
-            chain: self.chain.advance(newer, now)?,
-            ..self.clone()
-        })
+        Ok(Self { chain: self.chain.advance(newer, now)?, ..self.clone() })
     }
 
     /// The view with a newer status, or with the same.
@@ -72,10 +61,7 @@ impl PeerView {
             Some(status) => status.advance(envelope, &self.chain, now)?,
             None => TrustedStatus::first(envelope, &self.chain, now)?,
         };
-        Ok(Self {
-            status: Some(status),
-            ..self.clone()
-        })
+        Ok(Self { status: Some(status), ..self.clone() })
     }
 
     /// Verifies something that the gateway signed, as of now.
@@ -116,17 +102,11 @@ impl PeerView {
         }
         for signature in envelope.signatures() {
             let kid = signature.keyid();
-            if self
-                .revocation(kid)
-                .is_some_and(|revoked| revoked.received <= at)
-            {
+            if self.revocation(kid).is_some_and(|revoked| revoked.received <= at) {
                 return Err(VerifyError::SignedWithRevokedKey { kid: kid.clone() });
             }
         }
-        let keys = self
-            .chain
-            .keys(role)
-            .ok_or(VerifyError::RoleMissing { role })?;
+        let keys = self.chain.keys(role).ok_or(VerifyError::RoleMissing { role })?;
         verify(envelope, keys, at)
     }
 
@@ -137,9 +117,7 @@ impl PeerView {
     /// Says which of them is not.
     pub fn check_fresh(&self, now: Timestamp) -> Result<(), VerifyError> {
         if self.chain.check_current(now).is_err() {
-            return Err(VerifyError::RootExpired {
-                expires: self.chain.root().expires,
-            });
+            return Err(VerifyError::RootExpired { expires: self.chain.root().expires });
         }
         let (have, min) = (self.chain.version(), self.root_version_min);
         if have < min {
@@ -170,9 +148,7 @@ impl PeerView {
     /// The revocation of one of its keys.
     #[must_use]
     pub fn revocation(&self, kid: &KeyId) -> Option<&Revoked> {
-        self.status
-            .as_ref()
-            .and_then(|status| status.revocation(kid))
+        self.status.as_ref().and_then(|status| status.revocation(kid))
     }
 }
 

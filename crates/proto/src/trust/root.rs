@@ -108,20 +108,14 @@ impl TrustedRoot {
         // The digest is what identifies the gateway, so it comes before anything is parsed.
         let found = gateway_id(&envelope.digest());
         if found != *gateway {
-            return Err(RootError::ForeignGenesis {
-                expected: gateway.clone(),
-                found,
-            });
+            return Err(RootError::ForeignGenesis { expected: gateway.clone(), found });
         }
         let unproven = |fault| RootError::Unverified { at: 0, fault };
         let claimed = claim(envelope).map_err(unproven)?;
         let keys = role_keys(&claimed, Role::Root);
         let root = verify_under::<Root>(envelope, &[&keys], claimed.issued).map_err(unproven)?;
         if root.value().version != 1 {
-            return Err(RootError::VersionNotNext {
-                have: 0,
-                found: root.value().version,
-            });
+            return Err(RootError::VersionNotNext { have: 0, found: root.value().version });
         }
         Ok(Self::with(found, Vec::new(), root))
     }
@@ -136,6 +130,12 @@ impl TrustedRoot {
     /// As [`TrustedRoot::genesis`].
     pub fn introduced(envelope: &Envelope) -> Result<Self, RootError> {
         Self::genesis(envelope, &gateway_id(&envelope.digest()))
+    }
+
+    /// Whether an envelope says that it is a first root: a claim, used only to tell where a chain begins.
+    #[must_use]
+    pub fn claims_to_be_first(envelope: &Envelope) -> bool {
+        claim(envelope).is_ok_and(|root| root.version == 1)
     }
 
     /// Walks a whole chain that this gateway kept, however long; time is not judged.
@@ -161,26 +161,19 @@ impl TrustedRoot {
     ///
     /// Returns the first fault. This chain stays as it is.
     pub fn advance(&self, newer: &[Envelope], now: Timestamp) -> Result<Self, RootError> {
-        let known = newer
-            .iter()
-            .take_while(|envelope| self.contains(&envelope.digest()))
-            .count();
+        let known = newer.iter().take_while(|envelope| self.contains(&envelope.digest())).count();
         let steps = &newer[known..];
         if steps.len() > limit::ROOT_STEPS_MAX
             || newer.len() > limit::ROOT_STEPS_MAX + self.chain.len() + 1
         {
-            return Err(RootError::TooManySteps {
-                max: limit::ROOT_STEPS_MAX,
-            });
+            return Err(RootError::TooManySteps { max: limit::ROOT_STEPS_MAX });
         }
         let mut trusted = self.clone();
         for (at, envelope) in steps.iter().enumerate() {
             trusted = trusted.step(envelope, known + at)?;
             let root = trusted.root();
             if root.issued > now.plus_ms(limit::CLOCK_SKEW_MS_MAX) {
-                return Err(RootError::IssuedInFuture {
-                    version: root.version,
-                });
+                return Err(RootError::IssuedInFuture { version: root.version });
             }
         }
         Ok(trusted)
@@ -194,15 +187,10 @@ impl TrustedRoot {
     pub fn check_current(&self, now: Timestamp) -> Result<(), RootError> {
         let root = self.root();
         if root.issued > now.plus_ms(limit::CLOCK_SKEW_MS_MAX) {
-            return Err(RootError::IssuedInFuture {
-                version: root.version,
-            });
+            return Err(RootError::IssuedInFuture { version: root.version });
         }
         if now >= root.expires {
-            return Err(RootError::Expired {
-                version: root.version,
-                expires: root.expires,
-            });
+            return Err(RootError::Expired { version: root.version, expires: root.expires });
         }
         Ok(())
     }
@@ -254,9 +242,7 @@ impl TrustedRoot {
     /// The digest of the root of this version, if the chain has it.
     #[must_use]
     pub fn digest_of(&self, version: u64) -> Option<Digest> {
-        self.roots()
-            .find(|root| root.value().version == version)
-            .map(Verified::digest)
+        self.roots().find(|root| root.value().version == version).map(Verified::digest)
     }
 
     /// Every root, from the first on.
@@ -276,17 +262,8 @@ impl TrustedRoot {
 
     fn with(gateway: GatewayId, chain: Vec<Verified<Root>>, newest: Verified<Root>) -> Self {
         let root = newest.value();
-        let roles = root
-            .roles
-            .keys()
-            .map(|&role| (role, role_keys(root, role)))
-            .collect();
-        Self {
-            gateway,
-            chain,
-            newest,
-            roles,
-        }
+        let roles = root.roles.keys().map(|&role| (role, role_keys(root, role))).collect();
+        Self { gateway, chain, newest, roles }
     }
 
     fn step(&self, envelope: &Envelope, at: usize) -> Result<Self, RootError> {
@@ -298,10 +275,7 @@ impl TrustedRoot {
             verify_under::<Root>(envelope, &[&old, &new], claimed.issued).map_err(unproven)?;
         let (have, version) = (self.version(), root.value().version);
         if have.checked_add(1) != Some(version) {
-            return Err(RootError::VersionNotNext {
-                have,
-                found: version,
-            });
+            return Err(RootError::VersionNotNext { have, found: version });
         }
         if root.value().prev != Some(self.digest()) {
             return Err(RootError::PrevMismatch { version });
@@ -318,20 +292,12 @@ impl TrustedRoot {
 /// role.
 pub(crate) fn role_keys(root: &Root, role: Role) -> RoleKeys {
     let holders = root.roles.get(&role);
-    let threshold = holders.map_or(1, |holders| {
-        usize::try_from(holders.threshold).unwrap_or(usize::MAX)
+    let threshold =
+        holders.map_or(1, |holders| usize::try_from(holders.threshold).unwrap_or(usize::MAX));
+    let keys = holders.into_iter().flat_map(|holders| &holders.keyids).filter_map(|kid| {
+        let key = root.keys.get(kid)?;
+        Some(KeyWindow { public: key.public.clone(), nbf: key.nbf, exp: key.exp })
     });
-    let keys = holders
-        .into_iter()
-        .flat_map(|holders| &holders.keyids)
-        .filter_map(|kid| {
-            let key = root.keys.get(kid)?;
-            Some(KeyWindow {
-                public: key.public.clone(),
-                nbf: key.nbf,
-                exp: key.exp,
-            })
-        });
     RoleKeys::new(SignedBy::Role(role), threshold, keys)
 }
 
@@ -341,23 +307,14 @@ pub(crate) fn role_keys(root: &Root, role: Role) -> RoleKeys {
 /// claim never leaves this module.
 fn claim(envelope: &Envelope) -> Result<Root, VerifyError> {
     if envelope.kind() != Kind::Root {
-        return Err(VerifyError::SentAnotherKind {
-            expected: Kind::Root,
-            found: envelope.kind(),
-        });
+        return Err(VerifyError::SentAnotherKind { expected: Kind::Root, found: envelope.kind() });
     }
     let bytes = envelope.payload_len();
     if bytes > Root::BYTES_MAX {
-        return Err(VerifyError::SentTooMuch {
-            kind: Kind::Root,
-            max: Root::BYTES_MAX,
-            bytes,
-        });
+        return Err(VerifyError::SentTooMuch { kind: Kind::Root, max: Root::BYTES_MAX, bytes });
     }
-    canonical::from_slice(envelope.payload()).map_err(|fault| VerifyError::SignedMalformedPayload {
-        kind: Kind::Root,
-        fault,
-    })
+    canonical::from_slice(envelope.payload())
+        .map_err(|fault| VerifyError::SignedMalformedPayload { kind: Kind::Root, fault })
 }
 
 #[cfg(test)]

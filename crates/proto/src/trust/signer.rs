@@ -73,16 +73,10 @@ pub fn sign_typed<T: PayloadKind + Serialize>(
     signer: &(impl Signer + ?Sized),
     value: &T,
 ) -> Result<Envelope, SignError> {
-    let payload = canonical::to_vec(value).map_err(|fault| SignError::NotCanonical {
-        kind: T::KIND,
-        fault,
-    })?;
+    let payload = canonical::to_vec(value)
+        .map_err(|fault| SignError::NotCanonical { kind: T::KIND, fault })?;
     if payload.len() > T::BYTES_MAX {
-        return Err(SignError::TooLong {
-            kind: T::KIND,
-            max: T::BYTES_MAX,
-            bytes: payload.len(),
-        });
+        return Err(SignError::TooLong { kind: T::KIND, max: T::BYTES_MAX, bytes: payload.len() });
     }
     signer.sign(T::KIND, &payload)
 }
@@ -120,10 +114,7 @@ impl Signer for KeySigner {
 
     fn sign(&self, kind: Kind, payload: &[u8]) -> Result<Envelope, SignError> {
         if kind.signed_by() != self.signed_by {
-            return Err(SignError::KindOfAnotherRole {
-                kind,
-                has: self.signed_by,
-            });
+            return Err(SignError::KindOfAnotherRole { kind, has: self.signed_by });
         }
         Ok(self.key.sign(kind, payload))
     }

@@ -123,11 +123,7 @@ impl TrustedStatus {
         now: Timestamp,
     ) -> Result<Self, StatusError> {
         let newest = check(envelope, chain, now)?;
-        let mut taken = Self {
-            newest,
-            holders: holders(chain),
-            revoked: BTreeMap::new(),
-        };
+        let mut taken = Self { newest, holders: holders(chain), revoked: BTreeMap::new() };
         taken.keep_revocations(now);
         Ok(taken)
     }
@@ -149,18 +145,12 @@ impl TrustedStatus {
             .find(|signature| self.revoked.contains_key(signature.keyid()))
         {
             let kid = signature.keyid().clone();
-            return Err(StatusError::Unverified(VerifyError::SignedWithRevokedKey {
-                kid,
-            }));
+            return Err(StatusError::Unverified(VerifyError::SignedWithRevokedKey { kid }));
         }
         let next = check(envelope, chain, now)?;
         let holders = holders(chain);
         self.check_follows(&next, holders != self.holders)?;
-        let mut taken = Self {
-            newest: next,
-            holders,
-            revoked: self.revoked.clone(),
-        };
+        let mut taken = Self { newest: next, holders, revoked: self.revoked.clone() };
         taken.keep_revocations(now);
         Ok(taken)
     }
@@ -183,11 +173,8 @@ impl TrustedStatus {
                 Ok(newest) => {
                     check_issuer(&newest, chain)?;
                     let holders = keys.kids().cloned().collect();
-                    let mut taken = Self {
-                        newest,
-                        holders,
-                        revoked: revoked.into_iter().collect(),
-                    };
+                    let mut taken =
+                        Self { newest, holders, revoked: revoked.into_iter().collect() };
                     taken.keep_revocations(received);
                     return Ok(taken);
                 }
@@ -213,11 +200,7 @@ impl TrustedStatus {
             .newest
             .signers()
             .all(|kid| holders.contains(kid) && !self.revoked.contains_key(kid));
-        if still {
-            Ok(())
-        } else {
-            Err(VerifyError::StatusMissing)
-        }
+        if still { Ok(()) } else { Err(VerifyError::StatusMissing) }
     }
 
     /// The newest status.
@@ -241,10 +224,7 @@ impl TrustedStatus {
         let (have, found) = (self.newest.value(), next.value());
         if !renumbered {
             if found.seq < have.seq {
-                return Err(StatusError::WentBack {
-                    have: have.seq,
-                    found: found.seq,
-                });
+                return Err(StatusError::WentBack { have: have.seq, found: found.seq });
             }
             if found.seq == have.seq && next.digest() != self.newest.digest() {
                 return Err(StatusError::Equivocated {
@@ -258,10 +238,7 @@ impl TrustedStatus {
         let same = is.n == was.n && is.since == was.since;
         let later = is.n > was.n && is.since >= was.since;
         if !same && !later {
-            return Err(StatusError::IncarnationWentBack {
-                have: was.n,
-                found: is.n,
-            });
+            return Err(StatusError::IncarnationWentBack { have: was.n, found: is.n });
         }
         if found.root_version < have.root_version {
             return Err(StatusError::RootWentBack {
@@ -274,11 +251,7 @@ impl TrustedStatus {
 
     fn keep_revocations(&mut self, received: Timestamp) {
         for one in &self.newest.value().revoked {
-            let first = Revoked {
-                received,
-                reason: one.reason,
-                since: one.since,
-            };
+            let first = Revoked { received, reason: one.reason, since: one.since };
             self.revoked.entry(one.kid.clone()).or_insert(first);
         }
     }
@@ -297,19 +270,12 @@ fn check(
         return Err(StatusError::IssuedInFuture { seq: told.seq });
     }
     if now >= told.expires {
-        return Err(StatusError::Expired {
-            expires: told.expires,
-        });
+        return Err(StatusError::Expired { expires: told.expires });
     }
     match chain.digest_of(told.root_version) {
         Some(digest) if digest == told.root => Ok(status),
-        Some(_) => Err(StatusError::RootForked {
-            version: told.root_version,
-        }),
-        None => Err(StatusError::RootUnknown {
-            have: chain.version(),
-            told: told.root_version,
-        }),
+        Some(_) => Err(StatusError::RootForked { version: told.root_version }),
+        None => Err(StatusError::RootUnknown { have: chain.version(), told: told.root_version }),
     }
 }
 
@@ -325,10 +291,7 @@ fn check_issuer(status: &Verified<Status>, chain: &TrustedRoot) -> Result<(), St
 }
 
 fn holders(chain: &TrustedRoot) -> BTreeSet<KeyId> {
-    role_keys(chain.root(), Role::Status)
-        .kids()
-        .cloned()
-        .collect()
+    role_keys(chain.root(), Role::Status).kids().cloned().collect()
 }
 
 #[cfg(test)]

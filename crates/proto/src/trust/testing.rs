@@ -42,16 +42,9 @@ pub(crate) fn sign_any(kind: Kind, value: &impl Serialize, seeds: &[u8]) -> Enve
 }
 
 pub(crate) fn sign_bytes(kind: Kind, payload: &[u8], seeds: &[u8]) -> Envelope {
-    let sign = |seed: &u8| {
-        KeySigner::new(secret(*seed), kind.signed_by())
-            .sign(kind, payload)
-            .unwrap()
-    };
-    seeds
-        .iter()
-        .map(sign)
-        .reduce(|one, two| one.join(two).unwrap())
-        .unwrap()
+    let sign =
+        |seed: &u8| KeySigner::new(secret(*seed), kind.signed_by()).sign(kind, payload).unwrap();
+    seeds.iter().map(sign).reduce(|one, two| one.join(two).unwrap()).unwrap()
 }
 
 /// Which seeds have which role.
@@ -65,16 +58,9 @@ pub(crate) struct Holders {
 impl Holders {
     /// One root key `base`, and one key for each other role behind it.
     pub(crate) fn new(base: u8) -> Self {
-        let online = Role::ALL[1..]
-            .iter()
-            .zip(1..)
-            .map(|(&role, step)| (role, base + step))
-            .collect();
-        Self {
-            root: vec![base],
-            threshold: 1,
-            online,
-        }
+        let online =
+            Role::ALL[1..].iter().zip(1..).map(|(&role, step)| (role, base + step)).collect();
+        Self { root: vec![base], threshold: 1, online }
     }
 
     pub(crate) fn with_root(mut self, root: &[u8], threshold: u64) -> Self {
@@ -93,10 +79,7 @@ impl Holders {
         let all = self.root.iter().chain(self.online.values());
         let keys = all
             .map(|&seed| {
-                (
-                    kid(seed),
-                    RootKey::new(secret(seed).public(), issued.plus_ms(-DAY_MS), expires),
-                )
+                (kid(seed), RootKey::new(secret(seed).public(), issued.plus_ms(-DAY_MS), expires))
             })
             .collect();
         let root = RoleHolders {
@@ -106,15 +89,7 @@ impl Holders {
         let mut roles: BTreeMap<Role, RoleHolders> = self
             .online
             .iter()
-            .map(|(&role, &seed)| {
-                (
-                    role,
-                    RoleHolders {
-                        keyids: [kid(seed)].into(),
-                        threshold: 1,
-                    },
-                )
-            })
+            .map(|(&role, &seed)| (role, RoleHolders { keyids: [kid(seed)].into(), threshold: 1 }))
             .collect();
         roles.insert(Role::Root, root);
         raw::Root {
@@ -136,11 +111,8 @@ impl Holders {
 
     /// The root after `prev`, signed by `seeds`.
     pub(crate) fn next(&self, version: u64, prev: &Envelope, seeds: &[u8]) -> Envelope {
-        let raw = self.raw(
-            version,
-            Some(prev.digest()),
-            NOW.plus_ms(i64::try_from(version).unwrap()),
-        );
+        let raw =
+            self.raw(version, Some(prev.digest()), NOW.plus_ms(i64::try_from(version).unwrap()));
         sign_any(Kind::Root, &Root::try_from(raw).unwrap(), seeds)
     }
 }
@@ -155,15 +127,9 @@ pub(crate) fn chain_of(first: &Envelope) -> TrustedRoot {
 
 pub(crate) fn raw_status(chain: &TrustedRoot, issued: Timestamp) -> raw::Status {
     raw::Status {
-        audit: AuditHead {
-            head: Digest::of(b"audit", &[]),
-            size: 1,
-        },
+        audit: AuditHead { head: Digest::of(b"audit", &[]), size: 1 },
         expires: issued.plus_ms(HOUR_MS),
-        incarnation: Incarnation {
-            n: 1,
-            since: NOW.plus_ms(-DAY_MS),
-        },
+        incarnation: Incarnation { n: 1, since: NOW.plus_ms(-DAY_MS) },
         iss: chain.gateway().clone(),
         issued,
         refresh_ms: HOUR_MS / 2,

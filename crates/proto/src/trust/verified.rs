@@ -46,10 +46,7 @@ impl<T> Verified<T> {
 
     /// Every key that signed, in order. All of them were checked.
     pub fn signers(&self) -> impl Iterator<Item = &KeyId> {
-        self.envelope
-            .signatures()
-            .iter()
-            .map(|signature| signature.keyid())
+        self.envelope.signatures().iter().map(|signature| signature.keyid())
     }
 
     /// The identity of what was signed.
@@ -206,15 +203,8 @@ impl RoleKeys {
         threshold: usize,
         keys: impl IntoIterator<Item = KeyWindow>,
     ) -> Self {
-        let keys = keys
-            .into_iter()
-            .map(|window| (window.public.kid(), window))
-            .collect();
-        Self {
-            signed_by,
-            threshold: threshold.max(1),
-            keys,
-        }
+        let keys = keys.into_iter().map(|window| (window.public.kid(), window)).collect();
+        Self { signed_by, threshold: threshold.max(1), keys }
     }
 
     /// What the keys are for.
@@ -279,65 +269,35 @@ pub(crate) fn verify_under<T: PayloadKind + Serialize + DeserializeOwned>(
             .map_err(|_| VerifyError::ForgedSignature { kid: kid.clone() })?;
     }
     // No set at all would be satisfied by nothing; the callers above always give one.
-    let short = counts
-        .iter()
-        .zip(sets)
-        .find(|(count, set)| **count < set.threshold);
+    let short = counts.iter().zip(sets).find(|(count, set)| **count < set.threshold);
     if let Some((&have, set)) = short {
-        return Err(VerifyError::SignedByTooFew {
-            have,
-            need: set.threshold,
-        });
+        return Err(VerifyError::SignedByTooFew { have, need: set.threshold });
     }
-    let value = canonical::from_slice(envelope.payload()).map_err(|fault| {
-        VerifyError::SignedMalformedPayload {
-            kind: T::KIND,
-            fault,
-        }
-    })?;
-    Ok(Verified {
-        value,
-        digest: Digest::of(b"", &[&signed]),
-        envelope: envelope.clone(),
-    })
+    let value = canonical::from_slice(envelope.payload())
+        .map_err(|fault| VerifyError::SignedMalformedPayload { kind: T::KIND, fault })?;
+    Ok(Verified { value, digest: Digest::of(b"", &[&signed]), envelope: envelope.clone() })
 }
 
 fn check_form<T: PayloadKind>(envelope: &Envelope, sets: &[&RoleKeys]) -> Result<(), VerifyError> {
     if envelope.kind() != T::KIND {
-        return Err(VerifyError::SentAnotherKind {
-            expected: T::KIND,
-            found: envelope.kind(),
-        });
+        return Err(VerifyError::SentAnotherKind { expected: T::KIND, found: envelope.kind() });
     }
     if let Some(wrong) = sets.iter().find(|set| set.signed_by != T::KIND.signed_by()) {
-        return Err(VerifyError::KeysOfAnotherRole {
-            kind: T::KIND,
-            keys: wrong.signed_by,
-        });
+        return Err(VerifyError::KeysOfAnotherRole { kind: T::KIND, keys: wrong.signed_by });
     }
     let bytes = envelope.payload_len();
     if bytes > T::BYTES_MAX {
-        return Err(VerifyError::SentTooMuch {
-            kind: T::KIND,
-            max: T::BYTES_MAX,
-            bytes,
-        });
+        return Err(VerifyError::SentTooMuch { kind: T::KIND, max: T::BYTES_MAX, bytes });
     }
     Ok(())
 }
 
 fn check_window(window: &KeyWindow, kid: &KeyId, at: Timestamp) -> Result<(), VerifyError> {
     if at < window.nbf {
-        return Err(VerifyError::SignedBeforeKeyWasValid {
-            kid: kid.clone(),
-            nbf: window.nbf,
-        });
+        return Err(VerifyError::SignedBeforeKeyWasValid { kid: kid.clone(), nbf: window.nbf });
     }
     if at >= window.exp {
-        return Err(VerifyError::SignedWithExpiredKey {
-            kid: kid.clone(),
-            exp: window.exp,
-        });
+        return Err(VerifyError::SignedWithExpiredKey { kid: kid.clone(), exp: window.exp });
     }
     Ok(())
 }

@@ -134,10 +134,7 @@ mod tests {
     #[test]
     fn text_form_is_strict_and_round_trips() {
         let digest = Digest::of(b"", &[b"a", b"bc"]);
-        assert_eq!(
-            digest.to_string(),
-            "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
-        );
+        assert_eq!(digest.to_string(), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         assert!(digest.eq_secret(&Digest::of(b"a", &[b"bc"])));
         assert!(!digest.eq_secret(&Digest::of(b"a", &[b"bd"])));

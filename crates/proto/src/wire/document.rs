@@ -48,11 +48,7 @@ impl TryFrom<u64> for FormVersion {
     type Error = UnknownFormVersion;
 
     fn try_from(found: u64) -> Result<Self, UnknownFormVersion> {
-        if found == 1 {
-            Ok(Self)
-        } else {
-            Err(UnknownFormVersion { found })
-        }
+        if found == 1 { Ok(Self) } else { Err(UnknownFormVersion { found }) }
     }
 }
 

@@ -82,11 +82,7 @@ impl Envelope {
     /// An envelope with one signature.
     #[must_use]
     pub fn new(kind: Kind, payload: Vec<u8>, signature: Signature) -> Self {
-        Self {
-            kind,
-            payload,
-            signatures: vec![signature],
-        }
+        Self { kind, payload, signatures: vec![signature] }
     }
 
     /// Reads an envelope from its canonical bytes, and from no others.
@@ -96,9 +92,7 @@ impl Envelope {
     /// Returns the first fault found.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidEnvelope> {
         if bytes.len() > limit::ENVELOPE_BYTES_MAX {
-            return Err(InvalidEnvelope::TooLong {
-                max: limit::ENVELOPE_BYTES_MAX,
-            });
+            return Err(InvalidEnvelope::TooLong { max: limit::ENVELOPE_BYTES_MAX });
         }
         let raw: Raw = canonical::from_slice(bytes).map_err(InvalidEnvelope::NotCanonical)?;
         Self::try_from(raw)
@@ -247,26 +241,15 @@ impl TryFrom<Raw> for Envelope {
     fn try_from(raw: Raw) -> Result<Self, InvalidEnvelope> {
         let kind = Kind::from_payload_type(&raw.payload_type)
             .ok_or(InvalidEnvelope::UnknownPayloadType)?;
-        let payload = base64::decode(&raw.payload).map_err(|fault| InvalidEnvelope::NotBase64 {
-            member: "payload",
-            fault,
-        })?;
+        let payload = base64::decode(&raw.payload)
+            .map_err(|fault| InvalidEnvelope::NotBase64 { member: "payload", fault })?;
         if raw.signatures.len() > limit::SIGNATURES_MAX {
-            return Err(InvalidEnvelope::TooManySignatures {
-                max: limit::SIGNATURES_MAX,
-            });
+            return Err(InvalidEnvelope::TooManySignatures { max: limit::SIGNATURES_MAX });
         }
-        let signatures = raw
-            .signatures
-            .into_iter()
-            .map(Signature::try_from)
-            .collect::<Result<Vec<_>, _>>()?;
+        let signatures =
+            raw.signatures.into_iter().map(Signature::try_from).collect::<Result<Vec<_>, _>>()?;
         check_signatures(&signatures)?;
-        Ok(Self {
-            kind,
-            payload,
-            signatures,
-        })
+        Ok(Self { kind, payload, signatures })
     }
 }
 
@@ -274,25 +257,18 @@ impl TryFrom<RawSignature> for Signature {
     type Error = InvalidEnvelope;
 
     fn try_from(raw: RawSignature) -> Result<Self, InvalidEnvelope> {
-        let sig = base64::decode(&raw.sig).map_err(|fault| InvalidEnvelope::NotBase64 {
-            member: "signature",
-            fault,
-        })?;
+        let sig = base64::decode(&raw.sig)
+            .map_err(|fault| InvalidEnvelope::NotBase64 { member: "signature", fault })?;
         let sig = <[u8; 64]>::try_from(sig)
             .map_err(|sig| InvalidEnvelope::BadSignatureLength { bytes: sig.len() })?;
-        Ok(Self {
-            keyid: raw.keyid,
-            sig,
-        })
+        Ok(Self { keyid: raw.keyid, sig })
     }
 }
 
 impl From<Envelope> for Raw {
     fn from(envelope: Envelope) -> Self {
-        let signature = |one: Signature| RawSignature {
-            sig: base64::encode(&one.sig),
-            keyid: one.keyid,
-        };
+        let signature =
+            |one: Signature| RawSignature { sig: base64::encode(&one.sig), keyid: one.keyid };
         Self {
             payload: base64::encode(&envelope.payload),
             payload_type: envelope.kind.payload_type().to_owned(),
@@ -306,14 +282,9 @@ fn check_signatures(signatures: &[Signature]) -> Result<(), InvalidEnvelope> {
         return Err(InvalidEnvelope::Unsigned);
     }
     if signatures.len() > limit::SIGNATURES_MAX {
-        return Err(InvalidEnvelope::TooManySignatures {
-            max: limit::SIGNATURES_MAX,
-        });
+        return Err(InvalidEnvelope::TooManySignatures { max: limit::SIGNATURES_MAX });
     }
-    if signatures
-        .windows(2)
-        .any(|pair| pair[0].keyid >= pair[1].keyid)
-    {
+    if signatures.windows(2).any(|pair| pair[0].keyid >= pair[1].keyid) {
         return Err(InvalidEnvelope::SignaturesUnsorted);
     }
     Ok(())

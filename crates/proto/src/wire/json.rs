@@ -70,9 +70,8 @@ pub mod canonical {
     /// Returns why the value has none: a float, an integer out of range, a member's name outside
     /// ASCII, or too much nesting.
     pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, InvalidJson> {
-        let value = serde_json::to_value(value).map_err(|error| InvalidJson::WrongShape {
-            reason: error.to_string(),
-        })?;
+        let value = serde_json::to_value(value)
+            .map_err(|error| InvalidJson::WrongShape { reason: error.to_string() })?;
         let mut out = Vec::with_capacity(256);
         write_value(&mut out, &value, 0)?;
         Ok(out)
@@ -89,9 +88,8 @@ pub mod canonical {
         let mut again = Vec::with_capacity(bytes.len());
         write_value(&mut again, &tree, 0)?;
         same(bytes, &again)?;
-        let value: T = serde_json::from_slice(bytes).map_err(|error| InvalidJson::WrongShape {
-            reason: error.to_string(),
-        })?;
+        let value: T = serde_json::from_slice(bytes)
+            .map_err(|error| InvalidJson::WrongShape { reason: error.to_string() })?;
         same(bytes, &to_vec(&value)?)?;
         Ok(value)
     }
@@ -123,14 +121,11 @@ fn tree(bytes: &[u8]) -> Result<Value, InvalidJson> {
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         return Err(InvalidJson::ByteOrderMark);
     }
-    let text = str::from_utf8(bytes).map_err(|error| InvalidJson::NotUtf8 {
-        at: error.valid_up_to(),
-    })?;
+    let text =
+        str::from_utf8(bytes).map_err(|error| InvalidJson::NotUtf8 { at: error.valid_up_to() })?;
     check_depth(bytes, limit::JSON_DEPTH_MAX)?;
-    serde_json::from_str(text).map_err(|error| InvalidJson::NotJson {
-        line: error.line(),
-        column: error.column(),
-    })
+    serde_json::from_str(text)
+        .map_err(|error| InvalidJson::NotJson { line: error.line(), column: error.column() })
 }
 
 fn same(given: &[u8], again: &[u8]) -> Result<(), InvalidJson> {
@@ -143,9 +138,7 @@ fn same(given: &[u8], again: &[u8]) -> Result<(), InvalidJson> {
 
 fn write_value(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), InvalidJson> {
     if depth > limit::JSON_DEPTH_MAX {
-        return Err(InvalidJson::TooDeep {
-            max: limit::JSON_DEPTH_MAX,
-        });
+        return Err(InvalidJson::TooDeep { max: limit::JSON_DEPTH_MAX });
     }
     match value {
         Value::Null => out.extend_from_slice(b"null"),
@@ -179,9 +172,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), Inv
 
 fn nest(depth: usize) -> Result<(), InvalidJson> {
     if depth >= limit::JSON_DEPTH_MAX {
-        return Err(InvalidJson::TooDeep {
-            max: limit::JSON_DEPTH_MAX,
-        });
+        return Err(InvalidJson::TooDeep { max: limit::JSON_DEPTH_MAX });
     }
     Ok(())
 }
@@ -250,11 +241,7 @@ mod tests {
 
     #[test]
     fn members_are_sorted_and_escapes_are_the_shortest() {
-        let sample = Sample {
-            z: -5,
-            a: "\u{1}\n\"\\/é\u{7f}😀".into(),
-            m: None,
-        };
+        let sample = Sample { z: -5, a: "\u{1}\n\"\\/é\u{7f}😀".into(), m: None };
         let bytes = canonical::to_vec(&sample).unwrap();
         assert_eq!(
             str::from_utf8(&bytes).unwrap(),
@@ -319,10 +306,7 @@ mod tests {
             canonical::from_slice::<Value>(b"9007199254740992"),
             Err(InvalidJson::NotInteger)
         );
-        assert_eq!(
-            canonical::to_vec(&(1_i64 << 53)),
-            Err(InvalidJson::NotInteger)
-        );
+        assert_eq!(canonical::to_vec(&(1_i64 << 53)), Err(InvalidJson::NotInteger));
         assert_eq!(canonical::to_vec(&0.5), Err(InvalidJson::NotInteger));
     }
 

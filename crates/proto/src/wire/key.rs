@@ -107,24 +107,17 @@ impl PublicKey {
 
     /// The key's id: a digest over algorithm and key, never a name that somebody chose.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "a digest's text has the form of a key id"
-    )]
+    #[expect(clippy::expect_used, reason = "a digest's text has the form of a key id")]
     pub fn kid(&self) -> KeyId {
-        let digest = Digest::of(
-            tag::KEY,
-            &[self.algorithm().as_str().as_bytes(), b"\n", self.as_bytes()],
-        );
+        let digest =
+            Digest::of(tag::KEY, &[self.algorithm().as_str().as_bytes(), b"\n", self.as_bytes()]);
         KeyId::new(digest.to_string()).expect("43 characters of base64url")
     }
 
     /// Checks a signature over the bytes under it.
     pub(crate) fn check(&self, signed: &[u8], sig: &[u8; 64]) -> Result<(), BadSignature> {
         let signature = ed25519_dalek::Signature::from_bytes(sig);
-        self.0
-            .verify_strict(signed, &signature)
-            .map_err(|_| BadSignature)
+        self.0.verify_strict(signed, &signature).map_err(|_| BadSignature)
     }
 }
 

@@ -158,10 +158,7 @@ impl Kind {
     /// The kind with this payload type, if there is one. Letter case counts.
     #[must_use]
     pub fn from_payload_type(text: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|kind| kind.payload_type() == text)
+        Self::ALL.iter().copied().find(|kind| kind.payload_type() == text)
     }
 }
 
@@ -191,27 +188,13 @@ mod tests {
         for (at, kind) in Kind::ALL.iter().enumerate() {
             assert_eq!(Kind::from_payload_type(kind.payload_type()), Some(*kind));
             assert!(
-                Kind::ALL[at + 1..]
-                    .iter()
-                    .all(|other| other.payload_type() != kind.payload_type())
+                Kind::ALL[at + 1..].iter().all(|other| other.payload_type() != kind.payload_type())
             );
-            assert_eq!(
-                Kind::from_payload_type(&kind.payload_type().to_uppercase()),
-                None
-            );
+            assert_eq!(Kind::from_payload_type(&kind.payload_type().to_uppercase()), None);
         }
-        assert_eq!(
-            Kind::Root.payload_type(),
-            "application/vnd.gfp.root.v1+json"
-        );
-        assert_eq!(
-            Kind::from_payload_type("application/vnd.gfp.rооt.v1+json"),
-            None
-        );
-        assert_eq!(
-            Kind::from_payload_type("application/vnd.gfp.root.v2+json"),
-            None
-        );
+        assert_eq!(Kind::Root.payload_type(), "application/vnd.gfp.root.v1+json");
+        assert_eq!(Kind::from_payload_type("application/vnd.gfp.rооt.v1+json"), None);
+        assert_eq!(Kind::from_payload_type("application/vnd.gfp.root.v2+json"), None);
         assert_eq!(Kind::from_payload_type(""), None);
     }
 }

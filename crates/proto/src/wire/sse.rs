@@ -106,9 +106,7 @@ impl FrameLine {
     /// Refuses what could not stand on one line of a stream.
     pub fn new(bytes: &[u8]) -> Result<Self, Malformed> {
         if bytes.len() > limit::FRAME_BYTES_MAX {
-            return Err(Malformed::FrameTooLong {
-                max: limit::FRAME_BYTES_MAX,
-            });
+            return Err(Malformed::FrameTooLong { max: limit::FRAME_BYTES_MAX });
         }
         let text = str::from_utf8(bytes).map_err(|_| Malformed::BadFrameBytes)?;
         if text.is_empty() || text.bytes().any(|byte| byte < b' ') {
@@ -161,25 +159,13 @@ impl Batch {
             return Err(Malformed::BadId);
         }
         if frames.is_empty() || frames.len() > limit::BATCH_FRAMES_MAX {
-            return Err(Malformed::BadFrameCount {
-                max: limit::BATCH_FRAMES_MAX,
-            });
+            return Err(Malformed::BadFrameCount { max: limit::BATCH_FRAMES_MAX });
         }
-        if frames
-            .iter()
-            .map(|frame| frame.as_bytes().len())
-            .sum::<usize>()
-            > limit::BATCH_BYTES_MAX
+        if frames.iter().map(|frame| frame.as_bytes().len()).sum::<usize>() > limit::BATCH_BYTES_MAX
         {
-            return Err(Malformed::BatchTooLong {
-                max: limit::BATCH_BYTES_MAX,
-            });
+            return Err(Malformed::BatchTooLong { max: limit::BATCH_BYTES_MAX });
         }
-        Ok(Self {
-            id,
-            frames,
-            seal: of_kind(Kind::Seal, seal)?,
-        })
+        Ok(Self { id, frames, seal: of_kind(Kind::Seal, seal)? })
     }
 
     /// The number of the last frame, as the event says it; it is not under the seal's signature, so
@@ -270,11 +256,7 @@ impl SseReader {
             if let Err(fault) = self.take_events(&mut events) {
                 self.pending = Vec::new();
                 self.fault = Some(fault.clone());
-                return if events.is_empty() {
-                    Err(fault)
-                } else {
-                    Ok(events)
-                };
+                return if events.is_empty() { Err(fault) } else { Ok(events) };
             }
         }
         Ok(events)
@@ -298,9 +280,7 @@ impl SseReader {
         while let Some(end) = find_end(&self.pending, start.max(self.searched)) {
             let event = &self.pending[start..end];
             if event.len() + 1 > limit::EVENT_BYTES_MAX {
-                return Err(Malformed::EventTooLong {
-                    max: limit::EVENT_BYTES_MAX,
-                });
+                return Err(Malformed::EventTooLong { max: limit::EVENT_BYTES_MAX });
             }
             events.push(parse(event)?);
             start = end + 1;
@@ -309,9 +289,7 @@ impl SseReader {
         // The last byte may be the first of an event's two line feeds.
         self.searched = self.pending.len().saturating_sub(1);
         if self.pending.len() > limit::EVENT_BYTES_MAX {
-            return Err(Malformed::EventTooLong {
-                max: limit::EVENT_BYTES_MAX,
-            });
+            return Err(Malformed::EventTooLong { max: limit::EVENT_BYTES_MAX });
         }
         Ok(())
     }
@@ -326,10 +304,7 @@ const DATA: &[u8] = b"data: ";
 
 /// The offset just behind the first of the two line feeds that end an event.
 fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
-    bytes[from..]
-        .windows(2)
-        .position(|pair| pair == b"\n\n")
-        .map(|at| from + at + 1)
+    bytes[from..].windows(2).position(|pair| pair == b"\n\n").map(|at| from + at + 1)
 }
 
 fn write_one(out: &mut Vec<u8>, event: &[u8], envelope: &Envelope) {
@@ -362,26 +337,19 @@ fn parse(event: &[u8]) -> Result<Event, Malformed> {
     if let Some(envelope) = one(PROBLEM, Kind::Problem) {
         return envelope.map(Event::Problem);
     }
-    Err(Malformed::UnexpectedLine {
-        expected: "an id or the name of an event",
-    })
+    Err(Malformed::UnexpectedLine { expected: "an id or the name of an event" })
 }
 
 fn parse_one(rest: &[u8], kind: Kind) -> Result<Envelope, Malformed> {
     let (line, rest) = take_data(rest)?;
     if !rest.is_empty() {
-        return Err(Malformed::UnexpectedLine {
-            expected: "the end of the event",
-        });
+        return Err(Malformed::UnexpectedLine { expected: "the end of the event" });
     }
     of_kind(kind, Envelope::parse(line).map_err(Malformed::BadEnvelope)?)
 }
 
 fn parse_frames(rest: &[u8]) -> Result<Event, Malformed> {
-    let end = rest
-        .iter()
-        .position(|&byte| byte == b'\n')
-        .ok_or(Malformed::BadId)?;
+    let end = rest.iter().position(|&byte| byte == b'\n').ok_or(Malformed::BadId)?;
     let (digits, rest) = rest.split_at(end);
     let digits = str::from_utf8(digits).map_err(|_| Malformed::BadId)?;
     let id: u64 = digits.parse().map_err(|_| Malformed::BadId)?;
@@ -390,52 +358,35 @@ fn parse_frames(rest: &[u8]) -> Result<Event, Malformed> {
     }
     let mut rest = rest[1..]
         .strip_prefix(FRAMES)
-        .ok_or(Malformed::UnexpectedLine {
-            expected: "event: frames",
-        })?;
+        .ok_or(Malformed::UnexpectedLine { expected: "event: frames" })?;
     let mut lines = Vec::new();
     while !rest.is_empty() {
         // One more line than frames: the seal.
         if lines.len() > limit::BATCH_FRAMES_MAX {
-            return Err(Malformed::BadFrameCount {
-                max: limit::BATCH_FRAMES_MAX,
-            });
+            return Err(Malformed::BadFrameCount { max: limit::BATCH_FRAMES_MAX });
         }
         let (line, later) = take_data(rest)?;
         lines.push(line);
         rest = later;
     }
-    let seal = lines
-        .pop()
-        .ok_or(Malformed::UnexpectedLine { expected: "data" })?;
+    let seal = lines.pop().ok_or(Malformed::UnexpectedLine { expected: "data" })?;
     let seal = Envelope::parse(seal).map_err(Malformed::BadEnvelope)?;
-    let frames = lines
-        .into_iter()
-        .map(FrameLine::new)
-        .collect::<Result<Vec<_>, _>>()?;
+    let frames = lines.into_iter().map(FrameLine::new).collect::<Result<Vec<_>, _>>()?;
     Batch::new(id, frames, seal).map(Event::Frames)
 }
 
 fn take_data(rest: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
-    let line = rest
-        .strip_prefix(DATA)
-        .ok_or(Malformed::UnexpectedLine { expected: "data" })?;
+    let line = rest.strip_prefix(DATA).ok_or(Malformed::UnexpectedLine { expected: "data" })?;
     let end = line
         .iter()
         .position(|&byte| byte == b'\n')
-        .ok_or(Malformed::UnexpectedLine {
-            expected: "the end of the line",
-        })?;
+        .ok_or(Malformed::UnexpectedLine { expected: "the end of the line" })?;
     Ok((&line[..end], &line[end + 1..]))
 }
 
 fn of_kind(expected: Kind, envelope: Envelope) -> Result<Envelope, Malformed> {
     let found = envelope.kind();
-    if found == expected {
-        Ok(envelope)
-    } else {
-        Err(Malformed::AnotherKind { expected, found })
-    }
+    if found == expected { Ok(envelope) } else { Err(Malformed::AnotherKind { expected, found }) }
 }
 
 #[cfg(test)]

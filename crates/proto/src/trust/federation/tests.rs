@@ -58,9 +58,7 @@ fn draft() -> FederationDraft {
     let mut draft = FederationDraft::first(own().gateway().clone());
     draft.put_peer(peer(30));
     draft.put_peer(peer(50));
-    draft
-        .put_grant(&peer(30).gid, grant("ops", "acme", "helper"))
-        .unwrap();
+    draft.put_grant(&peer(30).gid, grant("ops", "acme", "helper")).unwrap();
     draft
 }
 
@@ -70,10 +68,7 @@ fn open(document: &Federation) -> TrustedFederation {
 }
 
 fn pair(local: &str, remote: &str) -> TenantPair {
-    TenantPair {
-        src: TenantId::new(remote).unwrap(),
-        dst: TenantId::new(local).unwrap(),
-    }
+    TenantPair { src: TenantId::new(remote).unwrap(), dst: TenantId::new(local).unwrap() }
 }
 
 #[test]
@@ -83,23 +78,9 @@ fn a_grant_is_found_by_caller_and_exact_pair() {
     assert!(federation.grant(&caller, &pair("ops", "acme")).is_some());
     assert!(federation.grant(&caller, &pair("acme", "ops")).is_none());
     assert!(federation.grant(&caller, &pair("ops", "acme2")).is_none());
-    assert!(
-        federation
-            .grant(&peer(50).gid, &pair("ops", "acme"))
-            .is_none()
-    );
-    assert!(
-        federation
-            .grant(&peer(70).gid, &pair("ops", "acme"))
-            .is_none()
-    );
-    assert_eq!(
-        federation
-            .peer_called(&Alias::new("peer-50").unwrap())
-            .unwrap()
-            .gid,
-        peer(50).gid
-    );
+    assert!(federation.grant(&peer(50).gid, &pair("ops", "acme")).is_none());
+    assert!(federation.grant(&peer(70).gid, &pair("ops", "acme")).is_none());
+    assert_eq!(federation.peer_called(&Alias::new("peer-50").unwrap()).unwrap().gid, peer(50).gid);
 }
 
 #[test]
@@ -119,15 +100,8 @@ fn only_active_peers_have_grants() {
 fn drafts_count_versions_and_keep_order() {
     let first = open(&draft().finish(NOW).unwrap());
     let mut next = first.draft();
-    assert!(
-        next.remove_grant(&peer(30).gid, &pair("ops", "acme"))
-            .unwrap()
-    );
-    assert!(
-        !next
-            .remove_grant(&peer(30).gid, &pair("ops", "acme"))
-            .unwrap()
-    );
+    assert!(next.remove_grant(&peer(30).gid, &pair("ops", "acme")).unwrap());
+    assert!(!next.remove_grant(&peer(30).gid, &pair("ops", "acme")).unwrap());
     next.put_grant(&peer(30).gid, grant("b", "a", "x")).unwrap();
     next.put_grant(&peer(30).gid, grant("a", "b", "y")).unwrap();
     let second = next.finish(NOW).unwrap();
@@ -164,21 +138,13 @@ fn only_the_own_policy_key_signs() {
     let document = draft().finish(NOW).unwrap();
     for seed in [10, 11, 12, 13, 14, 15, 36] {
         let envelope = sign_any(Kind::Federation, &document, &[seed]);
-        assert!(
-            TrustedFederation::open(&envelope, &own(), 1, NOW).is_err(),
-            "{seed}"
-        );
+        assert!(TrustedFederation::open(&envelope, &own(), 1, NOW).is_err(), "{seed}");
     }
     let mut foreign = FederationDraft::first(peer(30).gid);
     foreign.put_peer(peer(50));
     let envelope = sign_any(Kind::Federation, &foreign.finish(NOW).unwrap(), &[POLICY]);
     let found = TrustedFederation::open(&envelope, &own(), 1, NOW).unwrap_err();
-    assert_eq!(
-        found,
-        FederationError::Foreign {
-            found: peer(30).gid
-        }
-    );
+    assert_eq!(found, FederationError::Foreign { found: peer(30).gid });
 }
 
 fn refused(change: impl FnOnce(&mut FederationDraft)) -> InvalidFederation {
@@ -198,75 +164,34 @@ fn bad_grant(change: impl FnOnce(&mut Grant)) -> InvalidGrant {
 
 #[test]
 fn documents_that_do_not_fit_together_are_refused() {
-    let shared = refused(|draft| {
-        draft
-            .put_grant(&peer(50).gid, grant("ops", "acme", "helper"))
-            .unwrap()
-    });
-    assert_eq!(
-        shared,
-        InvalidFederation::SharedAgent {
-            agent: AgentName::new("helper").unwrap()
-        }
-    );
-    let shared = refused(|draft| {
-        draft
-            .put_grant(&peer(30).gid, grant("ops", "zeta", "helper"))
-            .unwrap()
-    });
+    let shared =
+        refused(|draft| draft.put_grant(&peer(50).gid, grant("ops", "acme", "helper")).unwrap());
+    assert_eq!(shared, InvalidFederation::SharedAgent { agent: AgentName::new("helper").unwrap() });
+    let shared =
+        refused(|draft| draft.put_grant(&peer(30).gid, grant("ops", "zeta", "helper")).unwrap());
     assert!(matches!(shared, InvalidFederation::SharedAgent { .. }));
-    let taken = refused(|draft| {
-        draft.put_peer(Peer {
-            alias: Alias::new("peer-30").unwrap(),
-            ..peer(70)
-        })
-    });
+    let taken =
+        refused(|draft| draft.put_peer(Peer { alias: Alias::new("peer-30").unwrap(), ..peer(70) }));
     assert!(matches!(taken, InvalidFederation::AliasTaken { .. }));
-    let foreign = refused(|draft| {
-        draft.put_peer(Peer {
-            genesis: peer(30).genesis,
-            ..peer(70)
-        })
-    });
-    assert!(matches!(
-        foreign,
-        InvalidFederation::ForeignGatewayId { .. }
-    ));
+    let foreign = refused(|draft| draft.put_peer(Peer { genesis: peer(30).genesis, ..peer(70) }));
+    assert!(matches!(foreign, InvalidFederation::ForeignGatewayId { .. }));
+    assert_eq!(refused(|draft| draft.put_peer(peer(10))), InvalidFederation::PeersWithItself);
     assert_eq!(
-        refused(|draft| draft.put_peer(peer(10))),
-        InvalidFederation::PeersWithItself
-    );
-    assert_eq!(
-        refused(|draft| draft.put_peer(Peer {
-            min_root_version: 0,
-            ..peer(70)
-        })),
+        refused(|draft| draft.put_peer(Peer { min_root_version: 0, ..peer(70) })),
         InvalidFederation::RootVersionZero
     );
     assert_eq!(
         refused(|draft| draft.raw.peers.reverse()),
         InvalidFederation::Unsorted { what: "peers" }
     );
-    assert_eq!(
-        bad_grant(|grant| grant.agents.clear()),
-        InvalidGrant::GrantsNothing
-    );
-    assert_eq!(
-        bad_grant(|grant| grant.asks.clear()),
-        InvalidGrant::GrantsNothing
-    );
-    assert_eq!(
-        bad_grant(|grant| grant.modes.clear()),
-        InvalidGrant::PromptWithoutMode
-    );
+    assert_eq!(bad_grant(|grant| grant.agents.clear()), InvalidGrant::GrantsNothing);
+    assert_eq!(bad_grant(|grant| grant.asks.clear()), InvalidGrant::GrantsNothing);
+    assert_eq!(bad_grant(|grant| grant.modes.clear()), InvalidGrant::PromptWithoutMode);
     assert_eq!(
         bad_grant(|grant| grant.asks = [Ask::ToolCall].into()),
         InvalidGrant::ToolsMisplaced
     );
-    assert_eq!(
-        bad_grant(|grant| grant.concurrent_max = Some(0)),
-        InvalidGrant::QuotaZero
-    );
+    assert_eq!(bad_grant(|grant| grant.concurrent_max = Some(0)), InvalidGrant::QuotaZero);
     assert!(matches!(
         bad_grant(|grant| grant.deadline_ms_max = limit::DEADLINE_MS_MAX + 1),
         InvalidGrant::BadDeadline { .. }
@@ -277,8 +202,7 @@ fn documents_that_do_not_fit_together_are_refused() {
 fn a_revoked_peers_agents_are_free_again() {
     let mut next = draft();
     next.set_status(&peer(30).gid, PeerStatus::Revoked).unwrap();
-    next.put_grant(&peer(50).gid, grant("ops", "acme", "helper"))
-        .unwrap();
+    next.put_grant(&peer(50).gid, grant("ops", "acme", "helper")).unwrap();
     assert!(next.finish(NOW).is_ok());
 }
 
@@ -286,11 +210,8 @@ fn a_revoked_peers_agents_are_free_again() {
 fn duplicate_members_of_a_signed_document_are_refused() {
     let text =
         String::from_utf8(canonical::to_vec(&draft().finish(NOW).unwrap()).unwrap()).unwrap();
-    let twice = text.replacen(
-        "\"status\":\"active\"",
-        "\"status\":\"active\",\"status\":\"active\"",
-        1,
-    );
+    let twice =
+        text.replacen("\"status\":\"active\"", "\"status\":\"active\",\"status\":\"active\"", 1);
     assert_ne!(text, twice);
     let envelope = sign_bytes(Kind::Federation, twice.as_bytes(), &[POLICY]);
     assert!(TrustedFederation::open(&envelope, &own(), 1, NOW).is_err());
@@ -308,14 +229,8 @@ fn a_federation_root_vouches_for_memberships_alone() {
         threshold: 1,
     });
     let federation = open(&next.finish(NOW).unwrap());
-    let keys = federation
-        .federation_keys(&Alias::new("guild").unwrap())
-        .unwrap();
-    assert!(
-        federation
-            .federation_keys(&Alias::new("other").unwrap())
-            .is_none()
-    );
+    let keys = federation.federation_keys(&Alias::new("guild").unwrap()).unwrap();
+    assert!(federation.federation_keys(&Alias::new("other").unwrap()).is_none());
     let member = peer(70);
     let mut raw = raw::Membership {
         expires: exp,

@@ -15,10 +15,7 @@ fn invite() -> Invite {
     let chain = chain_of(&Holders::new(10).first());
     let url = EndpointUrl::new("https://127.0.0.1:7443").unwrap();
     Invite {
-        endpoint: Endpoint {
-            tls_spki: Some(Digest::of(b"spki", &[])),
-            url,
-        },
+        endpoint: Endpoint { tls_spki: Some(Digest::of(b"spki", &[])), url },
         expires: NOW.plus_ms(HOUR_MS),
         genesis: chain.genesis_digest(),
         root: chain.digest(),
@@ -59,10 +56,7 @@ fn text_round_trips_and_damage_is_noticed() {
     let read = Invite::parse(&format!("  {}\n", *text)).unwrap();
     assert_eq!(read.id(), invite().id());
     assert_eq!(*read.to_text().unwrap(), *text);
-    assert_eq!(
-        Invite::parse("gfp2:abc").unwrap_err(),
-        InvalidInvite::NoPrefix
-    );
+    assert_eq!(Invite::parse("gfp2:abc").unwrap_err(), InvalidInvite::NoPrefix);
     assert!(Invite::parse(&text[..text.len() - 1]).is_err());
     assert!(Invite::parse(&format!("{}=", *text)).is_err());
     assert!(Invite::parse(&format!("gfp1:{}", "A".repeat(2000))).is_err());
@@ -72,10 +66,7 @@ fn text_round_trips_and_damage_is_noticed() {
 fn the_secret_is_not_printed() {
     let text = format!("{:?}", invite());
     assert!(text.contains("InviteSecret(secret)"), "{text}");
-    assert!(
-        !text.contains(&base64::encode_url(&[7; 32])) && !text.contains("7, 7"),
-        "{text}"
-    );
+    assert!(!text.contains(&base64::encode_url(&[7; 32])) && !text.contains("7, 7"), "{text}");
 }
 
 #[test]
@@ -106,20 +97,11 @@ fn wrong_addressee_invite_and_time_are_refused() {
     let found = judge(&answer(|raw| raw.invite = secret(8).invite_id()), NOW);
     assert_eq!(found, Err(PairingRefusal::ForAnotherInvite));
     let expires = NOW.plus_ms(HOUR_MS);
-    assert_eq!(
-        judge(&answer(|_| {}), expires),
-        Err(PairingRefusal::InviteExpired { expires })
-    );
+    assert_eq!(judge(&answer(|_| {}), expires), Err(PairingRefusal::InviteExpired { expires }));
     assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(119_999)), Ok(()));
-    assert_eq!(
-        judge(&answer(|_| {}), NOW.plus_ms(120_000)),
-        Err(PairingRefusal::OutOfTime)
-    );
+    assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(120_000)), Err(PairingRefusal::OutOfTime));
     assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(-60_000)), Ok(()));
-    assert_eq!(
-        judge(&answer(|_| {}), NOW.plus_ms(-60_001)),
-        Err(PairingRefusal::OutOfTime)
-    );
+    assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(-60_001)), Err(PairingRefusal::OutOfTime));
 }
 
 #[test]
@@ -127,27 +109,15 @@ fn the_inviters_chain_must_pass_through_the_pin() {
     let holders = Holders::new(10);
     let first = holders.first();
     let second = holders.next(2, &first, &[10]);
-    let forked = Holders::new(10)
-        .with(Role::Stream, 77)
-        .next(2, &first, &[10]);
+    let forked = Holders::new(10).with(Role::Stream, 77).next(2, &first, &[10]);
     let walk = |next| chain_of(&first).advance(&[next], NOW).unwrap();
-    let invite = Invite {
-        root: second.digest(),
-        root_version: 2,
-        ..invite()
-    };
+    let invite = Invite { root: second.digest(), root_version: 2, ..invite() };
     assert_eq!(invite.check_inviter(&walk(second.clone()), NOW), Ok(()));
     let missed = PairingRefusal::ForeignChain(RootError::PinMissed { version: 2 });
-    assert_eq!(
-        invite.check_inviter(&walk(forked), NOW),
-        Err(missed.clone())
-    );
+    assert_eq!(invite.check_inviter(&walk(forked), NOW), Err(missed.clone()));
     assert_eq!(invite.check_inviter(&chain_of(&first), NOW), Err(missed));
     let stranger = chain_of(&Holders::new(50).first());
-    assert!(matches!(
-        invite.check_inviter(&stranger, NOW),
-        Err(PairingRefusal::ForeignChain(_))
-    ));
+    assert!(matches!(invite.check_inviter(&stranger, NOW), Err(PairingRefusal::ForeignChain(_))));
 }
 
 #[test]
@@ -156,23 +126,12 @@ fn words_stand_for_both_sides_and_the_invite() {
     let same = invite().words(&joiner);
     assert_eq!(same, words(&invite().genesis, &joiner, &invite().id()));
     assert_ne!(same, invite().words(&peer(50).chain().genesis_digest()));
-    assert_ne!(
-        same,
-        Invite {
-            secret: secret(8),
-            ..invite()
-        }
-        .words(&joiner)
-    );
+    assert_ne!(same, Invite { secret: secret(8), ..invite() }.words(&joiner));
     assert_ne!(same, words(&joiner, &invite().genesis, &invite().id()));
     // The first and the last of the eleven-bit groups, by hand.
     let digest = Digest::of(
         tag::WORDS,
-        &[
-            invite().genesis.as_bytes(),
-            joiner.as_bytes(),
-            invite().id().as_bytes(),
-        ],
+        &[invite().genesis.as_bytes(), joiner.as_bytes(), invite().id().as_bytes()],
     );
     let bytes = digest.as_bytes();
     let first = usize::from(bytes[0]) << 3 | usize::from(bytes[1]) >> 5;
@@ -185,14 +144,8 @@ fn words_stand_for_both_sides_and_the_invite() {
 fn a_gateway_does_not_pair_with_itself() {
     let joiner = peer(30);
     let raw = raw::PairingRequest::from(answer(|_| {}).into_value());
-    let itself = raw::PairingRequest {
-        aud: joiner.gateway().clone(),
-        ..raw.clone()
-    };
+    let itself = raw::PairingRequest { aud: joiner.gateway().clone(), ..raw.clone() };
     assert!(PairingRequest::try_from(itself).is_err());
-    let foreign = raw::PairingRequest {
-        genesis: peer(50).chain().genesis_digest(),
-        ..raw
-    };
+    let foreign = raw::PairingRequest { genesis: peer(50).chain().genesis_digest(), ..raw };
     assert!(PairingRequest::try_from(foreign).is_err());
 }

@@ -32,8 +32,7 @@ fn judge<T: PayloadKind + Serialize + DeserializeOwned>(
     seed: u8,
     now: Timestamp,
 ) -> Result<(), VerifyError> {
-    view.verify::<T>(&sign_any(T::KIND, value, &[seed]), now)
-        .map(|_| ())
+    view.verify::<T>(&sign_any(T::KIND, value, &[seed]), now).map(|_| ())
 }
 
 #[test]
@@ -42,11 +41,7 @@ fn the_type_chooses_the_role() {
     assert_eq!(judge(&view, &Seal { n: 1 }, STREAM, NOW), Ok(()));
     assert_eq!(judge(&view, &Request { n: 1 }, REQUEST, NOW), Ok(()));
     for (role, seed) in Role::ALL.into_iter().zip(ROOT..) {
-        assert_eq!(
-            judge(&view, &Seal { n: 1 }, seed, NOW).is_ok(),
-            role == Role::Stream,
-            "{role}"
-        );
+        assert_eq!(judge(&view, &Seal { n: 1 }, seed, NOW).is_ok(), role == Role::Stream, "{role}");
         assert_eq!(
             judge(&view, &Request { n: 1 }, seed, NOW).is_ok(),
             role == Role::Request,
@@ -54,10 +49,7 @@ fn the_type_chooses_the_role() {
         );
     }
     let seal_by_request_key = judge(&view, &Seal { n: 1 }, REQUEST, NOW).unwrap_err();
-    assert!(matches!(
-        seal_by_request_key,
-        VerifyError::SignedWithForeignKey { .. }
-    ));
+    assert!(matches!(seal_by_request_key, VerifyError::SignedWithForeignKey { .. }));
 }
 
 #[test]
@@ -70,15 +62,9 @@ fn what_another_peer_signed_is_refused() {
 #[test]
 fn nothing_verifies_without_a_fresh_status() {
     let bare = PeerView::new(chain_of(&Holders::new(10).first()));
-    assert_eq!(
-        judge(&bare, &Seal { n: 1 }, STREAM, NOW),
-        Err(VerifyError::StatusMissing)
-    );
+    assert_eq!(judge(&bare, &Seal { n: 1 }, STREAM, NOW), Err(VerifyError::StatusMissing));
     let expires = NOW.plus_ms(HOUR_MS);
-    assert_eq!(
-        judge(&peer(10), &Seal { n: 1 }, STREAM, expires.plus_ms(-1)),
-        Ok(())
-    );
+    assert_eq!(judge(&peer(10), &Seal { n: 1 }, STREAM, expires.plus_ms(-1)), Ok(()));
     assert_eq!(
         judge(&peer(10), &Seal { n: 1 }, STREAM, expires),
         Err(VerifyError::StatusStale { expires })
@@ -100,10 +86,7 @@ fn a_root_before_the_agreed_version_is_not_good_enough() {
     assert_eq!(found, Err(VerifyError::RootTooOld { have: 1, min: 2 }));
     let next = Holders::new(10).next(2, &Holders::new(10).first(), &[ROOT]);
     let view = view.with_roots(&[next], NOW).unwrap();
-    assert_eq!(
-        judge(&view, &Seal { n: 1 }, STREAM, NOW.plus_ms(10)),
-        Ok(())
-    );
+    assert_eq!(judge(&view, &Seal { n: 1 }, STREAM, NOW.plus_ms(10)), Ok(()));
 }
 
 #[test]
@@ -111,32 +94,17 @@ fn a_revoked_key_is_refused_from_its_arrival_on() {
     let view = peer(10);
     let mut raw = raw_status(view.chain(), NOW.plus_ms(1));
     let since = NOW.plus_ms(-DAY_MS);
-    raw.revoked = vec![Revocation {
-        kid: kid(STREAM),
-        reason: RevocationReason::Compromised,
-        since,
-    }];
+    raw.revoked =
+        vec![Revocation { kid: kid(STREAM), reason: RevocationReason::Compromised, since }];
     let arrival = NOW.plus_ms(100);
-    let revoked = view
-        .with_status(&sign_status(raw, STATUS), arrival)
-        .unwrap();
+    let revoked = view.with_status(&sign_status(raw, STATUS), arrival).unwrap();
     let seal = sign_any(Kind::Seal, &Seal { n: 1 }, &[STREAM]);
-    assert!(
-        view.verify::<Seal>(&seal, arrival).is_ok(),
-        "the old view is untouched"
-    );
+    assert!(view.verify::<Seal>(&seal, arrival).is_ok(), "the old view is untouched");
     let found = revoked.verify::<Seal>(&seal, arrival).unwrap_err();
-    assert_eq!(
-        found,
-        VerifyError::SignedWithRevokedKey { kid: kid(STREAM) }
-    );
+    assert_eq!(found, VerifyError::SignedWithRevokedKey { kid: kid(STREAM) });
     assert_eq!(judge(&revoked, &Request { n: 1 }, REQUEST, arrival), Ok(()));
     // What was received before stands: a peer cannot disown its past by a date.
-    assert!(
-        revoked
-            .verify_recorded::<Seal>(&seal, arrival.plus_ms(-1))
-            .is_ok()
-    );
+    assert!(revoked.verify_recorded::<Seal>(&seal, arrival.plus_ms(-1)).is_ok());
     assert!(revoked.verify_recorded::<Seal>(&seal, arrival).is_err());
     assert_eq!(revoked.revocation(&kid(STREAM)).unwrap().since, since);
     let later = revoked
@@ -145,10 +113,7 @@ fn a_revoked_key_is_refused_from_its_arrival_on() {
             arrival.plus_ms(5),
         )
         .unwrap();
-    assert!(
-        later.verify::<Seal>(&seal, arrival.plus_ms(5)).is_err(),
-        "sticky"
-    );
+    assert!(later.verify::<Seal>(&seal, arrival.plus_ms(5)).is_err(), "sticky");
 }
 
 #[test]
@@ -196,11 +161,6 @@ fn a_role_that_nobody_has_signs_nothing() {
     let status = sign_status(raw_status(&chain, NOW), STATUS);
     let view = PeerView::new(chain).with_status(&status, NOW).unwrap();
     let found = judge(&view, &Catalog { n: 1 }, 14, NOW);
-    assert_eq!(
-        found,
-        Err(VerifyError::RoleMissing {
-            role: Role::Catalog
-        })
-    );
+    assert_eq!(found, Err(VerifyError::RoleMissing { role: Role::Catalog }));
     assert_eq!(judge(&peer(10), &Catalog { n: 1 }, 14, NOW), Ok(()));
 }

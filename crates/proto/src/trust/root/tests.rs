@@ -74,11 +74,7 @@ fn a_rotation_needs_a_threshold_of_both_sets() {
     let walked = walk(&[10, 31, 40, 42]).unwrap();
     assert_eq!(walked.version(), 2);
     assert!(
-        walked
-            .keys(Role::Root)
-            .unwrap()
-            .kids()
-            .all(|held| ![10, 30, 31].map(kid).contains(held))
+        walked.keys(Role::Root).unwrap().kids().all(|held| ![10, 30, 31].map(kid).contains(held))
     );
     for seeds in [
         &[10_u8, 31] as &[u8],
@@ -93,10 +89,7 @@ fn a_rotation_needs_a_threshold_of_both_sets() {
             found,
             RootError::Unverified {
                 at: 0,
-                fault: VerifyError::SignedByTooFew {
-                    have: 0 | 1,
-                    need: 2
-                }
+                fault: VerifyError::SignedByTooFew { have: 0 | 1, need: 2 }
             }
         );
         assert!(few, "{seeds:?}: {found:?}");
@@ -104,10 +97,7 @@ fn a_rotation_needs_a_threshold_of_both_sets() {
     let found = fault(walk(&[10, 31, 40, 42, 99]));
     assert!(matches!(
         found,
-        RootError::Unverified {
-            fault: VerifyError::SignedWithForeignKey { .. },
-            ..
-        }
+        RootError::Unverified { fault: VerifyError::SignedWithForeignKey { .. }, .. }
     ));
 }
 
@@ -117,21 +107,9 @@ fn a_key_in_both_sets_counts_once_in_each() {
     let new = Holders::new(20).with_root(&[10, 40], 2);
     let first = sign_any(Kind::Root, &old.raw(1, None, NOW), &[10, 30]);
     let chain = chain_of(&first);
-    assert!(
-        chain
-            .advance(&[new.next(2, &first, &[10, 30, 40])], LATER)
-            .is_ok()
-    );
-    assert!(
-        chain
-            .advance(&[new.next(2, &first, &[10, 30])], LATER)
-            .is_err()
-    );
-    assert!(
-        chain
-            .advance(&[new.next(2, &first, &[10, 40])], LATER)
-            .is_err()
-    );
+    assert!(chain.advance(&[new.next(2, &first, &[10, 30, 40])], LATER).is_ok());
+    assert!(chain.advance(&[new.next(2, &first, &[10, 30])], LATER).is_err());
+    assert!(chain.advance(&[new.next(2, &first, &[10, 40])], LATER).is_err());
 }
 
 #[test]
@@ -144,28 +122,13 @@ fn versions_and_predecessors_are_exact() {
     let step = |chain: &TrustedRoot, version, prev: &Envelope| {
         fault(chain.advance(&[holders.next(version, prev, &[10])], LATER))
     };
-    assert_eq!(
-        step(&chain, 3, &first),
-        RootError::VersionNotNext { have: 1, found: 3 }
-    );
-    let another_second = Holders::new(10)
-        .with(Role::Stream, 77)
-        .next(2, &first, &[10]);
+    assert_eq!(step(&chain, 3, &first), RootError::VersionNotNext { have: 1, found: 3 });
+    let another_second = Holders::new(10).with(Role::Stream, 77).next(2, &first, &[10]);
     let found = fault(chain2.advance(std::slice::from_ref(&another_second), LATER));
     assert_eq!(found, RootError::VersionNotNext { have: 2, found: 2 });
-    assert_eq!(
-        step(&chain2, 3, &another_second),
-        RootError::PrevMismatch { version: 3 }
-    );
-    assert_eq!(
-        step(&chain2, 3, &first),
-        RootError::PrevMismatch { version: 3 }
-    );
-    assert!(
-        chain2
-            .advance(&[holders.next(3, &second, &[10])], LATER)
-            .is_ok()
-    );
+    assert_eq!(step(&chain2, 3, &another_second), RootError::PrevMismatch { version: 3 });
+    assert_eq!(step(&chain2, 3, &first), RootError::PrevMismatch { version: 3 });
+    assert!(chain2.advance(&[holders.next(3, &second, &[10])], LATER).is_ok());
 }
 
 #[test]
@@ -174,9 +137,7 @@ fn known_roots_in_front_are_passed_over() {
     let first = holders.first();
     let second = holders.next(2, &first, &[10]);
     let third = holders.next(3, &second, &[10]);
-    let chain = chain_of(&first)
-        .advance(&[first.clone(), second.clone()], LATER)
-        .unwrap();
+    let chain = chain_of(&first).advance(&[first.clone(), second.clone()], LATER).unwrap();
     let all = [first.clone(), second.clone(), third];
     assert_eq!(chain.advance(&all, LATER).unwrap().version(), 3);
     assert_eq!(chain.advance(&all[..1], LATER).unwrap().version(), 2);
@@ -186,18 +147,9 @@ fn known_roots_in_front_are_passed_over() {
         all.map(|root| root.digest())
     );
     assert!(chain.check_pin(2, &second.digest()).is_ok());
-    assert_eq!(
-        chain.check_pin(2, &first.digest()),
-        Err(RootError::PinMissed { version: 2 })
-    );
-    assert_eq!(
-        chain.check_pin(3, &second.digest()),
-        Err(RootError::PinMissed { version: 3 })
-    );
-    assert_eq!(
-        fault(TrustedRoot::restore(&[], chain.gateway())),
-        RootError::Empty
-    );
+    assert_eq!(chain.check_pin(2, &first.digest()), Err(RootError::PinMissed { version: 2 }));
+    assert_eq!(chain.check_pin(3, &second.digest()), Err(RootError::PinMissed { version: 3 }));
+    assert_eq!(fault(TrustedRoot::restore(&[], chain.gateway())), RootError::Empty);
 }
 
 #[test]
@@ -205,28 +157,12 @@ fn an_expired_root_in_the_middle_is_walked_over_and_one_at_the_end_is_not_curren
     let holders = Holders::new(10);
     let first = holders.first();
     let issued = NOW.plus_ms(299 * DAY_MS);
-    let second = sign_any(
-        Kind::Root,
-        &holders.raw(2, Some(first.digest()), issued),
-        &[10],
-    );
+    let second = sign_any(Kind::Root, &holders.raw(2, Some(first.digest()), issued), &[10]);
     let now = NOW.plus_ms(400 * DAY_MS);
     let chain = chain_of(&first);
     let expires = NOW.plus_ms(300 * DAY_MS);
-    assert_eq!(
-        chain.check_current(now),
-        Err(RootError::Expired {
-            version: 1,
-            expires
-        })
-    );
-    assert_eq!(
-        chain.check_current(expires),
-        Err(RootError::Expired {
-            version: 1,
-            expires
-        })
-    );
+    assert_eq!(chain.check_current(now), Err(RootError::Expired { version: 1, expires }));
+    assert_eq!(chain.check_current(expires), Err(RootError::Expired { version: 1, expires }));
     assert_eq!(chain.check_current(expires.plus_ms(-1)), Ok(()));
     let walked = chain.advance(&[second], now).unwrap();
     assert_eq!(walked.check_current(now), Ok(()));
@@ -239,26 +175,16 @@ fn root_keys_are_judged_when_the_root_was_issued() {
     let chain = chain_of(&first);
     let at = |issued| {
         chain.advance(
-            &[sign_any(
-                Kind::Root,
-                &holders.raw(2, Some(first.digest()), issued),
-                &[10],
-            )],
+            &[sign_any(Kind::Root, &holders.raw(2, Some(first.digest()), issued), &[10])],
             NOW.plus_ms(390 * DAY_MS),
         )
     };
     assert!(at(NOW.plus_ms(300 * DAY_MS - 1)).is_ok());
     assert!(matches!(
         fault(at(NOW.plus_ms(300 * DAY_MS))),
-        RootError::Unverified {
-            fault: VerifyError::SignedWithExpiredKey { .. },
-            ..
-        }
+        RootError::Unverified { fault: VerifyError::SignedWithExpiredKey { .. }, .. }
     ));
-    assert_eq!(
-        fault(at(NOW.plus_ms(-1))),
-        RootError::IssuedBeforePrev { version: 2 }
-    );
+    assert_eq!(fault(at(NOW.plus_ms(-1))), RootError::IssuedBeforePrev { version: 2 });
 }
 
 #[test]
@@ -266,18 +192,9 @@ fn a_root_of_the_future_is_refused() {
     let holders = Holders::new(10);
     let first = holders.first();
     let chain = chain_of(&first);
-    let second = |ms| {
-        sign_any(
-            Kind::Root,
-            &holders.raw(2, Some(first.digest()), NOW.plus_ms(ms)),
-            &[10],
-        )
-    };
-    assert!(
-        chain
-            .advance(&[second(limit::CLOCK_SKEW_MS_MAX)], NOW)
-            .is_ok()
-    );
+    let second =
+        |ms| sign_any(Kind::Root, &holders.raw(2, Some(first.digest()), NOW.plus_ms(ms)), &[10]);
+    assert!(chain.advance(&[second(limit::CLOCK_SKEW_MS_MAX)], NOW).is_ok());
     let found = fault(chain.advance(&[second(limit::CLOCK_SKEW_MS_MAX + 1)], NOW));
     assert_eq!(found, RootError::IssuedInFuture { version: 2 });
 }
@@ -291,45 +208,24 @@ fn one_update_brings_at_most_32_roots() {
     }
     let chain = chain_of(&roots[0]);
     let max = limit::ROOT_STEPS_MAX;
-    assert_eq!(
-        fault(chain.advance(&roots[1..], LATER)),
-        RootError::TooManySteps { max }
-    );
+    assert_eq!(fault(chain.advance(&roots[1..], LATER)), RootError::TooManySteps { max });
     let walked = chain.advance(&roots[1..=max], LATER).unwrap();
-    assert_eq!(
-        walked.advance(&roots, LATER).unwrap().version(),
-        max as u64 + 2
-    );
-    assert_eq!(
-        TrustedRoot::restore(&roots, chain.gateway())
-            .unwrap()
-            .version(),
-        max as u64 + 2
-    );
+    assert_eq!(walked.advance(&roots, LATER).unwrap().version(), max as u64 + 2);
+    assert_eq!(TrustedRoot::restore(&roots, chain.gateway()).unwrap().version(), max as u64 + 2);
 }
 
 #[test]
 fn another_kind_is_no_root() {
     let raw = Holders::new(10).raw(1, None, NOW);
-    let found = fault(TrustedRoot::introduced(&sign_any(
-        Kind::Status,
-        &raw,
-        &[10],
-    )));
+    let found = fault(TrustedRoot::introduced(&sign_any(Kind::Status, &raw, &[10])));
     assert!(matches!(
         found,
-        RootError::Unverified {
-            fault: VerifyError::SentAnotherKind { .. },
-            ..
-        }
+        RootError::Unverified { fault: VerifyError::SentAnotherKind { .. }, .. }
     ));
 }
 
 fn endpoint(text: &str) -> Endpoint {
-    Endpoint {
-        tls_spki: None,
-        url: EndpointUrl::new(text).unwrap(),
-    }
+    Endpoint { tls_spki: None, url: EndpointUrl::new(text).unwrap() }
 }
 
 /// Changes a good raw root, says why it does not fit, and that it is refused as a first root too.
@@ -355,34 +251,23 @@ fn refused(change: impl FnOnce(&mut raw::Root)) -> InvalidRoot {
 #[test]
 fn roots_that_do_not_fit_together_are_refused() {
     assert_eq!(refused(|raw| raw.version = 0), InvalidRoot::VersionZero);
-    assert_eq!(
-        refused(|raw| raw.prev = Some(Digest::of(b"", &[]))),
-        InvalidRoot::PrevMisplaced
-    );
+    assert_eq!(refused(|raw| raw.prev = Some(Digest::of(b"", &[]))), InvalidRoot::PrevMisplaced);
     assert_eq!(refused(|raw| raw.version = 2), InvalidRoot::PrevMisplaced);
-    assert!(matches!(
-        refused(|raw| raw.expires = raw.issued),
-        InvalidRoot::BadLife { .. }
-    ));
+    assert!(matches!(refused(|raw| raw.expires = raw.issued), InvalidRoot::BadLife { .. }));
     assert!(matches!(
         refused(|raw| raw.expires = raw.issued.plus_ms(limit::ROOT_LIFE_MS_MAX + 1)),
         InvalidRoot::BadLife { .. }
     ));
     assert_eq!(refused(|raw| raw.min_proto = 0), InvalidRoot::MinProtoZero);
-    assert!(matches!(
-        refused(|raw| raw.keys = BTreeMap::new()),
-        InvalidRoot::BadKeyCount { .. }
-    ));
+    assert!(matches!(refused(|raw| raw.keys = BTreeMap::new()), InvalidRoot::BadKeyCount { .. }));
     assert_eq!(
         refused(|raw| {
-            raw.keys
-                .insert(kid(99), RootKey::new(secret(99).public(), NOW, raw.expires));
+            raw.keys.insert(kid(99), RootKey::new(secret(99).public(), NOW, raw.expires));
         }),
         InvalidRoot::KeyWithoutRole
     );
     let foreign = refused(|raw| {
-        raw.keys
-            .insert(kid(99), RootKey::new(secret(98).public(), NOW, raw.expires));
+        raw.keys.insert(kid(99), RootKey::new(secret(98).public(), NOW, raw.expires));
     });
     assert_eq!(foreign, InvalidRoot::ForeignKeyId { kid: kid(99) });
     let long = refused(|raw| raw.keys.get_mut(&kid(12)).unwrap().exp = raw.expires.plus_ms(1));
@@ -403,24 +288,11 @@ fn roots_that_do_not_fit_together_are_refused() {
         assert_eq!(found, InvalidRoot::BadThreshold { role: Role::Root });
     }
     let unknown = refused(|raw| {
-        raw.roles.insert(
-            Role::Stream,
-            RoleHolders {
-                keyids: [kid(99)].into(),
-                threshold: 1,
-            },
-        );
+        raw.roles.insert(Role::Stream, RoleHolders { keyids: [kid(99)].into(), threshold: 1 });
     });
-    assert_eq!(
-        unknown,
-        InvalidRoot::UnknownKey {
-            role: Role::Stream,
-            kid: kid(99)
-        }
-    );
+    assert_eq!(unknown, InvalidRoot::UnknownKey { role: Role::Stream, kid: kid(99) });
     let shared = refused(|raw| {
-        raw.roles
-            .insert(Role::Request, raw.roles[&Role::Stream].clone());
+        raw.roles.insert(Role::Request, raw.roles[&Role::Stream].clone());
     });
     assert!(matches!(shared, InvalidRoot::KeyWithTwoRoles { .. }));
     assert!(matches!(

@@ -28,26 +28,16 @@ fn next(envelope: &Envelope) -> Result<TrustedStatus, StatusError> {
 }
 
 fn revocation(seed: u8) -> Revocation {
-    Revocation {
-        kid: kid(seed),
-        reason: RevocationReason::Compromised,
-        since: NOW.plus_ms(-5),
-    }
+    Revocation { kid: kid(seed), reason: RevocationReason::Compromised, since: NOW.plus_ms(-5) }
 }
 
 #[test]
 fn numbers_only_go_up() {
-    assert_eq!(
-        next(&at(1, |_| {})).unwrap().newest().value().seq,
-        NOW.0 + 1
-    );
+    assert_eq!(next(&at(1, |_| {})).unwrap().newest().value().seq, NOW.0 + 1);
     assert_eq!(next(&at(0, |_| {})).unwrap().newest().value().seq, NOW.0);
     assert_eq!(
         next(&at(-1, |_| {})).unwrap_err(),
-        StatusError::WentBack {
-            have: NOW.0,
-            found: NOW.0 - 1
-        }
+        StatusError::WentBack { have: NOW.0, found: NOW.0 - 1 }
     );
 }
 
@@ -69,9 +59,7 @@ fn incarnations_only_go_up() {
         Err(StatusError::IncarnationWentBack { have: 1, found: 1 })
     ));
     let second = found(Incarnation { n: 2, since }).unwrap();
-    let back = second
-        .advance(&at(2, |_| {}), &chain(), NOW.plus_ms(10))
-        .unwrap_err();
+    let back = second.advance(&at(2, |_| {}), &chain(), NOW.plus_ms(10)).unwrap_err();
     assert_eq!(back, StatusError::IncarnationWentBack { have: 2, found: 1 });
 }
 
@@ -80,20 +68,12 @@ fn time_bounds_are_exact() {
     let judge = |ms, now| TrustedStatus::first(&at(ms, |_| {}), &chain(), now).map(|_| ());
     assert_eq!(judge(limit::CLOCK_SKEW_MS_MAX, NOW), Ok(()));
     let future = limit::CLOCK_SKEW_MS_MAX + 1;
-    assert_eq!(
-        judge(future, NOW),
-        Err(StatusError::IssuedInFuture {
-            seq: NOW.0 + future
-        })
-    );
+    assert_eq!(judge(future, NOW), Err(StatusError::IssuedInFuture { seq: NOW.0 + future }));
     assert_eq!(judge(0, NOW.plus_ms(HOUR_MS - 1)), Ok(()));
     let expires = NOW.plus_ms(HOUR_MS);
     assert_eq!(judge(0, expires), Err(StatusError::Expired { expires }));
     assert_eq!(first().check_fresh(&chain(), expires.plus_ms(-1)), Ok(()));
-    assert_eq!(
-        first().check_fresh(&chain(), expires),
-        Err(VerifyError::StatusStale { expires })
-    );
+    assert_eq!(first().check_fresh(&chain(), expires), Err(VerifyError::StatusStale { expires }));
 }
 
 #[test]
@@ -102,19 +82,13 @@ fn only_the_status_key_of_the_same_gateway_signs() {
         let envelope = sign_any(Kind::Status, &raw_status(&chain(), NOW), &[seed]);
         let found = TrustedStatus::first(&envelope, &chain(), NOW).unwrap_err();
         assert!(
-            matches!(
-                found,
-                StatusError::Unverified(VerifyError::SignedWithForeignKey { .. })
-            ),
+            matches!(found, StatusError::Unverified(VerifyError::SignedWithForeignKey { .. })),
             "{seed}"
         );
     }
     let other = chain_of(&Holders::new(20).first());
-    let found = TrustedStatus::first(
-        &at(0, |raw| raw.iss = other.gateway().clone()),
-        &chain(),
-        NOW,
-    );
+    let found =
+        TrustedStatus::first(&at(0, |raw| raw.iss = other.gateway().clone()), &chain(), NOW);
     assert!(matches!(found, Err(StatusError::Foreign { .. })));
 }
 
@@ -128,14 +102,8 @@ fn the_root_told_is_the_root_known() {
         )
     };
     let other = Digest::of(b"", &[]);
-    assert_eq!(
-        told(1, other).unwrap_err(),
-        StatusError::RootForked { version: 1 }
-    );
-    assert_eq!(
-        told(2, other).unwrap_err(),
-        StatusError::RootUnknown { have: 1, told: 2 }
-    );
+    assert_eq!(told(1, other).unwrap_err(), StatusError::RootForked { version: 1 });
+    assert_eq!(told(2, other).unwrap_err(), StatusError::RootUnknown { have: 1, told: 2 });
     assert!(told(1, chain().digest()).is_ok());
 }
 
@@ -144,22 +112,15 @@ fn a_root_that_changes_the_status_role_begins_the_numbers_anew() {
     let first_root = Holders::new(10).first();
     let ahead = sign_status(raw_status(&chain(), NOW.plus_ms(50_000)), STATUS);
     let stolen = TrustedStatus::first(&ahead, &chain(), NOW).unwrap();
-    let same = chain()
-        .advance(&[Holders::new(10).next(2, &first_root, &[10])], NOW)
-        .unwrap();
+    let same = chain().advance(&[Holders::new(10).next(2, &first_root, &[10])], NOW).unwrap();
     let back = sign_status(raw_status(&same, NOW.plus_ms(5)), STATUS);
     assert!(matches!(
         stolen.advance(&back, &same, NOW.plus_ms(10)),
         Err(StatusError::WentBack { .. })
     ));
-    let rotated = Holders::new(10)
-        .with(Role::Status, 66)
-        .next(2, &first_root, &[10]);
+    let rotated = Holders::new(10).with(Role::Status, 66).next(2, &first_root, &[10]);
     let rotated = chain().advance(&[rotated], NOW).unwrap();
-    assert_eq!(
-        stolen.check_fresh(&rotated, NOW),
-        Err(VerifyError::StatusMissing)
-    );
+    assert_eq!(stolen.check_fresh(&rotated, NOW), Err(VerifyError::StatusMissing));
     let anew = sign_status(raw_status(&rotated, NOW.plus_ms(5)), 66);
     let taken = stolen.advance(&anew, &rotated, NOW.plus_ms(10)).unwrap();
     assert_eq!(taken.newest().value().seq, NOW.0 + 5);
@@ -176,47 +137,30 @@ fn a_root_that_changes_the_status_role_begins_the_numbers_anew() {
 fn a_revocation_stays() {
     let now = NOW.plus_ms(10);
     let revoking = next(&at(1, |raw| raw.revoked = vec![revocation(11)])).unwrap();
-    let silent = revoking
-        .advance(&at(2, |_| {}), &chain(), now.plus_ms(1))
-        .unwrap();
-    let expected = Revoked {
-        received: now,
-        reason: RevocationReason::Compromised,
-        since: NOW.plus_ms(-5),
-    };
+    let silent = revoking.advance(&at(2, |_| {}), &chain(), now.plus_ms(1)).unwrap();
+    let expected =
+        Revoked { received: now, reason: RevocationReason::Compromised, since: NOW.plus_ms(-5) };
     assert_eq!(silent.revocation(&kid(11)), Some(&expected));
     assert_eq!(silent.revocation(&kid(12)), None);
     let restored = TrustedStatus::restore(
         silent.newest().envelope(),
         now,
-        silent
-            .revocations()
-            .map(|(kid, revoked)| (kid.clone(), *revoked)),
+        silent.revocations().map(|(kid, revoked)| (kid.clone(), *revoked)),
         &chain(),
     )
     .unwrap();
     assert_eq!(restored.revocation(&kid(11)), Some(&expected));
     assert_eq!(
-        restored
-            .advance(&at(-1, |_| {}), &chain(), now)
-            .unwrap_err(),
-        StatusError::WentBack {
-            have: NOW.0 + 2,
-            found: NOW.0 - 1
-        }
+        restored.advance(&at(-1, |_| {}), &chain(), now).unwrap_err(),
+        StatusError::WentBack { have: NOW.0 + 2, found: NOW.0 - 1 }
     );
 }
 
 #[test]
 fn a_revoked_status_key_says_nothing_more() {
     let revoked = next(&at(1, |raw| raw.revoked = vec![revocation(STATUS)])).unwrap();
-    assert_eq!(
-        revoked.check_fresh(&chain(), NOW.plus_ms(10)),
-        Err(VerifyError::StatusMissing)
-    );
-    let found = revoked
-        .advance(&at(2, |_| {}), &chain(), NOW.plus_ms(10))
-        .unwrap_err();
+    assert_eq!(revoked.check_fresh(&chain(), NOW.plus_ms(10)), Err(VerifyError::StatusMissing));
+    let found = revoked.advance(&at(2, |_| {}), &chain(), NOW.plus_ms(10)).unwrap_err();
     assert_eq!(
         found,
         StatusError::Unverified(VerifyError::SignedWithRevokedKey { kid: kid(STATUS) })
@@ -225,15 +169,10 @@ fn a_revoked_status_key_says_nothing_more() {
 
 #[test]
 fn a_status_is_restored_under_the_root_of_its_time() {
-    let rotated = Holders::new(10)
-        .with(Role::Status, 66)
-        .next(2, &Holders::new(10).first(), &[10]);
+    let rotated = Holders::new(10).with(Role::Status, 66).next(2, &Holders::new(10).first(), &[10]);
     let rotated = chain().advance(&[rotated], NOW).unwrap();
     let restored = TrustedStatus::restore(&at(0, |_| {}), NOW, [], &rotated).unwrap();
-    assert_eq!(
-        restored.check_fresh(&rotated, NOW),
-        Err(VerifyError::StatusMissing)
-    );
+    assert_eq!(restored.check_fresh(&rotated, NOW), Err(VerifyError::StatusMissing));
     let stranger = sign_any(Kind::Status, &raw_status(&chain(), NOW), &[99]);
     assert!(TrustedStatus::restore(&stranger, NOW, [], &rotated).is_err());
 }
@@ -259,36 +198,24 @@ fn statuses_that_do_not_fit_together_are_refused() {
         let envelope = sign_any(Kind::Status, &raw, &[STATUS]);
         let found = TrustedStatus::first(&envelope, &chain(), NOW).unwrap_err();
         assert!(
-            matches!(
-                found,
-                StatusError::Unverified(VerifyError::SignedMalformedPayload { .. })
-            ),
+            matches!(found, StatusError::Unverified(VerifyError::SignedMalformedPayload { .. })),
             "{found:?}"
         );
         Status::try_from(raw).unwrap_err()
     };
     assert_eq!(refused(|raw| raw.seq += 1), InvalidStatus::SeqIsNotIssued);
-    assert!(matches!(
-        refused(|raw| raw.expires = raw.issued),
-        InvalidStatus::BadLife { .. }
-    ));
+    assert!(matches!(refused(|raw| raw.expires = raw.issued), InvalidStatus::BadLife { .. }));
     assert!(matches!(
         refused(|raw| raw.expires = raw.issued.plus_ms(limit::STATUS_LIFE_MS_MAX + 1)),
         InvalidStatus::BadLife { .. }
     ));
     assert_eq!(refused(|raw| raw.refresh_ms = 0), InvalidStatus::BadRefresh);
-    assert_eq!(
-        refused(|raw| raw.incarnation.n = 0),
-        InvalidStatus::BadIncarnation
-    );
+    assert_eq!(refused(|raw| raw.incarnation.n = 0), InvalidStatus::BadIncarnation);
     assert_eq!(
         refused(|raw| raw.incarnation.since = raw.issued.plus_ms(1)),
         InvalidStatus::BadIncarnation
     );
-    assert_eq!(
-        refused(|raw| raw.root_version = 0),
-        InvalidStatus::RootVersionZero
-    );
+    assert_eq!(refused(|raw| raw.root_version = 0), InvalidStatus::RootVersionZero);
     assert!(matches!(
         refused(|raw| raw.revoked = vec![revocation(11); 2]),
         InvalidStatus::BadRevocations { .. }

@@ -63,9 +63,7 @@ impl EndpointUrl {
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidUrl> {
         let text = text.as_ref();
         if text.len() > limit::URL_BYTES_MAX {
-            return Err(InvalidUrl::TooLong {
-                max: limit::URL_BYTES_MAX,
-            });
+            return Err(InvalidUrl::TooLong { max: limit::URL_BYTES_MAX });
         }
         let authority = text.strip_prefix(SCHEME).ok_or(InvalidUrl::NotHttps)?;
         let host_len = match authority.strip_prefix('[') {
@@ -87,11 +85,7 @@ impl EndpointUrl {
             "" => 443,
             _ => read_port(after)?,
         };
-        Ok(Self {
-            text: text.into(),
-            host_end: SCHEME.len() + host_len,
-            port,
-        })
+        Ok(Self { text: text.into(), host_end: SCHEME.len() + host_len, port })
     }
 
     /// The URL as text.
@@ -118,9 +112,7 @@ fn is_host_name(host: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     })
 }
 

@@ -150,13 +150,7 @@ pub enum InvalidFederation {
     },
 }
 
-proven!(
-    Federation,
-    RawFederation,
-    InvalidFederation,
-    Kind::Federation,
-    limit::DOCUMENT_BYTES_MAX
-);
+proven!(Federation, RawFederation, InvalidFederation, Kind::Federation, limit::DOCUMENT_BYTES_MAX);
 
 fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
     if raw.version == 0 {
@@ -166,12 +160,7 @@ fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
         return Err(InvalidFederation::BadIssued);
     }
     ordered("peers", limit::PEERS_MAX, &raw.peers, |peer| &peer.gid)?;
-    ordered(
-        "federation roots",
-        limit::FEDERATION_ROOTS_MAX,
-        &raw.roots,
-        |root| &root.name,
-    )?;
+    ordered("federation roots", limit::FEDERATION_ROOTS_MAX, &raw.roots, |root| &root.name)?;
     let mut aliases = BTreeSet::new();
     let mut agents = BTreeSet::new();
     for peer in &raw.peers {
@@ -179,9 +168,7 @@ fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
             return Err(InvalidFederation::PeersWithItself);
         }
         if !aliases.insert(&peer.alias) {
-            return Err(InvalidFederation::AliasTaken {
-                alias: peer.alias.clone(),
-            });
+            return Err(InvalidFederation::AliasTaken { alias: peer.alias.clone() });
         }
         check_peer(peer)?;
         if peer.status == PeerStatus::Revoked {
@@ -189,9 +176,7 @@ fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
         }
         for agent in peer.grants.iter().flat_map(|grant| &grant.agents) {
             if !agents.insert(agent) {
-                return Err(InvalidFederation::SharedAgent {
-                    agent: agent.clone(),
-                });
+                return Err(InvalidFederation::SharedAgent { agent: agent.clone() });
             }
         }
     }
@@ -200,27 +185,19 @@ fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
 
 fn check_peer(peer: &Peer) -> Result<(), InvalidFederation> {
     if super::root::gateway_id(&peer.genesis) != peer.gid {
-        return Err(InvalidFederation::ForeignGatewayId {
-            alias: peer.alias.clone(),
-        });
+        return Err(InvalidFederation::ForeignGatewayId { alias: peer.alias.clone() });
     }
     if peer.min_root_version == 0 {
         return Err(InvalidFederation::RootVersionZero);
     }
     if peer.endpoints.len() > limit::ENDPOINTS_MAX {
-        return Err(InvalidFederation::TooMany {
-            what: "endpoints",
-            max: limit::ENDPOINTS_MAX,
-        });
+        return Err(InvalidFederation::TooMany { what: "endpoints", max: limit::ENDPOINTS_MAX });
     }
-    ordered("grants", limit::GRANTS_MAX, &peer.grants, |grant| {
-        (&grant.local, &grant.remote)
-    })?;
+    ordered("grants", limit::GRANTS_MAX, &peer.grants, |grant| (&grant.local, &grant.remote))?;
     for grant in &peer.grants {
-        grant.check().map_err(|fault| InvalidFederation::BadGrant {
-            alias: peer.alias.clone(),
-            fault,
-        })?;
+        grant
+            .check()
+            .map_err(|fault| InvalidFederation::BadGrant { alias: peer.alias.clone(), fault })?;
     }
     Ok(())
 }
@@ -231,16 +208,11 @@ fn check_root(root: &FederationRoot) -> Result<(), InvalidFederation> {
         && (1..=count).contains(&root.threshold)
         && (1..=limit::MEMBERS_MAX).contains(&root.max_members)
         && !root.tenants.is_empty()
-        && root
-            .keys
-            .iter()
-            .all(|(kid, key)| key.public.kid() == *kid && key.nbf < key.exp);
+        && root.keys.iter().all(|(kid, key)| key.public.kid() == *kid && key.nbf < key.exp);
     if fits {
         Ok(())
     } else {
-        Err(InvalidFederation::BadFederationRoot {
-            name: root.name.clone(),
-        })
+        Err(InvalidFederation::BadFederationRoot { name: root.name.clone() })
     }
 }
 

@@ -130,10 +130,7 @@ impl Grant {
     /// The pair whose work this allows.
     #[must_use]
     pub fn pair(&self) -> TenantPair {
-        TenantPair {
-            src: self.remote.clone(),
-            dst: self.local.clone(),
-        }
+        TenantPair { src: self.remote.clone(), dst: self.local.clone() }
     }
 
     pub(super) fn check(&self) -> Result<(), InvalidGrant> {
@@ -147,9 +144,7 @@ impl Grant {
             return Err(InvalidGrant::ToolsMisplaced);
         }
         if !(1..=limit::DEADLINE_MS_MAX).contains(&self.deadline_ms_max) {
-            return Err(InvalidGrant::BadDeadline {
-                max_ms: limit::DEADLINE_MS_MAX,
-            });
+            return Err(InvalidGrant::BadDeadline { max_ms: limit::DEADLINE_MS_MAX });
         }
         let quotas = [
             self.bytes_max,

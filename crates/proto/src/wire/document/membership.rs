@@ -52,20 +52,12 @@ pub enum InvalidMembership {
     NoTenant,
 }
 
-proven!(
-    Membership,
-    RawMembership,
-    InvalidMembership,
-    Kind::Membership,
-    limit::DOCUMENT_BYTES_MAX
-);
+proven!(Membership, RawMembership, InvalidMembership, Kind::Membership, limit::DOCUMENT_BYTES_MAX);
 
 fn check(raw: &RawMembership) -> Result<(), InvalidMembership> {
     let life_ms = raw.expires.since_ms(raw.issued);
     if raw.issued.0 < 0 || !(1..=limit::MEMBERSHIP_LIFE_MS_MAX).contains(&life_ms) {
-        return Err(InvalidMembership::BadLife {
-            max_ms: limit::MEMBERSHIP_LIFE_MS_MAX,
-        });
+        return Err(InvalidMembership::BadLife { max_ms: limit::MEMBERSHIP_LIFE_MS_MAX });
     }
     if super::root::gateway_id(&raw.genesis) != raw.member {
         return Err(InvalidMembership::ForeignGatewayId);

@@ -69,9 +69,7 @@ proven!(
 fn check(raw: &RawPairingRequest) -> Result<(), InvalidPairingRequest> {
     let life_ms = raw.exp.since_ms(raw.iat);
     if raw.iat.0 < 0 || !(1..=limit::REQUEST_LIFE_MS_MAX).contains(&life_ms) {
-        return Err(InvalidPairingRequest::BadLife {
-            max_ms: limit::REQUEST_LIFE_MS_MAX,
-        });
+        return Err(InvalidPairingRequest::BadLife { max_ms: limit::REQUEST_LIFE_MS_MAX });
     }
     if super::root::gateway_id(&raw.genesis) != raw.iss {
         return Err(InvalidPairingRequest::ForeignGatewayId);

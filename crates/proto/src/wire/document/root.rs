@@ -140,24 +140,13 @@ pub enum InvalidRoot {
     },
 }
 
-proven!(
-    Root,
-    RawRoot,
-    InvalidRoot,
-    Kind::Root,
-    limit::DOCUMENT_BYTES_MAX
-);
+proven!(Root, RawRoot, InvalidRoot, Kind::Root, limit::DOCUMENT_BYTES_MAX);
 
 impl RootKey {
     /// A key with its window.
     #[must_use]
     pub const fn new(public: PublicKey, nbf: Timestamp, exp: Timestamp) -> Self {
-        Self {
-            alg: Algorithm::Ed25519,
-            exp,
-            nbf,
-            public,
-        }
+        Self { alg: Algorithm::Ed25519, exp, nbf, public }
     }
 }
 
@@ -178,9 +167,7 @@ fn check(raw: &RawRoot) -> Result<(), InvalidRoot> {
     }
     let life_ms = raw.expires.since_ms(raw.issued);
     if raw.issued.0 < 0 || !(1..=limit::ROOT_LIFE_MS_MAX).contains(&life_ms) {
-        return Err(InvalidRoot::BadLife {
-            max_ms: limit::ROOT_LIFE_MS_MAX,
-        });
+        return Err(InvalidRoot::BadLife { max_ms: limit::ROOT_LIFE_MS_MAX });
     }
     if raw.min_proto == 0 {
         return Err(InvalidRoot::MinProtoZero);
@@ -193,18 +180,14 @@ fn check(raw: &RawRoot) -> Result<(), InvalidRoot> {
 fn check_endpoints(raw: &RawRoot) -> Result<(), InvalidRoot> {
     let distinct: BTreeSet<_> = raw.endpoints.iter().map(|endpoint| &endpoint.url).collect();
     if raw.endpoints.len() > limit::ENDPOINTS_MAX || distinct.len() != raw.endpoints.len() {
-        return Err(InvalidRoot::BadEndpoints {
-            max: limit::ENDPOINTS_MAX,
-        });
+        return Err(InvalidRoot::BadEndpoints { max: limit::ENDPOINTS_MAX });
     }
     Ok(())
 }
 
 fn check_keys(raw: &RawRoot) -> Result<(), InvalidRoot> {
     if raw.keys.is_empty() || raw.keys.len() > limit::KEYS_MAX {
-        return Err(InvalidRoot::BadKeyCount {
-            max: limit::KEYS_MAX,
-        });
+        return Err(InvalidRoot::BadKeyCount { max: limit::KEYS_MAX });
     }
     for (kid, key) in &raw.keys {
         if key.public.kid() != *kid {
@@ -218,13 +201,7 @@ fn check_keys(raw: &RawRoot) -> Result<(), InvalidRoot> {
 }
 
 fn check_roles(raw: &RawRoot) -> Result<(), InvalidRoot> {
-    for role in [
-        Role::Root,
-        Role::Stream,
-        Role::Request,
-        Role::Status,
-        Role::Policy,
-    ] {
+    for role in [Role::Root, Role::Stream, Role::Request, Role::Status, Role::Policy] {
         if !raw.roles.contains_key(&role) {
             return Err(InvalidRoot::RoleMissing { role });
         }
@@ -237,10 +214,7 @@ fn check_roles(raw: &RawRoot) -> Result<(), InvalidRoot> {
         }
         for kid in &holders.keyids {
             if !raw.keys.contains_key(kid) {
-                return Err(InvalidRoot::UnknownKey {
-                    role,
-                    kid: kid.clone(),
-                });
+                return Err(InvalidRoot::UnknownKey { role, kid: kid.clone() });
             }
             if !held.insert(kid) {
                 return Err(InvalidRoot::KeyWithTwoRoles { kid: kid.clone() });

@@ -114,13 +114,7 @@ pub enum InvalidStatus {
     },
 }
 
-proven!(
-    Status,
-    RawStatus,
-    InvalidStatus,
-    Kind::Status,
-    limit::DOCUMENT_BYTES_MAX
-);
+proven!(Status, RawStatus, InvalidStatus, Kind::Status, limit::DOCUMENT_BYTES_MAX);
 
 fn check(raw: &RawStatus) -> Result<(), InvalidStatus> {
     if raw.issued.0 < 0 || raw.seq != raw.issued.0 {
@@ -128,9 +122,7 @@ fn check(raw: &RawStatus) -> Result<(), InvalidStatus> {
     }
     let life_ms = raw.expires.since_ms(raw.issued);
     if !(1..=limit::STATUS_LIFE_MS_MAX).contains(&life_ms) {
-        return Err(InvalidStatus::BadLife {
-            max_ms: limit::STATUS_LIFE_MS_MAX,
-        });
+        return Err(InvalidStatus::BadLife { max_ms: limit::STATUS_LIFE_MS_MAX });
     }
     if !(1..=life_ms).contains(&raw.refresh_ms) {
         return Err(InvalidStatus::BadRefresh);
@@ -143,9 +135,7 @@ fn check(raw: &RawStatus) -> Result<(), InvalidStatus> {
     }
     let sorted = raw.revoked.windows(2).all(|pair| pair[0].kid < pair[1].kid);
     if raw.revoked.len() > limit::REVOCATIONS_MAX || !sorted {
-        return Err(InvalidStatus::BadRevocations {
-            max: limit::REVOCATIONS_MAX,
-        });
+        return Err(InvalidStatus::BadRevocations { max: limit::REVOCATIONS_MAX });
     }
     Ok(())
 }

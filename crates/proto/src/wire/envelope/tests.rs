@@ -10,10 +10,7 @@ fn text(payload: &str, kind: &str, signatures: &str) -> Vec<u8> {
 const TYPE: &str = "application/vnd.gfp.seal.v1+json";
 
 fn signature(kid: char, sig: &str) -> String {
-    format!(
-        r#"{{"keyid":"{}","sig":"{sig}"}}"#,
-        kid.to_string().repeat(43)
-    )
+    format!(r#"{{"keyid":"{}","sig":"{sig}"}}"#, kid.to_string().repeat(43))
 }
 
 fn sig(bytes: usize) -> String {
@@ -23,10 +20,7 @@ fn sig(bytes: usize) -> String {
 #[test]
 fn encoding_has_the_lengths_in_front() {
     let encoding = pre_authentication_encoding(Kind::Root, b"hello");
-    assert_eq!(
-        encoding,
-        b"DSSEv1 32 application/vnd.gfp.root.v1+json 5 hello"
-    );
+    assert_eq!(encoding, b"DSSEv1 32 application/vnd.gfp.root.v1+json 5 hello");
 }
 
 #[test]
@@ -83,11 +77,7 @@ fn other_spellings_are_refused() {
         [b"\xEF\xBB\xBF".to_vec(), text("e30=", TYPE, &one)].concat(),
     ];
     for bytes in bad {
-        assert!(
-            Envelope::parse(&bytes).is_err(),
-            "{}",
-            String::from_utf8_lossy(&bytes)
-        );
+        assert!(Envelope::parse(&bytes).is_err(), "{}", String::from_utf8_lossy(&bytes));
     }
 }
 
@@ -95,25 +85,17 @@ fn other_spellings_are_refused() {
 fn counts_and_sizes_are_exact() {
     let many = |count: usize| {
         let one = |at: usize| signature(char::from(b'A' + u8::try_from(at).unwrap()), &sig(64));
-        text(
-            "e30=",
-            TYPE,
-            &(0..count).map(one).collect::<Vec<_>>().join(","),
-        )
+        text("e30=", TYPE, &(0..count).map(one).collect::<Vec<_>>().join(","))
     };
     assert!(Envelope::parse(&many(limit::SIGNATURES_MAX)).is_ok());
     assert_eq!(
         Envelope::parse(&many(limit::SIGNATURES_MAX + 1)),
-        Err(InvalidEnvelope::TooManySignatures {
-            max: limit::SIGNATURES_MAX
-        })
+        Err(InvalidEnvelope::TooManySignatures { max: limit::SIGNATURES_MAX })
     );
     let long = vec![b' '; limit::ENVELOPE_BYTES_MAX + 1];
     assert_eq!(
         Envelope::parse(&long),
-        Err(InvalidEnvelope::TooLong {
-            max: limit::ENVELOPE_BYTES_MAX
-        })
+        Err(InvalidEnvelope::TooLong { max: limit::ENVELOPE_BYTES_MAX })
     );
     let largest = sign_bytes(Kind::Request, &vec![b'x'; limit::REQUEST_BYTES_MAX], &[1]);
     assert!(Envelope::parse(&largest.to_bytes()).is_ok());
@@ -122,20 +104,8 @@ fn counts_and_sizes_are_exact() {
 #[test]
 fn a_key_signs_once() {
     let one = sign_bytes(Kind::Root, b"{}", &[1]);
-    assert_eq!(
-        one.clone().join(one.clone()),
-        Err(InvalidEnvelope::SignaturesUnsorted)
-    );
+    assert_eq!(one.clone().join(one.clone()), Err(InvalidEnvelope::SignaturesUnsorted));
     let other = sign_bytes(Kind::Root, b"[]", &[2]);
-    assert_eq!(
-        one.clone().join(other),
-        Err(InvalidEnvelope::DifferentPayloads)
-    );
-    assert_eq!(
-        one.join(sign_bytes(Kind::Root, b"{}", &[2]))
-            .unwrap()
-            .signatures()
-            .len(),
-        2
-    );
+    assert_eq!(one.clone().join(other), Err(InvalidEnvelope::DifferentPayloads));
+    assert_eq!(one.join(sign_bytes(Kind::Root, b"{}", &[2])).unwrap().signatures().len(), 2);
 }

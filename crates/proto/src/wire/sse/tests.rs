@@ -20,13 +20,7 @@ fn batch(id: u64, frames: &[&str]) -> Event {
 fn stream() -> Vec<Event> {
     vec![
         Event::Accept(envelope(Kind::Accept)),
-        batch(
-            2,
-            &[
-                r#"{"seq":1,"event":"started","payload":{}}"#,
-                r#"{"seq":2,"é":"😀"}"#,
-            ],
-        ),
+        batch(2, &[r#"{"seq":1,"event":"started","payload":{}}"#, r#"{"seq":2,"é":"😀"}"#]),
         Event::Alive(envelope(Kind::Seal)),
         Event::Status(envelope(Kind::Status)),
         batch(3, &["{}"]),
@@ -67,10 +61,7 @@ fn what_was_written_is_read_whole_and_byte_by_byte() {
     let bytes = bytes(&stream());
     assert_eq!(read(&bytes).unwrap(), stream());
     let mut reader = SseReader::new();
-    let events: Vec<_> = bytes
-        .iter()
-        .flat_map(|byte| reader.push(&[*byte]).unwrap())
-        .collect();
+    let events: Vec<_> = bytes.iter().flat_map(|byte| reader.push(&[*byte]).unwrap()).collect();
     assert_eq!(events, stream());
     assert_eq!(reader.finish(), Ok(()));
 }
@@ -83,11 +74,7 @@ fn every_flipped_bit_is_noticed() {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             let read = read(&bad);
-            assert_ne!(
-                read.as_deref().ok(),
-                Some(std::slice::from_ref(&event)),
-                "bit {bit}"
-            );
+            assert_ne!(read.as_deref().ok(), Some(std::slice::from_ref(&event)), "bit {bit}");
         }
     }
 }
@@ -120,19 +107,15 @@ fn whatever_is_read_is_what_would_be_written() {
 #[test]
 fn a_cut_anywhere_is_noticed_and_costs_only_the_last_event() {
     let bytes = bytes(&stream());
-    let ends: Vec<usize> = (1..=stream().len())
-        .map(|count| super::tests::bytes(&stream()[..count]).len())
-        .collect();
+    let ends: Vec<usize> =
+        (1..=stream().len()).map(|count| super::tests::bytes(&stream()[..count]).len()).collect();
     for cut in 0..bytes.len() {
         let mut reader = SseReader::new();
         let events = reader.push(&bytes[..cut]).unwrap();
         let whole = ends.iter().filter(|end| **end <= cut).count();
         assert_eq!(events, stream()[..whole]);
-        let expected = if cut == 0 || ends.contains(&cut) {
-            Ok(())
-        } else {
-            Err(Malformed::Truncated)
-        };
+        let expected =
+            if cut == 0 || ends.contains(&cut) { Ok(()) } else { Err(Malformed::Truncated) };
         assert_eq!(reader.finish(), expected, "cut at {cut}");
     }
 }
@@ -183,59 +166,30 @@ fn other_spellings_of_a_batch_are_refused() {
     ] {
         assert!(read(bad.as_bytes()).is_err(), "{bad:?}");
     }
-    let not_utf8 = [
-        b"id: 1\nevent: frames\ndata: \xff\ndata: ".as_slice(),
-        seal.as_bytes(),
-        b"\n\n",
-    ]
-    .concat();
+    let not_utf8 =
+        [b"id: 1\nevent: frames\ndata: \xff\ndata: ".as_slice(), seal.as_bytes(), b"\n\n"].concat();
     assert_eq!(read(&not_utf8), Err(Malformed::BadFrameBytes));
 }
 
 #[test]
 fn counts_and_sizes_are_exact() {
     let frames = |count: usize, bytes: usize| {
-        Batch::new(
-            1,
-            vec![line(&"x".repeat(bytes)); count],
-            envelope(Kind::Seal),
-        )
-        .map(Event::Frames)
+        Batch::new(1, vec![line(&"x".repeat(bytes)); count], envelope(Kind::Seal))
+            .map(Event::Frames)
     };
-    let (count, frame, total) = (
-        limit::BATCH_FRAMES_MAX,
-        limit::FRAME_BYTES_MAX,
-        limit::BATCH_BYTES_MAX,
-    );
-    for good in [
-        frames(count, 1),
-        frames(total / frame, frame),
-        frames(count, total / count),
-    ] {
+    let (count, frame, total) =
+        (limit::BATCH_FRAMES_MAX, limit::FRAME_BYTES_MAX, limit::BATCH_BYTES_MAX);
+    for good in [frames(count, 1), frames(total / frame, frame), frames(count, total / count)] {
         let good = good.unwrap();
         assert_eq!(read(&good.to_bytes()).unwrap(), [good]);
     }
     assert_eq!(frames(0, 1), Err(Malformed::BadFrameCount { max: count }));
-    assert_eq!(
-        frames(count + 1, 1),
-        Err(Malformed::BadFrameCount { max: count })
-    );
-    assert_eq!(
-        frames(count, total / count + 1),
-        Err(Malformed::BatchTooLong { max: total })
-    );
-    assert_eq!(
-        FrameLine::new(&vec![b'x'; frame + 1]),
-        Err(Malformed::FrameTooLong { max: frame })
-    );
+    assert_eq!(frames(count + 1, 1), Err(Malformed::BadFrameCount { max: count }));
+    assert_eq!(frames(count, total / count + 1), Err(Malformed::BatchTooLong { max: total }));
+    assert_eq!(FrameLine::new(&vec![b'x'; frame + 1]), Err(Malformed::FrameTooLong { max: frame }));
     let many = frames(count, 1).unwrap().to_bytes();
-    let text = String::from_utf8(many)
-        .unwrap()
-        .replacen("data: x\n", "data: x\ndata: x\n", 1);
-    assert_eq!(
-        read(text.as_bytes()),
-        Err(Malformed::BadFrameCount { max: count })
-    );
+    let text = String::from_utf8(many).unwrap().replacen("data: x\n", "data: x\ndata: x\n", 1);
+    assert_eq!(read(text.as_bytes()), Err(Malformed::BadFrameCount { max: count }));
 }
 
 #[test]
@@ -243,16 +197,11 @@ fn an_event_without_end_is_refused_and_not_kept() {
     let mut reader = SseReader::new();
     let piece = vec![b'x'; limit::EVENT_BYTES_MAX];
     assert_eq!(reader.push(&piece), Ok(Vec::new()));
-    let too_long = Malformed::EventTooLong {
-        max: limit::EVENT_BYTES_MAX,
-    };
+    let too_long = Malformed::EventTooLong { max: limit::EVENT_BYTES_MAX };
     assert_eq!(reader.push(b"x"), Err(too_long.clone()));
     assert_eq!(reader.pending.capacity(), 0);
     let mut reader = SseReader::new();
-    assert_eq!(
-        reader.push(&vec![b'x'; 64 * limit::EVENT_BYTES_MAX]),
-        Err(too_long)
-    );
+    assert_eq!(reader.push(&vec![b'x'; 64 * limit::EVENT_BYTES_MAX]), Err(too_long));
 }
 
 proptest! {
