@@ -499,9 +499,9 @@ pub(crate) enum GatewayCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct GatewayConnectArgs {
-    /// The gateway's address
+    /// The gateway's WebSocket [default: the configured one]
     #[arg(value_name = "URL")]
-    pub(crate) url: String,
+    pub(crate) url: Option<String>,
     #[command(flatten)]
     pub(crate) token: GatewayTokenArgs,
 }

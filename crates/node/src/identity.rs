@@ -154,9 +154,12 @@ impl Identity {
             match fs::read_dir(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(file_fault(&path)(error)),
-                // An empty directory holds nothing that could be lost.
-                Ok(entries) if entries.count() == 0 => {}
-                Ok(_) => return Err(IdentityError::Exists { path }),
+                Ok(mut entries) => {
+                    // An empty directory holds nothing that could be lost.
+                    if entries.next().is_some() {
+                        return Err(IdentityError::Exists { path });
+                    }
+                }
             }
         }
         let draft = home.join(DRAFT);

@@ -17,7 +17,9 @@ pub(super) async fn show(
     let list: AuditList = client.get(&path).await?;
     for row in &list.rows {
         let head = row.head.to_string();
-        out.data(row, |row| format!("{:>8}  {}  {}", row.n, head.get(..10).unwrap_or(&head), row.event))?;
+        out.data(row, |row| {
+            format!("{:>8}  {}  {}", row.n, head.get(..10).unwrap_or(&head), row.event)
+        })?;
     }
     if let Some(next) = list.next {
         out.say(Look::Dim, format!("more: landbridge audit show --after {next}"));

@@ -6,9 +6,7 @@
 
 use std::io::{BufRead as _, Read as _, Write as _};
 
-use landbridge_node::local::api::{
-    InviteView, Join, NewInvite, PairingList, PairingView, PeerList, PeerView,
-};
+use landbridge_node::local::api::{InviteView, Join, NewInvite, PairingView, PeerView};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::{Peer, PeerStatus};
 use landbridge_proto::wire::name::Alias;
@@ -64,7 +62,7 @@ async fn join(client: &Client, args: PeerJoinArgs, out: &Out) -> Result<Exit, Fa
 }
 
 async fn accept(client: &Client, args: &PeerAcceptArgs, out: &Out) -> Result<Exit, Failure> {
-    let PairingList { pairings } = client.get("/v1/admin/pairings").await?;
+    let pairings: Vec<PairingView> = client.get("/v1/admin/pairings").await?;
     let Some(pairing) = pairings.iter().find(|pairing| pairing.alias == args.alias) else {
         return Err(Failure::new(
             Exit::Failed,
@@ -144,7 +142,7 @@ fn same_words(ours: &str, theirs: &str) -> bool {
 }
 
 async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
-    let PeerList { peers } = client.get("/v1/admin/peers").await?;
+    let peers: Vec<PeerView> = client.get("/v1/admin/peers").await?;
     if peers.is_empty() {
         out.say(Look::Dim, "no peers; invite one: landbridge peer invite ALIAS");
     }
@@ -166,7 +164,7 @@ async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
 }
 
 async fn show(client: &Client, alias: &Alias, out: &Out) -> Result<Exit, Failure> {
-    let PeerList { peers } = client.get("/v1/admin/peers").await?;
+    let peers: Vec<PeerView> = client.get("/v1/admin/peers").await?;
     let Some(peer) = peers.iter().find(|peer| peer.alias == *alias) else {
         return Err(Failure::new(Exit::Failed, format!("no peer is called {alias}"))
             .next("landbridge peer list"));

@@ -1,6 +1,6 @@
 //! `route`: logical gateways that runs can be sent to.
 
-use landbridge_node::local::api::{RouteList, RouteTest};
+use landbridge_node::local::api::{RouteTest, RouteView};
 
 use crate::cli::{RouteCommand, RouteTestArgs};
 use crate::client::{Client, next_step};
@@ -20,7 +20,7 @@ pub(super) async fn run(
 }
 
 async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
-    let RouteList { gateways: routes } = client.get("/v1/gateways").await?;
+    let routes: Vec<RouteView> = client.get("/v1/gateways").await?;
     if routes.is_empty() {
         out.say(
             Look::Dim,

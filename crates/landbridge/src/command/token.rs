@@ -1,6 +1,6 @@
 //! `token`: how workflow engines use the local API.
 
-use landbridge_node::local::api::{NewToken, TokenList, TokenView};
+use landbridge_node::local::api::{NewToken, TokenView};
 
 use crate::cli::{TokenCommand, TokenCreateArgs};
 use crate::client::{Client, escaped};
@@ -40,7 +40,7 @@ async fn create(client: &Client, args: TokenCreateArgs, out: &Out) -> Result<Exi
 }
 
 async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
-    let TokenList { tokens } = client.get("/v1/admin/tokens").await?;
+    let tokens: Vec<TokenView> = client.get("/v1/admin/tokens").await?;
     out.data(&tokens, |tokens| {
         let mut rows =
             vec![["ID", "NAME", "ROUTES", "VERBS", "EXPIRES", "STATE"].map(String::from).to_vec()];
