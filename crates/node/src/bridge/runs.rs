@@ -158,8 +158,9 @@ impl Bridge {
         })?;
         let period = asked.deadline.as_deref().map(str::parse::<Period>).transpose();
         let period = period.map_err(|error| refuse(format!("deadline: {error}")))?;
-        let most = route.deadline_ms_max.unwrap_or(limit::DEADLINE_MS_MAX);
-        let wanted = period.map_or(limit::DEADLINE_MS, Period::as_ms);
+        let settings = &self.core.settings;
+        let most = route.deadline_ms_max.unwrap_or(settings.deadline_ms_max);
+        let wanted = period.map_or(settings.deadline_ms, Period::as_ms);
         if period.is_some() && wanted > most {
             return Err(refuse(format!("deadline: this route allows at most {most} ms")));
         }

@@ -107,10 +107,10 @@ impl Federation {
         //= REQ-28
         let open = self.core.store.reads().open_runs_of(admitted.owner());
         let open = open.map_err(|fault| unreadable(&fault))?;
-        let allowed = admitted.grant().and_then(|grant| grant.concurrent_max);
-        if allowed.is_some_and(|allowed| open >= allowed) {
+        let granted = admitted.grant().and_then(|grant| grant.concurrent_max);
+        if open >= granted.unwrap_or(self.core.settings.executing_per_owner_max) {
             return Err(Problem::new(Code::RateLimited)
-                .with_detail("as many runs as the grant allows at the same time are open")
+                .with_detail("as many runs as are allowed at the same time are open")
                 .with_retry_after_ms(RETRY_AFTER_MS));
         }
         Ok(())
