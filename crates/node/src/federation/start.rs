@@ -113,7 +113,15 @@ impl Federation {
                 .with_detail("as many runs as are allowed at the same time are open")
                 .with_retry_after_ms(RETRY_AFTER_MS));
         }
-        Ok(())
+        let owner = admitted.owner();
+        let per_second = admitted.grant().and_then(|grant| grant.starts_per_second);
+        let per_minute = per_second.and_then(|starts| u32::try_from(starts.saturating_mul(60)).ok());
+        let per_minute = per_minute.unwrap_or(self.core.settings.starts_per_minute_max);
+        self.rates.take(owner, per_minute, self.core.now()).map_err(|ms| {
+            Problem::new(Code::RateLimited)
+                .with_detail("too many starts")
+                .with_retry_after_ms(ms)
+        })
     }
 
     /// Commits key, print, run, request id and audit record in one transaction.
