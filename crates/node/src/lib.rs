@@ -17,4 +17,5 @@ pub mod net;
 pub mod observe;
 pub mod peers;
 pub mod progress;
+pub mod scripted;
 pub mod trust;

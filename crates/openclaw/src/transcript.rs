@@ -120,15 +120,17 @@ impl Look {
         let in_flight = text(payload, "/inFlightRun/runId");
         let failed = list(payload, "/activity").iter().flat_map(|entry| list(entry, "/items"));
         let active_runs = crate::wire::texts(payload, &info("activeRunIds"));
+        // A prompt that was stopped before its turn stays in the queue for ever.
+        let last_run = text(payload, &info("lastRunId"));
         Self {
             rows: rows(payload),
             active: flag(payload, &info("hasActiveRun"))
                 || !in_flight.is_empty()
                 || !active_runs.is_empty()
-                || number(payload, "/pendingInputs/total").is_some_and(|queued| queued > 0),
+                || list(payload, "/pendingInputs/items").iter().any(|item| text(item, "/runId") != last_run),
             children_active: flag(payload, &info("hasActiveSubagentRun")),
             status: text(payload, &info("status")).to_owned(),
-            last_run: text(payload, &info("lastRunId")).to_owned(),
+            last_run: last_run.to_owned(),
             active_runs,
             error: text(payload, &info("lastRunError")).to_owned(),
             in_flight: (!in_flight.is_empty())

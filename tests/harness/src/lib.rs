@@ -6,4 +6,5 @@
 
 pub mod gateway;
 pub mod model;
+pub mod operator;
 pub mod proxy;

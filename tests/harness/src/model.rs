@@ -217,7 +217,7 @@ fn read(body: Value) -> (Asked, Script) {
 
 /// The gateway speaks to the model as a user, too.
 fn is_internal(text: &str) -> bool {
-    text.starts_with("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>") || text.contains(RESUMED)
+    text.starts_with("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>") || text.contains(RESUMED) || text.contains(CHILD_ENDED)
 }
 
 fn text(message: &Value) -> String {
@@ -305,6 +305,8 @@ fn plain(status: StatusCode, body: &Value) -> Response<Body> {
 
 /// What the gateway tells the model when it continues an interrupted run.
 const RESUMED: &str = "Your previous turn was interrupted by a gateway restart";
+/// What the gateway tells a parent when its child has ended.
+const CHILD_ENDED: &str = "A background task completed. Use this result";
 
 #[cfg(test)]
 mod tests {

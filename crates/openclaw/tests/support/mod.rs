@@ -1,5 +1,5 @@
 //! What the tests against a real gateway share.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, reason = "tests; each file uses a part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub, reason = "tests; each file uses a part")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,8 +71,9 @@ pub fn start(adapter: &Arc<OpenClaw>, work: &Work, intent: Intent) -> Watch {
 pub fn adopt(adapter: &Arc<OpenClaw>, work: &Work, intent: Intent, progress: Progress) -> Watch {
     let (sender, reports) = mpsc::channel(256);
     let (adapter, work, kept) = (Arc::clone(adapter), work.clone(), intent.clone());
+    let story = Story { progress: progress.clone(), ..Story::default() };
     let task = tokio::spawn(async move { adapter.adopt(work, intent, progress, sender).await });
-    Watch { intent: kept, reports, task, story: Story::default() }
+    Watch { intent: kept, reports, task, story }
 }
 
 pub fn work(prompt: &str) -> Work {
@@ -225,4 +226,33 @@ impl Story {
     pub fn answer(&self) -> &str {
         &self.progress.answer
     }
+}
+
+/// A gateway takes seconds to start, so scenarios share one. Each is led to its end, fails alone, and
+/// is named.
+#[derive(Default)]
+pub struct Scenarios(Vec<(&'static str, Result<(), tokio::task::JoinError>)>);
+
+impl Scenarios {
+    pub async fn play(&mut self, name: &'static str, scenario: impl Future<Output = ()> + Send + 'static) {
+        let only = std::env::var("LANDBRIDGE_SCENARIO").unwrap_or_default();
+        if !name.contains(only.as_str()) {
+            return;
+        }
+        let begun = std::time::Instant::now();
+        let played = tokio::spawn(scenario).await;
+        let verdict = if played.is_ok() { "ok" } else { "FAILED" };
+        println!("scenario {name} ... {verdict} ({} ms)", begun.elapsed().as_millis());
+        self.0.push((name, played));
+    }
+
+    pub fn finish(self) {
+        let failed: Vec<_> = self.0.iter().filter(|(_, played)| played.is_err()).map(|(name, _)| name).collect();
+        assert!(failed.is_empty(), "failed: {failed:?}");
+    }
+}
+
+/// The same names again: they follow from the work.
+pub async fn intent_of(bridge: &Bridge, work: &Work) -> Intent {
+    bridge.adapter.intend(work).await.unwrap()
 }

@@ -267,6 +267,31 @@ fn a_read_after_a_commit_sees_it() {
     });
 }
 
+#[test]
+#[ignore = "measures, and judges nothing"]
+fn commit_rate() {
+    for committers in [1, 16, 256] {
+        let (handle, _dir) = sqlite();
+        let (runtime, begun) = (runtime(), std::time::Instant::now());
+        let each = 20_480 / committers.max(16);
+        let tasks: Vec<_> = (0..committers)
+            .map(|_| {
+                let handle = handle.clone();
+                runtime.spawn(async move {
+                    for n in 0..each {
+                        handle.commit(audit(n)).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            runtime.block_on(task).unwrap();
+        }
+        let rate = (committers * each) as f64 / begun.elapsed().as_secs_f64();
+        println!("{committers} committers: {rate:.0} batches/s, {:?}", handle.stats());
+    }
+}
+
 fn sqlite() -> (Handle, tempfile::TempDir) {
     let dir = private_dir();
     (Handle::open(dir.path(), &Options::default()).unwrap(), dir)

@@ -57,7 +57,7 @@ pub(crate) fn alias(n: u64) -> Alias {
 pub(crate) fn digest(n: u64) -> Digest {
     let mut bytes = [0; 32];
     bytes[24..].copy_from_slice(&n.to_be_bytes());
-    Digest(bytes)
+    Digest::from_bytes(bytes)
 }
 
 pub(crate) fn pair(n: u64) -> TenantPair {
@@ -82,7 +82,7 @@ pub(crate) fn run(n: u64) -> RunRow {
         accept: format!("accept {n}"),
         accept_digest: digest(1000 + n),
         work: "{}".into(),
-        disclose: "{}".into(),
+        terms: "{}".into(),
         created: Timestamp(1000 + i64::try_from(n).unwrap()),
         deadline: Timestamp(9000),
         phase: RunPhase::AwaitIntent,

@@ -4,6 +4,7 @@ use landbridge_proto::machine::contract::{
     DocumentKind, EntryFilter, EntryPhase, EntryRow, Guard, InviteRow, Reads, RunPhase, RunRow,
     StopRow, TokenRow, Write,
 };
+use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_store::Fault;
 use proptest::collection::vec;
@@ -66,7 +67,7 @@ fn run_change(old: RunRow, x: u64) -> RunRow {
     RunRow {
         phase: [RunPhase::AwaitIntent, RunPhase::Running, RunPhase::Settled][x as usize / 2],
         intent: (x > 1).then(|| format!("intent {x}")),
-        stop: (x == 3).then(|| StopRow { reason: "cancel".into(), at: time(x) }),
+        stop: (x == 3).then(|| StopRow { reason: StopReason::Cancel, at: time(x) }),
         epoch: old.epoch + x / 4,
         bytes: old.bytes + x,
         head: digest(x),
@@ -223,7 +224,11 @@ fn outcome_text(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    // A case opens a database and reads everything after each group: 64 unless PROPTEST_CASES says more.
+    #![proptest_config({
+        let all = ProptestConfig::default();
+        ProptestConfig { cases: all.cases / 4, ..all }
+    })]
 
     #[test]
     fn database_and_model_agree(groups in vec(vec(plan(), 1..4), 1..40)) {

@@ -7,6 +7,7 @@ use landbridge_proto::machine::contract::{
     DocumentKind, EntryFilter, EntryPhase, EntryRow, Guard, InviteRow, KeyRecord, Reads, RunPhase,
     RunRow, StopRow, Store, Write,
 };
+use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::{Batch, Outcome};
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_store::sqlite::Engine;
@@ -144,7 +145,7 @@ fn a_request_id_is_accepted_once(bench: &mut Bench) {
 fn a_run_comes_back_as_it_was_created(bench: &mut Bench) {
     let full = RunRow {
         intent: Some("{\"boot\":1}".into()),
-        stop: Some(StopRow { reason: "cancel".into(), at: Timestamp(-3) }),
+        stop: Some(StopRow { reason: StopReason::Cancel, at: Timestamp(-3) }),
         epoch: 7,
         revision: 4,
         bytes: 99,
@@ -153,7 +154,8 @@ fn a_run_comes_back_as_it_was_created(bench: &mut Bench) {
         phase: RunPhase::Settled,
         ..run(2)
     };
-    let running = RunRow { phase: RunPhase::Running, ..run(3) };
+    let stop = Some(StopRow { reason: StopReason::Budget, at: Timestamp(1) });
+    let running = RunRow { phase: RunPhase::Running, stop, ..run(3) };
     for row in [run(1), full, running] {
         bench.write(vec![Write::CreateRun(row.clone())]);
         assert_eq!(bench.reads.run(&row.run).unwrap(), Some(row));
@@ -165,7 +167,7 @@ fn a_put_run_is_read_whole_and_one_revision_later(bench: &mut Bench) {
     let next = RunRow {
         phase: RunPhase::Running,
         intent: Some("intent".into()),
-        stop: Some(StopRow { reason: "deadline".into(), at: Timestamp(4) }),
+        stop: Some(StopRow { reason: StopReason::Deadline, at: Timestamp(4) }),
         epoch: 3,
         deadline: Timestamp(1),
         head: digest(5),
@@ -176,7 +178,7 @@ fn a_put_run_is_read_whole_and_one_revision_later(bench: &mut Bench) {
         request: "other request".into(),
         accept: "other accept".into(),
         work: "[1]".into(),
-        disclose: "[2]".into(),
+        terms: "[2]".into(),
         accept_digest: digest(6),
         ..run(1)
     };
