@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use landbridge_node::adapter::Adapter;
+use landbridge_node::clock::SystemClock;
 use landbridge_node::config::{Config, Gateway, Home, Log, Overrides};
 use landbridge_node::identity::Identity;
+use landbridge_node::scripted::Scripted;
 use landbridge_openclaw::{OpenClaw, OpenClawConfig};
 use landbridge_store::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -95,7 +97,10 @@ fn adapter(gateway: &Gateway, home: &Home) -> Result<Arc<dyn Adapter>, Failure> 
             Ok(Arc::new(adapter))
         }
         Gateway::Scripted => {
-            Err(Failure::new(Exit::Internal, "this build has no scripted adapter"))
+            let place = home.gateway();
+            let adapter = Scripted::open(&place, Arc::new(SystemClock))
+                .or_fail(Exit::CannotCreate, || format!("cannot use {}", place.display()))?;
+            Ok(Arc::new(adapter))
         }
     }
 }
