@@ -573,9 +573,9 @@ pub(crate) struct DemoArgs {
     pub(crate) openclaw: Option<String>,
     #[command(flatten)]
     pub(crate) token: GatewayTokenArgs,
-    /// The gateway's agent that answers
-    #[arg(long, value_name = "AGENT", default_value = "main")]
-    pub(crate) agent: AgentName,
+    /// The gateway's agent that answers [default: main, or the scripted gateway's demo]
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) agent: Option<AgentName>,
 }
 
 #[cfg(test)]

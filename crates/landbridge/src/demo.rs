@@ -14,6 +14,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use landbridge_proto::wire::name::AgentName;
 use landbridge_proto::wire::stream::Frame;
 use serde::Serialize;
 use serde_json::Value;
@@ -124,12 +125,13 @@ impl<'a> Stage<'a> {
         tell(out, Look::Bold, "1. Two gateways that know nothing of each other");
         let a = Bridge::init("A", place.join("a"), a_address, a_address, "scripted", None).await?;
         let url = args.openclaw.as_deref();
-        let adapter = if url.is_some() { "openclaw" } else { "scripted" };
+        let (adapter, default_agent) =
+            if url.is_some() { ("openclaw", "main") } else { ("scripted", "demo") };
         let b = Bridge::init("B", place.join("b"), b_address, wire.address(), adapter, url).await?;
         let mut stage = Self {
             out,
             script: if url.is_some() { script::OPENCLAW } else { script::SCRIPTED },
-            agent: args.agent.to_string(),
+            agent: args.agent.as_ref().map_or(default_agent, AgentName::as_str).to_owned(),
             place: place.to_owned(),
             a,
             b,

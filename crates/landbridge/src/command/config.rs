@@ -46,6 +46,8 @@ pub(crate) fn wrong(errors: &ConfigErrors) -> Failure {
     let failure = errors
         .0
         .iter()
-        .fold(Failure::new(Exit::Config, "the configuration is wrong"), |failure, wrong| failure.why(wrong));
+        .fold(Failure::new(Exit::Config, "the configuration is wrong"), |failure, wrong| {
+            failure.why(wrong)
+        });
     failure.next("landbridge config example")
 }

@@ -23,7 +23,8 @@ pub(super) async fn connect(
     let home = Home::open(home).map_err(|fault| home_failure(&fault))?;
     let config = OpenClawConfig::new(gateway_url(&home, args.url.as_deref(), out)?, home.gateway());
     let failed = |fault| {
-        Failure::new(Exit::Failed, format!("the bridge is not connected to {}", config.url)).because(fault)
+        Failure::new(Exit::Failed, format!("the bridge is not connected to {}", config.url))
+            .because(fault)
     };
     match pair(&config, shared_token(&args.token)?).await.map_err(failed)? {
         Pairing::Paired { device, gateway, version, scopes } => {
@@ -44,8 +45,11 @@ pub(super) async fn connect(
             let pending = serde_json::json!({"state": "pending", "url": config.url, "device": device,
                 "request": request, "next": next});
             out.data(&pending, |_| String::new())?;
-            Err(Failure::new(Exit::Failed, "the gateway's operator must approve the bridge's device")
-                .next(format!("{next}, on the gateway's machine; then the same command again")))
+            Err(Failure::new(
+                Exit::Failed,
+                "the gateway's operator must approve the bridge's device",
+            )
+            .next(format!("{next}, on the gateway's machine; then the same command again")))
         }
         // The pairing may learn new endings before this command does.
         other => Err(Failure::new(Exit::Internal, format!("the pairing ended in {other:?}"))),
@@ -78,16 +82,20 @@ fn gateway_url(home: &Home, named: Option<&str>, out: &Out) -> Result<String, Fa
 /// process of the machine could read it.
 fn shared_token(args: &GatewayTokenArgs) -> Result<Secret, Failure> {
     let text = match &args.token_file {
-        Some(path) => Zeroizing::new(
-            std::fs::read_to_string(path)
-                .or_fail(Exit::Usage, || format!("cannot read the token from {}", path.display()))?,
-        ),
+        Some(path) => {
+            Zeroizing::new(std::fs::read_to_string(path).or_fail(Exit::Usage, || {
+                format!("cannot read the token from {}", path.display())
+            })?)
+        }
         None => Zeroizing::new(std::env::var("OPENCLAW_GATEWAY_TOKEN").unwrap_or_default()),
     };
     let token = text.trim();
     if token.is_empty() {
-        return Err(Failure::new(Exit::Usage, "the gateway's shared token is needed, once, to pair")
-            .next("the same command with --token-file FILE, or OPENCLAW_GATEWAY_TOKEN set"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "the gateway's shared token is needed, once, to pair",
+        )
+        .next("the same command with --token-file FILE, or OPENCLAW_GATEWAY_TOKEN set"));
     }
     Ok(Secret::new(token.to_owned()))
 }

@@ -24,11 +24,18 @@ pub(super) fn init(path: &Path, args: &InitArgs, out: &Out) -> Result<Exit, Fail
     let text = settings(args);
     let home = Home::at(path);
     // Proven before anything is made, so that a slip in a flag leaves nothing behind.
-    Config::parse(&text, &home.config(), &home, &Overrides::none()).map_err(|errors| wrong(&errors))?;
+    Config::parse(&text, &home.config(), &home, &Overrides::none())
+        .map_err(|errors| wrong(&errors))?;
     if home.keys().join("stream.key").exists() {
-        return Err(Failure::new(Exit::CannotCreate, format!("{} holds a bridge already", path.display()))
-            .why("keys are never overwritten")
-            .next(format!("landbridge serve --home {0}, or init with another --home", path.display())));
+        return Err(Failure::new(
+            Exit::CannotCreate,
+            format!("{} holds a bridge already", path.display()),
+        )
+        .why("keys are never overwritten")
+        .next(format!(
+            "landbridge serve --home {0}, or init with another --home",
+            path.display()
+        )));
     }
     let home = Home::create(path).map_err(|fault| home_failure(&fault))?;
     write_settings(&home, &text, out)?;
@@ -57,7 +64,10 @@ pub(super) fn init(path: &Path, args: &InitArgs, out: &Out) -> Result<Exit, Fail
     ));
     let at = home_flag(path);
     if args.adapter == crate::cli::AdapterChoice::Openclaw {
-        out.say(Look::Dim, format!("next: landbridge gateway connect{at}, then landbridge serve{at}"));
+        out.say(
+            Look::Dim,
+            format!("next: landbridge gateway connect{at}, then landbridge serve{at}"),
+        );
     } else {
         out.say(Look::Dim, format!("next: landbridge serve{at}"));
     }
@@ -67,7 +77,11 @@ pub(super) fn init(path: &Path, args: &InitArgs, out: &Out) -> Result<Exit, Fail
 /// The flag that names this home, where it is not the default one.
 fn home_flag(path: &Path) -> String {
     let default = std::env::home_dir().map(|home| home.join(".landbridge"));
-    if default.as_deref() == Some(path) { String::new() } else { format!(" --home {}", path.display()) }
+    if default.as_deref() == Some(path) {
+        String::new()
+    } else {
+        format!(" --home {}", path.display())
+    }
 }
 
 fn endpoints(args: &InitArgs) -> Result<Vec<EndpointUrl>, Failure> {
@@ -98,7 +112,8 @@ fn settings(args: &InitArgs) -> String {
         text.push_str(&format!("endpoint = {}\n", quoted(endpoint)));
     }
     if !args.danger_allow_addresses.is_empty() {
-        let blocks: Vec<String> = args.danger_allow_addresses.iter().map(|block| quoted(block)).collect();
+        let blocks: Vec<String> =
+            args.danger_allow_addresses.iter().map(|block| quoted(block)).collect();
         text.push_str(&format!("danger_allow_addresses = [{}]\n", blocks.join(", ")));
     }
     text.push_str(&format!("\n[gateway]\nadapter = {}\n", quoted(args.adapter.as_str())));
@@ -121,7 +136,8 @@ fn write_settings(home: &Home, text: &str, out: &Out) -> Result<(), Failure> {
             Ok(())
         }
         Err(error) => {
-            Err(Failure::new(Exit::CannotCreate, format!("cannot write {}", path.display())).because(error))
+            Err(Failure::new(Exit::CannotCreate, format!("cannot write {}", path.display()))
+                .because(error))
         }
     }
 }
@@ -166,7 +182,8 @@ mod tests {
              --adapter scripted --danger-allow-addresses 127.0.0.0/8",
         );
         let home = Home::at("/nowhere");
-        let config = Config::parse(&settings(&args), &home.config(), &home, &Overrides::none()).unwrap();
+        let config =
+            Config::parse(&settings(&args), &home.config(), &home, &Overrides::none()).unwrap();
         assert_eq!(config.federation.listen, args.listen);
         assert_eq!(config.federation.told_endpoint().to_string(), "https://eu.example:7443");
         assert_eq!(config.federation.danger_allow_addresses.len(), 1);
