@@ -6,6 +6,7 @@
 mod answer;
 mod documents;
 pub mod pairing;
+mod rate;
 mod start;
 mod stream;
 
@@ -41,13 +42,14 @@ pub struct Federation {
     core: Arc<Core>,
     executions: Arc<Executions>,
     strangers: Arc<answer::Strangers>,
+    rates: Arc<rate::Rates>,
 }
 
 impl Federation {
     /// The plane over a bridge's core and its drivers.
     #[must_use]
     pub fn new(core: Arc<Core>, executions: Arc<Executions>) -> Self {
-        Self { core, executions, strangers: Arc::default() }
+        Self { core, executions, strangers: Arc::default(), rates: Arc::default() }
     }
 
     /// Answers one request.

@@ -18,4 +18,5 @@ pub mod observe;
 pub mod peers;
 pub mod progress;
 pub mod scripted;
+pub mod serve;
 pub mod trust;

@@ -107,13 +107,21 @@ impl Federation {
         //= REQ-28
         let open = self.core.store.reads().open_runs_of(admitted.owner());
         let open = open.map_err(|fault| unreadable(&fault))?;
-        let allowed = admitted.grant().and_then(|grant| grant.concurrent_max);
-        if allowed.is_some_and(|allowed| open >= allowed) {
+        let granted = admitted.grant().and_then(|grant| grant.concurrent_max);
+        if open >= granted.unwrap_or(self.core.settings.executing_per_owner_max) {
             return Err(Problem::new(Code::RateLimited)
-                .with_detail("as many runs as the grant allows at the same time are open")
+                .with_detail("as many runs as are allowed at the same time are open")
                 .with_retry_after_ms(RETRY_AFTER_MS));
         }
-        Ok(())
+        let owner = admitted.owner();
+        let per_second = admitted.grant().and_then(|grant| grant.starts_per_second);
+        let per_minute = per_second.and_then(|starts| u32::try_from(starts.saturating_mul(60)).ok());
+        let per_minute = per_minute.unwrap_or(self.core.settings.starts_per_minute_max);
+        self.rates.take(owner, per_minute, self.core.now()).map_err(|ms| {
+            Problem::new(Code::RateLimited)
+                .with_detail("too many starts")
+                .with_retry_after_ms(ms)
+        })
     }
 
     /// Commits key, print, run, request id and audit record in one transaction.

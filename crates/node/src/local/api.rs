@@ -72,7 +72,8 @@ pub struct RunView {
     /// The tenant pair.
     pub tenant: TenantPair,
     /// The agent.
-    pub agent: AgentName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentName>,
     /// The key.
     pub idempotency_key: IdempotencyKey,
     /// `awaitAccept`, `streaming` or `settled`.

@@ -350,6 +350,7 @@ fn unverified(fault: &VerifyError) -> Box<Refused> {
     let code = match fault {
         VerifyError::SignedMalformedPayload { .. } => Code::Malformed,
         VerifyError::StatusStale { .. } | VerifyError::StatusMissing => Code::StatusStale,
+        VerifyError::RootTooOld { .. } => Code::RootUnknown,
         _ => Code::VerificationFailed,
     };
     refuse(code, story(fault))
