@@ -14,3 +14,6 @@ pub mod root;
 pub mod signer;
 pub mod status;
 pub mod verified;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -238,3 +238,6 @@ impl FederationDraft {
         found.ok_or_else(|| NoSuchPeer { gateway: gateway.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -279,3 +279,6 @@ impl fmt::Debug for InviteSecret {
         f.write_str("InviteSecret(secret)")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,19 +18,28 @@ use crate::wire::name::{GatewayId, KeyId, Timestamp};
 pub struct PeerView {
     chain: TrustedRoot,
     status: Option<TrustedStatus>,
+    root_version_min: u64,
 }
 
 impl PeerView {
     /// A gateway whose chain is known; nothing it signed verifies before its status is.
     #[must_use]
     pub const fn new(chain: TrustedRoot) -> Self {
-        Self { chain, status: None }
+        Self { chain, status: None, root_version_min: 1 }
     }
 
     /// A gateway as this one kept it.
     #[must_use]
     pub const fn restore(chain: TrustedRoot, status: Option<TrustedStatus>) -> Self {
-        Self { chain, status }
+        Self { chain, status, root_version_min: 1 }
+    }
+
+    /// The view under which no root before this version is good any more, as the federation document
+    /// says of a peer.
+    #[must_use]
+    pub const fn at_least(mut self, root_version_min: u64) -> Self {
+        self.root_version_min = root_version_min;
+        self
     }
 
     /// The view with newer roots.
@@ -39,7 +48,7 @@ impl PeerView {
     ///
     /// As [`TrustedRoot::advance`]; this view stays as it is.
     pub fn with_roots(&self, newer: &[Envelope], now: Timestamp) -> Result<Self, RootError> {
-        Ok(Self { chain: self.chain.advance(newer, now)?, status: self.status.clone() })
+        Ok(Self { chain: self.chain.advance(newer, now)?, ..self.clone() })
     }
 
     /// The view with a newer status, or with the same.
@@ -52,7 +61,7 @@ impl PeerView {
             Some(status) => status.advance(envelope, &self.chain, now)?,
             None => TrustedStatus::first(envelope, &self.chain, now)?,
         };
-        Ok(Self { chain: self.chain.clone(), status: Some(status) })
+        Ok(Self { status: Some(status), ..self.clone() })
     }
 
     /// Verifies something that the gateway signed, as of now.
@@ -110,6 +119,10 @@ impl PeerView {
         if self.chain.check_current(now).is_err() {
             return Err(VerifyError::RootExpired { expires: self.chain.root().expires });
         }
+        let (have, min) = (self.chain.version(), self.root_version_min);
+        if have < min {
+            return Err(VerifyError::RootTooOld { have, min });
+        }
         let status = self.status.as_ref().ok_or(VerifyError::StatusMissing)?;
         status.check_fresh(&self.chain, now)
     }
@@ -138,3 +151,6 @@ impl PeerView {
         self.status.as_ref().and_then(|status| status.revocation(kid))
     }
 }
+
+#[cfg(test)]
+mod tests;

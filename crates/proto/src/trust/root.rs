@@ -316,3 +316,6 @@ fn claim(envelope: &Envelope) -> Result<Root, VerifyError> {
     canonical::from_slice(envelope.payload())
         .map_err(|fault| VerifyError::SignedMalformedPayload { kind: Kind::Root, fault })
 }
+
+#[cfg(test)]
+mod tests;

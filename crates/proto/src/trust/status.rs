@@ -293,3 +293,6 @@ fn check_issuer(status: &Verified<Status>, chain: &TrustedRoot) -> Result<(), St
 fn holders(chain: &TrustedRoot) -> BTreeSet<KeyId> {
     role_keys(chain.root(), Role::Status).kids().cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,8 +161,16 @@ pub enum VerifyError {
         /// When.
         expires: Timestamp,
     },
-    /// The signer never told its status.
-    #[error("no status is known")]
+    /// The signer's newest known root is older than what was agreed with it.
+    #[error("root {min} or a later one is needed, and root {have} is known")]
+    RootTooOld {
+        /// The newest version known.
+        have: u64,
+        /// The lowest version that is good.
+        min: u64,
+    },
+    /// The signer never told its status, or told it with a key that has lost the role since.
+    #[error("no status by a present status key is known")]
     StatusMissing,
     /// The signer's newest status has expired.
     #[error("the status expired at {expires}")]
@@ -293,3 +301,6 @@ fn check_window(window: &KeyWindow, kid: &KeyId, at: Timestamp) -> Result<(), Ve
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,8 +172,9 @@ impl Envelope {
 }
 
 impl Signature {
-    /// A signature as it comes out of a key.
-    pub(crate) fn new(keyid: KeyId, sig: [u8; 64]) -> Self {
+    /// A signature as it comes out of a key. Anybody may claim one; the layer above checks it.
+    #[must_use]
+    pub const fn new(keyid: KeyId, sig: [u8; 64]) -> Self {
         Self { keyid, sig }
     }
 
@@ -288,3 +289,6 @@ fn check_signatures(signatures: &[Signature]) -> Result<(), InvalidEnvelope> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,3 +149,6 @@ impl fmt::Debug for PublicKey {
         write!(f, "PublicKey({self})")
     }
 }
+
+#[cfg(test)]
+mod tests;
