@@ -446,7 +446,6 @@ fn an_operation_on_another_route_is_malformed() {
     World::new().refuses(Code::Malformed, |said| said.body = Body::Inspect(Target::Run(run)));
 }
 
-//= STR-25
 #[test]
 fn a_suspended_peer_is_told_so() {
     let world = World::with(PeerStatus::Suspended, 1);

@@ -4,5 +4,8 @@
 mod gate;
 mod gateway;
 mod run;
+mod start;
+mod step;
 mod stream;
+mod tables;
 mod transcript;
