@@ -6,7 +6,9 @@ fn proofs_cannot_be_made_up() {
     cases.pass("tests/ui/verified_by_verify.rs");
     cases.compile_fail("tests/ui/verified_by_hand.rs");
     cases.compile_fail("tests/ui/verified_by_deserialize.rs");
+    //= ENV-15
     cases.compile_fail("tests/ui/payload_before_verify.rs");
+    //= ENV-14
     cases.compile_fail("tests/ui/role_keys_by_hand.rs");
     cases.compile_fail("tests/ui/secret_key_signs_bare_bytes.rs");
     cases.compile_fail("tests/ui/root_by_hand.rs");

@@ -145,6 +145,7 @@ impl Gate<'_> {
         let Some(known) = self.peers.get(&sender) else {
             return Err(unknown(&format!("no root of {sender} is stored")));
         };
+        //= REQ-10
         let mut learned = Learned::default();
         //= ID-31
         let mut view = known.clone().at_least(pinned.min_root_version);

@@ -251,6 +251,7 @@ impl Executor {
     }
 
     /// Which end a gateway's own ending is, given the recorded reason to stop.
+    //= STR-33
     fn ending(&self, ending: Ending, trouble: Option<Trouble>, effects: SideEffects) -> End {
         let reason = self.row.stop.as_ref().map(|stop| stop.reason);
         match (ending, reason) {
