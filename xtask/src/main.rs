@@ -7,6 +7,7 @@ mod ci;
 mod files;
 mod finding;
 mod layers;
+mod openclaw;
 mod source;
 mod spec;
 mod tree;
@@ -30,6 +31,12 @@ struct Arguments {
 enum Chore {
     /// Run what CI runs.
     Ci(ci::Options),
+    /// Install the pinned OpenClaw, start it, or run the tests against it.
+    Openclaw {
+        /// `install`, `start` or `test`, with their options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Check that data flows one way through the crates and inside `proto`.
     Layers,
     /// Check the specification against the code and the tests that cite it.
@@ -43,6 +50,10 @@ fn main() -> Result<ExitCode> {
     Ok(match Arguments::parse().chore {
         Chore::Ci(options) => return ci::run(&root, &options),
         Chore::Layers => conclude("layers", &layers::check(&root)?),
+        Chore::Openclaw { arguments } => {
+            openclaw::run(&arguments)?;
+            ExitCode::SUCCESS
+        }
         Chore::Spec(options) => conclude("spec", &spec::run(&root, &options)?),
         Chore::Tree => conclude("tree", &tree::check(&root)?),
     })

@@ -8,6 +8,7 @@ mod clause;
 mod exception;
 mod limits;
 mod lock;
+mod registry;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,6 +26,7 @@ use exception::Exceptions;
 
 const LOCK: &str = "spec/clauses.lock";
 const EXCEPTIONS: &str = "spec/exceptions.toml";
+const REGISTRY: (&str, &str) = ("spec/problems.md", "crates/proto/src/wire/problem.rs");
 const LIMITS: (&str, &str) = ("spec/limits.md", "crates/proto/src/wire/limit.rs");
 
 /// How to check the specification.
@@ -68,6 +70,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<Vec<Finding>> {
     let exceptions = exception::parse(&optional(root, EXCEPTIONS)?).context(EXCEPTIONS)?;
     findings.extend(covered(&clauses, &citations, &exceptions));
     findings.extend(limits::check(LIMITS, &optional(root, LIMITS.0)?, &optional(root, LIMITS.1)?));
+    findings.extend(clause::unknown_mentions(&files::below(root, "docs", &[".md"])?, &clauses));
+    let registry = (optional(root, REGISTRY.0)?, optional(root, REGISTRY.1)?);
+    findings.extend(registry::check(REGISTRY, &registry.0, &registry.1));
     if options.json {
         println!("{}", serde_json::to_string_pretty(&matrix(&clauses, &citations, &exceptions))?);
     }

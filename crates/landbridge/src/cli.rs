@@ -88,6 +88,12 @@ pub(crate) struct InitArgs {
     /// What runs the work that peers ask for
     #[arg(long, value_enum, default_value_t = AdapterChoice::Openclaw)]
     pub(crate) adapter: AdapterChoice,
+    /// The OpenClaw gateway's WebSocket [default: ws://127.0.0.1:18789]
+    #[arg(long, value_name = "URL")]
+    pub(crate) gateway_url: Option<String>,
+    /// A block of addresses that are not public and may be dialled, such as 127.0.0.0/8; may be repeated
+    #[arg(long, value_name = "BLOCK")]
+    pub(crate) danger_allow_addresses: Vec<String>,
 }
 
 /// The adapters that this binary has.
@@ -111,14 +117,11 @@ impl AdapterChoice {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Listen here on the federation plane, whatever the configuration says
-    #[arg(long, value_name = "ADDRESS:PORT", env = "LANDBRIDGE_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<std::net::SocketAddr>,
-    /// Which events to log, such as `info` or `landbridge_node=debug,warn`
-    #[arg(long, value_name = "FILTER", env = "LANDBRIDGE_LOG", default_value = "info")]
-    pub(crate) log: String,
-    /// Log lines as JSON
-    #[arg(long)]
-    pub(crate) log_json: bool,
+    /// Which events to log, such as `debug` or `warn,landbridge_node=debug`
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -227,24 +230,24 @@ pub(crate) struct GrantAddArgs {
     /// How sessions may be used; may be repeated [default: session and turn]
     #[arg(long = "mode", value_enum, value_name = "MODE")]
     pub(crate) modes: Vec<ModeChoice>,
-    /// The longest deadline of a run
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration_ms)]
-    pub(crate) deadline_max: i64,
+    /// The longest deadline of a run [default: 1h]
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
+    pub(crate) deadline_max: Option<i64>,
     /// Runs at the same time
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) concurrent_max: Option<u64>,
     /// Runs started in a second
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) starts_per_second: Option<u64>,
-    /// How much the peer sees of what the agent says
-    #[arg(long, value_enum, default_value_t = DisclosureChoice::Full)]
-    pub(crate) disclose_output: DisclosureChoice,
-    /// How much the peer sees of what tools are called with
-    #[arg(long, value_enum, default_value_t = DisclosureChoice::Digest)]
-    pub(crate) disclose_tool_args: DisclosureChoice,
-    /// How much the peer sees of what tools answer
-    #[arg(long, value_enum, default_value_t = DisclosureChoice::Digest)]
-    pub(crate) disclose_tool_results: DisclosureChoice,
+    /// How much the peer sees of what the agent says [default: full]
+    #[arg(long, value_enum, value_name = "HOW_MUCH")]
+    pub(crate) disclose_output: Option<DisclosureChoice>,
+    /// How much the peer sees of what tools are called with [default: digest]
+    #[arg(long, value_enum, value_name = "HOW_MUCH")]
+    pub(crate) disclose_tool_args: Option<DisclosureChoice>,
+    /// How much the peer sees of what tools answer [default: digest]
+    #[arg(long, value_enum, value_name = "HOW_MUCH")]
+    pub(crate) disclose_tool_results: Option<DisclosureChoice>,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
 }
@@ -496,9 +499,9 @@ pub(crate) enum GatewayCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct GatewayConnectArgs {
-    /// The gateway's address
+    /// The gateway's WebSocket [default: the configured one]
     #[arg(value_name = "URL")]
-    pub(crate) url: String,
+    pub(crate) url: Option<String>,
     #[command(flatten)]
     pub(crate) token: GatewayTokenArgs,
 }
@@ -570,9 +573,9 @@ pub(crate) struct DemoArgs {
     pub(crate) openclaw: Option<String>,
     #[command(flatten)]
     pub(crate) token: GatewayTokenArgs,
-    /// The gateway's agent that answers
-    #[arg(long, value_name = "AGENT", default_value = "main")]
-    pub(crate) agent: AgentName,
+    /// The gateway's agent that answers [default: main, or the scripted gateway's demo]
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) agent: Option<AgentName>,
 }
 
 #[cfg(test)]

@@ -12,16 +12,19 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use landbridge_node::config::{Config, Home};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::command::config::environment;
 use crate::exit::{Exit, Failure, OrFail as _};
 
 /// A bridge's home as a command names it.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     home: PathBuf,
+    socket: PathBuf,
 }
 
 /// A problem as the local API tells it. Unknown members and codes are taken as they come, so that an
@@ -42,17 +45,16 @@ struct ProblemText {
 impl Client {
     /// A client of the bridge in `home`.
     pub(crate) fn new(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into() }
+        let home = Home::at(home);
+        // Settings that are wrong are for `config check` to tell; a bridge may run on older ones.
+        let socket = Config::load(&home, &environment())
+            .map_or_else(|_| home.socket(), |config| config.local.socket);
+        Self { home: home.path().to_owned(), socket }
     }
 
     /// The home.
     pub(crate) fn home(&self) -> &Path {
         &self.home
-    }
-
-    /// The socket's path.
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.home.join("landbridge.sock")
     }
 
     /// Reads a resource.
@@ -102,11 +104,10 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
-        let socket = self.socket();
-        let stream = UnixStream::connect(&socket).await.map_err(|error| self.no_bridge(&error))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| went_away(error))?;
+        let stream =
+            UnixStream::connect(&self.socket).await.map_err(|error| self.no_bridge(&error))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(went_away)?;
         // Ends with the response's body; its error is seen there.
         tokio::spawn(connection);
         sender.send_request(request).await.map_err(went_away)
@@ -122,7 +123,7 @@ impl Client {
             .because(error)
             .next("run the command as the user that the bridge runs as"),
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                let made = self.home.join("config.toml").exists();
+                let made = self.home.join("keys").join("stream.key").exists();
                 let next = if made {
                     format!("landbridge serve --home {home}")
                 } else {
@@ -309,7 +310,8 @@ mod tests {
         let failure = client.get::<serde_json::Value>("/v1/runs").await.unwrap_err();
         assert_eq!(failure.exit(), Exit::NoBridge);
         assert!(failure.next_step().unwrap().starts_with("landbridge init"));
-        std::fs::write(home.path().join("config.toml"), "").unwrap();
+        std::fs::create_dir(home.path().join("keys")).unwrap();
+        std::fs::write(home.path().join("keys/stream.key"), "").unwrap();
         let failure = client.get::<serde_json::Value>("/v1/runs").await.unwrap_err();
         assert!(failure.what().ends_with("start it with `landbridge serve`"), "{failure}");
     }

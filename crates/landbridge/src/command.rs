@@ -2,7 +2,7 @@
 
 mod audit;
 mod completions;
-mod config;
+pub(crate) mod config;
 mod doctor;
 mod gateway;
 mod grant;

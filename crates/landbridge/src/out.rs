@@ -167,6 +167,11 @@ const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
+/// A time as people read it.
+pub(crate) fn instant(at: landbridge_proto::wire::name::Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.to_string(), |at| at.to_string())
+}
+
 /// One line of at most `max` characters, for a list.
 pub(crate) fn short(text: &str, max: usize) -> String {
     let line = printable(text).replace(['\n', '\t'], " ");

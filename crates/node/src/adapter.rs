@@ -66,6 +66,8 @@ pub struct Progress {
     pub usage: Option<Usage>,
     /// Names of reported phase ends, in order.
     pub phases: Vec<String>,
+    /// How many reported troubles did not end the run.
+    pub errors: usize,
     /// The log holds text only in part, because of what the peer may see: the texts above cannot be
     /// compared with the gateway's.
     pub reduced: bool,

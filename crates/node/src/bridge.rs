@@ -1,13 +1,27 @@
 //! The bridge as the local API sees it: one method for each thing that can be asked of it.
+//!
+//! Whatever changes something is finished even when its client goes away in the middle: a connection
+//! that is lost must not leave durable state and drivers apart.
 
-use landbridge_proto::machine::contract::{AuditRow, EntryFilter};
-use landbridge_proto::wire::name::{Alias, GatewayId, RunId};
+mod admin;
+mod frames;
+mod pairing;
+mod routes;
+mod runs;
+mod transcript;
+mod views;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::name::Alias;
 use landbridge_proto::wire::problem::Problem;
 
-use crate::local::api::{
-    BridgeView, CancelView, FederationView, InviteView, Join, NewInvite, NewToken, PairingView,
-    PeerView, RouteTest, RouteView, RunList, RunView, StartRun, TokenView,
-};
+pub use self::frames::Frames;
+use crate::call::Calls;
+use crate::core::{Core, bug, unreadable};
+use crate::execute::Executions;
 
 /// Who asks on the local plane.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,98 +41,85 @@ pub enum Principal {
 
 /// A running bridge. Cheap to clone.
 #[derive(Clone)]
-pub struct Bridge {}
+pub struct Bridge {
+    core: Arc<Core>,
+    calls: Arc<Calls>,
+    executions: Arc<Executions>,
+}
 
-/// Frames of a run after a cursor, in the journal's order; waits for more until the terminal.
-pub struct Frames {}
+impl Principal {
+    /// The token's id; an administrator has none.
+    fn token(&self) -> Option<&str> {
+        match self {
+            Self::Admin => None,
+            Self::Token { id, .. } => Some(id),
+        }
+    }
 
-impl Frames {
-    /// The next frames (`seq`, exact line), or `None` after the terminal. Cancel-safe.
+    /// Whether this logical gateway may be used.
+    fn may_use(&self, gateway: &Alias) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Token { routes, .. } => routes.is_empty() || routes.contains(gateway),
+        }
+    }
+}
+
+impl Bridge {
+    /// The face of a bridge's core and drivers.
+    #[must_use]
+    pub const fn new(core: Arc<Core>, calls: Arc<Calls>, executions: Arc<Executions>) -> Self {
+        Self { core, calls, executions }
+    }
+
+    /// Finds the principal behind a bearer secret; `None` when there is none, or no more.
     ///
     /// # Errors
     ///
-    /// Returns a problem when the journal cannot be read.
-    pub async fn next(&mut self) -> Result<Option<Vec<(u64, String)>>, Problem> {
-        unimplemented!()
+    /// A problem when the store cannot be read.
+    pub fn principal_of(&self, secret: &str) -> Result<Option<Principal>, Problem> {
+        let hash = Digest::of(TOKEN_TAG, &[secret.as_bytes()]);
+        let row = self.core.store.reads().token_of_hash(&hash);
+        let row = row.map_err(|fault| unreadable(&fault))?;
+        let now = self.core.now();
+        let good = row.filter(|token| {
+            token.revoked.is_none() && token.expires.is_none_or(|expires| now < expires)
+        });
+        Ok(good.map(|token| Principal::Token {
+            id: token.id,
+            routes: token.routes,
+            verbs: token.verbs,
+        }))
+    }
+
+    /// Says whether new work is taken.
+    ///
+    /// # Errors
+    ///
+    /// The reason why not, in words that name no peer, run or person.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.core.draining.is_cancelled() {
+            return Err("the bridge is shutting down".to_owned());
+        }
+        let state = self.core.trust.state();
+        if state.status.is_none() || state.status_expires <= self.core.now() {
+            return Err("the bridge has no fresh status of its own".to_owned());
+        }
+        self.core.store.reads().clock().map(drop).map_err(|_| "the store cannot be read".to_owned())
+    }
+
+    /// Finishes `work` even when the client goes away.
+    async fn finish<T, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        match tokio::spawn(work).await {
+            Ok(done) => done,
+            Err(error) => Err(bug("a local request failed", &error)),
+        }
     }
 }
 
-#[allow(missing_docs, clippy::missing_errors_doc)]
-impl Bridge {
-    /// Finds the principal behind a bearer secret; `None` when there is none.
-    pub fn principal_of(&self, secret: &str) -> Result<Option<Principal>, Problem> {
-        unimplemented!()
-    }
-    pub async fn start_run(&self, who: &Principal, start: StartRun) -> Result<RunView, Problem> {
-        unimplemented!()
-    }
-    pub async fn run(&self, who: &Principal, run: &RunId) -> Result<RunView, Problem> {
-        unimplemented!()
-    }
-    pub async fn runs(&self, who: &Principal, filter: EntryFilter) -> Result<RunList, Problem> {
-        unimplemented!()
-    }
-    pub async fn frames(
-        &self,
-        who: &Principal,
-        run: &RunId,
-        after: u64,
-    ) -> Result<Frames, Problem> {
-        unimplemented!()
-    }
-    pub async fn cancel(&self, who: &Principal, run: &RunId) -> Result<CancelView, Problem> {
-        unimplemented!()
-    }
-    /// The transcript, one canonical line each, without line feeds.
-    pub async fn transcript(&self, who: &Principal, run: &RunId) -> Result<Vec<String>, Problem> {
-        unimplemented!()
-    }
-    pub async fn routes(&self, who: &Principal) -> Result<Vec<RouteView>, Problem> {
-        unimplemented!()
-    }
-    pub async fn test_route(&self, who: &Principal, gateway: &Alias) -> Result<RouteTest, Problem> {
-        unimplemented!()
-    }
-    // Administrator only; the API layer has checked that.
-    pub async fn view(&self) -> Result<BridgeView, Problem> {
-        unimplemented!()
-    }
-    pub async fn peers(&self) -> Result<Vec<PeerView>, Problem> {
-        unimplemented!()
-    }
-    pub async fn invite(&self, invite: NewInvite) -> Result<InviteView, Problem> {
-        unimplemented!()
-    }
-    pub async fn join(&self, join: Join) -> Result<PairingView, Problem> {
-        unimplemented!()
-    }
-    pub async fn pairings(&self) -> Result<Vec<PairingView>, Problem> {
-        unimplemented!()
-    }
-    pub async fn decline_pairing(&self, peer: &GatewayId) -> Result<(), Problem> {
-        unimplemented!()
-    }
-    pub async fn federation(&self) -> Result<FederationView, Problem> {
-        unimplemented!()
-    }
-    /// Verifies and applies a new version of our federation document, signed by our policy key.
-    pub async fn put_federation(&self, envelope: &str) -> Result<FederationView, Problem> {
-        unimplemented!()
-    }
-    pub async fn create_token(&self, token: NewToken) -> Result<TokenView, Problem> {
-        unimplemented!()
-    }
-    pub async fn tokens(&self) -> Result<Vec<TokenView>, Problem> {
-        unimplemented!()
-    }
-    pub async fn revoke_token(&self, id: &str) -> Result<TokenView, Problem> {
-        unimplemented!()
-    }
-    pub async fn audit(&self, after: u64, count: usize) -> Result<Vec<AuditRow>, Problem> {
-        unimplemented!()
-    }
-    /// Ready to take new work: not draining, store writable, status fresh.
-    pub fn ready(&self) -> Result<(), String> {
-        unimplemented!()
-    }
-}
+/// Begins what a local token's stored hash is the digest of.
+const TOKEN_TAG: &[u8] = b"landbridge-token-v1\n";

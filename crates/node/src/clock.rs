@@ -63,9 +63,7 @@ impl VirtualClock {
     /// A clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self {
-            now: watch::Sender::new(now),
-        }
+        Self { now: watch::Sender::new(now) }
     }
 
     /// Moves the clock forward, or backward when `ms` is negative.
@@ -116,9 +114,7 @@ impl SeededEntropy {
     /// The stream of bytes that belongs to `seed`. Clones share one position in it.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            state: Arc::new(Mutex::new((seed, 0))),
-        }
+        Self { state: Arc::new(Mutex::new((seed, 0))) }
     }
 }
 

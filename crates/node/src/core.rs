@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use landbridge_proto::machine::contract::AuditEvent;
 use landbridge_proto::machine::contract::Write;
 use landbridge_proto::machine::step::{NotReleased, Step};
+use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{
     AgentName, Alias, GatewayId, InvalidName, Jti, RunId, TenantId, TenantPair, Timestamp,
 };
@@ -40,6 +41,16 @@ pub struct Settings {
     pub routes: BTreeMap<Alias, Route>,
     /// Runs that are executed at the same time, whoever asked.
     pub executing_max: usize,
+    /// Open runs of one peer and tenant pair, where the grant says nothing.
+    pub executing_per_owner_max: u64,
+    /// New runs of one peer in a minute.
+    pub starts_per_minute_max: u32,
+    /// A run's deadline unless its client says otherwise, in milliseconds.
+    pub deadline_ms: i64,
+    /// The longest deadline, asked of us or by us, in milliseconds.
+    pub deadline_ms_max: i64,
+    /// How long settled runs of peers are kept, in milliseconds.
+    pub frames_ms: i64,
     /// How long keys are remembered after a run's end, in milliseconds.
     pub key_window_ms: i64,
     /// How long settled journal entries are kept, in milliseconds.
@@ -55,7 +66,12 @@ impl Default for Settings {
         Self {
             routes: BTreeMap::new(),
             executing_max: 256,
-            key_window_ms: landbridge_proto::wire::limit::KEY_WINDOW_MS,
+            executing_per_owner_max: 64,
+            starts_per_minute_max: 600,
+            deadline_ms: limit::DEADLINE_MS,
+            deadline_ms_max: limit::DEADLINE_MS_MAX,
+            frames_ms: limit::KEY_WINDOW_MS,
+            key_window_ms: limit::KEY_WINDOW_MS,
             journal_ms: 30 * 24 * 3_600_000,
             retry_ms_min: 100,
             retry_ms_max: 15_000,

@@ -6,7 +6,8 @@
 //! takes from a running bridge can then be revoked by somebody who still has the rest.
 //!
 //! ```text
-//! keys/     stream.key request.key status.key catalog.key operator-ca.key, TLS key and certificate
+//! keys/     stream.key request.key status.key catalog.key operator-ca.key
+//! tls/      the key and certificate of TLS connections
 //! offline/  root.key policy.key
 //! root/     1.json and later versions: public, and where a daemon with an empty store begins
 //! ```
@@ -147,13 +148,20 @@ impl Identity {
         new: &NewIdentity,
         entropy: &dyn Entropy,
     ) -> Result<GatewayId, IdentityError> {
-        for part in [OFFLINE, ROOT, KEYS] {
+        private_directory(home)?;
+        for part in PARTS {
             let path = home.join(part);
-            if path.exists() {
-                return Err(IdentityError::Exists { path });
+            match fs::read_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(file_fault(&path)(error)),
+                Ok(mut entries) => {
+                    // An empty directory holds nothing that could be lost.
+                    if entries.next().is_some() {
+                        return Err(IdentityError::Exists { path });
+                    }
+                }
             }
         }
-        private_directory(home)?;
         let draft = home.join(DRAFT);
         // What a crash left behind was never shown to anybody.
         match fs::remove_dir_all(&draft) {
@@ -162,14 +170,13 @@ impl Identity {
             }
             _ => {}
         }
-        for directory in [draft.clone(), draft.join(OFFLINE), draft.join(ROOT), draft.join(KEYS)] {
-            private_directory(&directory)?;
-        }
-        let tls = tls::Identity::load_or_create(&draft.join(KEYS))?;
+        private_directory(&draft)?;
+        PARTS.iter().try_for_each(|part| private_directory(&draft.join(part)))?;
+        let tls = tls::Identity::load_or_create(&draft.join(TLS))?;
         let root = first_root(&draft, new, &tls, entropy)?;
         file::write_private(&draft.join(ROOT).join("1.json"), &root.to_bytes())
             .map_err(file_fault(&draft))?;
-        for part in [OFFLINE, ROOT, KEYS] {
+        for part in PARTS {
             fs::rename(draft.join(part), home.join(part)).map_err(file_fault(&home.join(part)))?;
         }
         fs::remove_dir(&draft).map_err(file_fault(&draft))?;
@@ -188,7 +195,9 @@ impl Identity {
         if !keys.exists() {
             return Err(IdentityError::Missing { home: home.to_path_buf() });
         }
+        let tls = home.join(TLS);
         check_closed(&keys)?;
+        check_closed(&tls)?;
         let (root, chain) = roots(&home.join(ROOT))?;
         let online = |role: Role| {
             let signer = load_key(&keys.join(key_file(role)), role)?;
@@ -202,7 +211,7 @@ impl Identity {
             stream: online(Role::Stream)?,
             request: online(Role::Request)?,
             status: online(Role::Status)?,
-            tls: tls::Identity::load_or_create(&keys)?,
+            tls: tls::Identity::load_or_create(&tls)?,
             root,
             chain,
         })
@@ -396,6 +405,9 @@ fn key_file(role: Role) -> String {
 const KEYS: &str = "keys";
 const OFFLINE: &str = "offline";
 const ROOT: &str = "root";
+const TLS: &str = "tls";
+/// In the order in which they are put in place: a home with keys is complete.
+const PARTS: [&str; 4] = [OFFLINE, ROOT, TLS, KEYS];
 const DRAFT: &str = ".new-identity";
 const KEY_PREFIX: &str = "landbridge-key-v1 ";
 /// A year, so that renewal has a rhythm that people keep; the contract allows 400 days.
@@ -434,7 +446,7 @@ mod tests {
     #[test]
     fn secrets_are_closed_to_others() {
         let (home, _) = made();
-        for place in [KEYS, OFFLINE] {
+        for place in [KEYS, OFFLINE, TLS] {
             assert_eq!(mode(&home.path().join(place)), 0o700);
             for entry in fs::read_dir(home.path().join(place)).unwrap() {
                 assert_eq!(mode(&entry.unwrap().path()), 0o600);
@@ -470,11 +482,14 @@ mod tests {
     fn keys_are_never_overwritten() {
         let (home, id) = made();
         let new = NewIdentity { endpoints: Vec::new(), now: Timestamp(1_700_000_000_001) };
-        for part in [KEYS, ROOT, OFFLINE] {
-            let again = Identity::create(home.path(), &new, &SeededEntropy::new(2));
-            assert!(matches!(again, Err(IdentityError::Exists { .. })), "{part}");
-        }
+        let again = || Identity::create(home.path(), &new, &SeededEntropy::new(2));
+        assert!(matches!(again(), Err(IdentityError::Exists { .. })));
         assert_eq!(*Identity::load(home.path()).unwrap().gateway(), id);
+        // Whatever is left of an identity is enough to refuse.
+        for part in [KEYS, TLS, ROOT] {
+            fs::remove_dir_all(home.path().join(part)).unwrap();
+            assert!(matches!(again(), Err(IdentityError::Exists { .. })), "{part}");
+        }
     }
 
     #[test]

@@ -5,11 +5,18 @@
 
 pub mod adapter;
 pub mod bridge;
+pub mod call;
 pub mod clock;
+pub mod config;
 pub mod core;
 pub mod execute;
+pub mod federation;
 pub mod identity;
 pub mod local;
 pub mod net;
+pub mod observe;
+pub mod peers;
 pub mod progress;
+pub mod scripted;
+pub mod serve;
 pub mod trust;

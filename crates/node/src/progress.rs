@@ -1,5 +1,6 @@
 //! What a run's own frames say was already reported: where an adopting adapter goes on.
 
+use landbridge_proto::wire::problem::Code;
 use landbridge_proto::wire::stream::{Channel, Event, Frame};
 
 use crate::adapter::Progress;
@@ -45,7 +46,11 @@ fn push(progress: &mut Progress, event: Event) {
             progress.results.insert(call_id);
         }
         Event::PhaseEnd { phase, .. } => progress.phases.push(phase),
-        Event::Error(_) | Event::Terminal(_) => {}
+        // The executor's own words about an event that it left out were never reported.
+        Event::Error(problem) => {
+            progress.errors += usize::from(problem.code() != Some(Code::TooLarge));
+        }
+        Event::Terminal(_) => {}
     }
 }
 

@@ -372,7 +372,7 @@ fn install(
             None => stored_view(store, &peer.gid)?,
         };
         if let Some(view) = view {
-            peers.insert(peer.gid.clone(), view);
+            peers.insert(peer.gid.clone(), view.at_least(peer.min_root_version));
         }
     }
     state.federation = federation;

@@ -31,7 +31,10 @@ pub(crate) struct Run {
     /// How often each of the model's call ids was used.
     uses: BTreeMap<String, usize>,
     open: Vec<OpenCall>,
+    /// What the rows of each gateway run cost.
     usage: BTreeMap<String, Usage>,
+    /// What the gateway says that its first run cost, hidden rows included.
+    final_usage: Option<Usage>,
     /// Calls that events or the gateway's book call failed, by gateway run and the model's call id.
     failed: BTreeSet<String>,
     /// Arguments of calls whose row the transcript hides.
@@ -98,6 +101,7 @@ impl Run {
             uses: BTreeMap::new(),
             open: Vec::new(),
             usage: BTreeMap::new(),
+            final_usage: None,
             failed: BTreeSet::new(),
             hidden: BTreeMap::new(),
             last: None,
@@ -157,11 +161,7 @@ impl Run {
 
     /// The gateway's final answer tells the usage of the run's first gateway run.
     pub(crate) fn on_final_usage(&mut self, usage: Usage) {
-        let known = self.usage.entry(self.key.clone()).or_default();
-        if usage.total >= known.total {
-            let model = known.model.take();
-            *known = Usage { model: usage.model.clone().or(model), ..usage };
-        }
+        self.final_usage = Some(usage);
     }
 
     /// New rows of the transcript, in order.
@@ -311,7 +311,10 @@ impl Run {
 
     fn total_usage(&self) -> Option<Usage> {
         let mut total = Usage::default();
-        for usage in self.usage.values() {
+        let first = [self.usage.get(&self.key), self.final_usage.as_ref()];
+        let first = first.into_iter().flatten().max_by_key(|usage| usage.total);
+        let others = self.usage.iter().filter(|(run, _)| **run != self.key).map(|(_, usage)| usage);
+        for usage in first.into_iter().chain(others) {
             add(&mut total, usage);
         }
         (total.total > 0).then_some(total)

@@ -82,7 +82,7 @@ pub(crate) struct Call {
 pub(crate) struct Look {
     /// Rows that were not seen by the look before.
     pub rows: Vec<Row>,
-    /// A run of the session is at work now.
+    /// A run of the session is at work now, or waits for its turn.
     pub active: bool,
     /// The gateway knows of child runs at work.
     pub children_active: bool,
@@ -120,12 +120,17 @@ impl Look {
         let in_flight = text(payload, "/inFlightRun/runId");
         let failed = list(payload, "/activity").iter().flat_map(|entry| list(entry, "/items"));
         let active_runs = crate::wire::texts(payload, &info("activeRunIds"));
+        // A prompt that was stopped before its turn stays in the queue for ever.
+        let last_run = text(payload, &info("lastRunId"));
         Self {
             rows: rows(payload),
-            active: flag(payload, &info("hasActiveRun")) || !in_flight.is_empty() || !active_runs.is_empty(),
+            active: flag(payload, &info("hasActiveRun"))
+                || !in_flight.is_empty()
+                || !active_runs.is_empty()
+                || list(payload, "/pendingInputs/items").iter().any(|item| text(item, "/runId") != last_run),
             children_active: flag(payload, &info("hasActiveSubagentRun")),
             status: text(payload, &info("status")).to_owned(),
-            last_run: text(payload, &info("lastRunId")).to_owned(),
+            last_run: last_run.to_owned(),
             active_runs,
             error: text(payload, &info("lastRunError")).to_owned(),
             in_flight: (!in_flight.is_empty())
@@ -163,7 +168,12 @@ impl Tasks {
 
 /// Reads the rows of an answer of `chat.history`.
 pub(crate) fn rows(payload: &Value) -> Vec<Row> {
-    list(payload, "/messages").iter().map(row).collect()
+    // A page holds the messages; a delta wraps each one in an event.
+    let unwrap = |entry: &'_ Value| match entry.get("message") {
+        Some(message) if message.is_object() => row(message),
+        _ => row(entry),
+    };
+    list(payload, "/messages").iter().map(unwrap).collect()
 }
 
 fn row(message: &Value) -> Row {

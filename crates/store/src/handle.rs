@@ -22,10 +22,10 @@ use crate::sqlite::{Engine, Readers};
 /// The store of one bridge; clones share it, and dropping the last one waits for the writer.
 #[derive(Clone)]
 pub struct Handle {
-    // Before `reads`, so that the writer is joined before the last read-only connection closes.
-    writer: Arc<Writer>,
     reads: Arc<dyn Reads<Fault = Fault>>,
     database: Option<Arc<Readers>>,
+    // Last, so that the writing connection outlives the reading ones and empties the log.
+    writer: Arc<Writer>,
 }
 
 impl std::fmt::Debug for Handle {

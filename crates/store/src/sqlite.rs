@@ -29,9 +29,11 @@ const WAL_BYTES_SOFT: u64 = 32 * 1024 * 1024;
 /// The database of one bridge, and the lock that keeps every other process out of it.
 #[derive(Debug)]
 pub struct Engine {
+    // Before `db`: the last connection to close empties the log into the database, and a reader
+    // could not.
+    readers: Arc<Readers>,
     /// Never contended: a mutex only because a connection cannot be shared between threads.
     db: Mutex<Connection>,
-    readers: Arc<Readers>,
     wal: PathBuf,
     _lock: Lock,
 }
@@ -70,13 +72,24 @@ impl Store for Engine {
 
     fn apply(&mut self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
         let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(planted = "store_ack_before_commit")]
+        if !db.is_autocommit() {
+            db.execute_batch("COMMIT")?;
+        }
         let mut tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::with_capacity(group.len());
         for batch in group {
             // Dropped without `commit`, the savepoint rolls back; a fault drops the whole group.
             let point = tx.savepoint()?;
             match write::first_stale(&point, batch.guards())? {
-                Some(guard) => outcomes.push(Outcome::Stale(guard.clone())),
+                Some(guard) => {
+                    #[cfg(planted = "store_keep_stale")]
+                    {
+                        write::apply(&point, batch.writes())?;
+                        point.commit()?;
+                    }
+                    outcomes.push(Outcome::Stale(guard.clone()));
+                }
                 None => {
                     write::apply(&point, batch.writes())?;
                     point.commit()?;
@@ -84,6 +97,12 @@ impl Store for Engine {
                 }
             }
         }
+        #[cfg(planted = "store_ack_before_commit")]
+        {
+            tx.set_drop_behavior(rusqlite::DropBehavior::Ignore);
+            drop(tx);
+        }
+        #[cfg(not(planted = "store_ack_before_commit"))]
         tx.commit()?;
         if std::fs::metadata(&self.wal)?.len() > WAL_BYTES_SOFT {
             truncate_wal(db)?;

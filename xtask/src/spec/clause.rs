@@ -25,7 +25,6 @@ const OBLIGING: [&str; 4] = ["MUST", "SHALL", "SHOULD", "REQUIRED"];
 pub(super) fn read(pages: &[File]) -> (Vec<Clause>, Vec<Finding>) {
     let mut clauses: Vec<Clause> = Vec::new();
     let mut findings = Vec::new();
-    let mut mentions = Vec::new();
     for page in pages {
         for (line, paragraph) in paragraphs(&page.text) {
             let words = without_code(&paragraph);
@@ -48,21 +47,32 @@ pub(super) fn read(pages: &[File]) -> (Vec<Clause>, Vec<Finding>) {
                     }
                 }
             }
-            mentions.extend(ids(&words).map(|id| (page.path.clone(), line, id)));
         }
     }
     findings.extend(doubles(&clauses));
-    for (path, line, id) in mentions {
-        let prefix_known = clauses.iter().any(|clause| prefix(&clause.id) == prefix(&id));
-        if prefix_known && !clauses.iter().any(|clause| clause.id == id) {
-            findings.push(Finding::new(&path, line, format!("{id} is mentioned and not defined")));
-        }
-    }
+    findings.extend(unknown_mentions(pages, &clauses));
     (clauses, findings)
 }
 
+/// Complains about ids that a page mentions in its words and that nobody defines.
+pub(super) fn unknown_mentions(pages: &[File], clauses: &[Clause]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for page in pages {
+        for (line, paragraph) in paragraphs(&page.text) {
+            for id in ids(&without_code(&paragraph)) {
+                let ours = clauses.iter().any(|clause| prefix(&clause.id) == prefix(&id));
+                if ours && !clauses.iter().any(|clause| clause.id == id) {
+                    let what = format!("{id} is mentioned and not defined");
+                    findings.push(Finding::new(&page.path, line, what));
+                }
+            }
+        }
+    }
+    findings
+}
+
 /// The clause ids in a text: capitals, a hyphen, a number.
-pub(super) fn ids(text: &str) -> impl Iterator<Item = String> + '_ {
+fn ids(text: &str) -> impl Iterator<Item = String> + '_ {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     words.filter(|word| is_id(word)).map(str::to_owned)
 }

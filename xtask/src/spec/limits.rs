@@ -14,16 +14,20 @@ pub(super) fn check(paths: (&str, &str), page: &str, source: &str) -> Vec<Findin
         Err(error) => return vec![Finding::new(paths.1, 0, format!("does not parse: {error}"))],
     };
     let mut constants = BTreeMap::new();
+    let mut unread = Vec::new();
     for item in file.items {
         let Item::Const(constant) = item else {
             continue;
         };
         let name = constant.ident.to_string();
-        if let Some(value) = value(&constant.expr, &constants) {
-            constants.insert(name, value);
+        match value(&constant.expr, &constants) {
+            Some(value) => {
+                constants.insert(name, value);
+            }
+            None => unread.push(Finding::new(paths.1, 0, format!("cannot compute {name}"))),
         }
     }
-    let mut findings = Vec::new();
+    let mut findings = unread;
     for (name, value) in &constants {
         match published.get(name.as_str()) {
             Some(told) if told == value => {}
@@ -52,7 +56,7 @@ fn table(page: &str) -> BTreeMap<&str, u128> {
         .collect()
 }
 
-/// The value of a constant made of literals, earlier constants, sums and products.
+/// The value of a constant made of literals, earlier constants, sums, products and quotients rounded up.
 fn value(expression: &Expr, known: &BTreeMap<String, u128>) -> Option<u128> {
     match expression {
         Expr::Lit(literal) => match &literal.lit {
@@ -62,6 +66,10 @@ fn value(expression: &Expr, known: &BTreeMap<String, u128>) -> Option<u128> {
         Expr::Path(path) => known.get(&path.path.get_ident()?.to_string()).copied(),
         Expr::Paren(inner) => value(&inner.expr, known),
         Expr::Cast(inner) => value(&inner.expr, known),
+        Expr::MethodCall(call) if call.method == "div_ceil" => {
+            let divisor = value(call.args.first()?, known)?;
+            (divisor > 0).then_some(value(&call.receiver, known)?.div_ceil(divisor))
+        }
         Expr::Binary(binary) => {
             let (left, right) = (value(&binary.left, known)?, value(&binary.right, known)?);
             match binary.op {
@@ -78,7 +86,8 @@ fn value(expression: &Expr, known: &BTreeMap<String, u128>) -> Option<u128> {
 mod tests {
     use super::*;
 
-    const SOURCE: &str = "pub const A: usize = 4 * 1_024;\npub const B: usize = A + 1;\n";
+    const SOURCE: &str =
+        "pub const A: usize = 4 * 1_024;\npub const B: usize = A.div_ceil(3) + 1;\n";
 
     fn complaints(page: &str) -> Vec<String> {
         check(("l.md", "l.rs"), page, SOURCE).into_iter().map(|finding| finding.what).collect()
@@ -88,7 +97,7 @@ mod tests {
     fn equal_tables_are_equal() {
         assert!(
             complaints(
-                "| name | value | what |\n|---|---|---|\n| `A` | 4096 | a |\n| `B` | 4097 | b |\n"
+                "| name | value | what |\n|---|---|---|\n| `A` | 4096 | a |\n| `B` | 1367 | b |\n"
             )
             .is_empty()
         );
@@ -97,13 +106,20 @@ mod tests {
     #[test]
     fn a_difference_on_either_side_is_found() {
         assert_eq!(
-            complaints("| `A` | 4095 | a |\n| `B` | 4097 | b |\n"),
+            complaints("| `A` | 4095 | a |\n| `B` | 1367 | b |\n"),
             ["A is 4096 in the code and 4095 here"]
         );
         assert_eq!(complaints("| `A` | 4096 | a |\n"), ["B is not published"]);
         assert_eq!(
-            complaints("| `A` | 4096 | a |\n| `B` | 4097 | b |\n| `C` | 1 | c |\n"),
+            complaints("| `A` | 4096 | a |\n| `B` | 1367 | b |\n| `C` | 1 | c |\n"),
             ["C is not in the code"]
         );
+    }
+
+    #[test]
+    fn a_constant_that_cannot_be_computed_is_found() {
+        let found = check(("l.md", "l.rs"), "", "pub const A: usize = size();");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].what, "cannot compute A");
     }
 }

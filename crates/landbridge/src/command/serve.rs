@@ -1,8 +1,153 @@
-//! `serve`.
-use crate::cli::ServeArgs;
-use crate::exit::{Exit, Failure};
-use crate::out::Out;
+//! `serve`: puts the parts of a bridge together, and lets it run until it is told to stop.
+
+use std::io::Write as _;
 use std::path::Path;
-pub(super) async fn serve(_home: &Path, _args: &ServeArgs, _out: &Out) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Internal, "not built yet"))
+use std::sync::Arc;
+
+use landbridge_node::adapter::Adapter;
+use landbridge_node::clock::{SystemClock, SystemEntropy};
+use landbridge_node::config::{Config, Gateway, Home, Log, Overrides};
+use landbridge_node::identity::Identity;
+use landbridge_node::observe::Exporter;
+use landbridge_node::scripted::Scripted;
+use landbridge_node::serve::{Listening, Parts, ServeError};
+use landbridge_openclaw::{OpenClaw, OpenClawConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::ServeArgs;
+use crate::command::config::{environment, wrong};
+use crate::command::init::home_failure;
+use crate::exit::{Exit, Failure, OrFail as _};
+use crate::offline::identity_failure;
+use crate::out::{Look, Out};
+
+/// Runs the bridge.
+pub(super) async fn serve(home: &Path, args: &ServeArgs, out: &Out) -> Result<Exit, Failure> {
+    let home = Home::open(home).map_err(|fault| home_failure(&fault))?;
+    let config = Config::load(&home, &overrides(args)).map_err(|errors| wrong(&errors))?;
+    log(&config.log)?;
+    let identity = Identity::load(home.path()).map_err(|error| identity_failure(&error))?;
+    let adapter = adapter(&config.gateway, &home)?;
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop)?;
+    let exporter = Exporter::install()
+        .map_err(|error| Failure::new(Exit::Internal, "cannot keep metrics").because(error))?;
+    let parts = Parts {
+        identity,
+        config,
+        state: home.state(),
+        adapter,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        exporter: Some(exporter),
+    };
+    let out = *out;
+    landbridge_node::serve::serve(parts, stop, move |listening| say_ready(&out, listening))
+        .await
+        .map_err(|error| serve_failure(error, &home))?;
+    out.say(Look::Dim, "stopped");
+    Ok(Exit::Success)
+}
+
+fn serve_failure(error: ServeError, home: &Home) -> Failure {
+    let next = match &error {
+        ServeError::Bind { .. } => "another process may use it: choose another address in landbridge.toml".to_owned(),
+        _ => format!("landbridge doctor --home {}", home.path().display()),
+    };
+    Failure::new(Exit::Failed, "the bridge does not run").because(error).next(next)
+}
+
+/// Flags beat the environment.
+fn overrides(args: &ServeArgs) -> Overrides {
+    let mut overrides = environment();
+    if let Some(listen) = args.listen {
+        overrides = overrides.flag("federation.listen", listen.to_string());
+    }
+    if let Some(level) = &args.log {
+        overrides = overrides.flag("log.level", level.clone());
+    }
+    overrides
+}
+
+fn adapter(gateway: &Gateway, home: &Home) -> Result<Arc<dyn Adapter>, Failure> {
+    match gateway {
+        Gateway::Openclaw { url } => {
+            let config = OpenClawConfig::new(url.as_str(), home.gateway());
+            let adapter = OpenClaw::open(&config).map_err(|fault| {
+                Failure::new(Exit::Failed, format!("the gateway at {url} cannot be used"))
+                    .because(fault)
+                    .next("landbridge gateway connect")
+            })?;
+            Ok(Arc::new(adapter))
+        }
+        Gateway::Scripted => {
+            let place = home.gateway();
+            let adapter = Scripted::open(&place, Arc::new(SystemClock))
+                .or_fail(Exit::CannotCreate, || format!("cannot use {}", place.display()))?;
+            Ok(Arc::new(adapter))
+        }
+    }
+}
+
+fn log(log: &Log) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&log.level)
+        .or_fail(Exit::Config, || format!("log.level: {:?} is no filter", log.level))?;
+    let json = log.format.is_json(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let set = if json { lines.json().try_init() } else { lines.with_ansi(colour).try_init() };
+    set.map_err(|error| Failure::new(Exit::Internal, "cannot log").why(error))
+}
+
+/// The first SIGTERM or SIGINT drains; the second ends at once, as an impatient operator expects.
+fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
+    let what = || "cannot listen for signals";
+    let mut terminate = signal(SignalKind::terminate()).or_fail(Exit::Internal, what)?;
+    let mut interrupt = signal(SignalKind::interrupt()).or_fail(Exit::Internal, what)?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                tracing::warn!("told to stop twice; ending now");
+                std::process::exit(i32::from(Exit::Interrupted.code()));
+            }
+            tracing::info!("told to stop; draining");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// Says once that the bridge listens: who waits for it need not poll.
+fn say_ready(out: &Out, listening: &Listening) {
+    let Listening { gateway, federation, local, socket, executing, calling, .. } = listening;
+    if out.json() {
+        let line = serde_json::json!({
+            "event": "ready", "gateway": gateway, "listen": federation, "local": local,
+            "socket": socket, "executing": executing, "calling": calling,
+            "pid": std::process::id(),
+        });
+        let mut stdout = std::io::stdout().lock();
+        // Whoever waited may be gone; the bridge serves all the same.
+        let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    } else {
+        let taken_up = match executing + calling {
+            0 => String::new(),
+            open => format!("; {open} open runs taken up"),
+        };
+        out.say(
+            Look::Green,
+            format!(
+                "{gateway} listens on {federation}; local API at {}{taken_up}",
+                socket.display()
+            ),
+        );
+    }
 }

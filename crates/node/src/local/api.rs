@@ -4,7 +4,9 @@
 //! `application/problem+json` with the codes of `spec/problems.md` and of this API.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
     AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair,
 };
@@ -13,7 +15,7 @@ use landbridge_proto::wire::request::{CallerIdentity, Mode};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/runs`: start a run at another gateway.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StartRun {
     /// The logical gateway id, a route of the configuration or a peer's alias.
@@ -42,6 +44,21 @@ pub struct StartRun {
     pub labels: BTreeMap<String, String>,
 }
 
+impl fmt::Debug for StartRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartRun")
+            .field("gateway", &self.gateway)
+            .field("agent", &self.agent)
+            .field("mode", &self.mode)
+            .field("session", &self.session)
+            .field("idempotency_key", &self.idempotency_key)
+            .field("caller_identity", &self.caller_identity)
+            .field("deadline", &self.deadline)
+            .field("labels", &self.labels)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A run, as its client sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,7 +72,8 @@ pub struct RunView {
     /// The tenant pair.
     pub tenant: TenantPair,
     /// The agent.
-    pub agent: AgentName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentName>,
     /// The key.
     pub idempotency_key: IdempotencyKey,
     /// `awaitAccept`, `streaming` or `settled`.
@@ -177,7 +195,7 @@ pub struct NewInvite {
 }
 
 /// The invite, shown once.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InviteView {
     /// One line for the other side's `peer join`.
@@ -186,14 +204,26 @@ pub struct InviteView {
     pub expires: String,
 }
 
+impl fmt::Debug for InviteView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InviteView").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
 /// `POST /v1/admin/joins`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Join {
     /// The invite's line.
     pub invite: String,
     /// What we will call the inviter.
     pub alias: Alias,
+}
+
+impl fmt::Debug for Join {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join").field("alias", &self.alias).finish_non_exhaustive()
+    }
 }
 
 /// A pairing that waits for a person, or was just made.
@@ -242,7 +272,7 @@ pub struct NewToken {
 }
 
 /// A token; `secret` only in the answer that made it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenView {
     /// Its public id.
@@ -262,6 +292,20 @@ pub struct TokenView {
     /// The secret, once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+}
+
+impl fmt::Debug for TokenView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenView")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("routes", &self.routes)
+            .field("verbs", &self.verbs)
+            .field("created", &self.created)
+            .field("expires", &self.expires)
+            .field("revoked", &self.revoked)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `GET /v1/gateways`: what may be reached.
@@ -294,4 +338,63 @@ pub struct RouteTest {
     pub round_trip_ms: Option<u64>,
     /// What is wrong.
     pub problem: Option<Problem>,
+}
+
+/// `PUT /v1/admin/federation`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PutFederation {
+    /// The new version's envelope, canonical bytes, signed by our policy key.
+    pub envelope: String,
+}
+
+/// `GET /v1/admin/audit`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditList {
+    /// In order.
+    pub rows: Vec<AuditView>,
+    /// Pass as `after` for the next page; absent on the last.
+    pub next: Option<u64>,
+}
+
+/// One row of the audit log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditView {
+    /// Its number, from 1.
+    pub n: u64,
+    /// The event as JSON text: the exact bytes that the chain hashes.
+    pub event: String,
+    /// The chain's head after this row.
+    pub head: Digest,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use serde_json::json;
+
+    use super::*;
+
+    fn debug<T: serde::de::DeserializeOwned + fmt::Debug>(value: serde_json::Value) -> String {
+        format!("{:?}", serde_json::from_value::<T>(value).unwrap())
+    }
+
+    #[test]
+    fn prompts_and_secrets_are_not_in_the_debug_text() {
+        let key = "0123456789abcdef";
+        let start = json!({"gateway": "eu", "prompt": "hush", "idempotencyKey": key});
+        let token = json!({"id": "t1", "name": "ci", "routes": [], "verbs": [], "created": "",
+            "secret": "hush"});
+        let texts = [
+            debug::<StartRun>(start),
+            debug::<Join>(json!({"invite": "hush", "alias": "eu"})),
+            debug::<InviteView>(json!({"invite": "hush", "expires": ""})),
+            debug::<TokenView>(token),
+        ];
+        for text in texts {
+            assert!(!text.contains("hush"), "{text}");
+        }
+    }
 }

@@ -111,11 +111,7 @@ impl Server {
     /// A server that is not running yet.
     #[must_use]
     pub const fn new(settings: Settings, security: TransportSecurity, app: App) -> Self {
-        Self {
-            settings,
-            security,
-            app,
-        }
+        Self { settings, security, app }
     }
 
     /// Serves until `shutdown` is cancelled, and then until every connection has ended or the drain's
@@ -252,12 +248,9 @@ impl Door {
     }
 
     fn enter(&self, remote: &RemoteAddr) -> Result<Place, Full> {
-        let total = Arc::clone(&self.total)
-            .try_acquire_owned()
-            .map_err(|_| Full::Total)?;
-        let handshaking = Arc::clone(&self.handshakes)
-            .try_acquire_owned()
-            .map_err(|_| Full::Handshakes)?;
+        let total = Arc::clone(&self.total).try_acquire_owned().map_err(|_| Full::Total)?;
+        let handshaking =
+            Arc::clone(&self.handshakes).try_acquire_owned().map_err(|_| Full::Handshakes)?;
         let source = source_group(remote);
         if let Some(source) = source {
             let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -274,11 +267,7 @@ impl Door {
         metrics::gauge!("landbridge_connections").increment(1);
         Ok(Place {
             handshaking,
-            seat: Seat {
-                _total: total,
-                source,
-                sources: Arc::clone(&self.sources),
-            },
+            seat: Seat { _total: total, source, sources: Arc::clone(&self.sources) },
         })
     }
 }
@@ -354,9 +343,6 @@ mod tests {
     #[test]
     fn one_broken_connection_does_not_delay_the_next() {
         let mut backoff = Backoff::default();
-        assert_eq!(
-            backoff.pause_after(&io::ErrorKind::ConnectionAborted.into()),
-            None
-        );
+        assert_eq!(backoff.pause_after(&io::ErrorKind::ConnectionAborted.into()), None);
     }
 }

@@ -62,9 +62,7 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.first_head.store(true, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight {
-            activity: Arc::clone(self),
-        }
+        InFlight { activity: Arc::clone(self) }
     }
 
     /// When to ask [`verdict`](Self::verdict) again.
@@ -83,11 +81,7 @@ impl Activity {
             return (now >= limits.first_head_by).then_some(Cut::NoRequest);
         }
         let age = self.age(now);
-        if self
-            .writing_since
-            .age_ms(age)
-            .is_some_and(|ms| ms >= millis(limits.write_stall))
-        {
+        if self.writing_since.age_ms(age).is_some_and(|ms| ms >= millis(limits.write_stall)) {
             return Some(Cut::WriteStalled);
         }
         let idle_ms = age.saturating_sub(self.idle_since.load(Ordering::Relaxed));
@@ -150,18 +144,12 @@ impl WatchedIo {
         activity: Arc<Activity>,
         flood: Option<FloodMeter>,
     ) -> Self {
-        Self {
-            inner,
-            activity,
-            flood,
-        }
+        Self { inner, activity, flood }
     }
 
     fn note<T>(&self, poll: Poll<T>) -> Poll<T> {
         if poll.is_pending() {
-            self.activity
-                .writing_since
-                .set_if_clear(self.activity.age(Instant::now()));
+            self.activity.writing_since.set_if_clear(self.activity.age(Instant::now()));
         } else {
             self.activity.writing_since.clear();
         }
@@ -219,10 +207,7 @@ pub(super) struct StreamWatch {
 
 impl StreamWatch {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            born: Instant::now(),
-            waiting_since: Mark::default(),
-        })
+        Arc::new(Self { born: Instant::now(), waiting_since: Mark::default() })
     }
 
     /// Returns once a piece has waited for longer than `limit`.
@@ -230,11 +215,7 @@ impl StreamWatch {
         loop {
             tokio::time::sleep((limit / 4).max(LOOK_PAUSE_MIN)).await;
             let age = millis(self.born.elapsed());
-            if self
-                .waiting_since
-                .age_ms(age)
-                .is_some_and(|ms| ms >= millis(limit))
-            {
+            if self.waiting_since.age_ms(age).is_some_and(|ms| ms >= millis(limit)) {
                 return;
             }
         }
@@ -250,11 +231,7 @@ pub(super) struct WatchedBody<B> {
 
 impl<B> WatchedBody<B> {
     pub(super) fn new(inner: B, watch: Arc<StreamWatch>, in_flight: InFlight) -> Self {
-        Self {
-            inner,
-            watch,
-            _in_flight: in_flight,
-        }
+        Self { inner, watch, _in_flight: in_flight }
     }
 }
 
@@ -270,9 +247,7 @@ impl<B: Body + Unpin> Body for WatchedBody<B> {
         self.watch.waiting_since.clear();
         let poll = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(Some(Ok(_))) = poll {
-            self.watch
-                .waiting_since
-                .set_if_clear(millis(self.watch.born.elapsed()));
+            self.watch.waiting_since.set_if_clear(millis(self.watch.born.elapsed()));
         }
         poll
     }

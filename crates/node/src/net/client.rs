@@ -23,7 +23,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::pool::{Line, LineGuard, Pool, Unsent};
+use self::pool::{LineGuard, Pool, Unsent};
 use super::connect::{Connector, ForbiddenAddress};
 use super::endpoint::Endpoint;
 use super::flood::FloodSettings;
@@ -163,9 +163,7 @@ impl Client {
     /// A client over this connector.
     #[must_use]
     pub fn new(settings: ClientSettings, connector: Arc<dyn Connector>) -> Self {
-        Self {
-            pool: Arc::new(Pool::new(settings, connector)),
-        }
+        Self { pool: Arc::new(Pool::new(settings, connector)) }
     }
 
     /// Posts `body` and returns with the response's head; the body follows as a stream.
@@ -180,16 +178,7 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<ResponseStream>, ClientError> {
-        self.send(
-            target,
-            Outgoing {
-                method: Method::POST,
-                path,
-                headers,
-                body,
-            },
-        )
-        .await
+        self.send(target, Outgoing { method: Method::POST, path, headers, body }).await
     }
 
     /// Gets a document.
@@ -203,16 +192,7 @@ impl Client {
         path: &str,
         headers: HeaderMap,
     ) -> Result<Response<ResponseStream>, ClientError> {
-        self.send(
-            target,
-            Outgoing {
-                method: Method::GET,
-                path,
-                headers,
-                body: Bytes::new(),
-            },
-        )
-        .await
+        self.send(target, Outgoing { method: Method::GET, path, headers, body: Bytes::new() }).await
     }
 
     /// Forgets all kept connections; streams that are under way go on.
@@ -243,11 +223,7 @@ impl Client {
         response.extensions_mut().insert(guard.peer());
         response.extensions_mut().insert(guard.protocol());
         let whole_within = self.pool.settings.response_body;
-        Ok(response.map(|inner| ResponseStream {
-            inner,
-            whole_within,
-            _guard: guard,
-        }))
+        Ok(response.map(|inner| ResponseStream { inner, whole_within, _guard: guard }))
     }
 
     /// A kept connection may turn out to be closed. A request that was certainly not sent on it is sent
@@ -289,21 +265,11 @@ struct Outgoing<'a> {
 impl Outgoing<'_> {
     fn check(&self) -> Result<(), ClientError> {
         if !self.path.starts_with('/') || self.path.starts_with("//") {
-            return Err(ClientError::Unsendable {
-                what: "the path does not begin with one slash",
-            });
+            return Err(ClientError::Unsendable { what: "the path does not begin with one slash" });
         }
-        let unwanted = [
-            CONTENT_ENCODING,
-            EXPECT,
-            HOST,
-            CONNECTION,
-            TRANSFER_ENCODING,
-        ];
+        let unwanted = [CONTENT_ENCODING, EXPECT, HOST, CONNECTION, TRANSFER_ENCODING];
         if unwanted.iter().any(|name| self.headers.contains_key(name)) {
-            return Err(ClientError::Unsendable {
-                what: "a header that only the client may set",
-            });
+            return Err(ClientError::Unsendable { what: "a header that only the client may set" });
         }
         Ok(())
     }
@@ -313,15 +279,11 @@ impl Outgoing<'_> {
         endpoint: &Endpoint,
         protocol: Protocol,
     ) -> Result<Request<Full<Bytes>>, ClientError> {
-        let unsendable = |_| ClientError::Unsendable {
-            what: "the path is not a valid one",
-        };
+        let unsendable = |_| ClientError::Unsendable { what: "the path is not a valid one" };
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.headers_mut() = self.headers.clone();
-        request
-            .headers_mut()
-            .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let authority = endpoint.authority();
         let uri = match protocol {
             Protocol::Http2 => {
@@ -329,14 +291,10 @@ impl Outgoing<'_> {
                 format!("https://{authority}{}", self.path)
             }
             Protocol::Http1 => {
-                let host =
-                    HeaderValue::from_str(&authority).map_err(|_| ClientError::Unsendable {
-                        what: "the host is not a valid one",
-                    })?;
+                let host = HeaderValue::from_str(&authority)
+                    .map_err(|_| ClientError::Unsendable { what: "the host is not a valid one" })?;
                 request.headers_mut().insert(HOST, host);
-                request
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 self.path.to_owned()
             }
         };

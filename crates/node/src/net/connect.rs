@@ -40,10 +40,7 @@ pub struct SystemResolver;
 impl Resolver for SystemResolver {
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
         Box::pin(async move {
-            Ok(tokio::net::lookup_host((name, 0))
-                .await?
-                .map(|address| address.ip())
-                .collect())
+            Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
         })
     }
 }
@@ -84,23 +81,15 @@ impl TcpConnector {
             Host::Name(name) => self.resolver.resolve(name).await?,
         };
         if found.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "the name has no addresses",
-            ));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses"));
         }
         found.retain(|ip| self.policy.allows(*ip));
         if found.is_empty() {
-            let forbidden = ForbiddenAddress {
-                endpoint: endpoint.clone(),
-            };
+            let forbidden = ForbiddenAddress { endpoint: endpoint.clone() };
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, forbidden));
         }
         found.truncate(ADDRESSES_TRIED_MAX);
-        Ok(found
-            .into_iter()
-            .map(|ip| SocketAddr::new(ip, endpoint.port()))
-            .collect())
+        Ok(found.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port())).collect())
     }
 }
 
@@ -154,10 +143,7 @@ mod tests {
                 .await
                 .err()
                 .unwrap();
-            assert!(
-                error.get_ref().unwrap().is::<ForbiddenAddress>(),
-                "{found:?}: {error}"
-            );
+            assert!(error.get_ref().unwrap().is::<ForbiddenAddress>(), "{found:?}: {error}");
         }
         for host in [
             "127.0.0.1",
@@ -174,10 +160,7 @@ mod tests {
                 .await
                 .err()
                 .unwrap();
-            assert!(
-                error.get_ref().unwrap().is::<ForbiddenAddress>(),
-                "{host}: {error}"
-            );
+            assert!(error.get_ref().unwrap().is::<ForbiddenAddress>(), "{host}: {error}");
         }
     }
 
@@ -195,10 +178,8 @@ mod tests {
     #[tokio::test]
     async fn an_allowed_address_is_connected_to() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::at(
-            "127.0.0.1".parse().unwrap(),
-            listener.local_addr().unwrap().port(),
-        );
+        let endpoint =
+            Endpoint::at("127.0.0.1".parse().unwrap(), listener.local_addr().unwrap().port());
         let policy = AddressPolicy::public_only().danger_allow_loopback();
         assert!(TcpConnector::new(policy).connect(&endpoint).await.is_ok());
         listener.accept().await.unwrap();

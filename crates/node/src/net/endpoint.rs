@@ -56,9 +56,7 @@ impl Endpoint {
         if text.len() > ENDPOINT_BYTES_MAX {
             return Err(InvalidEndpoint::TooLong);
         }
-        let authority = text
-            .strip_prefix("https://")
-            .ok_or(InvalidEndpoint::NotHttps)?;
+        let authority = text.strip_prefix("https://").ok_or(InvalidEndpoint::NotHttps)?;
         let allowed = |byte: u8| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
         };
@@ -70,19 +68,13 @@ impl Endpoint {
         if host.starts_with('[') != host.ends_with(']') {
             return Err(InvalidEndpoint::BadPort);
         }
-        Ok(Self {
-            host: parse_host(host)?,
-            port: parse_port(port)?,
-        })
+        Ok(Self { host: parse_host(host)?, port: parse_port(port)? })
     }
 
     /// The endpoint at an address.
     #[must_use]
     pub const fn at(ip: IpAddr, port: u16) -> Self {
-        Self {
-            host: Host::Ip(ip),
-            port,
-        }
+        Self { host: Host::Ip(ip), port }
     }
 
     /// The host.
@@ -129,13 +121,8 @@ fn parse_port(text: &str) -> Result<u16, InvalidEndpoint> {
 }
 
 fn parse_host(text: &str) -> Result<Host, InvalidEndpoint> {
-    if let Some(literal) = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        let ip = literal
-            .parse::<Ipv6Addr>()
-            .map_err(|_| InvalidEndpoint::BadHost)?;
+    if let Some(literal) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let ip = literal.parse::<Ipv6Addr>().map_err(|_| InvalidEndpoint::BadHost)?;
         return Ok(Host::Ip(IpAddr::V6(ip)));
     }
     if let Ok(ip) = text.parse::<Ipv4Addr>() {
@@ -146,9 +133,7 @@ fn parse_host(text: &str) -> Result<Host, InvalidEndpoint> {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     if name.len() > 253 || !name.split('.').all(label_ok) {
         return Err(InvalidEndpoint::BadHost);
@@ -173,10 +158,7 @@ impl Network {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (base, prefix) = text.split_once('/')?;
-        let network = Self {
-            base: base.parse().ok()?,
-            prefix: prefix.parse().ok()?,
-        };
+        let network = Self { base: base.parse().ok()?, prefix: prefix.parse().ok()? };
         let (bits, value) = network.bits();
         let in_range = u32::from(network.prefix) <= bits;
         (in_range && value & !mask(bits, network.prefix) == 0).then_some(network)
@@ -186,11 +168,7 @@ impl Network {
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         let (bits, value) = self.bits();
-        let (other_bits, other) = Self {
-            base: ip,
-            prefix: 0,
-        }
-        .bits();
+        let (other_bits, other) = Self { base: ip, prefix: 0 }.bits();
         bits == other_bits && (value ^ other) & mask(bits, self.prefix) == 0
     }
 
@@ -232,14 +210,8 @@ impl AddressPolicy {
     /// Public addresses and this machine: for demonstrations and tests.
     #[must_use]
     pub fn danger_allow_loopback(self) -> Self {
-        self.danger_allow(Network {
-            base: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)),
-            prefix: 8,
-        })
-        .danger_allow(Network {
-            base: IpAddr::V6(Ipv6Addr::LOCALHOST),
-            prefix: 128,
-        })
+        self.danger_allow(Network { base: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), prefix: 8 })
+            .danger_allow(Network { base: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 })
     }
 
     /// Says whether `ip` may be dialled.
@@ -294,10 +266,7 @@ mod tests {
     fn endpoints_are_https_host_and_port() {
         for (text, shown) in [
             ("https://bridge.example:8443", "https://bridge.example:8443"),
-            (
-                "https://Bridge.Example.:8443",
-                "https://bridge.example:8443",
-            ),
+            ("https://Bridge.Example.:8443", "https://bridge.example:8443"),
             ("https://192.0.2.7:1", "https://192.0.2.7:1"),
             ("https://[2001:DB8::1]:443", "https://[2001:db8::1]:443"),
             ("https://localhost:65535", "https://localhost:65535"),
@@ -338,10 +307,7 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(text), Err(why), "{text}");
         }
-        assert_eq!(
-            Endpoint::parse(&format!("https://{}:443", "a".repeat(300))),
-            Err(TooLong)
-        );
+        assert_eq!(Endpoint::parse(&format!("https://{}:443", "a".repeat(300))), Err(TooLong));
     }
 
     #[test]
@@ -407,30 +373,11 @@ mod tests {
 
     #[test]
     fn blocks_are_read_strictly() {
-        for bad in [
-            "10.0.0.0",
-            "10.0.0.1/8",
-            "10.0.0.0/33",
-            "fd00::/129",
-            "x/8",
-            "10.0.0.0/",
-        ] {
+        for bad in ["10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "fd00::/129", "x/8", "10.0.0.0/"] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
-        assert!(
-            Network::parse("0.0.0.0/0")
-                .unwrap()
-                .contains("9.9.9.9".parse().unwrap())
-        );
-        assert!(
-            Network::parse("fd00::/8")
-                .unwrap()
-                .contains("fdff::1".parse().unwrap())
-        );
-        assert!(
-            Network::parse("::/0")
-                .unwrap()
-                .contains("::1".parse().unwrap())
-        );
+        assert!(Network::parse("0.0.0.0/0").unwrap().contains("9.9.9.9".parse().unwrap()));
+        assert!(Network::parse("fd00::/8").unwrap().contains("fdff::1".parse().unwrap()));
+        assert!(Network::parse("::/0").unwrap().contains("::1".parse().unwrap()));
     }
 }

@@ -30,18 +30,9 @@ pub struct FloodSettings {
 impl Default for FloodSettings {
     fn default() -> Self {
         Self {
-            resets: Allowance {
-                burst: 1024,
-                per_second: 64,
-            },
-            control: Allowance {
-                burst: 256,
-                per_second: 32,
-            },
-            window_updates: Allowance {
-                burst: 8192,
-                per_second: 4096,
-            },
+            resets: Allowance { burst: 1024, per_second: 64 },
+            control: Allowance { burst: 256, per_second: 32 },
+            window_updates: Allowance { burst: 8192, per_second: 4096 },
         }
     }
 }
@@ -67,10 +58,7 @@ pub(super) struct FloodMeter {
 impl FloodMeter {
     /// For bytes that a client sends.
     pub(super) fn of_client(settings: FloodSettings, now: Instant) -> Self {
-        Self {
-            skip: PREFACE_BYTES,
-            ..Self::of_server(settings, now)
-        }
+        Self { skip: PREFACE_BYTES, ..Self::of_server(settings, now) }
     }
 
     /// For bytes that a server sends: these begin with a frame.
@@ -113,18 +101,12 @@ impl FloodMeter {
             DATA if length > 0 || flags & END_STREAM != 0 => return Ok(()),
             HEADERS => return Ok(()),
             RST_STREAM => (&mut self.resets, self.settings.resets, "RST_STREAM"),
-            WINDOW_UPDATE => (
-                &mut self.window_updates,
-                self.settings.window_updates,
-                "WINDOW_UPDATE",
-            ),
+            WINDOW_UPDATE => {
+                (&mut self.window_updates, self.settings.window_updates, "WINDOW_UPDATE")
+            }
             _ => (&mut self.control, self.settings.control, "control"),
         };
-        if bucket.take(allowance, now) {
-            Ok(())
-        } else {
-            Err(Flood(name))
-        }
+        if bucket.take(allowance, now) { Ok(()) } else { Err(Flood(name)) }
     }
 }
 
@@ -137,10 +119,7 @@ struct Bucket {
 
 impl Bucket {
     fn full(allowance: Allowance, now: Instant) -> Self {
-        Self {
-            left: f64::from(allowance.burst),
-            filled_at: now,
-        }
+        Self { left: f64::from(allowance.burst), filled_at: now }
     }
 
     fn take(&mut self, allowance: Allowance, now: Instant) -> bool {
@@ -177,31 +156,20 @@ mod tests {
     }
 
     fn meter() -> (FloodMeter, Instant) {
-        let tight = Allowance {
-            burst: 2,
-            per_second: 1,
-        };
-        let settings = FloodSettings {
-            resets: tight,
-            control: tight,
-            window_updates: tight,
-        };
+        let tight = Allowance { burst: 2, per_second: 1 };
+        let settings = FloodSettings { resets: tight, control: tight, window_updates: tight };
         let now = Instant::now();
         let mut meter = FloodMeter::of_client(settings, now);
-        meter
-            .read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", now)
-            .unwrap();
+        meter.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", now).unwrap();
         (meter, now)
     }
 
     #[test]
     fn each_sort_has_its_own_allowance_however_the_bytes_are_cut() {
         for cut in [1, 2, 7, 9, 4096] {
-            for (kind, name) in [
-                (RST_STREAM, "RST_STREAM"),
-                (0x6, "control"),
-                (WINDOW_UPDATE, "WINDOW_UPDATE"),
-            ] {
+            for (kind, name) in
+                [(RST_STREAM, "RST_STREAM"), (0x6, "control"), (WINDOW_UPDATE, "WINDOW_UPDATE")]
+            {
                 let (mut meter, now) = meter();
                 let mut bytes = frame(HEADERS, 4, 100);
                 bytes.extend([frame(kind, 0, 4), frame(DATA, 0, 1000), frame(kind, 0, 8)].concat());
@@ -232,13 +200,7 @@ mod tests {
         for _ in 0..2 {
             meter.read(&frame(0x6, 0, 8), now).unwrap();
         }
-        meter
-            .read(&frame(0x6, 0, 8), now + Duration::from_secs(1))
-            .unwrap();
-        assert!(
-            meter
-                .read(&frame(0x6, 0, 8), now + Duration::from_secs(1))
-                .is_err()
-        );
+        meter.read(&frame(0x6, 0, 8), now + Duration::from_secs(1)).unwrap();
+        assert!(meter.read(&frame(0x6, 0, 8), now + Duration::from_secs(1)).is_err());
     }
 }

@@ -65,12 +65,7 @@ impl RequestBody {
 
     pub(super) fn incoming(body: Incoming, headers: &HeaderMap, allowed: Duration) -> Self {
         let deadline = Some(Instant::now() + allowed);
-        Self {
-            inner: Inner::Incoming(body),
-            encoded: is_encoded(headers),
-            deadline,
-            timer: None,
-        }
+        Self { inner: Inner::Incoming(body), encoded: is_encoded(headers), deadline, timer: None }
     }
 }
 
@@ -88,9 +83,7 @@ impl Body for RequestBody {
         }
         // The clock is asked first: a body that always has one more byte ready is late as well.
         if let Some(deadline) = this.deadline {
-            let timer = this
-                .timer
-                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             if Instant::now() >= deadline || timer.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Some(Err(BodyError::TooSlow)));
             }
@@ -149,9 +142,8 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BodyError>,
 {
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let declared =
+        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|declared| declared > limit as u64) {
         return Err(BodyError::TooLarge { limit });
     }
@@ -208,10 +200,7 @@ mod tests {
         assert!(collect(request(Some("Identity"), "x"), 5).await.is_ok());
         for encoding in ["gzip", "br", "identity, gzip", ""] {
             assert!(
-                matches!(
-                    collect(request(Some(encoding), "x"), 5).await,
-                    Err(BodyError::Encoded)
-                ),
+                matches!(collect(request(Some(encoding), "x"), 5).await, Err(BodyError::Encoded)),
                 "{encoding}"
             );
         }

@@ -65,9 +65,7 @@ impl TcpListener {
     ///
     /// When the address cannot be bound.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self {
-            inner: tokio::net::TcpListener::bind(address).await?,
-        })
+        Ok(Self { inner: tokio::net::TcpListener::bind(address).await? })
     }
 
     /// Binds a loopback address; refuses every other, because what is served here has no TLS.
@@ -143,10 +141,7 @@ impl UnixListener {
         // Between bind and chmod the socket has the umask's mode; the home directory is 0700, and the
         // peer's credentials are checked at every request whatever the mode.
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        Ok(Self {
-            inner,
-            path: path.to_path_buf(),
-        })
+        Ok(Self { inner, path: path.to_path_buf() })
     }
 }
 
@@ -157,11 +152,7 @@ impl Listener for UnixListener {
         let peer = stream
             .peer_cred()
             .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
-        let credentials = PeerCredentials {
-            uid: peer.uid(),
-            gid: peer.gid(),
-            pid: peer.pid(),
-        };
+        let credentials = PeerCredentials { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() };
         Ok((Box::new(stream), RemoteAddr::Unix(credentials)))
     }
 }
@@ -190,10 +181,7 @@ impl MemoryNetwork {
     #[must_use]
     pub fn listen(&self, endpoint: Endpoint) -> MemoryListener {
         let (sender, incoming) = mpsc::channel(MEMORY_BACKLOG);
-        self.listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(endpoint, sender);
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).insert(endpoint, sender);
         MemoryListener { incoming }
     }
 }
@@ -203,10 +191,7 @@ impl Connector for MemoryNetwork {
         Box::pin(async move {
             let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
             let listener = {
-                let listeners = self
-                    .listeners
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
                 listeners.get(endpoint).cloned().ok_or_else(refused)?
             };
             let (ours, theirs) = tokio::io::duplex(MEMORY_PIPE_BYTES);

@@ -53,9 +53,7 @@ impl App {
             answer: Arc::new(move |request| {
                 let answering = answer(request);
                 Box::pin(async move {
-                    answering
-                        .await
-                        .map(|body| body.map_err(Into::into).boxed_unsync())
+                    answering.await.map(|body| body.map_err(Into::into).boxed_unsync())
                 })
             }),
         }
@@ -141,11 +139,7 @@ pub(super) async fn serve<G>(
                 return Ended::NoHandshake;
             };
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_H2);
-            let protocol = if is_h2 {
-                Protocol::Http2
-            } else {
-                Protocol::Http1
-            };
+            let protocol = if is_h2 { Protocol::Http2 } else { Protocol::Http1 };
             (Box::new(stream) as BoxStream, protocol)
         }
         TransportSecurity::LocalPlaintext => (stream, Protocol::Http1),
@@ -153,11 +147,7 @@ pub(super) async fn serve<G>(
     drop(handshaking);
 
     let settings = &shared.settings;
-    let limits = Limits {
-        first_head_by,
-        idle: settings.idle,
-        write_stall: settings.write_stall,
-    };
+    let limits = Limits { first_head_by, idle: settings.idle, write_stall: settings.write_stall };
     let activity = Activity::new();
     let meter = (protocol == Protocol::Http2)
         .then(|| FloodMeter::of_client(settings.flood, Instant::now()));
@@ -239,9 +229,7 @@ where
 fn http1_builder(settings: &Settings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // hyper starts this timer when it waits for a head, so it also ends idle connections.
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.first_request);
+    builder.timer(TokioTimer::new()).header_read_timeout(settings.first_request);
     builder
         .max_headers(settings.header_count_max)
         .max_buf_size(settings.header_bytes_max.max(8192));
@@ -257,9 +245,7 @@ fn http2_builder(settings: &Settings, executor: StreamExecutor) -> http2::Builde
     builder.initial_stream_window_size(settings.stream_window_bytes);
     builder.initial_connection_window_size(settings.connection_window_bytes);
     builder.max_send_buf_size(settings.send_buffer_bytes);
-    builder
-        .keep_alive_interval(settings.ping_every)
-        .keep_alive_timeout(settings.ping_timeout);
+    builder.keep_alive_interval(settings.ping_every).keep_alive_timeout(settings.ping_timeout);
     builder.max_pending_accept_reset_streams(settings.pending_resets_max);
     builder.max_local_error_reset_streams(settings.pending_resets_max);
     builder
@@ -272,10 +258,7 @@ struct NextWatch(Arc<Mutex<Option<Arc<StreamWatch>>>>);
 
 impl NextWatch {
     fn put(&self, watch: Option<Arc<StreamWatch>>) -> Option<Arc<StreamWatch>> {
-        std::mem::replace(
-            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
-            watch,
-        )
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), watch)
     }
 }
 
@@ -341,11 +324,9 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         let mut request = Request::from_parts(head, body);
         request.extensions_mut().insert(self.connection);
         let answering = (self.shared.app.answer)(request);
-        Box::pin(async move {
-            Ok(answering
-                .await
-                .map(|body| WatchedBody::new(body, watch, in_flight)))
-        })
+        Box::pin(
+            async move { Ok(answering.await.map(|body| WatchedBody::new(body, watch, in_flight))) },
+        )
     }
 }
 
@@ -354,10 +335,7 @@ fn check_head(settings: &Settings, request: &Request<Incoming>) -> Result<(), St
     if request.method() == http::Method::CONNECT {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let target_bytes = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target_bytes > settings.target_bytes_max {
         return Err(StatusCode::URI_TOO_LONG);
     }
@@ -370,10 +348,7 @@ fn check_head(settings: &Settings, request: &Request<Incoming>) -> Result<(), St
 }
 
 fn header_bytes(headers: &HeaderMap<HeaderValue>) -> usize {
-    headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum()
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 fn refuse(
@@ -381,9 +356,7 @@ fn refuse(
     watch: Arc<StreamWatch>,
     in_flight: InFlight,
 ) -> Response<WatchedBody<ResponseBody>> {
-    let empty = http_body_util::Empty::new()
-        .map_err(|never| match never {})
-        .boxed_unsync();
+    let empty = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
     let mut response = Response::new(WatchedBody::new(empty, watch, in_flight));
     *response.status_mut() = status;
     response

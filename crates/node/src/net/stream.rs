@@ -69,12 +69,7 @@ pub fn channel(settings: StreamSettings) -> (StreamWriter, StreamBody) {
         }),
         changed: Notify::new(),
     });
-    (
-        StreamWriter {
-            shared: Arc::clone(&shared),
-        },
-        StreamBody { shared },
-    )
+    (StreamWriter { shared: Arc::clone(&shared) }, StreamBody { shared })
 }
 
 #[derive(Debug)]
@@ -278,11 +273,7 @@ mod tests {
     }
 
     fn small_with(stall: Duration) -> (StreamWriter, StreamBody) {
-        channel(StreamSettings {
-            held_bytes_max: 10,
-            chunk_bytes_max: 8,
-            stall,
-        })
+        channel(StreamSettings { held_bytes_max: 10, chunk_bytes_max: 8, stall })
     }
 
     async fn next(body: &mut StreamBody) -> Option<Result<Bytes, BrokenOff>> {
@@ -317,10 +308,7 @@ mod tests {
     async fn a_reader_that_takes_nothing_is_cut_and_sees_an_error() {
         let (mut writer, mut body) = small_with(Duration::from_millis(50));
         writer.send("12345678".into()).await.unwrap();
-        assert_eq!(
-            writer.send("12345678".into()).await,
-            Err(StreamEnd::Stalled)
-        );
+        assert_eq!(writer.send("12345678".into()).await, Err(StreamEnd::Stalled));
         assert_eq!(next(&mut body).await, Some(Err(BrokenOff)));
         assert_eq!(writer.send("z".into()).await, Err(StreamEnd::Gone));
     }

@@ -49,9 +49,7 @@ impl SpkiDigest {
     pub fn of(certificate: &CertificateDer<'_>) -> Result<Self, rustls::Error> {
         let parsed = webpki::EndEntityCert::try_from(certificate)
             .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        Ok(Self(
-            Sha256::digest(parsed.subject_public_key_info()).into(),
-        ))
+        Ok(Self(Sha256::digest(parsed.subject_public_key_info()).into()))
     }
 
     /// The digest as bytes.
@@ -160,10 +158,7 @@ impl Identity {
     /// When the file cannot be read, written or understood, or when others may read it.
     pub fn load_or_create(directory: &Path) -> Result<Self, IdentityError> {
         let path = directory.join(IDENTITY_FILE);
-        let failed = |source| IdentityError::File {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| IdentityError::File { path: path.clone(), source };
         let pem = match file::read_private(&path) {
             Ok(pem) => Zeroizing::new(pem),
             Err(file::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -215,37 +210,25 @@ impl Identity {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
             .map_err(IdentityError::NotMade)?;
         let mut parameters = rcgen::CertificateParams::default();
-        parameters
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, "landbridge");
-        let certificate = parameters
-            .self_signed(&key)
-            .map_err(IdentityError::NotMade)?;
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "landbridge");
+        let certificate = parameters.self_signed(&key).map_err(IdentityError::NotMade)?;
         let secret = Zeroizing::new(key.serialize_pem());
         Ok(Zeroizing::new(format!("{}{}", *secret, certificate.pem())))
     }
 
     fn from_pem(pem: &str, path: &Path) -> Result<Self, IdentityError> {
-        let unreadable = || IdentityError::Unreadable {
-            path: path.to_path_buf(),
-        };
+        let unreadable = || IdentityError::Unreadable { path: path.to_path_buf() };
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| unreadable())?;
         let certificate =
             CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| unreadable())?;
         let spki = SpkiDigest::of(&certificate).map_err(IdentityError::Refused)?;
-        Ok(Self {
-            certificate,
-            key,
-            spki,
-        })
+        Ok(Self { certificate, key, spki })
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity")
-            .field("spki", &self.spki)
-            .finish_non_exhaustive()
+        f.debug_struct("Identity").field("spki", &self.spki).finish_non_exhaustive()
     }
 }
 
@@ -256,10 +239,8 @@ impl fmt::Debug for Identity {
 /// When the TLS library cannot do TLS 1.3.
 pub fn client_config(trust: Trust) -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
     let provider = provider();
-    let verifier = PinVerifier {
-        accepts: trust.0,
-        algorithms: provider.signature_verification_algorithms,
-    };
+    let verifier =
+        PinVerifier { accepts: trust.0, algorithms: provider.signature_verification_algorithms };
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -350,10 +331,7 @@ mod tests {
         let again = Identity::load_or_create(home.path()).unwrap();
         assert_eq!(first.spki(), again.spki());
         assert_eq!(first.certificate(), again.certificate());
-        let mode = std::fs::metadata(home.path().join(IDENTITY_FILE))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(home.path().join(IDENTITY_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(
             std::fs::read_dir(home.path()).unwrap().count(),

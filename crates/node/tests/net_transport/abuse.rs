@@ -24,10 +24,7 @@ async fn assert_ended_by(flood: impl Fn(u32) -> Vec<u8>) {
         }
     }
     within(reading).await.unwrap();
-    assert_eq!(
-        post(&client(), &server.target(), "/", "honest").await.1,
-        "honest"
-    );
+    assert_eq!(post(&client(), &server.target(), "/", "honest").await.1, "honest");
 }
 
 #[tokio::test]
@@ -57,31 +54,15 @@ async fn floods_of_control_frames_end_the_connection() {
 
 #[tokio::test]
 async fn a_thousand_honest_streams_that_are_dropped_at_once_are_no_flood() {
-    let server = start(
-        patient(),
-        App::new(|_request| async { Response::new(NeverEnding) }),
-    )
-    .await;
+    let server = start(patient(), App::new(|_request| async { Response::new(NeverEnding) })).await;
     let client = client();
     for _ in 0..3 {
         let mut open = Vec::new();
         for _ in 0..300 {
-            open.push(
-                client
-                    .get(&server.target(), "/", HeaderMap::new())
-                    .await
-                    .unwrap(),
-            );
+            open.push(client.get(&server.target(), "/", HeaderMap::new()).await.unwrap());
         }
     }
-    assert_eq!(
-        client
-            .get(&server.target(), "/", HeaderMap::new())
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
+    assert_eq!(client.get(&server.target(), "/", HeaderMap::new()).await.unwrap().status(), 200);
 }
 
 struct NeverEnding;
@@ -108,18 +89,11 @@ async fn a_panic_ends_its_own_request_and_nothing_else() {
     let server = start(patient(), App::new(panics_on_demand)).await;
     let client = client();
     for _ in 0..3 {
-        assert!(
-            client
-                .get(&server.target(), "/panic", HeaderMap::new())
-                .await
-                .is_err()
-        );
+        assert!(client.get(&server.target(), "/panic", HeaderMap::new()).await.is_err());
         assert_eq!(post(&client, &server.target(), "/", "x").await.1, "x");
     }
     let mut raw = server.tls(b"http/1.1").await;
-    raw.write_all(b"GET /panic HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .unwrap();
+    raw.write_all(b"GET /panic HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     assert!(read_to_close(&mut raw).await.is_empty());
     assert_eq!(post(&client, &server.target(), "/", "x").await.1, "x");
 }

@@ -16,28 +16,19 @@ async fn a_unix_socket_says_whose_process_asks() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("landbridge.sock");
     let listener = UnixListener::bind(&path).await.unwrap();
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let shutdown = CancellationToken::new();
     let server = Server::new(patient(), TransportSecurity::LocalPlaintext, echo());
     let task = tokio::spawn(server.run(listener, shutdown.clone()));
 
     let answer = exchange(&mut UnixStream::connect(&path).await.unwrap(), WHO).await;
-    let (uid, pid) = (
-        std::fs::metadata(home.path()).unwrap().uid(),
-        std::process::id(),
-    );
+    let (uid, pid) = (std::fs::metadata(home.path()).unwrap().uid(), std::process::id());
     assert!(
         answer.contains(&format!("uid: {uid},")) && answer.contains(&format!("pid: Some({pid})")),
         "{answer}"
     );
 
-    assert!(
-        UnixListener::bind(&path).await.is_err(),
-        "a living socket is not taken over"
-    );
+    assert!(UnixListener::bind(&path).await.is_err(), "a living socket is not taken over");
     shutdown.cancel();
     within(task).await.unwrap();
     assert!(!path.exists());
@@ -58,26 +49,12 @@ async fn a_dead_socket_is_replaced_and_another_file_is_not() {
 #[tokio::test]
 async fn plaintext_tcp_is_for_loopback_only() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
-        assert!(
-            TcpListener::bind_loopback(address.parse().unwrap())
-                .await
-                .is_err(),
-            "{address}"
-        );
+        assert!(TcpListener::bind_loopback(address.parse().unwrap()).await.is_err(), "{address}");
     }
-    let listener = TcpListener::bind_loopback("127.0.0.1:0".parse().unwrap())
-        .await
-        .unwrap();
+    let listener = TcpListener::bind_loopback("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::new(patient(), TransportSecurity::LocalPlaintext, echo());
     tokio::spawn(server.run(listener, CancellationToken::new()));
-    let answer = exchange(
-        &mut tokio::net::TcpStream::connect(address).await.unwrap(),
-        WHO,
-    )
-    .await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.contains("Http1"),
-        "{answer}"
-    );
+    let answer = exchange(&mut tokio::net::TcpStream::connect(address).await.unwrap(), WHO).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Http1"), "{answer}");
 }

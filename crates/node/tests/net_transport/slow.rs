@@ -22,10 +22,7 @@ use super::support::{
 };
 
 fn hasty() -> Settings {
-    Settings {
-        first_request: Duration::from_secs(1),
-        ..patient()
-    }
+    Settings { first_request: Duration::from_secs(1), ..patient() }
 }
 
 /// Starts every way of not completing a first request.
@@ -43,14 +40,7 @@ async fn stallers(server: &Running) -> Vec<Box<dyn tokio::io::AsyncRead + Unpin 
     }
     let settings = [PREFACE, &frame(4, 0, 0, &[])].concat();
     let half_head = [&settings[..], &frame(HEADERS, 0, 1, POST_ROOT)].concat();
-    for sent in [
-        &b""[..],
-        b"P",
-        &PREFACE[..23],
-        PREFACE,
-        &settings,
-        &half_head,
-    ] {
+    for sent in [&b""[..], b"P", &PREFACE[..23], PREFACE, &settings, &half_head] {
         let mut new = server.tls(b"h2").await;
         new.write_all(sent).await.unwrap();
         all.push(Box::new(new));
@@ -65,17 +55,11 @@ async fn every_way_of_not_asking_is_ended_while_others_are_served() {
     for _ in 0..4 {
         stalled.extend(stallers(&server).await);
     }
-    assert_eq!(
-        post(&client(), &server.target(), "/", "honest").await.1,
-        "honest"
-    );
+    assert_eq!(post(&client(), &server.target(), "/", "honest").await.1, "honest");
     for stream in &mut stalled {
         read_to_close(stream).await;
     }
-    assert_eq!(
-        post(&client(), &server.target(), "/", "honest").await.1,
-        "honest"
-    );
+    assert_eq!(post(&client(), &server.target(), "/", "honest").await.1, "honest");
 }
 
 #[tokio::test]
@@ -94,20 +78,11 @@ async fn a_head_that_trickles_is_ended_too() {
 
 #[tokio::test]
 async fn a_slow_body_is_ended_on_both_protocols() {
-    let server = start(
-        Settings {
-            request_body: Duration::from_millis(300),
-            ..patient()
-        },
-        echo(),
-    )
-    .await;
+    let server =
+        start(Settings { request_body: Duration::from_millis(300), ..patient() }, echo()).await;
     let mut old = server.tls(b"http/1.1").await;
-    let answer = exchange(
-        &mut old,
-        b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nslow",
-    )
-    .await;
+    let answer =
+        exchange(&mut old, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nslow").await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 
     let server = start(
@@ -120,40 +95,24 @@ async fn a_slow_body_is_ended_on_both_protocols() {
     )
     .await;
     let mut new = server.http2().await;
-    new.write_all(&frame(HEADERS, END_HEADERS, 1, POST_ROOT))
-        .await
-        .unwrap();
+    new.write_all(&frame(HEADERS, END_HEADERS, 1, POST_ROOT)).await.unwrap();
     new.write_all(&frame(DATA, 0, 1, b"slow")).await.unwrap();
     read_to_close(&mut new).await;
 }
 
 #[tokio::test]
 async fn an_idle_connection_is_told_and_ended_and_its_client_goes_on() {
-    let server = start(
-        Settings {
-            idle: Duration::from_millis(200),
-            ..patient()
-        },
-        echo(),
-    )
-    .await;
+    let server = start(Settings { idle: Duration::from_millis(200), ..patient() }, echo()).await;
     let mut raw = server.http2().await;
-    raw.write_all(&frame(HEADERS, END_HEADERS | 1, 1, POST_ROOT))
-        .await
-        .unwrap();
+    raw.write_all(&frame(HEADERS, END_HEADERS | 1, 1, POST_ROOT)).await.unwrap();
     let seen = read_to_close(&mut raw).await;
-    assert!(
-        seen.windows(2).any(|pair| pair == [0x07, 0x00]),
-        "a GOAWAY frame came before the end"
-    );
+    assert!(seen.windows(2).any(|pair| pair == [0x07, 0x00]), "a GOAWAY frame came before the end");
     let client = client();
     for _ in 0..3 {
         assert_eq!(post(&client, &server.target(), "/", "x").await.1, "x");
         // Long enough for the client's own connection to be ended as well.
         let mut raw = server.http2().await;
-        raw.write_all(&frame(HEADERS, END_HEADERS | 1, 1, POST_ROOT))
-            .await
-            .unwrap();
+        raw.write_all(&frame(HEADERS, END_HEADERS | 1, 1, POST_ROOT)).await.unwrap();
         read_to_close(&mut raw).await;
     }
 }
@@ -164,12 +123,8 @@ fn endless(dropped: mpsc::UnboundedSender<()>) -> App {
         let guard = OnDrop(dropped.clone());
         let endless = request.uri().path() == "/endless";
         let pieces = stream::unfold(guard, move |guard| async move {
-            endless.then(|| {
-                (
-                    Ok::<_, Infallible>(Frame::data(Bytes::from(vec![7; 16 * 1024]))),
-                    guard,
-                )
-            })
+            endless
+                .then(|| (Ok::<_, Infallible>(Frame::data(Bytes::from(vec![7; 16 * 1024]))), guard))
         });
         async { Response::new(StreamBody::new(Box::pin(pieces))) }
     })
@@ -186,23 +141,12 @@ impl Drop for OnDrop {
 #[tokio::test]
 async fn a_reader_that_stops_is_cut_and_its_neighbours_are_not() {
     let (dropped, mut drops) = mpsc::unbounded_channel();
-    let server = start(
-        Settings {
-            write_stall: Duration::from_millis(300),
-            ..patient()
-        },
-        endless(dropped),
-    )
-    .await;
+    let server =
+        start(Settings { write_stall: Duration::from_millis(300), ..patient() }, endless(dropped))
+            .await;
     let client = client();
-    let mut sleeper = client
-        .get(&server.target(), "/endless", HeaderMap::new())
-        .await
-        .unwrap();
-    let mut reader = client
-        .get(&server.target(), "/endless", HeaderMap::new())
-        .await
-        .unwrap();
+    let mut sleeper = client.get(&server.target(), "/endless", HeaderMap::new()).await.unwrap();
+    let mut reader = client.get(&server.target(), "/endless", HeaderMap::new()).await.unwrap();
     // The neighbour on the same connection reads all the while.
     tokio::select! {
         () = async { while let Some(Ok(_)) = reader.body_mut().chunk().await {} } => panic!("the reader was cut"),
@@ -222,28 +166,19 @@ async fn a_reader_that_stops_is_cut_and_its_neighbours_are_not() {
 #[tokio::test]
 async fn a_reader_that_stops_is_cut_on_http1() {
     let (dropped, mut drops) = mpsc::unbounded_channel();
-    let server = start(
-        Settings {
-            write_stall: Duration::from_millis(300),
-            ..patient()
-        },
-        endless(dropped),
-    )
-    .await;
+    let server =
+        start(Settings { write_stall: Duration::from_millis(300), ..patient() }, endless(dropped))
+            .await;
     let mut raw = server.tls(b"http/1.1").await;
-    raw.write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .unwrap();
+    raw.write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     within(drops.recv()).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_writer_of_a_stream_learns_that_its_reader_stopped() {
     let (report, mut reports) = mpsc::unbounded_channel();
-    let settings = StreamSettings {
-        stall: Duration::from_millis(300),
-        ..StreamSettings::default()
-    };
+    let settings =
+        StreamSettings { stall: Duration::from_millis(300), ..StreamSettings::default() };
     let app = App::new(move |_request| {
         let report = report.clone();
         let (mut writer, body) = channel(settings);
@@ -258,10 +193,7 @@ async fn the_writer_of_a_stream_learns_that_its_reader_stopped() {
         async { Response::new(body) }
     });
     let server = start(patient(), app).await;
-    let _sleeper = client()
-        .get(&server.target(), "/", HeaderMap::new())
-        .await
-        .unwrap();
+    let _sleeper = client().get(&server.target(), "/", HeaderMap::new()).await.unwrap();
     assert_eq!(within(reports.recv()).await, Some(StreamEnd::Stalled));
 }
 
@@ -279,14 +211,7 @@ async fn a_drain_lets_requests_finish_and_takes_no_new_ones() {
             }
         }
     });
-    let server = start(
-        Settings {
-            drain: Duration::from_secs(600),
-            ..patient()
-        },
-        app,
-    )
-    .await;
+    let server = start(Settings { drain: Duration::from_secs(600), ..patient() }, app).await;
     let (client, target) = (client(), server.target());
     let asking = tokio::spawn(async move { post(&client, &target, "/", "").await });
     let mut idle = server.tls(b"http/1.1").await;
@@ -303,19 +228,10 @@ async fn a_drain_lets_requests_finish_and_takes_no_new_ones() {
 #[tokio::test]
 async fn a_drain_ends_what_does_not_end_by_itself() {
     let (dropped, mut drops) = mpsc::unbounded_channel();
-    let server = start(
-        Settings {
-            drain: Duration::from_millis(200),
-            ..patient()
-        },
-        endless(dropped),
-    )
-    .await;
+    let server =
+        start(Settings { drain: Duration::from_millis(200), ..patient() }, endless(dropped)).await;
     let _stalled = TcpStream::connect(server.address).await.unwrap();
-    let mut response = client()
-        .get(&server.target(), "/endless", HeaderMap::new())
-        .await
-        .unwrap();
+    let mut response = client().get(&server.target(), "/endless", HeaderMap::new()).await.unwrap();
     assert!(response.body_mut().chunk().await.unwrap().is_ok());
     server.shutdown.cancel();
     within(server.task).await.unwrap();

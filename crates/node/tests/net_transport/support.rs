@@ -37,10 +37,7 @@ impl Running {
     }
 
     pub(crate) fn trusting(&self, trust: Trust) -> Target {
-        Target {
-            endpoint: Endpoint::at(self.address.ip(), self.address.port()),
-            trust,
-        }
+        Target { endpoint: Endpoint::at(self.address.ip(), self.address.port()), trust }
     }
 
     /// A TLS connection by hand.
@@ -49,10 +46,7 @@ impl Running {
         config.alpn_protocols = vec![alpn.to_vec()];
         let plain = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::from(self.address.ip());
-        tokio_rustls::TlsConnector::from(Arc::new(config))
-            .connect(name, plain)
-            .await
-            .unwrap()
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, plain).await.unwrap()
     }
 
     /// An HTTP/2 connection by hand: preface and settings are sent.
@@ -65,13 +59,7 @@ impl Running {
 }
 
 pub(crate) async fn start(settings: Settings, app: App) -> Running {
-    start_with(
-        Identity::generate().unwrap(),
-        "127.0.0.1:0".parse().unwrap(),
-        settings,
-        app,
-    )
-    .await
+    start_with(Identity::generate().unwrap(), "127.0.0.1:0".parse().unwrap(), settings, app).await
 }
 
 pub(crate) async fn start_with(
@@ -81,14 +69,7 @@ pub(crate) async fn start_with(
     app: App,
 ) -> Running {
     let pin = identity.spki();
-    start_tls(
-        pin,
-        identity.server_config().unwrap(),
-        address,
-        settings,
-        app,
-    )
-    .await
+    start_tls(pin, identity.server_config().unwrap(), address, settings, app).await
 }
 
 pub(crate) async fn start_tls(
@@ -103,12 +84,7 @@ pub(crate) async fn start_tls(
     let shutdown = CancellationToken::new();
     let server = Server::new(settings, TransportSecurity::Tls(config), app);
     let task = tokio::spawn(server.run(listener, shutdown.clone()));
-    Running {
-        address,
-        pin,
-        shutdown,
-        task,
-    }
+    Running { address, pin, shutdown, task }
 }
 
 pub(crate) fn client() -> Client {
@@ -126,13 +102,8 @@ pub(crate) async fn post(
     path: &str,
     body: impl Into<Bytes>,
 ) -> (StatusCode, Bytes) {
-    let response = client
-        .post(target, path, HeaderMap::new(), body.into())
-        .await
-        .unwrap();
-    let (head, body) = landbridge_node::net::client::collect(response, 1 << 20)
-        .await
-        .unwrap();
+    let response = client.post(target, path, HeaderMap::new(), body.into()).await.unwrap();
+    let (head, body) = landbridge_node::net::client::collect(response, 1 << 20).await.unwrap();
     (head.status, body)
 }
 

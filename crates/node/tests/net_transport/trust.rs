@@ -18,17 +18,10 @@ async fn another_key_than_the_pinned_one_is_refused() {
     let server = start(patient(), echo()).await;
     let other = Identity::generate().unwrap().spki();
     let error = client()
-        .get(
-            &server.trusting(Trust::pinned(other)),
-            "/",
-            HeaderMap::new(),
-        )
+        .get(&server.trusting(Trust::pinned(other)), "/", HeaderMap::new())
         .await
         .unwrap_err();
-    assert!(
-        matches!(error, ClientError::WrongKey) && !error.may_have_arrived(),
-        "{error:?}"
-    );
+    assert!(matches!(error, ClientError::WrongKey) && !error.may_have_arrived(), "{error:?}");
 }
 
 #[tokio::test]
@@ -37,16 +30,10 @@ async fn before_pairing_any_key_is_accepted_and_reported() {
     let client = client();
     let target = server.trusting(Trust::danger_trust_nobody_yet());
     let response = client.get(&target, "/", HeaderMap::new()).await.unwrap();
-    assert_eq!(
-        response.extensions().get::<PeerKey>(),
-        Some(&PeerKey(server.pin))
-    );
+    assert_eq!(response.extensions().get::<PeerKey>(), Some(&PeerKey(server.pin)));
     // What was opened without trust is never reused for a request that asks for it.
     let other = server.trusting(Trust::pinned(Identity::generate().unwrap().spki()));
-    assert!(matches!(
-        client.get(&other, "/", HeaderMap::new()).await,
-        Err(ClientError::WrongKey)
-    ));
+    assert!(matches!(client.get(&other, "/", HeaderMap::new()).await, Err(ClientError::WrongKey)));
 }
 
 #[derive(Debug)]
@@ -77,14 +64,8 @@ async fn the_pinned_certificate_without_its_key_is_refused() {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let address = "127.0.0.1:0".parse().unwrap();
     let thief = start_tls(honest.spki(), Arc::new(config), address, patient(), echo()).await;
-    for trust in [
-        Trust::pinned(honest.spki()),
-        Trust::danger_trust_nobody_yet(),
-    ] {
-        let error = client()
-            .get(&thief.trusting(trust), "/", HeaderMap::new())
-            .await
-            .unwrap_err();
+    for trust in [Trust::pinned(honest.spki()), Trust::danger_trust_nobody_yet()] {
+        let error = client().get(&thief.trusting(trust), "/", HeaderMap::new()).await.unwrap_err();
         assert!(matches!(error, ClientError::Handshake(_)), "{error:?}");
     }
 }
@@ -96,14 +77,8 @@ async fn loopback_is_not_dialled_unless_allowed() {
         ClientSettings::default(),
         Arc::new(TcpConnector::new(AddressPolicy::public_only())),
     );
-    let error = strict
-        .get(&server.target(), "/", HeaderMap::new())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, ClientError::Forbidden(_)) && !error.may_have_arrived(),
-        "{error:?}"
-    );
+    let error = strict.get(&server.target(), "/", HeaderMap::new()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Forbidden(_)) && !error.may_have_arrived(), "{error:?}");
 }
 
 #[tokio::test]
@@ -124,8 +99,5 @@ async fn only_tls_1_3_is_spoken() {
     assert!(modern.status.success(), "{modern:?}");
     let old = handshake("-tls1_2").await.unwrap();
     assert!(!old.status.success(), "{old:?}");
-    assert!(
-        String::from_utf8_lossy(&old.stderr).contains("alert"),
-        "{old:?}"
-    );
+    assert!(String::from_utf8_lossy(&old.stderr).contains("alert"), "{old:?}");
 }

@@ -122,7 +122,10 @@ pub enum Write {
     },
     /// Creates a run and binds its key to it.
     CreateRun(RunRow),
-    /// Replaces a run's row; the store sets `revision` to the old one plus 1.
+    /// Replaces a run's row, which carries the revision that was read; the store sets it 1 higher.
+    ///
+    /// Another revision, owner, key or print than the stored one is a fault: guard the row. At the
+    /// end of a batch the row's `seq` is that of its last frame, also a fault otherwise.
     PutRun(RunRow),
     /// Appends frames to a run: `first` is the stored head plus 1.
     AppendFrames {
@@ -144,7 +147,7 @@ pub enum Write {
     },
     /// Creates a journal entry and binds its key to it.
     CreateEntry(EntryRow),
-    /// Replaces a journal entry's row; the store sets `revision` to the old one plus 1.
+    /// Replaces a journal entry's row, under the same rules as [`Write::PutRun`].
     PutEntry(EntryRow),
     /// Appends what the caller received and verified: `first` is the stored head plus 1.
     AppendReceived {
@@ -159,7 +162,8 @@ pub enum Write {
         /// When it was verified.
         at: Timestamp,
     },
-    /// Stores a trust document; never replaces one.
+    /// Stores a trust document; never replaces one. The same bytes again change nothing, other bytes
+    /// under a stored version are a fault.
     SaveDocument(DocumentRow),
     /// Creates or replaces a local token (found by its id).
     PutToken(TokenRow),

@@ -75,7 +75,6 @@ impl<T> Step<T> {
     }
 
     /// Splits into what the store's writer needs and what waits for its receipt.
-    #[must_use]
     pub fn split(self) -> (Batch, Held<T>) {
         let id = StepId::next();
         let batch = Batch { id, guards: self.guards, writes: self.writes };

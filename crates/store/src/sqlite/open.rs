@@ -191,6 +191,8 @@ pub(super) fn writer(path: &Path, options: &Options) -> Result<Connection, OpenE
          PRAGMA wal_autocheckpoint = 2000;
          PRAGMA journal_size_limit = 16777216;",
     )?;
+    #[cfg(planted = "store_synchronous_off")]
+    db.execute_batch("PRAGMA synchronous = OFF")?;
     let level: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
     if level != 2 {
         return Err(OpenError::Setting { setting: "synchronous=FULL", found: level.to_string() });

@@ -5,11 +5,11 @@
 
 use std::str::FromStr;
 
-use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::contract::{
     DocumentKind, DocumentRow, EntryPhase, EntryRow, InviteRow, PairingRow, RunPhase, RunRow,
     StopRow, TokenRow,
 };
+use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{Owner, TenantPair, Timestamp};
 use rusqlite::types::Type;
@@ -197,9 +197,9 @@ fn word<T: Copy, const N: usize>(
 }
 
 const STOP_REASONS: [(StopReason, &str); 3] = [
-    (StopReason::Cancel, "cancel"),
-    (StopReason::Deadline, "deadline"),
-    (StopReason::Budget, "budget"),
+    (StopReason::Cancel, StopReason::Cancel.as_str()),
+    (StopReason::Deadline, StopReason::Deadline.as_str()),
+    (StopReason::Budget, StopReason::Budget.as_str()),
 ];
 const RUN_PHASES: [(RunPhase, &str); 3] = [
     (RunPhase::AwaitIntent, run_phase(RunPhase::AwaitIntent)),

@@ -57,14 +57,8 @@ struct Lane {
 
 /// A connection that takes one request.
 pub(super) enum Line {
-    Http1 {
-        sender: http1::SendRequest<Full<Bytes>>,
-        guard: LineGuard,
-    },
-    Http2 {
-        sender: http2::SendRequest<Full<Bytes>>,
-        guard: LineGuard,
-    },
+    Http1 { sender: http1::SendRequest<Full<Bytes>>, guard: LineGuard },
+    Http2 { sender: http2::SendRequest<Full<Bytes>>, guard: LineGuard },
 }
 
 /// Why a request has no answer, as far as it matters to repeating it.
@@ -158,9 +152,7 @@ impl Slot {
         let mut lanes = self.lanes();
         lanes.retain(|lane| !lane.sender.is_closed());
         let full = lanes.len() >= settings.connections_per_endpoint;
-        let lane = lanes
-            .iter()
-            .min_by_key(|lane| lane.load.load(Ordering::Relaxed))?;
+        let lane = lanes.iter().min_by_key(|lane| lane.load.load(Ordering::Relaxed))?;
         let has_room = lane.load.load(Ordering::Relaxed) < settings.streams_per_connection;
         (has_room || full).then(|| lane.line())
     }
@@ -173,31 +165,18 @@ impl Slot {
 impl Lane {
     fn line(&self) -> Line {
         self.load.fetch_add(1, Ordering::Relaxed);
-        let guard = LineGuard {
-            peer: self.peer,
-            hold: Hold::Shared(Arc::clone(&self.load)),
-        };
-        Line::Http2 {
-            sender: self.sender.clone(),
-            guard,
-        }
+        let guard = LineGuard { peer: self.peer, hold: Hold::Shared(Arc::clone(&self.load)) };
+        Line::Http2 { sender: self.sender.clone(), guard }
     }
 }
 
 impl Pool {
     pub(super) fn new(settings: ClientSettings, connector: Arc<dyn Connector>) -> Self {
-        Self {
-            settings,
-            connector,
-            slots: Mutex::default(),
-        }
+        Self { settings, connector, slots: Mutex::default() }
     }
 
     pub(super) fn clear(&self) {
-        self.slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// A kept connection with room, or a new one.
@@ -226,8 +205,7 @@ impl Pool {
         let opened = opened.inspect_err(|_| {
             slot.failures.fetch_add(1, Ordering::Relaxed);
         })?;
-        slot.speaks_http1
-            .store(matches!(opened, Opened::Http1(_)), Ordering::Relaxed);
+        slot.speaks_http1.store(matches!(opened, Opened::Http1(_)), Ordering::Relaxed);
         let line = match opened {
             Opened::Http1(line) => line,
             Opened::Http2(lane) => {
@@ -253,11 +231,7 @@ impl Pool {
     }
 
     async fn open(&self, target: &Target) -> Result<Opened, ClientError> {
-        let plain = self
-            .connector
-            .connect(&target.endpoint)
-            .await
-            .map_err(connect_error)?;
+        let plain = self.connector.connect(&target.endpoint).await.map_err(connect_error)?;
         let config = tls::client_config(target.trust)
             .map_err(|error| ClientError::Handshake(io::Error::other(error)))?;
         let stream = TlsConnector::from(config)
@@ -288,9 +262,7 @@ impl Pool {
         builder.initial_stream_window_size(settings.stream_window_bytes);
         builder.initial_connection_window_size(settings.connection_window_bytes);
         builder.max_header_list_size(settings.header_bytes_max);
-        builder
-            .keep_alive_interval(settings.ping_every)
-            .keep_alive_timeout(settings.ping_timeout);
+        builder.keep_alive_interval(settings.ping_every).keep_alive_timeout(settings.ping_timeout);
         builder.keep_alive_while_idle(true);
         let (sender, connection) = builder.handshake(io).await.map_err(ClientError::Broken)?;
         // Ends when the peer closes, or when the last sender and stream are gone.
@@ -299,30 +271,21 @@ impl Pool {
                 tracing::debug!(%error, "a connection to a peer broke");
             }
         });
-        Ok(Opened::Http2(Lane {
-            sender,
-            load: Arc::default(),
-            peer,
-        }))
+        Ok(Opened::Http2(Lane { sender, load: Arc::default(), peer }))
     }
 
     async fn open_http1(&self, stream: BoxStream, peer: PeerKey) -> Result<Opened, ClientError> {
         let mut builder = http1::Builder::new();
         builder.max_headers(self.settings.header_count_max);
         builder.max_buf_size((self.settings.header_bytes_max as usize).max(8192));
-        let (sender, connection) = builder
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(ClientError::Broken)?;
+        let (sender, connection) =
+            builder.handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to a peer broke");
             }
         });
-        let guard = LineGuard {
-            peer,
-            hold: Hold::Own(task.abort_handle()),
-        };
+        let guard = LineGuard { peer, hold: Hold::Own(task.abort_handle()) };
         Ok(Opened::Http1(Line::Http1 { sender, guard }))
     }
 }
@@ -337,19 +300,13 @@ fn server_name(endpoint: &Endpoint) -> Result<ServerName<'static>, ClientError> 
     match endpoint.host() {
         Host::Ip(IpAddr::V4(ip)) => Ok(ServerName::from(IpAddr::V4(*ip))),
         Host::Ip(IpAddr::V6(ip)) => Ok(ServerName::from(IpAddr::V6(*ip))),
-        Host::Name(name) => {
-            ServerName::try_from(name.to_string()).map_err(|_| ClientError::Unsendable {
-                what: "the host is not a valid one",
-            })
-        }
+        Host::Name(name) => ServerName::try_from(name.to_string())
+            .map_err(|_| ClientError::Unsendable { what: "the host is not a valid one" }),
     }
 }
 
 fn connect_error(error: io::Error) -> ClientError {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<ForbiddenAddress>())
-    {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<ForbiddenAddress>()) {
         Some(forbidden) => ClientError::Forbidden(forbidden.clone()),
         None => ClientError::Connect(error),
     }
@@ -357,10 +314,7 @@ fn connect_error(error: io::Error) -> ClientError {
 
 fn handshake_error(error: io::Error) -> ClientError {
     use rustls::CertificateError::ApplicationVerificationFailure;
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(ApplicationVerificationFailure)) => {
             ClientError::WrongKey
         }

@@ -72,7 +72,8 @@ pub(super) fn put_pairing(db: &Connection, row: &PairingRow) -> Result<(), Fault
                ON CONFLICT (peer) DO UPDATE SET alias = excluded.alias, words = excluded.words,
                    genesis = excluded.genesis, joined = excluded.joined, at = excluded.at";
     let peer = row.peer.as_str();
-    let params = params![peer, row.alias.as_str(), row.words, *row.genesis.as_bytes(), row.joined, row.at.0];
+    let params =
+        params![peer, row.alias.as_str(), row.words, *row.genesis.as_bytes(), row.joined, row.at.0];
     execute(db, sql, params)?;
     Ok(())
 }

@@ -1,0 +1,178 @@
+//! The command line as a script sees it: exit codes, streams and help, of the real binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn landbridge(home: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_landbridge"))
+        .arg("--home")
+        .arg(home)
+        .args(arguments)
+        .env_remove("LANDBRIDGE_HOME")
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn made() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let output = landbridge(&home, &["init", "--adapter", "scripted", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    dir
+}
+
+#[test]
+fn wrong_usage_is_64_and_help_is_data() {
+    let home = Path::new("/nonexistent");
+    assert_eq!(code(&landbridge(home, &["run", "nope"])), 64);
+    assert_eq!(code(&landbridge(home, &["verify", "x.jsonl"])), 64);
+    let help = landbridge(home, &["--help"]);
+    assert_eq!(code(&help), 0);
+    assert!(String::from_utf8(help.stdout).unwrap().contains("Exit codes:"));
+    assert!(help.stderr.is_empty());
+}
+
+#[test]
+fn every_command_has_help() {
+    for line in [
+        "init",
+        "serve",
+        "peer invite",
+        "peer join",
+        "peer accept",
+        "peer list",
+        "peer show",
+        "grant add",
+        "grant list",
+        "grant remove",
+        "token create",
+        "token list",
+        "token revoke",
+        "route list",
+        "route test",
+        "run start",
+        "run list",
+        "run show",
+        "run tail",
+        "run cancel",
+        "run export",
+        "gateway connect",
+        "gateway status",
+        "verify",
+        "doctor",
+        "config check",
+        "config example",
+        "audit show",
+        "completions",
+        "demo",
+    ] {
+        let arguments: Vec<&str> = line.split(' ').chain(["--help"]).collect();
+        let output = landbridge(Path::new("/nonexistent"), &arguments);
+        assert_eq!(code(&output), 0, "{line}");
+        assert!(!output.stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn without_a_bridge_commands_end_with_69_and_say_what_to_do() {
+    let dir = made();
+    let home = dir.path().join("home");
+    for arguments in [
+        vec!["peer", "list"],
+        vec!["run", "start", "eu", "--prompt", "hi"],
+        vec!["grant", "list"],
+        vec!["token", "list"],
+        vec!["route", "list"],
+        vec!["audit", "show"],
+        vec!["gateway", "status"],
+    ] {
+        let output = landbridge(&home, &arguments);
+        assert_eq!(code(&output), 69, "{arguments:?}");
+        let said = stderr(&output);
+        assert!(said.contains("start it with `landbridge serve`"), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+    let output = landbridge(&home, &["peer", "list", "--json"]);
+    let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(error["error"]["exit"], 69);
+}
+
+#[test]
+fn a_second_init_is_refused_and_a_first_one_prints_the_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let output = landbridge(&home, &["init", "--adapter", "scripted", "--json"]);
+    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(made["gateway"].as_str().unwrap().starts_with("gw1-"));
+    let again = landbridge(&home, &["init", "--adapter", "scripted"]);
+    assert_eq!(code(&again), 73, "{}", stderr(&again));
+}
+
+#[test]
+fn what_is_no_transcript_is_unreadable_and_what_is_not_there_is_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("run.jsonl");
+    std::fs::write(&file, "{}\n").unwrap();
+    let pin = format!("gw1-{}", "a".repeat(52));
+    let verify = |file: &Path| {
+        landbridge(dir.path(), &["verify", file.to_str().unwrap(), "--pin", &pin, "--json"])
+    };
+    let output = verify(&file);
+    assert_eq!(code(&output), 4, "{}", stderr(&output));
+    let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verdict["outcome"]["verdict"], "unreadable");
+    assert_eq!(code(&verify(&dir.path().join("none"))), 64);
+}
+
+#[test]
+fn the_example_is_right_and_a_wrong_setting_is_78() {
+    let dir = made();
+    let home = dir.path().join("home");
+    let example = landbridge(&home, &["config", "example"]);
+    let file = dir.path().join("example.toml");
+    std::fs::write(&file, &example.stdout).unwrap();
+    let output = landbridge(&home, &["config", "check", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    std::fs::write(&file, "[federation]\nlisten = \"nowhere\"\nnovel = 1\n").unwrap();
+    let output = landbridge(&home, &["config", "check", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 78);
+    let said = stderr(&output);
+    assert!(said.contains("novel") && said.contains("federation.listen"), "{said}");
+}
+
+#[test]
+fn an_open_home_is_77() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = made();
+    let home = dir.path().join("home");
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = landbridge(&home, &["serve"]);
+    assert_eq!(code(&output), 77, "{}", stderr(&output));
+    assert!(stderr(&output).contains("chmod 700"));
+}
+
+#[test]
+fn no_colour_goes_into_a_pipe() {
+    let dir = made();
+    let home = dir.path().join("home");
+    for arguments in [vec!["doctor"], vec!["peer", "list"], vec!["config", "check"]] {
+        let output = landbridge(&home, &arguments);
+        assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{arguments:?}");
+    }
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let output = landbridge(Path::new("/nonexistent"), &["completions", "bash"]);
+    assert_eq!(code(&output), 0);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("gateway"));
+}

@@ -1,0 +1,211 @@
+//! What the owner of the process may ask: peers, the federation document, tokens, the audit log.
+
+use landbridge_proto::machine::contract::{AuditRow, TokenRow, Write};
+use landbridge_proto::machine::step::Step;
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::document::PeerStatus;
+use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::problem::{Code, Problem};
+
+use super::views::{instant, token};
+use super::{Bridge, TOKEN_TAG};
+use crate::config::Period;
+use crate::core::unreadable;
+use crate::local::api::{
+    BridgeView, FederationView, NewToken, PeerView, TenantLink, TokenView,
+};
+use crate::trust::TrustError;
+
+impl Bridge {
+    /// Who this bridge is and how it does.
+    ///
+    /// # Errors
+    ///
+    /// A problem when the store cannot be read.
+    pub async fn view(&self) -> Result<BridgeView, Problem> {
+        let root = self.core.identity.root();
+        let (rows, head) =
+            self.core.store.reads().audit_head().map_err(|fault| unreadable(&fault))?;
+        Ok(BridgeView {
+            gateway: self.core.own().clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            root_version: root.version(),
+            root_expires: instant(root.root().expires),
+            endpoints: root.root().endpoints.iter().map(|known| known.url.to_string()).collect(),
+            adapter: self.core.adapter.describe().await,
+            pid: std::process::id(),
+            executing: self.executions.count() as u64,
+            calling: self.calls.count() as u64,
+            audit: format!("{rows} rows, head {head}"),
+        })
+    }
+
+    /// Our peers, those that wait for acceptance included.
+    ///
+    /// # Errors
+    ///
+    /// A problem when the store cannot be read.
+    pub async fn peers(&self) -> Result<Vec<PeerView>, Problem> {
+        let state = self.core.trust.state();
+        let mut views = Vec::new();
+        for peer in state.federation.iter().flat_map(|known| &known.document().peers) {
+            let view = state.peers.get(&peer.gid);
+            let status = match peer.status {
+                _ if state.quarantined.contains(&peer.gid) => "quarantined",
+                PeerStatus::Active => "active",
+                PeerStatus::Suspended => "suspended",
+                PeerStatus::Revoked => "revoked",
+            };
+            let issued = view.and_then(|view| view.status()).map(|known| known.newest().value().issued);
+            let link = |grant: &landbridge_proto::wire::document::Grant| TenantLink {
+                local: grant.local.to_string(),
+                remote: grant.remote.to_string(),
+            };
+            let told = view.map(|view| view.chain().root().endpoints.clone());
+            let endpoints = told.unwrap_or_else(|| peer.endpoints.clone());
+            views.push(PeerView {
+                alias: peer.alias.clone(),
+                gateway: peer.gid.clone(),
+                state: status.to_owned(),
+                words: None,
+                endpoints: endpoints.iter().map(|known| known.url.to_string()).collect(),
+                root_version: view.map(|view| view.chain().version()),
+                status_issued: issued.map(instant),
+                tenants: peer.grants.iter().map(link).collect(),
+                grants: peer.grants.iter().filter_map(|grant| serde_json::to_value(grant).ok()).collect(),
+            });
+        }
+        for pairing in self.pairings().await? {
+            views.push(PeerView {
+                alias: pairing.alias,
+                gateway: pairing.gateway,
+                state: "awaitingAccept".to_owned(),
+                words: Some(pairing.words),
+                endpoints: pairing.endpoints,
+                root_version: Some(pairing.root_version),
+                status_issued: None,
+                tenants: Vec::new(),
+                grants: Vec::new(),
+            });
+        }
+        Ok(views)
+    }
+
+    /// Our federation document.
+    ///
+    /// # Errors
+    ///
+    /// None at present.
+    pub async fn federation(&self) -> Result<FederationView, Problem> {
+        let state = self.core.trust.state();
+        let Some(known) = &state.federation else {
+            return Ok(FederationView { version: 0, envelope: None });
+        };
+        let envelope = known.verified().envelope().to_bytes();
+        Ok(FederationView {
+            version: known.document().version,
+            envelope: Some(String::from_utf8_lossy(&envelope).into_owned()),
+        })
+    }
+
+    /// Verifies and applies a new version of our federation document, signed by our policy key.
+    ///
+    /// # Errors
+    ///
+    /// `verification_failed` when it is not signed as it must be, or is not newer.
+    pub async fn put_federation(&self, envelope: &str) -> Result<FederationView, Problem> {
+        let parsed = Envelope::parse(envelope.as_bytes())
+            .map_err(|error| Problem::new(Code::Malformed).with_detail(error.to_string()))?;
+        let bridge = self.clone();
+        self.finish(async move {
+            match bridge.core.trust.put_federation(&bridge.core, &parsed).await {
+                Ok(_) => bridge.federation().await,
+                Err(TrustError::Step(error)) => Err(error.into()),
+                Err(TrustError::Federation(fault)) => {
+                    Err(Problem::new(Code::VerificationFailed).with_detail(fault.to_string()))
+                }
+                Err(error) => Err(Problem::new(Code::Internal).with_detail(error.to_string())),
+            }
+        })
+        .await
+    }
+
+    /// Makes a token. Its secret is in the answer and nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// `malformed` for a lifetime that is none.
+    pub async fn create_token(&self, new: NewToken) -> Result<TokenView, Problem> {
+        let now = self.core.now();
+        let expires = expiry(now, new.expires_in.as_deref())?;
+        let mut bytes = [0_u8; 40];
+        self.core.entropy.fill(&mut bytes);
+        let (id, secret) = bytes.split_at(8);
+        let id = format!("tok-{}", data_encoding::BASE32_NOPAD.encode(id).to_ascii_lowercase());
+        let secret = format!("lbt_{}", data_encoding::BASE64URL_NOPAD.encode(secret));
+        let row = TokenRow {
+            id: id.clone(),
+            hash: Digest::of(TOKEN_TAG, &[secret.as_bytes()]),
+            name: new.name,
+            routes: new.routes,
+            verbs: new.verbs,
+            created: now,
+            expires,
+            revoked: None,
+        };
+        self.put_token(row.clone(), "token_created").await?;
+        Ok(token(row, Some(secret)))
+    }
+
+    /// All tokens.
+    ///
+    /// # Errors
+    ///
+    /// A problem when the store cannot be read.
+    pub async fn tokens(&self) -> Result<Vec<TokenView>, Problem> {
+        let rows = self.core.store.reads().tokens().map_err(|fault| unreadable(&fault))?;
+        Ok(rows.into_iter().map(|row| token(row, None)).collect())
+    }
+
+    /// Ends a token for good; once more changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `not_found`.
+    pub async fn revoke_token(&self, id: &str) -> Result<TokenView, Problem> {
+        let rows = self.core.store.reads().tokens().map_err(|fault| unreadable(&fault))?;
+        let row = rows.into_iter().find(|row| row.id == id);
+        let mut row = row.ok_or_else(|| Problem::new(Code::NotFound).with_detail("no such token"))?;
+        if row.revoked.is_none() {
+            row.revoked = Some(self.core.now());
+            self.put_token(row.clone(), "token_revoked").await?;
+        }
+        Ok(token(row, None))
+    }
+
+    async fn put_token(&self, row: TokenRow, deed: &'static str) -> Result<(), Problem> {
+        let audit = self.core.audit("admin", deed, &row.id, []);
+        let step = Step::new(Vec::new(), vec![Write::PutToken(row), audit], ());
+        let core = std::sync::Arc::clone(&self.core);
+        self.finish(async move { Ok(core.commit(step).await?) }).await
+    }
+
+    /// Audit rows after a number.
+    ///
+    /// # Errors
+    ///
+    /// A problem when the store cannot be read.
+    pub async fn audit(&self, after: u64, count: usize) -> Result<Vec<AuditRow>, Problem> {
+        self.core.store.reads().audit(after, count).map_err(|fault| unreadable(&fault))
+    }
+}
+
+/// When something that lives for `period` ends.
+pub(super) fn expiry(now: Timestamp, period: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let period = period.map(str::parse::<Period>).transpose();
+    let period = period.map_err(|error| {
+        Problem::new(Code::Malformed).with_detail(format!("expiresIn: {error}"))
+    })?;
+    Ok(period.map(|period| now.plus_ms(period.as_ms())))
+}

@@ -1,0 +1,292 @@
+//! Runs that local clients ask of other gateways.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use landbridge_proto::machine::admission::print_of;
+use landbridge_proto::machine::contract::{
+    EntryFilter, EntryPhase, EntryRow, Guard, Write,
+};
+use landbridge_proto::machine::step::Step;
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::{GatewayId, RunId};
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::{AgentTarget, CallerIdentity, Start};
+
+use super::{Bridge, Frames, Principal};
+use crate::config::Period;
+use crate::core::{Route, StepError, bug, unreadable};
+use crate::local::api::{CancelView, RunList, RunView, StartRun};
+
+/// Runs of one page, unless the client asks for fewer.
+const PAGE: u32 = 50;
+
+impl Bridge {
+    /// Starts a run at another gateway, or attaches to the one that the key started before.
+    ///
+    /// # Errors
+    ///
+    /// A problem; then the key is as free as it was.
+    pub async fn start_run(&self, who: &Principal, start: StartRun) -> Result<RunView, Problem> {
+        let (bridge, who) = (self.clone(), who.clone());
+        self.finish(async move { bridge.start_durably(&who, start).await }).await
+    }
+
+    async fn start_durably(&self, who: &Principal, asked: StartRun) -> Result<RunView, Problem> {
+        if !who.may_use(&asked.gateway) {
+            return Err(Problem::new(Code::NotGranted)
+                .with_detail(format!("this token may not use the gateway {}", asked.gateway)));
+        }
+        let route = self.core.route(&asked.gateway).ok_or_else(|| {
+            Problem::new(Code::NotFound).with_detail(format!(
+                "no route and no peer is called {}; `landbridge route list` shows what there is",
+                asked.gateway
+            ))
+        })?;
+        let peer = self.peer_of(&route)?;
+        for _ in 0..3 {
+            let known = self.core.store.reads().entry_of_key(
+                &peer,
+                &route.tenant,
+                &asked.idempotency_key,
+            );
+            if let Some(entry) = known.map_err(|fault| unreadable(&fault))? {
+                return self.attach(who, &asked, &route, &entry);
+            }
+            if self.core.draining.is_cancelled() {
+                return Err(Problem::new(Code::Draining));
+            }
+            let entry = self.entry(who, &asked, &route, &peer)?;
+            match self.invoke(entry.clone()).await {
+                Ok(()) => {
+                    self.calls.drive(&self.core, entry.clone());
+                    return Ok(self.view_of(&entry, false));
+                }
+                Err(StepError::Stale(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Problem::new(Code::Internal))
+    }
+
+    //= REQ-6
+    async fn invoke(&self, entry: EntryRow) -> Result<(), StepError> {
+        let guard = Guard::EntryKeyFree {
+            peer: entry.peer.clone(),
+            tenant: entry.tenant.clone(),
+            key: entry.key.clone(),
+        };
+        let actor = entry.token.clone().unwrap_or_else(|| "admin".to_owned());
+        let detail = [("gateway", entry.gateway.as_str()), ("peer", entry.peer.as_str())];
+        let audit = self.core.audit(&actor, "run_invoked", entry.run.as_str(), detail);
+        let clock = Write::Clock(self.core.now());
+        let writes = vec![Write::CreateEntry(entry), audit, clock];
+        self.core.commit(Step::new(vec![guard], writes, ())).await
+    }
+
+    /// The same key again: the same run when the same is asked, else a conflict.
+    fn attach(
+        &self,
+        who: &Principal,
+        asked: &StartRun,
+        route: &Route,
+        entry: &EntryRow,
+    ) -> Result<RunView, Problem> {
+        let known: Start = serde_json::from_str(&entry.body)
+            .map_err(|error| bug("a stored body cannot be read", &error))?;
+        let again = self.body(who, asked, route, Some(&known))?;
+        let (print, _) = print_of(&again).map_err(|error| bug("a body has no print", &error))?;
+        if print != entry.print || entry.token.as_deref() != who.token() {
+            return Err(Problem::new(Code::KeyConflict).with_detail(
+                "this idempotency key was used for something else; choose another one",
+            ));
+        }
+        Ok(self.view_of(entry, true))
+    }
+
+    fn entry(
+        &self,
+        who: &Principal,
+        asked: &StartRun,
+        route: &Route,
+        peer: &GatewayId,
+    ) -> Result<EntryRow, Problem> {
+        let start = self.body(who, asked, route, None)?;
+        let (print, body) = print_of(&start).map_err(|error| bug("a body has no print", &error))?;
+        let run = self.core.new_run_id().map_err(|error| bug("no run id", &error))?;
+        let deadline = start.deadline.unwrap_or(start.invoked_at.plus_ms(limit::DEADLINE_MS));
+        Ok(EntryRow {
+            run,
+            gateway: asked.gateway.clone(),
+            peer: peer.clone(),
+            tenant: route.tenant.clone(),
+            key: asked.idempotency_key.clone(),
+            print,
+            body,
+            token: who.token().map(str::to_owned),
+            labels: asked.labels.clone(),
+            created: start.invoked_at,
+            deadline,
+            phase: EntryPhase::AwaitAccept,
+            revision: 0,
+            request: None,
+            accept: None,
+            remote: None,
+            seq: 0,
+            head: None,
+            cancel: None,
+            cancel_answer: None,
+            session: None,
+            outcome: None,
+            receipt: None,
+            ended: None,
+        })
+    }
+
+    /// What is asked of the executor. `known` is the body that the key is bound to: its times are
+    /// taken over, because a client that asks again asks for the same.
+    fn body(
+        &self,
+        who: &Principal,
+        asked: &StartRun,
+        route: &Route,
+        known: Option<&Start>,
+    ) -> Result<Start, Problem> {
+        let refuse = |what: String| Problem::new(Code::Malformed).with_detail(what);
+        let agent = asked.agent.clone().or_else(|| route.agent.clone()).ok_or_else(|| {
+            refuse(format!("name an agent: the route {} has none of its own", asked.gateway))
+        })?;
+        let period = asked.deadline.as_deref().map(str::parse::<Period>).transpose();
+        let period = period.map_err(|error| refuse(format!("deadline: {error}")))?;
+        let settings = &self.core.settings;
+        let most = route.deadline_ms_max.unwrap_or(settings.deadline_ms_max);
+        let wanted = period.map_or(settings.deadline_ms, Period::as_ms);
+        if period.is_some() && wanted > most {
+            return Err(refuse(format!("deadline: this route allows at most {most} ms")));
+        }
+        let invoked_at = known.map_or_else(|| self.core.now(), |known| known.invoked_at);
+        let identity = asked.caller_identity.clone().unwrap_or_else(|| CallerIdentity {
+            labels: BTreeMap::new(),
+            principal: who.token().unwrap_or("admin").to_owned(),
+            step: None,
+            workflow: None,
+        });
+        let start = Start {
+            agent_target: AgentTarget { agent, mode: asked.mode, session: asked.session.clone() },
+            approval_grant: None,
+            approval_request: None,
+            caller_identity: identity,
+            deadline: Some(invoked_at.plus_ms(wanted.min(most))),
+            idempotency_key: asked.idempotency_key.clone(),
+            invoked_at,
+            prompt: Some(asked.prompt.clone()),
+            remote_run_id: None,
+            tool_call: None,
+        };
+        start.checked().map_err(|error| refuse(error.to_string()))
+    }
+
+    fn peer_of(&self, route: &Route) -> Result<GatewayId, Problem> {
+        let state = self.core.trust.state();
+        let peer = state.federation.as_ref().and_then(|known| known.peer_called(&route.peer));
+        let peer = peer.ok_or_else(|| {
+            Problem::new(Code::NotFound).with_detail(format!(
+                "no peer is called {}; `landbridge peer list` shows what there is",
+                route.peer
+            ))
+        })?;
+        if !state.active(&peer.gid) {
+            return Err(Problem::new(Code::PeerSuspended)
+                .with_detail(format!("the peer {} is suspended or quarantined", route.peer)));
+        }
+        Ok(peer.gid.clone())
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    ///
+    /// `not_found` also for a run of another token.
+    pub async fn run(&self, who: &Principal, run: &RunId) -> Result<RunView, Problem> {
+        Ok(self.view_of(&self.entry_for(who, run)?, false))
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    ///
+    /// A problem when the journal cannot be read.
+    pub async fn runs(&self, who: &Principal, filter: EntryFilter) -> Result<RunList, Problem> {
+        let limit = if filter.limit == 0 { PAGE } else { filter.limit };
+        let token = who.token().map(str::to_owned);
+        // One more than the page: whether there is a next one.
+        let filter = EntryFilter { limit: limit + 1, token, ..filter };
+        let entries = self.core.store.reads().entries(&filter);
+        let mut entries = entries.map_err(|fault| unreadable(&fault))?;
+        let more = entries.len() > limit as usize;
+        entries.truncate(limit as usize);
+        let next = entries.last().filter(|_| more).map(|entry| entry.run.clone());
+        let runs = entries.iter().map(|entry| self.view_of(entry, false)).collect();
+        Ok(RunList { runs, next })
+    }
+
+    /// A run's frames after a cursor.
+    ///
+    /// # Errors
+    ///
+    /// `not_found`, or `cursor_ahead` for a cursor beyond what was received.
+    pub async fn frames(
+        &self,
+        who: &Principal,
+        run: &RunId,
+        after: u64,
+    ) -> Result<Frames, Problem> {
+        let entry = self.entry_for(who, run)?;
+        if after > entry.seq {
+            return Err(Problem::new(Code::CursorAhead));
+        }
+        Ok(Frames::new(Arc::clone(&self.core), entry.run, after))
+    }
+
+    /// Asks the executor to stop a run. The run's frames say what comes of it.
+    ///
+    /// # Errors
+    ///
+    /// `not_found`.
+    pub async fn cancel(&self, who: &Principal, run: &RunId) -> Result<CancelView, Problem> {
+        let entry = self.entry_for(who, run)?;
+        if entry.phase == EntryPhase::Settled {
+            return Ok(CancelView { run: entry.run, state: "alreadyTerminal".to_owned() });
+        }
+        // Once the run's driver has it, it is recorded before it is sent; wait for that.
+        let wake = self.core.wakes.of(run);
+        loop {
+            let more = wake.notified();
+            tokio::pin!(more);
+            more.as_mut().enable();
+            let entry = self.entry_for(who, run)?;
+            if entry.phase == EntryPhase::Settled {
+                return Ok(CancelView { run: entry.run, state: "alreadyTerminal".to_owned() });
+            }
+            if entry.cancel.is_some() {
+                return Ok(CancelView { run: entry.run, state: "requested".to_owned() });
+            }
+            self.calls.cancel(run);
+            let again = self.core.now().plus_ms(1_000);
+            tokio::select! {
+                () = more => {}
+                () = self.core.clock.sleep_until(again) => {}
+                () = self.core.draining.cancelled() => return Err(Problem::new(Code::Draining)),
+            }
+        }
+    }
+
+    /// A journal entry that this principal may see.
+    pub(super) fn entry_for(&self, who: &Principal, run: &RunId) -> Result<EntryRow, Problem> {
+        let entry = self.core.store.reads().entry(run).map_err(|fault| unreadable(&fault))?;
+        let mine = |entry: &EntryRow| who.token().is_none() || entry.token.as_deref() == who.token();
+        entry.filter(mine).ok_or_else(|| {
+            Problem::new(Code::NotFound).with_detail("no such run; `landbridge run list` shows yours")
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! Exports: what anybody needs to judge a run offline.
+
+use landbridge_proto::machine::caller::Caller;
+use landbridge_proto::machine::contract::DocumentKind;
+use landbridge_proto::machine::transcript::{Export, export};
+use landbridge_proto::trust::signer::sign_typed;
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::{GatewayId, RunId};
+use landbridge_proto::wire::problem::{Code, Problem};
+
+use super::{Bridge, Principal};
+use crate::core::{bug, unreadable};
+
+impl Bridge {
+    /// The transcript, one canonical line each, without line feeds.
+    ///
+    /// # Errors
+    ///
+    /// `not_found`, or a problem when the journal cannot be read.
+    pub async fn transcript(&self, who: &Principal, run: &RunId) -> Result<Vec<String>, Problem> {
+        let entry = self.entry_for(who, run)?;
+        let reads = self.core.store.reads();
+        let mut frames = Vec::new();
+        loop {
+            let (count, bytes) = (limit::BATCH_FRAMES_MAX, limit::BATCH_BYTES_MAX);
+            let more = reads.received(run, frames.len() as u64, count, bytes);
+            let more = more.map_err(|fault| unreadable(&fault))?;
+            if more.is_empty() {
+                break;
+            }
+            frames.extend(more);
+        }
+        let seals = reads.received_seals(run).map_err(|fault| unreadable(&fault))?;
+        let receipt = match &entry.receipt {
+            Some(receipt) => receipt.clone(),
+            None => {
+                let root = self.core.identity.root().version();
+                let now = self.core.now();
+                let receipt = Caller::read(entry.clone()).receipt(now, self.core.own(), root);
+                let signed = sign_typed(self.core.identity.request(), &receipt)
+                    .map_err(|error| bug("a receipt was not signed", &error))?;
+                String::from_utf8_lossy(&signed.to_bytes()).into_owned()
+            }
+        };
+        let own_roots = self.core.identity.chain().iter().map(|root| root.to_bytes());
+        let export_of = Export {
+            executor_roots: self.kept(&entry.peer, DocumentKind::Root)?,
+            executor_statuses: self.kept(&entry.peer, DocumentKind::Status)?,
+            caller_roots: own_roots
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .collect(),
+            caller_statuses: self.kept(self.core.own(), DocumentKind::Status)?,
+            request: entry.request.clone(),
+            accept: entry.accept.clone(),
+            frames,
+            seals,
+            receipt: Some(receipt),
+        };
+        export(&export_of).map_err(|error| {
+            tracing::error!(%run, %error, "a run cannot be exported");
+            Problem::new(Code::Internal).with_detail("this run cannot be exported as it is stored")
+        })
+    }
+
+    fn kept(&self, gateway: &GatewayId, kind: DocumentKind) -> Result<Vec<String>, Problem> {
+        let rows = self.core.store.reads().documents(gateway, kind);
+        let rows = rows.map_err(|fault| unreadable(&fault))?;
+        Ok(rows.into_iter().map(|row| row.envelope).collect())
+    }
+}

@@ -1,0 +1,59 @@
+//! Stored rows, as clients and administrators see them.
+
+use landbridge_proto::machine::contract::{EntryPhase, EntryRow, TokenRow};
+use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::request::Start;
+
+use super::Bridge;
+use crate::local::api::{RunView, TokenView};
+
+impl Bridge {
+    pub(super) fn view_of(&self, entry: &EntryRow, attached: bool) -> RunView {
+        let start = serde_json::from_str::<Start>(&entry.body).ok();
+        let phase = match entry.phase {
+            EntryPhase::AwaitAccept => "awaitAccept",
+            EntryPhase::Streaming => "streaming",
+            EntryPhase::Settled => "settled",
+        };
+        let agent = start.map(|start| start.agent_target.agent);
+        RunView {
+            run: entry.run.clone(),
+            gateway: entry.gateway.clone(),
+            peer: entry.peer.clone(),
+            tenant: entry.tenant.clone(),
+            agent,
+            idempotency_key: entry.key.clone(),
+            phase: phase.to_owned(),
+            outcome: entry.outcome.clone(),
+            remote_run: entry.remote.clone(),
+            session: entry.session.clone(),
+            frames: entry.seq,
+            cancel_requested: entry.cancel.is_some(),
+            labels: entry.labels.clone(),
+            created: instant(entry.created),
+            deadline: instant(entry.deadline),
+            ended: entry.ended.map(instant),
+            attached,
+            connection: self.calls.connection(&entry.run),
+        }
+    }
+}
+
+pub(super) fn token(row: TokenRow, secret: Option<String>) -> TokenView {
+    TokenView {
+        id: row.id,
+        name: row.name,
+        routes: row.routes,
+        verbs: row.verbs,
+        created: instant(row.created),
+        expires: row.expires.map(instant),
+        revoked: row.revoked.map(instant),
+        secret,
+    }
+}
+
+/// RFC 3339 in UTC.
+pub(super) fn instant(at: Timestamp) -> String {
+    let known = jiff::Timestamp::from_millisecond(at.0);
+    known.map_or_else(|_| at.to_string(), |at| at.to_string())
+}

@@ -1,0 +1,71 @@
+//! How many new runs a peer may start: a bucket for each tenant pair, refilled as time goes by.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use landbridge_proto::wire::name::{Owner, Timestamp};
+
+/// Buckets of the owners that started something lately.
+#[derive(Debug, Default)]
+pub(super) struct Rates(Mutex<BTreeMap<Owner, Bucket>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// Starts that may happen now, in thousandths.
+    tokens_milli: i64,
+    at: Timestamp,
+}
+
+impl Rates {
+    /// Takes one start; `Err` says in how many milliseconds there will be one.
+    pub(super) fn take(&self, owner: &Owner, per_minute: u32, now: Timestamp) -> Result<(), u64> {
+        let full = i64::from(per_minute.max(1)) * 1_000;
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A full bucket says nothing that a new one does not.
+        buckets.retain(|_, bucket| bucket.refilled(full, now).tokens_milli < full);
+        let fresh = Bucket { tokens_milli: full, at: now };
+        let bucket = buckets.entry(owner.clone()).or_insert(fresh);
+        *bucket = bucket.refilled(full, now);
+        if bucket.tokens_milli < 1_000 {
+            let missing = u64::try_from(1_000 - bucket.tokens_milli).unwrap_or(1_000);
+            return Err((missing * 60).div_ceil(u64::from(per_minute.max(1))));
+        }
+        bucket.tokens_milli -= 1_000;
+        Ok(())
+    }
+}
+
+impl Bucket {
+    /// The bucket as it stands at `now`; a clock that went back refills nothing.
+    fn refilled(self, full: i64, now: Timestamp) -> Self {
+        let passed_ms = now.since_ms(self.at).max(0);
+        let more = full.saturating_mul(passed_ms) / 60_000;
+        Self { tokens_milli: self.tokens_milli.saturating_add(more).min(full), at: now }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use landbridge_proto::wire::name::{GatewayId, TenantId, TenantPair};
+
+    use super::*;
+
+    //= REQ-28
+    #[test]
+    fn a_bucket_runs_dry_and_refills() {
+        let tenant = |name| TenantId::new(name).unwrap();
+        let owner = |src| Owner {
+            caller: GatewayId::new(format!("gw1-{}", "a".repeat(52))).unwrap(),
+            tenant: TenantPair { src: tenant(src), dst: tenant("ops") },
+        };
+        let (rates, now) = (Rates::default(), Timestamp(1_000_000));
+        for _ in 0..60 {
+            rates.take(&owner("acme"), 60, now).unwrap();
+        }
+        assert_eq!(rates.take(&owner("acme"), 60, now), Err(1_000));
+        rates.take(&owner("other"), 60, now).unwrap();
+        rates.take(&owner("acme"), 60, now.plus_ms(1_000)).unwrap();
+        assert!(rates.take(&owner("acme"), 60, now.plus_ms(500)).is_err(), "the clock went back");
+    }
+}

@@ -1,0 +1,367 @@
+//! From a home directory to a running bridge, and back to a stopped one.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use landbridge_proto::machine::contract::{RunPhase, Write};
+use landbridge_proto::machine::step::Step;
+use landbridge_proto::wire::name::{GatewayId, TenantPair, Timestamp};
+use landbridge_store::{Fault, Handle, OpenError, Options as StoreOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::adapter::Adapter;
+use crate::bridge::Bridge;
+use crate::call::Calls;
+use crate::clock::{Clock, Entropy};
+use crate::config::Config;
+use crate::core::{Core, Route, Settings, StepError, Wakes};
+use crate::execute::Executions;
+use crate::federation::Federation;
+use crate::identity::Identity;
+use crate::local;
+use crate::net::accept::{self, Server, TransportSecurity};
+use crate::net::client::{Client, ClientSettings};
+use crate::net::connect::TcpConnector;
+use crate::net::listen::{TcpListener, UnixListener};
+use crate::net::{App, tls};
+use crate::observe::Exporter;
+use crate::trust::{Trust, TrustError};
+
+/// Between two looks at what needs care, in milliseconds.
+const CARE_EVERY_MS: i64 = 5_000;
+/// Between two deletions of what its time has passed for, in milliseconds.
+const PRUNE_EVERY_MS: i64 = 60_000;
+/// Deleted at once, of each kind.
+const PRUNE_AT_ONCE: u32 = 500;
+
+/// What a bridge is made of.
+pub struct Parts {
+    /// Who it is.
+    pub identity: Identity,
+    /// What it was configured to do.
+    pub config: Config,
+    /// Where its durable state is kept.
+    pub state: std::path::PathBuf,
+    /// The gateway.
+    pub adapter: Arc<dyn Adapter>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes.
+    pub entropy: Arc<dyn Entropy>,
+    /// Metrics, where they are kept.
+    pub exporter: Option<Exporter>,
+}
+
+/// A bridge that listens.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// Its gateway.
+    pub gateway: GatewayId,
+    /// The federation plane.
+    pub federation: SocketAddr,
+    /// The local plane on loopback, where there is one.
+    pub local: Option<SocketAddr>,
+    /// The local plane's socket.
+    pub socket: std::path::PathBuf,
+    /// Open runs that it took up again.
+    pub executing: usize,
+    /// Open calls that it took up again.
+    pub calling: usize,
+}
+
+/// Why a bridge does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Open(#[from] OpenError),
+    /// The store failed: nothing is acknowledged any more, and the process must end.
+    #[error("the store failed; the bridge stops rather than acknowledge what is not durable")]
+    Store(#[from] Fault),
+    /// Stored trust cannot be used.
+    #[error("what is stored of peers and of ourselves cannot be used")]
+    Trust(#[from] TrustError),
+    /// A step at the start was not made.
+    #[error("the start was not made durable")]
+    Step(#[from] StepError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] tls::IdentityError),
+    /// An address cannot be bound.
+    #[error("{what} cannot be bound to {at}")]
+    Bind {
+        /// Which listener.
+        what: &'static str,
+        /// Where.
+        at: String,
+        /// Why.
+        #[source]
+        fault: std::io::Error,
+    },
+}
+
+/// Runs a bridge until `shutdown` is cancelled or its store fails. `ready` is told once it listens.
+///
+/// # Errors
+///
+/// [`ServeError`].
+pub async fn serve(
+    parts: Parts,
+    shutdown: CancellationToken,
+    ready: impl FnOnce(&Listening),
+) -> Result<(), ServeError> {
+    let config = parts.config.clone();
+    let exporter = parts.exporter.clone();
+    let core = Arc::new(assemble(parts)?);
+    core.trust.refresh_status(&core).await?;
+    let executions = Arc::new(Executions::default());
+    let calls = Arc::new(Calls::default());
+    let bridge = Bridge::new(Arc::clone(&core), Arc::clone(&calls), Arc::clone(&executions));
+    let plane = Federation::new(Arc::clone(&core), Arc::clone(&executions));
+
+    let bound = Bound::bind(&config).await?;
+    let listening = Listening {
+        gateway: core.own().clone(),
+        federation: bound.federation_at,
+        local: bound.local_at,
+        socket: config.local.socket.clone(),
+        executing: take_up_runs(&core, &executions)?,
+        calling: take_up_calls(&core, &calls)?,
+    };
+    let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
+    tokio::spawn(plane.report_strangers());
+    tokio::spawn(care(Arc::clone(&core), exporter));
+    ready(&listening);
+
+    let ended = tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        fault = core.store.closed() => Err(ServeError::Store(fault)),
+    };
+    core.draining.cancel();
+    core.wakes.wake_all();
+    for server in servers {
+        // A server ends with its last connection, or when its drain's deadline has passed.
+        if let Err(error) = server.await {
+            tracing::error!(%error, "a listener failed");
+        }
+    }
+    core.stopping.cancel();
+    ended
+}
+
+fn assemble(parts: Parts) -> Result<Core, ServeError> {
+    let store = open(&parts.state)?;
+    let now = parts.clock.now();
+    let epoch = next_epoch(&store)?;
+    let trust = Trust::load(&parts.identity, &store, now)?;
+    let connector = TcpConnector::new(parts.config.federation.address_policy());
+    Ok(Core {
+        client: Client::new(ClientSettings::default(), Arc::new(connector)),
+        settings: settings(&parts.config),
+        identity: parts.identity,
+        store,
+        clock: parts.clock,
+        entropy: parts.entropy,
+        adapter: parts.adapter,
+        trust,
+        epoch,
+        draining: CancellationToken::new(),
+        stopping: CancellationToken::new(),
+        wakes: Wakes::default(),
+    })
+}
+
+fn open(state: &Path) -> Result<Handle, OpenError> {
+    Handle::open(state, &StoreOptions::default())
+}
+
+fn settings(config: &Config) -> Settings {
+    let routes = config.routes.iter().map(|(alias, route)| {
+        let tenant =
+            TenantPair { src: route.local_tenant.clone(), dst: route.remote_tenant.clone() };
+        let route = Route {
+            peer: route.peer.clone(),
+            tenant,
+            agent: route.agent.clone(),
+            deadline_ms_max: route.deadline_max.map(|period| period.as_ms()),
+        };
+        (alias.clone(), route)
+    });
+    let limits = &config.limits;
+    Settings {
+        routes: routes.collect(),
+        executing_max: usize::try_from(limits.runs_open_max).unwrap_or(usize::MAX),
+        executing_per_owner_max: limits.runs_open_per_peer_max,
+        starts_per_minute_max: limits.starts_per_minute_max,
+        deadline_ms: limits.deadline_default.as_ms(),
+        deadline_ms_max: limits.deadline_max.as_ms(),
+        key_window_ms: limits.key_window.as_ms(),
+        frames_ms: config.retention.frames.as_ms(),
+        journal_ms: config.retention.journal.as_ms(),
+        ..Settings::default()
+    }
+}
+
+/// This process's turn at driving runs, one higher than the last.
+fn next_epoch(store: &Handle) -> Result<u64, ServeError> {
+    const EPOCH: &str = "epoch";
+    let last = store.reads().meta(EPOCH)?.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let put = Write::PutMeta { name: EPOCH.to_owned(), value: (last + 1).to_string() };
+    let (batch, held) = Step::new(Vec::new(), vec![put], last + 1).split();
+    let receipt = store.commit_blocking(batch)?;
+    Ok(held.release(receipt).map_err(StepError::Stale)?)
+}
+
+fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize, ServeError> {
+    let rows = core.store.reads().open_runs()?;
+    let count = rows.len();
+    for row in rows {
+        debug_assert_ne!(row.phase, RunPhase::Settled, "an open run has no terminal");
+        executions.drive(core, row);
+    }
+    Ok(count)
+}
+
+fn take_up_calls(core: &Arc<Core>, calls: &Arc<Calls>) -> Result<usize, ServeError> {
+    let entries = core.store.reads().open_entries()?;
+    let count = entries.len();
+    for entry in entries {
+        calls.drive(core, entry);
+    }
+    Ok(count)
+}
+
+/// Listeners that are bound and do not serve yet.
+struct Bound {
+    federation: TcpListener,
+    federation_at: SocketAddr,
+    local: Option<TcpListener>,
+    local_at: Option<SocketAddr>,
+    socket: UnixListener,
+}
+
+impl Bound {
+    async fn bind(config: &Config) -> Result<Self, ServeError> {
+        let failed = |what, at: &dyn std::fmt::Display| {
+            let at = at.to_string();
+            move |fault| ServeError::Bind { what, at, fault }
+        };
+        let at = config.federation.listen;
+        let name = "the federation plane";
+        let federation = TcpListener::bind(at).await.map_err(failed(name, &at))?;
+        let federation_at = federation.local_addr().map_err(failed(name, &at))?;
+        let name = "the local plane";
+        let local = match config.local.listen {
+            Some(at) => Some(TcpListener::bind_loopback(at).await.map_err(failed(name, &at))?),
+            None => None,
+        };
+        let local_at = match &local {
+            Some(bound) => Some(bound.local_addr().map_err(failed(name, &"loopback"))?),
+            None => None,
+        };
+        let path = &config.local.socket;
+        let socket =
+            UnixListener::bind(path).await.map_err(failed(name, &path.display()))?;
+        Ok(Self { federation, federation_at, local, local_at, socket })
+    }
+
+    fn serve(
+        self,
+        core: &Arc<Core>,
+        config: &Config,
+        plane: &Federation,
+        bridge: &Bridge,
+        exporter: Option<Exporter>,
+    ) -> Result<Vec<tokio::task::JoinHandle<()>>, ServeError> {
+        let limits = &config.limits;
+        let settings = accept::Settings {
+            connections_max: limits.connections_max,
+            connections_per_source_max: limits.connections_per_address_max,
+            ..accept::Settings::default()
+        };
+        let tls = TransportSecurity::Tls(core.identity.tls().server_config()?);
+        let plane = plane.clone();
+        let app = App::new(move |request| {
+            let plane = plane.clone();
+            async move { plane.answer(request).await }
+        });
+        let drain = || core.draining.clone();
+        let federation = Server::new(settings, tls, app);
+        let mut servers = vec![tokio::spawn(federation.run(self.federation, drain()))];
+
+        let options =
+            local::Options::new(self.local_at, limits.prompt_max.as_bytes(), exporter);
+        let router = local::router(bridge.clone(), options);
+        let settings = accept::Settings {
+            connections_max: limits.local_connections_max,
+            connections_per_source_max: limits.local_connections_max,
+            ..accept::Settings::default()
+        };
+        let server = || {
+            let plain = TransportSecurity::LocalPlaintext;
+            Server::new(settings.clone(), plain, App::router(router.clone()))
+        };
+        servers.push(tokio::spawn(server().run(self.socket, drain())));
+        if let Some(local) = self.local {
+            servers.push(tokio::spawn(server().run(local, drain())));
+        }
+        Ok(servers)
+    }
+}
+
+/// Keeps our status fresh, what we know of peers fresh, and the store small.
+async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
+    let mut prune_at = core.now();
+    while !core.stopping.is_cancelled() {
+        if let Err(error) = core.trust.refresh_status(&core).await {
+            tracing::error!(%error, "our status was not renewed");
+        }
+        refresh_peers(&core).await;
+        let now = core.now();
+        if now >= prune_at {
+            prune_at = now.plus_ms(PRUNE_EVERY_MS);
+            prune(&core, now).await;
+        }
+        if let Some(exporter) = &exporter {
+            exporter.upkeep();
+        }
+        tokio::select! {
+            () = core.clock.sleep_until(now.plus_ms(CARE_EVERY_MS)) => {}
+            () = core.stopping.cancelled() => {}
+        }
+    }
+}
+
+/// Asks peers anew whose status says that it is time.
+async fn refresh_peers(core: &Core) {
+    let state = core.trust.state();
+    let now = core.now();
+    for (gateway, view) in &state.peers {
+        let due = view.status().is_none_or(|known| {
+            let status = known.newest().value();
+            now.since_ms(status.issued) >= status.refresh_ms.max(CARE_EVERY_MS)
+        });
+        if due && state.active(gateway) {
+            if let Err(error) = core.refresh_peer(gateway).await {
+                tracing::debug!(peer = %gateway, %error, "a peer was not refreshed");
+            }
+        }
+    }
+}
+
+async fn prune(core: &Core, now: Timestamp) {
+    let clock = core.store.reads().clock().unwrap_or(Timestamp(0));
+    let prune = Write::Prune {
+        //= REQ-18
+        jti_before: clock,
+        //= REQ-25
+        runs_before: now.plus_ms(-core.settings.frames_ms.max(core.settings.key_window_ms)),
+        entries_before: now.plus_ms(-core.settings.journal_ms),
+        limit: PRUNE_AT_ONCE,
+    };
+    let step = Step::new(Vec::new(), vec![Write::Clock(now), prune], ());
+    if let Err(error) = core.commit(step).await {
+        tracing::error!(%error, "old state was not deleted");
+    }
+}
