@@ -18,8 +18,9 @@ use crate::wire::digest::{Digest, tag};
 use crate::wire::document::{Grant, PeerStatus, Status};
 use crate::wire::envelope::Envelope;
 use crate::wire::json::{InvalidJson, canonical};
+use crate::wire::kind::Kind;
 use crate::wire::limit;
-use crate::wire::name::{GatewayId, Owner, TenantPair, Timestamp};
+use crate::wire::name::{GatewayId, Owner, Timestamp};
 use crate::wire::problem::{Code, Problem};
 use crate::wire::request::{Op, Request, Start};
 use crate::wire::stream::Seen;
@@ -109,6 +110,7 @@ impl Gate<'_> {
     pub fn open(&self, route: Op, bytes: &[u8]) -> Result<Admitted, Box<Refused>> {
         //= REQ-9
         let operation = Operation::parse(bytes).map_err(|fault| malformed(&fault))?;
+        check_envelopes(&operation).map_err(|fault| unverified(&fault))?;
         let (sender, view, learned) = self.sender(&operation)?;
         //= ID-22
         let request = view
@@ -137,14 +139,16 @@ impl Gate<'_> {
             return Err(unknown("the status names no gateway"));
         };
         let pinned = self.federation.and_then(|federation| federation.peer(&sender));
-        if pinned.is_none_or(|peer| peer.status == PeerStatus::Revoked) {
+        let Some(pinned) = pinned.filter(|peer| peer.status != PeerStatus::Revoked) else {
             return Err(unknown(&format!("{sender} is not a pinned peer")));
-        }
+        };
         let Some(known) = self.peers.get(&sender) else {
             return Err(unknown(&format!("no root of {sender} is stored")));
         };
+        //= REQ-10
         let mut learned = Learned::default();
-        let mut view = known.clone();
+        //= ID-31
+        let mut view = known.clone().at_least(pinned.min_root_version);
         if let Some(roots) = &operation.roots {
             let fresh = newer_roots(&view, roots);
             if !fresh.is_empty() {
@@ -154,9 +158,10 @@ impl Gate<'_> {
             }
         }
         let have = view.chain().version();
-        let newer = view
-            .with_status(&operation.status, self.now)
-            .map_err(|fault| bad_status(&fault, have).with_learned(&learned))?;
+        let newer = view.with_status(&operation.status, self.now).map_err(|fault| {
+            let ahead = operation.claimed_root_version().is_some_and(|told| told > have);
+            bad_status(&fault, have, ahead).with_learned(&learned)
+        })?;
         let newest = |view: &PeerView| view.status().map(|status| status.newest().digest());
         if newest(&newer) != newest(&view) {
             learned.status = Some(operation.status.clone());
@@ -183,7 +188,7 @@ impl Gate<'_> {
         //= REQ-13
         let pair = said.tenant.clone();
         let grant = federation.and_then(|federation| federation.grant(&said.iss, &pair)).cloned();
-        if grant.is_none() && !has_pair(federation, &said.iss, &pair) {
+        if grant.is_none() {
             let story = format!("no tenant pair {} to {}", pair.src, pair.dst);
             return Err(refuse(Code::NotGranted, story));
         }
@@ -313,10 +318,6 @@ fn uncovered(start: &Start, grant: Option<&Grant>) -> Option<Problem> {
     None
 }
 
-fn has_pair(federation: Option<&TrustedFederation>, peer: &GatewayId, pair: &TenantPair) -> bool {
-    federation.is_some_and(|federation| federation.grant(peer, pair).is_some())
-}
-
 /// The roots of an update that continue what is known; what is known already is skipped.
 fn newer_roots<'a>(view: &PeerView, roots: &'a [Envelope]) -> &'a [Envelope] {
     let known = |root: &Envelope| {
@@ -337,7 +338,9 @@ fn refuse(code: Code, story: String) -> Box<Refused> {
 
 fn malformed(fault: &MalformedOperation) -> Box<Refused> {
     let code = match fault {
-        MalformedOperation::TooLong | MalformedOperation::BadRoots => Code::TooLarge,
+        //= REQ-2
+        //= ID-10
+        MalformedOperation::TooLong | MalformedOperation::TooManyRoots => Code::TooLarge,
         MalformedOperation::BadShape => Code::Malformed,
     };
     let mut refused = refuse(code, fault.to_string());
@@ -345,15 +348,44 @@ fn malformed(fault: &MalformedOperation) -> Box<Refused> {
     refused
 }
 
+/// Steps 3 and 4 of each envelope: its size and its kind, before anything of it is believed.
+fn check_envelopes(operation: &Operation) -> Result<(), VerifyError> {
+    let roots = operation.roots.iter().flatten().map(|root| (root, Kind::Root));
+    let others = [(&operation.status, Kind::Status), (&operation.request, Kind::Request)];
+    let all = || roots.clone().chain(others);
+    for (envelope, kind) in all() {
+        //= ENV-7
+        let (bytes, max) = match kind {
+            Kind::Request => (envelope.payload_len(), limit::REQUEST_BYTES_MAX),
+            _ => (envelope.payload_len(), limit::DOCUMENT_BYTES_MAX),
+        };
+        if bytes > max {
+            return Err(VerifyError::SentTooMuch { kind, max, bytes });
+        }
+    }
+    //= ENV-8
+    match all().find(|(envelope, kind)| envelope.kind() != *kind) {
+        Some((envelope, expected)) => {
+            Err(VerifyError::SentAnotherKind { expected, found: envelope.kind() })
+        }
+        None => Ok(()),
+    }
+}
+
 //= PRB-4
 fn unverified(fault: &VerifyError) -> Box<Refused> {
     let code = match fault {
         VerifyError::SignedMalformedPayload { .. } => Code::Malformed,
+        VerifyError::SentTooMuch { .. } => Code::TooLarge,
         VerifyError::StatusStale { .. } | VerifyError::StatusMissing => Code::StatusStale,
         VerifyError::RootTooOld { .. } => Code::RootUnknown,
         _ => Code::VerificationFailed,
     };
-    refuse(code, story(fault))
+    let mut refused = refuse(code, story(fault));
+    if let VerifyError::RootTooOld { have, .. } = fault {
+        refused.problem = refused.problem.with_have(*have);
+    }
+    refused
 }
 
 fn bad_root(fault: &RootError) -> Box<Refused> {
@@ -364,7 +396,8 @@ fn bad_root(fault: &RootError) -> Box<Refused> {
     refuse(code, story(fault))
 }
 
-fn bad_status(fault: &StatusError, have: u64) -> Box<Refused> {
+/// `ahead`: the status claims to know of a newer root than is known here.
+fn bad_status(fault: &StatusError, have: u64, ahead: bool) -> Box<Refused> {
     let code = match fault {
         StatusError::Expired { .. }
         | StatusError::WentBack { .. }
@@ -372,8 +405,10 @@ fn bad_status(fault: &StatusError, have: u64) -> Box<Refused> {
         | StatusError::RootWentBack { .. } => Code::StatusStale,
         StatusError::RootUnknown { .. } => Code::RootUnknown,
         StatusError::Unverified(VerifyError::SignedMalformedPayload { .. }) => Code::Malformed,
-        // A key that the role does not have yet may stand in a root that we lack.
-        StatusError::Unverified(VerifyError::SignedWithForeignKey { .. }) => Code::RootUnknown,
+        // A key that the role does not have here may stand in the newer root.
+        StatusError::Unverified(VerifyError::SignedWithForeignKey { .. }) if ahead => {
+            Code::RootUnknown
+        }
         _ => Code::VerificationFailed,
     };
     let mut refused = refuse(code, story(fault));

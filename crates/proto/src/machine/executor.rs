@@ -216,7 +216,7 @@ impl Executor {
                 }
             }
             if self.is_over_budget(&lines) {
-                return Handled::Step(self.over_budget(now, lines));
+                return Handled::Step(self.over_budget(now));
             }
         }
         if lines.lines.is_empty() {
@@ -231,18 +231,17 @@ impl Executor {
             || self.row.bytes + lines.bytes > self.terms.bytes_max
     }
 
-    fn over_budget(self, now: Timestamp, lines: Lines) -> Step<(Self, Vec<Action>)> {
+    /// Ends the run without the frames that went over; the terminal has a place of its own.
+    fn over_budget(mut self, now: Timestamp) -> Step<(Self, Vec<Action>)> {
         let problem = Problem::new(Code::BudgetExceeded)
             .with_detail("the run produced more frames or bytes than its grant allows")
             .with_side_effects(SideEffects::Possible);
         let end = End::new(Outcome::Failed, Some(problem), SideEffects::Possible);
         let intent = self.row.intent.clone().unwrap_or_default();
-        let stop = Action::Stop { intent, reason: StopReason::Budget };
-        // The frames that went over are dropped; the terminal has a place of its own.
-        let keep = Lines::after(Chain::stored(self.row.seq, self.row.head));
-        let fits = lines.chain.seq() < self.terms.frames_max
-            && self.row.bytes + lines.bytes <= self.terms.bytes_max;
-        self.end_after(now, end, if fits { lines } else { keep }, vec![stop])
+        let reason = StopReason::Budget;
+        //= REQ-33
+        self.row.stop.get_or_insert(StopRow { reason, at: now });
+        self.end(now, end, vec![Action::Stop { intent, reason }])
     }
 
     fn append(self, lines: Lines) -> Step<(Self, Vec<Action>)> {
@@ -252,6 +251,7 @@ impl Executor {
     }
 
     /// Which end a gateway's own ending is, given the recorded reason to stop.
+    //= STR-33
     fn ending(&self, ending: Ending, trouble: Option<Trouble>, effects: SideEffects) -> End {
         let reason = self.row.stop.as_ref().map(|stop| stop.reason);
         match (ending, reason) {

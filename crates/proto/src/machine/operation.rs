@@ -28,9 +28,9 @@ pub enum MalformedOperation {
     /// Not the one spelling of the three members.
     #[error("an operation is roots, status and request, in this order and without white space")]
     BadShape,
-    /// More roots than one update may bring, or an empty list.
-    #[error("an operation brings 1 to {max} roots, or none at all", max = limit::ROOT_STEPS_MAX)]
-    BadRoots,
+    /// More roots than one update may bring.
+    #[error("an operation brings at most {max} roots", max = limit::ROOT_STEPS_MAX)]
+    TooManyRoots,
 }
 
 impl Operation {
@@ -47,12 +47,12 @@ impl Operation {
         //= REQ-1
         let operation: Self =
             serde_json::from_slice(bytes).map_err(|_| MalformedOperation::BadShape)?;
-        let roots = operation.roots.as_ref().map_or(1, Vec::len);
-        if roots == 0 || roots > limit::ROOT_STEPS_MAX {
-            return Err(MalformedOperation::BadRoots);
-        }
-        if operation.to_bytes() != bytes {
+        let empty = operation.roots.as_ref().is_some_and(Vec::is_empty);
+        if empty || operation.to_bytes() != bytes {
             return Err(MalformedOperation::BadShape);
+        }
+        if operation.roots.as_ref().is_some_and(|roots| roots.len() > limit::ROOT_STEPS_MAX) {
+            return Err(MalformedOperation::TooManyRoots);
         }
         Ok(operation)
     }
@@ -82,10 +82,23 @@ impl Operation {
     /// Who the status says that it comes from: a claim, used only to choose the keys that verify it.
     #[must_use]
     pub fn claimed_sender(&self) -> Option<GatewayId> {
-        #[derive(Deserialize)]
-        struct Claim {
-            iss: GatewayId,
-        }
-        serde_json::from_slice::<Claim>(self.status.payload()).ok().map(|claim| claim.iss)
+        self.claim().map(|claim| claim.iss)
     }
+
+    /// The newest root that the status says to know: a claim, used only to tell a sender that is ahead
+    /// from a stranger.
+    #[must_use]
+    pub fn claimed_root_version(&self) -> Option<u64> {
+        self.claim().map(|claim| claim.root_version)
+    }
+
+    fn claim(&self) -> Option<Claim> {
+        serde_json::from_slice(self.status.payload()).ok()
+    }
+}
+
+#[derive(Deserialize)]
+struct Claim {
+    iss: GatewayId,
+    root_version: u64,
 }

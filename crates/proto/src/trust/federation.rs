@@ -52,6 +52,7 @@ impl TrustedFederation {
         version_min: u64,
         now: Timestamp,
     ) -> Result<Self, FederationError> {
+        //= ID-27
         let keys = role_keys(own.root(), Role::Policy);
         let document =
             verify::<Federation>(envelope, &keys, now).map_err(FederationError::Unverified)?;
@@ -60,6 +61,7 @@ impl TrustedFederation {
         }
         let found = document.value().version;
         if found < version_min {
+            //= ID-28
             return Err(FederationError::WentBack { have: version_min, found });
         }
         Ok(Self(document))

@@ -182,6 +182,7 @@ impl Invite {
         self.check_time(now)?;
         let (expected, found) = (self.inviter(), chain.gateway().clone());
         if expected != found {
+            //= ID-33
             return Err(PairingRefusal::ForeignChain(RootError::ForeignGenesis {
                 expected,
                 found,
@@ -219,6 +220,7 @@ impl Invite {
         }
         let proof = self.secret.proof(&inviter, joiner);
         if request.iss != *joiner || !proof.eq_secret(&request.proof) {
+            //= ID-34
             return Err(PairingRefusal::WrongProof);
         }
         Ok(())

@@ -77,6 +77,8 @@ impl PeerView {
         envelope: &Envelope,
         now: Timestamp,
     ) -> Result<Verified<T>, VerifyError> {
+        //= ID-21
+        //= STR-15
         self.check_fresh(now)?;
         self.verify_recorded(envelope, now)
     }
@@ -103,9 +105,11 @@ impl PeerView {
         for signature in envelope.signatures() {
             let kid = signature.keyid();
             if self.revocation(kid).is_some_and(|revoked| revoked.received <= at) {
+                //= ID-22
                 return Err(VerifyError::SignedWithRevokedKey { kid: kid.clone() });
             }
         }
+        //= ID-30
         let keys = self.chain.keys(role).ok_or(VerifyError::RoleMissing { role })?;
         verify(envelope, keys, at)
     }

@@ -106,6 +106,7 @@ impl TrustedRoot {
     /// Refuses the first root of another gateway, and one that is not signed by its own root keys.
     pub fn genesis(envelope: &Envelope, gateway: &GatewayId) -> Result<Self, RootError> {
         // The digest is what identifies the gateway, so it comes before anything is parsed.
+        //= ID-4
         let found = gateway_id(&envelope.digest());
         if found != *gateway {
             return Err(RootError::ForeignGenesis { expected: gateway.clone(), found });
@@ -166,6 +167,7 @@ impl TrustedRoot {
         if steps.len() > limit::ROOT_STEPS_MAX
             || newer.len() > limit::ROOT_STEPS_MAX + self.chain.len() + 1
         {
+            //= ID-10
             return Err(RootError::TooManySteps { max: limit::ROOT_STEPS_MAX });
         }
         let mut trusted = self.clone();
@@ -190,6 +192,7 @@ impl TrustedRoot {
             return Err(RootError::IssuedInFuture { version: root.version });
         }
         if now >= root.expires {
+            //= ID-9
             return Err(RootError::Expired { version: root.version, expires: root.expires });
         }
         Ok(())
@@ -272,12 +275,16 @@ impl TrustedRoot {
         let old = role_keys(self.root(), Role::Root);
         let new = role_keys(&claimed, Role::Root);
         let root =
+            //= ID-6
             verify_under::<Root>(envelope, &[&old, &new], claimed.issued).map_err(unproven)?;
         let (have, version) = (self.version(), root.value().version);
         if have.checked_add(1) != Some(version) {
+            //= ID-5
+            //= ID-12
             return Err(RootError::VersionNotNext { have, found: version });
         }
         if root.value().prev != Some(self.digest()) {
+            //= ID-5
             return Err(RootError::PrevMismatch { version });
         }
         if root.value().issued < self.root().issued {

@@ -220,6 +220,7 @@ impl TrustedStatus {
         self.revoked.iter()
     }
 
+    //= ID-18
     fn check_follows(&self, next: &Verified<Status>, renumbered: bool) -> Result<(), StatusError> {
         let (have, found) = (self.newest.value(), next.value());
         if !renumbered {
@@ -227,6 +228,7 @@ impl TrustedStatus {
                 return Err(StatusError::WentBack { have: have.seq, found: found.seq });
             }
             if found.seq == have.seq && next.digest() != self.newest.digest() {
+                //= ID-19
                 return Err(StatusError::Equivocated {
                     seq: found.seq,
                     first: self.newest.digest(),
@@ -267,11 +269,14 @@ fn check(
     check_issuer(&status, chain)?;
     let told = status.value();
     if told.issued > now.plus_ms(limit::CLOCK_SKEW_MS_MAX) {
+        //= ID-17
         return Err(StatusError::IssuedInFuture { seq: told.seq });
     }
     if now >= told.expires {
+        //= ID-16
         return Err(StatusError::Expired { expires: told.expires });
     }
+    //= ID-15
     match chain.digest_of(told.root_version) {
         Some(digest) if digest == told.root => Ok(status),
         Some(_) => Err(StatusError::RootForked { version: told.root_version }),
@@ -279,6 +284,7 @@ fn check(
     }
 }
 
+//= ID-15
 fn check_issuer(status: &Verified<Status>, chain: &TrustedRoot) -> Result<(), StatusError> {
     let found = &status.value().iss;
     if found != chain.gateway() {

@@ -198,6 +198,7 @@ pub(crate) struct KeyWindow {
 
 impl RoleKeys {
     /// Keys as a document that was itself verified lists them. A threshold below one counts as one.
+    //= ENV-14
     pub(crate) fn new(
         signed_by: SignedBy,
         threshold: usize,
@@ -259,20 +260,26 @@ pub(crate) fn verify_under<T: PayloadKind + Serialize + DeserializeOwned>(
             }
         }
         let Some(public) = holder else {
+            //= ENV-9
             return Err(VerifyError::SignedWithForeignKey {
                 kid: kid.clone(),
                 role: T::KIND.signed_by(),
             });
         };
         public
+            //= ENV-10
             .check(&signed, signature.as_bytes())
             .map_err(|_| VerifyError::ForgedSignature { kid: kid.clone() })?;
     }
     // No set at all would be satisfied by nothing; the callers above always give one.
     let short = counts.iter().zip(sets).find(|(count, set)| **count < set.threshold);
     if let Some((&have, set)) = short {
+        //= ENV-11
         return Err(VerifyError::SignedByTooFew { have, need: set.threshold });
     }
+    //= ENV-15
+    //= ENV-16
+    //= ENV-19
     let value = canonical::from_slice(envelope.payload())
         .map_err(|fault| VerifyError::SignedMalformedPayload { kind: T::KIND, fault })?;
     Ok(Verified { value, digest: Digest::of(b"", &[&signed]), envelope: envelope.clone() })
@@ -280,6 +287,7 @@ pub(crate) fn verify_under<T: PayloadKind + Serialize + DeserializeOwned>(
 
 fn check_form<T: PayloadKind>(envelope: &Envelope, sets: &[&RoleKeys]) -> Result<(), VerifyError> {
     if envelope.kind() != T::KIND {
+        //= ENV-8
         return Err(VerifyError::SentAnotherKind { expected: T::KIND, found: envelope.kind() });
     }
     if let Some(wrong) = sets.iter().find(|set| set.signed_by != T::KIND.signed_by()) {
@@ -287,11 +295,13 @@ fn check_form<T: PayloadKind>(envelope: &Envelope, sets: &[&RoleKeys]) -> Result
     }
     let bytes = envelope.payload_len();
     if bytes > T::BYTES_MAX {
+        //= ENV-7
         return Err(VerifyError::SentTooMuch { kind: T::KIND, max: T::BYTES_MAX, bytes });
     }
     Ok(())
 }
 
+//= ENV-13
 fn check_window(window: &KeyWindow, kid: &KeyId, at: Timestamp) -> Result<(), VerifyError> {
     if at < window.nbf {
         return Err(VerifyError::SignedBeforeKeyWasValid { kid: kid.clone(), nbf: window.nbf });

@@ -55,6 +55,7 @@ fn strict(encoding: &Encoding, text: &str) -> Result<Vec<u8>, InvalidBase64> {
         .decode(text.as_bytes())
         .map_err(|error| InvalidBase64::BadCharacter { at: error.position })?;
     if encoding.encode(&bytes) != text {
+        //= ENV-3
         return Err(InvalidBase64::NotCanonical);
     }
     Ok(bytes)
@@ -64,6 +65,7 @@ fn strict(encoding: &Encoding, text: &str) -> Result<Vec<u8>, InvalidBase64> {
 mod tests {
     use super::*;
 
+    //= ENV-3
     #[test]
     fn one_spelling_is_accepted() {
         assert_eq!(decode("Zg=="), Ok(b"f".to_vec()));

@@ -94,6 +94,7 @@ impl Envelope {
         if bytes.len() > limit::ENVELOPE_BYTES_MAX {
             return Err(InvalidEnvelope::TooLong { max: limit::ENVELOPE_BYTES_MAX });
         }
+        //= ENV-2
         let raw: Raw = canonical::from_slice(bytes).map_err(InvalidEnvelope::NotCanonical)?;
         Self::try_from(raw)
     }
@@ -115,6 +116,7 @@ impl Envelope {
 
     /// The envelope's canonical bytes: one line without a line end.
     #[must_use]
+    //= ENV-1
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.payload.len() / 3 * 4 + 256);
         out.extend_from_slice(b"{\"payload\":\"");
@@ -259,6 +261,7 @@ impl TryFrom<RawSignature> for Signature {
     fn try_from(raw: RawSignature) -> Result<Self, InvalidEnvelope> {
         let sig = base64::decode(&raw.sig)
             .map_err(|fault| InvalidEnvelope::NotBase64 { member: "signature", fault })?;
+        //= ENV-6
         let sig = <[u8; 64]>::try_from(sig)
             .map_err(|sig| InvalidEnvelope::BadSignatureLength { bytes: sig.len() })?;
         Ok(Self { keyid: raw.keyid, sig })
@@ -279,12 +282,14 @@ impl From<Envelope> for Raw {
 
 fn check_signatures(signatures: &[Signature]) -> Result<(), InvalidEnvelope> {
     if signatures.is_empty() {
+        //= ENV-4
         return Err(InvalidEnvelope::Unsigned);
     }
     if signatures.len() > limit::SIGNATURES_MAX {
         return Err(InvalidEnvelope::TooManySignatures { max: limit::SIGNATURES_MAX });
     }
     if signatures.windows(2).any(|pair| pair[0].keyid >= pair[1].keyid) {
+        //= ENV-5
         return Err(InvalidEnvelope::SignaturesUnsorted);
     }
     Ok(())

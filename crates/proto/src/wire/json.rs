@@ -96,6 +96,7 @@ pub mod canonical {
 }
 
 /// Refuses bytes that nest deeper than `max`, without parsing them.
+//= ENV-18
 pub(crate) fn check_depth(bytes: &[u8], max: usize) -> Result<(), InvalidJson> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for &byte in bytes {
@@ -128,6 +129,7 @@ fn tree(bytes: &[u8]) -> Result<Value, InvalidJson> {
         .map_err(|error| InvalidJson::NotJson { line: error.line(), column: error.column() })
 }
 
+//= ENV-16
 fn same(given: &[u8], again: &[u8]) -> Result<(), InvalidJson> {
     if given == again {
         return Ok(());
@@ -148,6 +150,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), Inv
             Some(integer) if integer.unsigned_abs() <= limit::INTEGER_MAX.unsigned_abs() => {
                 out.extend_from_slice(integer.to_string().as_bytes());
             }
+            //= ENV-17
             _ => return Err(InvalidJson::NotInteger),
         },
         Value::String(text) => write_string(out, text),
@@ -250,6 +253,7 @@ mod tests {
         assert_eq!(canonical::from_slice::<Sample>(&bytes).unwrap(), sample);
     }
 
+    //= ENV-16
     #[test]
     fn every_other_spelling_is_refused() {
         assert!(canonical::from_slice::<Sample>(br#"{"a":"x","z":1000}"#).is_ok());
@@ -298,6 +302,7 @@ mod tests {
         }
     }
 
+    //= ENV-17
     #[test]
     fn integers_end_at_two_to_the_53() {
         assert!(canonical::from_slice::<Value>(b"9007199254740991").is_ok());
@@ -318,6 +323,7 @@ mod tests {
         );
     }
 
+    //= ENV-18
     #[test]
     fn depth_is_exact_and_costs_no_stack() {
         let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();

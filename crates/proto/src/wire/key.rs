@@ -77,6 +77,7 @@ impl PublicKey {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| InvalidKey::NotOnCurve)?;
         let point = key.to_edwards();
         if point.compress().as_bytes() != bytes {
+            //= ID-2
             return Err(InvalidKey::NotCanonical);
         }
         if point.is_small_order() {
@@ -115,6 +116,7 @@ impl PublicKey {
     }
 
     /// Checks a signature over the bytes under it.
+    //= ENV-12
     pub(crate) fn check(&self, signed: &[u8], sig: &[u8; 64]) -> Result<(), BadSignature> {
         let signature = ed25519_dalek::Signature::from_bytes(sig);
         self.0.verify_strict(signed, &signature).map_err(|_| BadSignature)

@@ -180,6 +180,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
+//= ID-3
 fn check(
     kind: &'static str,
     text: &str,
@@ -204,6 +205,7 @@ fn check(
 mod tests {
     use super::*;
 
+    //= ID-3
     #[test]
     fn confusable_and_uppercase_tenants_are_refused() {
         assert!(TenantId::new("acme").is_ok());
@@ -212,6 +214,7 @@ mod tests {
         }
     }
 
+    //= ID-3
     #[test]
     fn lengths_are_exact() {
         assert!(IdempotencyKey::new("k".repeat(limit::KEY_BYTES_MIN - 1)).is_err());

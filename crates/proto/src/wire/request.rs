@@ -561,6 +561,7 @@ impl Start {
             self.approval_grant.is_some(),
             self.approval_request.is_some(),
         ];
+        //= REQ-8
         if asks.iter().filter(|&&asked| asked).count() != 1 {
             return Err(MalformedRequest::NotOneAsk);
         }

@@ -24,8 +24,6 @@ pub enum Event {
     Alive(Envelope),
     /// A newer status of the executor.
     Status(Envelope),
-    /// The executor's reason for ending the stream.
-    Problem(Envelope),
 }
 
 /// Frames of one commit, and the seal that covers them.
@@ -190,6 +188,7 @@ impl Batch {
 
 impl Event {
     /// Appends the event's bytes to `out`. The envelope of an event must have the event's kind.
+    //= STR-1
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Accept(envelope) => write_one(out, ACCEPT, envelope),
@@ -204,7 +203,6 @@ impl Event {
             }
             Self::Alive(envelope) => write_one(out, ALIVE, envelope),
             Self::Status(envelope) => write_one(out, STATUS, envelope),
-            Self::Problem(envelope) => write_one(out, PROBLEM, envelope),
         }
     }
 
@@ -249,6 +247,7 @@ impl SseReader {
         let mut rest = bytes;
         while !rest.is_empty() {
             // Never hold more than one event, however much arrives at once.
+            //= STR-3
             let room = limit::EVENT_BYTES_MAX + 1 - self.pending.len();
             let (piece, later) = rest.split_at(room.min(rest.len()));
             self.pending.extend_from_slice(piece);
@@ -299,7 +298,6 @@ const ACCEPT: &[u8] = b"event: accept\n";
 const FRAMES: &[u8] = b"event: frames\n";
 const ALIVE: &[u8] = b"event: alive\n";
 const STATUS: &[u8] = b"event: status\n";
-const PROBLEM: &[u8] = b"event: problem\n";
 const DATA: &[u8] = b"data: ";
 
 /// The offset just behind the first of the two line feeds that end an event.
@@ -320,6 +318,7 @@ fn write_data(out: &mut Vec<u8>, line: &[u8]) {
 }
 
 /// Parses one event: its lines, each with its line feed, without the empty line behind them.
+//= STR-2
 fn parse(event: &[u8]) -> Result<Event, Malformed> {
     if let Some(rest) = event.strip_prefix(b"id: ") {
         return parse_frames(rest);
@@ -333,9 +332,6 @@ fn parse(event: &[u8]) -> Result<Event, Malformed> {
     }
     if let Some(envelope) = one(STATUS, Kind::Status) {
         return envelope.map(Event::Status);
-    }
-    if let Some(envelope) = one(PROBLEM, Kind::Problem) {
-        return envelope.map(Event::Problem);
     }
     Err(Malformed::UnexpectedLine { expected: "an id or the name of an event" })
 }

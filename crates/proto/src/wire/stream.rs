@@ -140,6 +140,7 @@ impl Frame {
     /// # Errors
     ///
     /// Returns why the line is not a frame.
+    //= STR-8
     pub fn parse(line: &str) -> Result<Self, MalformedFrame> {
         #[derive(Deserialize, Serialize)]
         #[serde(deny_unknown_fields)]
@@ -453,6 +454,7 @@ mod tests {
         assert_eq!((frame.seq, frame.event.as_str()), (7, "output"));
     }
 
+    //= STR-5
     #[test]
     fn a_line_with_other_bytes_is_refused() {
         for bad in [

@@ -17,17 +17,17 @@ use landbridge_proto::wire::name::{GatewayId, KeyId, Timestamp};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
-pub const HOUR_MS: i64 = 3_600_000;
-pub const DAY_MS: i64 = 24 * HOUR_MS;
+pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000_000);
+pub(crate) const HOUR_MS: i64 = 3_600_000;
+pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// A gateway whose keys grow from `base`.
 #[derive(Clone)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     base: u8,
     /// Its roots, oldest first.
-    pub roots: Vec<Envelope>,
-    pub chain: TrustedRoot,
+    pub(crate) roots: Vec<Envelope>,
+    pub(crate) chain: TrustedRoot,
     /// The seed of each role's key.
     seeds: BTreeMap<Role, u8>,
 }
@@ -35,7 +35,7 @@ pub struct Gateway {
 const ROLES: [Role; 5] = [Role::Root, Role::Stream, Role::Request, Role::Status, Role::Policy];
 
 impl Gateway {
-    pub fn new(base: u8) -> Self {
+    pub(crate) fn new(base: u8) -> Self {
         let seeds: BTreeMap<_, _> = ROLES.into_iter().zip(base..).collect();
         let root = sign_root(&[seeds[&Role::Root]], raw_root(&seeds, 1, None, NOW));
         let chain = TrustedRoot::introduced(&root).unwrap();
@@ -43,7 +43,7 @@ impl Gateway {
     }
 
     /// The gateway after a root in which `role` has a new key.
-    pub fn rotated(&self, role: Role, issued: Timestamp) -> Self {
+    pub(crate) fn rotated(&self, role: Role, issued: Timestamp) -> Self {
         let version = self.chain.version() + 1;
         let mut seeds = self.seeds.clone();
         seeds.insert(role, self.base + 100 + u8::try_from(version).unwrap());
@@ -58,26 +58,26 @@ impl Gateway {
         Self { base: self.base, roots, chain, seeds }
     }
 
-    pub fn id(&self) -> GatewayId {
+    pub(crate) fn id(&self) -> GatewayId {
         self.chain.gateway().clone()
     }
 
-    pub fn kid(&self, role: Role) -> KeyId {
+    pub(crate) fn kid(&self, role: Role) -> KeyId {
         secret(self.seeds[&role]).kid().clone()
     }
 
-    pub fn signer(&self, role: Role) -> KeySigner {
+    pub(crate) fn signer(&self, role: Role) -> KeySigner {
         KeySigner::new(secret(self.seeds[&role]), SignedBy::Role(role))
     }
 
     /// Signs whatever serialises, right or wrong, with the key of `role`, as one of `kind`.
-    pub fn sign(&self, kind: Kind, role: Role, value: &impl Serialize) -> Envelope {
+    pub(crate) fn sign(&self, kind: Kind, role: Role, value: &impl Serialize) -> Envelope {
         let key = KeySigner::new(secret(self.seeds[&role]), kind.signed_by());
         let payload = landbridge_proto::wire::json::canonical::to_vec(value).unwrap();
         key.sign(kind, &payload).unwrap()
     }
 
-    pub fn raw_status(&self, issued: Timestamp) -> raw::Status {
+    pub(crate) fn raw_status(&self, issued: Timestamp) -> raw::Status {
         raw::Status {
             audit: AuditHead { head: Digest::of(b"audit", &[]), size: 1 },
             expires: issued.plus_ms(HOUR_MS),
@@ -93,17 +93,17 @@ impl Gateway {
         }
     }
 
-    pub fn status(&self, issued: Timestamp) -> Envelope {
+    pub(crate) fn status(&self, issued: Timestamp) -> Envelope {
         self.status_revoking(issued, Vec::new())
     }
 
-    pub fn status_revoking(&self, issued: Timestamp, revoked: Vec<Revocation>) -> Envelope {
+    pub(crate) fn status_revoking(&self, issued: Timestamp, revoked: Vec<Revocation>) -> Envelope {
         let raw = raw::Status { revoked, ..self.raw_status(issued) };
         sign_typed(&self.signer(Role::Status), &Status::try_from(raw).unwrap()).unwrap()
     }
 
     /// How others see it at `NOW`: its chain and a status of that moment.
-    pub fn view(&self) -> PeerView {
+    pub(crate) fn view(&self) -> PeerView {
         PeerView::new(self.chain.clone()).with_status(&self.status(NOW), NOW).unwrap()
     }
 }

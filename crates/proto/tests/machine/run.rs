@@ -25,13 +25,13 @@ use landbridge_proto::wire::stream::{
 use crate::gateway::{Gateway, HOUR_MS, NOW};
 
 /// Frames in each batch.
-pub const BATCHES: [usize; 6] = [1, 7, 2, 20, 9, 1];
+pub(crate) const BATCHES: [usize; 6] = [1, 7, 2, 20, 9, 1];
 
-pub fn tenants() -> TenantPair {
+pub(crate) fn tenants() -> TenantPair {
     TenantPair { dst: TenantId::new("ops").unwrap(), src: TenantId::new("acme").unwrap() }
 }
 
-pub fn start() -> Start {
+pub(crate) fn start() -> Start {
     Start {
         agent_target: AgentTarget {
             agent: AgentName::new("triage").unwrap(),
@@ -55,7 +55,7 @@ pub fn start() -> Start {
     }
 }
 
-pub fn request_of(caller: &Gateway, executor: &Gateway, body: Body) -> Request {
+pub(crate) fn request_of(caller: &Gateway, executor: &Gateway, body: Body) -> Request {
     Request {
         aud: executor.id(),
         body,
@@ -70,29 +70,29 @@ pub fn request_of(caller: &Gateway, executor: &Gateway, body: Body) -> Request {
     }
 }
 
-pub fn run_id() -> RunId {
+pub(crate) fn run_id() -> RunId {
     RunId::new("run-abcdefghijklmnopqrstuvwxyz").unwrap()
 }
 
 /// A run as both sides have it.
-pub struct Run {
-    pub caller: Gateway,
-    pub executor: Gateway,
-    pub request: Envelope,
-    pub accept: Verified<Accept>,
-    pub row: RunRow,
-    pub lines: Vec<String>,
+pub(crate) struct Run {
+    pub(crate) caller: Gateway,
+    pub(crate) executor: Gateway,
+    pub(crate) request: Envelope,
+    pub(crate) accept: Verified<Accept>,
+    pub(crate) row: RunRow,
+    pub(crate) lines: Vec<String>,
     /// The last frame of each batch, and its seal.
-    pub seals: Vec<(u64, Envelope)>,
+    pub(crate) seals: Vec<(u64, Envelope)>,
 }
 
 impl Run {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::between(Gateway::new(1), Gateway::new(21), 0)
     }
 
     /// The run; `rotated`: with this seal and after, the executor signs under a new root.
-    pub fn between(caller: Gateway, executor: Gateway, rotated: usize) -> Self {
+    pub(crate) fn between(caller: Gateway, executor: Gateway, rotated: usize) -> Self {
         let body = Body::Start(Box::new(start()));
         let said = request_of(&caller, &executor, body);
         let request = sign_typed(&caller.signer(Role::Request), &said).unwrap();
@@ -143,13 +143,13 @@ impl Run {
     }
 
     /// The frames of one batch.
-    pub fn batch(&self, at: usize) -> &[String] {
+    pub(crate) fn batch(&self, at: usize) -> &[String] {
         let from: usize = BATCHES[..at].iter().sum();
         &self.lines[from..from + BATCHES[at]]
     }
 
     /// The events of the stream from the beginning.
-    pub fn events(&self) -> Vec<SseEvent> {
+    pub(crate) fn events(&self) -> Vec<SseEvent> {
         let mut events = vec![SseEvent::Accept(self.accept.envelope().clone())];
         for (at, (seq, seal)) in self.seals.iter().enumerate() {
             let frames = self.batch(at).iter().map(|line| FrameLine::new(line.as_bytes()).unwrap());
@@ -159,7 +159,7 @@ impl Run {
         events
     }
 
-    pub fn receipt(&self, seq: u64, lost: Option<Lost>) -> Envelope {
+    pub(crate) fn receipt(&self, seq: u64, lost: Option<Lost>) -> Envelope {
         let frames = &self.lines[..usize::try_from(seq).unwrap()];
         let chain = Chain::start(self.accept.digest()).extend(frames);
         let receipt = Receipt {
@@ -179,7 +179,7 @@ impl Run {
     }
 
     /// What the caller's store would hold.
-    pub fn export(&self) -> Export {
+    pub(crate) fn export(&self) -> Export {
         let seals = self.seals.iter().map(|(seq, seal)| ReceivedSeal {
             seq: *seq,
             seal: text(seal),
@@ -202,7 +202,7 @@ impl Run {
     }
 }
 
-pub fn text(envelope: &Envelope) -> String {
+pub(crate) fn text(envelope: &Envelope) -> String {
     String::from_utf8(envelope.to_bytes()).unwrap()
 }
 

@@ -1,7 +1,13 @@
 //! A recorded stream, changed by one bit at a time: what a caller releases is a prefix of the truth.
 
-use landbridge_proto::machine::receive::Reception;
+use landbridge_proto::machine::chain::Chain;
+use landbridge_proto::machine::outgoing::seal_over;
+use landbridge_proto::machine::receive::{Mismatch, Reception};
 use landbridge_proto::trust::peer::PeerView;
+use landbridge_proto::trust::verified::VerifyError;
+use landbridge_proto::wire::document::{Revocation, RevocationReason};
+use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::Accept;
@@ -112,4 +118,105 @@ fn lines_dropped_doubled_swapped_or_moved_to_another_batch_are_not_released() {
         // The positive twin: the same reception takes what was really sent.
         assert_eq!(reception.take(&peer, honest.clone(), seal, LATER).unwrap().lines(), honest);
     }
+}
+
+/// A stream's one batch of these lines, sealed by the executor whatever they are.
+fn sealed(run: &Run, lines: &[&str], last: bool) -> (Vec<String>, Envelope) {
+    let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+    let chain = Chain::start(run.accept.digest()).extend(&lines);
+    let signer = run.executor.signer(Role::Stream);
+    (lines, seal_over(&signer, &run.row, chain, last, 1, NOW).unwrap())
+}
+
+//= STR-8
+#[test]
+fn an_event_that_this_version_does_not_know_is_delivered() {
+    let run = Run::new();
+    let novelty = r#"{"seq":1,"event":"novelty","payload":{"terminal":true}}"#;
+    let (lines, seal) = sealed(&run, &[novelty], false);
+    let mut reception = Reception::start(&run.accept);
+    let batch = reception.take(&run.executor.view(), lines, &seal, LATER).unwrap();
+    assert_eq!(batch.lines(), [novelty]);
+    assert!(batch.terminal().is_none());
+}
+
+//= STR-5
+#[test]
+fn a_line_that_is_no_frame_is_not_released_although_it_is_sealed() {
+    let run = Run::new();
+    let peer = run.executor.view();
+    for line in [
+        r#"{"seq":1,"event":"output","payload":{"b":1,"a":1}}"#,
+        r#"{"seq":1, "event":"output","payload":{}}"#,
+        r#"{"seq":2,"event":"output","payload":{}}"#,
+        r#"{"seq":1,"event":"terminal","payload":{}}"#,
+    ] {
+        let (lines, seal) = sealed(&run, &[line], line.contains("terminal"));
+        let mut reception = Reception::start(&run.accept);
+        assert!(reception.take(&peer, lines, &seal, LATER).is_err(), "{line}");
+    }
+}
+
+//= STR-28
+#[test]
+fn nothing_follows_the_terminal() {
+    let run = Run::new();
+    let peer = run.executor.view();
+    let mut listener = Listener::default();
+    for event in run.events() {
+        listener.take(&event, &peer, &run).unwrap();
+    }
+    let mut reception = listener.reception.unwrap();
+    let line = r#"{"seq":41,"event":"output","payload":{}}"#.to_owned();
+    let chain = reception.chain().push(&line);
+    let signer = run.executor.signer(Role::Stream);
+    let seal = seal_over(&signer, &run.row, chain, false, 1, NOW).unwrap();
+    let refused = reception.take(&peer, vec![line], &seal, LATER).unwrap_err();
+    assert_eq!(refused, Mismatch::AfterTerminal { seq: 41 });
+}
+
+//= STR-11
+#[test]
+fn a_seal_of_another_place_or_end_does_not_fit() {
+    let run = Run::new();
+    let peer = run.executor.view();
+    let mut reception = Reception::start(&run.accept);
+    let frames = run.batch(0).to_vec();
+    let (_, seal) = sealed(&run, &[&frames[0]], true);
+    let refused = reception.take(&peer, frames.clone(), &seal, LATER).unwrap_err();
+    assert_eq!(refused, Mismatch::WrongFinal { seq: 1 });
+    let refused = reception.take(&peer, frames.clone(), &run.seals[1].1, LATER).unwrap_err();
+    assert_eq!(refused, Mismatch::ForeignSeal);
+    assert!(reception.alive(&peer, &run.seals[0].1, LATER).is_err(), "over frames not received");
+    reception.take(&peer, frames, &run.seals[0].1, LATER).unwrap();
+    reception.alive(&peer, &run.seals[0].1, LATER).unwrap();
+}
+
+//= STR-15
+//= ID-21
+#[test]
+fn nothing_is_released_under_an_expired_status() {
+    let run = Run::new();
+    let peer = run.executor.view();
+    let expires = run.executor.raw_status(NOW).expires;
+    let mut reception = Reception::start(&run.accept);
+    let (frames, seal) = (run.batch(0).to_vec(), &run.seals[0].1);
+    let refused = reception.take(&peer, frames.clone(), seal, expires).unwrap_err();
+    assert_eq!(refused, Mismatch::Seal(VerifyError::StatusStale { expires }));
+    reception.take(&peer, frames, seal, expires.plus_ms(-1)).unwrap();
+}
+
+//= STR-10
+#[test]
+fn a_seal_by_a_revoked_key_releases_nothing() {
+    let run = Run::new();
+    let kid = run.executor.kid(Role::Stream);
+    let one = Revocation { kid: kid.clone(), reason: RevocationReason::Compromised, since: NOW };
+    let status = run.executor.status_revoking(NOW.plus_ms(1), vec![one]);
+    let told = NOW.plus_ms(2);
+    let peer = run.executor.view().with_status(&status, told).unwrap();
+    let mut reception = Reception::start(&run.accept);
+    // Also when the seal is dated before the revocation.
+    let refused = reception.take(&peer, run.batch(0).to_vec(), &run.seals[0].1, LATER).unwrap_err();
+    assert_eq!(refused, Mismatch::Seal(VerifyError::SignedWithRevokedKey { kid }));
 }

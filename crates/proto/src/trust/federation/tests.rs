@@ -96,6 +96,7 @@ fn only_active_peers_have_grants() {
     }
 }
 
+//= ID-28
 #[test]
 fn drafts_count_versions_and_keep_order() {
     let first = open(&draft().finish(NOW).unwrap());
@@ -116,6 +117,7 @@ fn next_err(gateway: &GatewayId) -> Result<(), NoSuchPeer> {
     draft().set_status(gateway, PeerStatus::Active)
 }
 
+//= ID-27
 #[test]
 fn an_edited_document_is_refused() {
     let own = own();
@@ -133,6 +135,7 @@ fn an_edited_document_is_refused() {
     }
 }
 
+//= ID-27
 #[test]
 fn only_the_own_policy_key_signs() {
     let document = draft().finish(NOW).unwrap();
@@ -162,6 +165,7 @@ fn bad_grant(change: impl FnOnce(&mut Grant)) -> InvalidGrant {
     }
 }
 
+//= ID-29
 #[test]
 fn documents_that_do_not_fit_together_are_refused() {
     let shared =

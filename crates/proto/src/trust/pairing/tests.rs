@@ -74,6 +74,7 @@ fn a_joiner_with_the_secret_is_admitted() {
     assert_eq!(judge(&answer(|_| {}), NOW), Ok(()));
 }
 
+//= ID-34
 #[test]
 fn a_joiner_without_the_secret_is_refused() {
     let joiner = peer(30).gateway().clone();
@@ -89,6 +90,7 @@ fn a_joiner_without_the_secret_is_refused() {
     assert_eq!(found, Err(PairingRefusal::WrongProof));
 }
 
+//= ID-34
 #[test]
 fn wrong_addressee_invite_and_time_are_refused() {
     let other = peer(50).gateway().clone();
@@ -104,6 +106,7 @@ fn wrong_addressee_invite_and_time_are_refused() {
     assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(-60_001)), Err(PairingRefusal::OutOfTime));
 }
 
+//= ID-33
 #[test]
 fn the_inviters_chain_must_pass_through_the_pin() {
     let holders = Holders::new(10);

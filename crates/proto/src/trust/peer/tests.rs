@@ -52,6 +52,7 @@ fn the_type_chooses_the_role() {
     assert!(matches!(seal_by_request_key, VerifyError::SignedWithForeignKey { .. }));
 }
 
+//= ID-30
 #[test]
 fn what_another_peer_signed_is_refused() {
     assert_eq!(judge(&peer(10), &Seal { n: 1 }, 11, NOW), Ok(()));
@@ -59,6 +60,7 @@ fn what_another_peer_signed_is_refused() {
     assert_eq!(judge(&peer(20), &Seal { n: 1 }, 21, NOW), Ok(()));
 }
 
+//= ID-21
 #[test]
 fn nothing_verifies_without_a_fresh_status() {
     let bare = PeerView::new(chain_of(&Holders::new(10).first()));
@@ -79,6 +81,7 @@ fn nothing_verifies_under_an_expired_root() {
     assert_eq!(found, Err(VerifyError::RootExpired { expires: late }));
 }
 
+//= ID-31
 #[test]
 fn a_root_before_the_agreed_version_is_not_good_enough() {
     let view = peer(10).at_least(2);
@@ -89,6 +92,7 @@ fn a_root_before_the_agreed_version_is_not_good_enough() {
     assert_eq!(judge(&view, &Seal { n: 1 }, STREAM, NOW.plus_ms(10)), Ok(()));
 }
 
+//= ID-22
 #[test]
 fn a_revoked_key_is_refused_from_its_arrival_on() {
     let view = peer(10);

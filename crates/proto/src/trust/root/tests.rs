@@ -14,6 +14,7 @@ fn fault(result: Result<TrustedRoot, RootError>) -> RootError {
     result.unwrap_err()
 }
 
+//= ID-4
 #[test]
 fn a_first_root_is_the_gateway_that_its_digest_names() {
     let first = Holders::new(10).first();
@@ -25,6 +26,7 @@ fn a_first_root_is_the_gateway_that_its_digest_names() {
     assert!(matches!(found, RootError::ForeignGenesis { .. }));
 }
 
+//= ID-4
 #[test]
 fn a_first_root_signed_by_others_is_refused() {
     let raw = Holders::new(10).raw(1, None, NOW);
@@ -64,6 +66,7 @@ fn a_later_root_cannot_be_the_first() {
     );
 }
 
+//= ID-6
 #[test]
 fn a_rotation_needs_a_threshold_of_both_sets() {
     let old = Holders::new(10).with_root(&[10, 30, 31], 2);
@@ -112,6 +115,8 @@ fn a_key_in_both_sets_counts_once_in_each() {
     assert!(chain.advance(&[new.next(2, &first, &[10, 40])], LATER).is_err());
 }
 
+//= ID-5
+//= ID-12
 #[test]
 fn versions_and_predecessors_are_exact() {
     let holders = Holders::new(10);
@@ -152,6 +157,7 @@ fn known_roots_in_front_are_passed_over() {
     assert_eq!(fault(TrustedRoot::restore(&[], chain.gateway())), RootError::Empty);
 }
 
+//= ID-9
 #[test]
 fn an_expired_root_in_the_middle_is_walked_over_and_one_at_the_end_is_not_current() {
     let holders = Holders::new(10);
@@ -199,6 +205,7 @@ fn a_root_of_the_future_is_refused() {
     assert_eq!(found, RootError::IssuedInFuture { version: 2 });
 }
 
+//= ID-10
 #[test]
 fn one_update_brings_at_most_32_roots() {
     let holders = Holders::new(10);
@@ -248,6 +255,9 @@ fn refused(change: impl FnOnce(&mut raw::Root)) -> InvalidRoot {
     Root::try_from(raw).unwrap_err()
 }
 
+//= ID-1
+//= ID-7
+//= ID-8
 #[test]
 fn roots_that_do_not_fit_together_are_refused() {
     assert_eq!(refused(|raw| raw.version = 0), InvalidRoot::VersionZero);

@@ -31,6 +31,7 @@ fn revocation(seed: u8) -> Revocation {
     Revocation { kid: kid(seed), reason: RevocationReason::Compromised, since: NOW.plus_ms(-5) }
 }
 
+//= ID-18
 #[test]
 fn numbers_only_go_up() {
     assert_eq!(next(&at(1, |_| {})).unwrap().newest().value().seq, NOW.0 + 1);
@@ -41,6 +42,7 @@ fn numbers_only_go_up() {
     );
 }
 
+//= ID-19
 #[test]
 fn one_number_for_two_statuses_is_equivocation() {
     let found = next(&at(0, |raw| raw.audit.size = 2)).unwrap_err();
@@ -49,6 +51,7 @@ fn one_number_for_two_statuses_is_equivocation() {
     );
 }
 
+//= ID-18
 #[test]
 fn incarnations_only_go_up() {
     let since = NOW.plus_ms(-1);
@@ -63,6 +66,8 @@ fn incarnations_only_go_up() {
     assert_eq!(back, StatusError::IncarnationWentBack { have: 2, found: 1 });
 }
 
+//= ID-16
+//= ID-17
 #[test]
 fn time_bounds_are_exact() {
     let judge = |ms, now| TrustedStatus::first(&at(ms, |_| {}), &chain(), now).map(|_| ());
@@ -92,6 +97,7 @@ fn only_the_status_key_of_the_same_gateway_signs() {
     assert!(matches!(found, Err(StatusError::Foreign { .. })));
 }
 
+//= ID-15
 #[test]
 fn the_root_told_is_the_root_known() {
     let told = |version, root| {
@@ -133,6 +139,7 @@ fn a_root_that_changes_the_status_role_begins_the_numbers_anew() {
     ));
 }
 
+//= ID-22
 #[test]
 fn a_revocation_stays() {
     let now = NOW.plus_ms(10);
@@ -190,6 +197,7 @@ fn every_flipped_bit_is_refused() {
     }
 }
 
+//= ID-17
 #[test]
 fn statuses_that_do_not_fit_together_are_refused() {
     let refused = |change: fn(&mut raw::Status)| {

@@ -48,6 +48,7 @@ fn judge(envelope: &Envelope, keys: &RoleKeys) -> Result<Seal, VerifyError> {
     verify::<Seal>(envelope, keys, NOW).map(Verified::into_value)
 }
 
+//= ENV-15
 #[test]
 fn what_was_signed_is_what_is_read() {
     let envelope = sign_any(Kind::Seal, &seal(), &[1]);
@@ -58,6 +59,7 @@ fn what_was_signed_is_what_is_read() {
     assert_eq!(*verified.envelope(), envelope);
 }
 
+//= ENV-10
 #[test]
 fn every_flipped_bit_is_refused() {
     let keys = keys(2, &[1, 2]);
@@ -71,6 +73,8 @@ fn every_flipped_bit_is_refused() {
     }
 }
 
+//= ENV-9
+//= ENV-10
 #[test]
 fn a_second_signature_that_is_not_needed_counts_too() {
     // Otherwise its bits could be changed unnoticed.
@@ -84,6 +88,7 @@ fn a_second_signature_that_is_not_needed_counts_too() {
     }
 }
 
+//= ENV-8
 #[test]
 fn another_kind_is_refused_even_with_the_same_members_and_key() {
     let envelope = sign_any(Kind::Accept, &seal(), &[1]);
@@ -103,6 +108,7 @@ fn keys_of_another_role_are_refused() {
     }
 }
 
+//= ENV-9
 #[test]
 fn keys_outside_the_role_are_refused() {
     let stranger =
@@ -125,6 +131,7 @@ fn one_keys_signature_under_another_keys_id_is_refused() {
     );
 }
 
+//= ENV-11
 #[test]
 fn a_threshold_counts_distinct_keys() {
     let keys = keys(2, &[1, 2, 3]);
@@ -137,6 +144,7 @@ fn a_threshold_counts_distinct_keys() {
     assert_eq!(judge(&sign_any(Kind::Seal, &seal(), &[1]), &twice), Err(few));
 }
 
+//= ENV-13
 #[test]
 fn a_key_is_good_within_its_window() {
     let envelope = sign_any(Kind::Seal, &seal(), &[1]);
@@ -148,6 +156,7 @@ fn a_key_is_good_within_its_window() {
     assert_eq!(at(HOUR_MS), Err(VerifyError::SignedWithExpiredKey { kid: kid(1), exp }));
 }
 
+//= ENV-7
 #[test]
 fn sizes_are_exact() {
     let sized =
@@ -163,6 +172,8 @@ fn sizes_are_exact() {
     assert!(matches!(sign_typed(&signer, &sized(65)), Err(SignError::TooLong { .. })));
 }
 
+//= ENV-16
+//= ENV-19
 #[test]
 fn signed_payloads_in_another_spelling_are_refused() {
     assert!(judge(&sign_bytes(Kind::Seal, br#"{"n":1,"text":"x"}"#, &[1]), &keys(1, &[1])).is_ok());

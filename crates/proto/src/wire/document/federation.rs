@@ -152,6 +152,7 @@ pub enum InvalidFederation {
 
 proven!(Federation, RawFederation, InvalidFederation, Kind::Federation, limit::DOCUMENT_BYTES_MAX);
 
+//= ID-29
 fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
     if raw.version == 0 {
         return Err(InvalidFederation::VersionZero);

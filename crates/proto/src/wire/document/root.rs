@@ -167,6 +167,7 @@ fn check(raw: &RawRoot) -> Result<(), InvalidRoot> {
     }
     let life_ms = raw.expires.since_ms(raw.issued);
     if raw.issued.0 < 0 || !(1..=limit::ROOT_LIFE_MS_MAX).contains(&life_ms) {
+        //= ID-8
         return Err(InvalidRoot::BadLife { max_ms: limit::ROOT_LIFE_MS_MAX });
     }
     if raw.min_proto == 0 {
@@ -191,6 +192,7 @@ fn check_keys(raw: &RawRoot) -> Result<(), InvalidRoot> {
     }
     for (kid, key) in &raw.keys {
         if key.public.kid() != *kid {
+            //= ID-1
             return Err(InvalidRoot::ForeignKeyId { kid: kid.clone() });
         }
         if key.nbf >= key.exp || key.exp > raw.expires {
@@ -200,6 +202,7 @@ fn check_keys(raw: &RawRoot) -> Result<(), InvalidRoot> {
     Ok(())
 }
 
+//= ID-7
 fn check_roles(raw: &RawRoot) -> Result<(), InvalidRoot> {
     for role in [Role::Root, Role::Stream, Role::Request, Role::Status, Role::Policy] {
         if !raw.roles.contains_key(&role) {

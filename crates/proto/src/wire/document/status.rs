@@ -118,10 +118,12 @@ proven!(Status, RawStatus, InvalidStatus, Kind::Status, limit::DOCUMENT_BYTES_MA
 
 fn check(raw: &RawStatus) -> Result<(), InvalidStatus> {
     if raw.issued.0 < 0 || raw.seq != raw.issued.0 {
+        //= ID-17
         return Err(InvalidStatus::SeqIsNotIssued);
     }
     let life_ms = raw.expires.since_ms(raw.issued);
     if !(1..=limit::STATUS_LIFE_MS_MAX).contains(&life_ms) {
+        //= ID-17
         return Err(InvalidStatus::BadLife { max_ms: limit::STATUS_LIFE_MS_MAX });
     }
     if !(1..=life_ms).contains(&raw.refresh_ms) {

@@ -23,6 +23,7 @@ fn encoding_has_the_lengths_in_front() {
     assert_eq!(encoding, b"DSSEv1 32 application/vnd.gfp.root.v1+json 5 hello");
 }
 
+//= ENV-1
 #[test]
 fn bytes_round_trip_and_serde_agrees() {
     let envelope = sign_bytes(Kind::Root, b"{\"a\":1}", &[1, 2, 3]);
@@ -47,6 +48,11 @@ fn every_flipped_bit_is_refused_or_changes_what_is_verified() {
     }
 }
 
+//= ENV-2
+//= ENV-3
+//= ENV-4
+//= ENV-5
+//= ENV-6
 #[test]
 fn other_spellings_are_refused() {
     let one = signature('A', &sig(64));
@@ -81,6 +87,7 @@ fn other_spellings_are_refused() {
     }
 }
 
+//= ENV-4
 #[test]
 fn counts_and_sizes_are_exact() {
     let many = |count: usize| {
@@ -101,6 +108,7 @@ fn counts_and_sizes_are_exact() {
     assert!(Envelope::parse(&largest.to_bytes()).is_ok());
 }
 
+//= ENV-5
 #[test]
 fn a_key_signs_once() {
     let one = sign_bytes(Kind::Root, b"{}", &[1]);

@@ -56,6 +56,7 @@ fn published_vectors_hold_and_their_changes_do_not() {
     }
 }
 
+//= ID-2
 #[test]
 fn keys_of_small_order_are_refused() {
     for point in EIGHT_TORSION {
@@ -63,6 +64,7 @@ fn keys_of_small_order_are_refused() {
     }
 }
 
+//= ID-2
 #[test]
 fn keys_of_mixed_order_are_refused() {
     let key = ED25519_BASEPOINT_POINT * Scalar::from(7_u64);
@@ -73,6 +75,7 @@ fn keys_of_mixed_order_are_refused() {
     }
 }
 
+//= ID-2
 #[test]
 fn keys_in_another_encoding_are_refused() {
     // y + p for the small y that fit, and the sign bit where x is zero.
@@ -96,6 +99,7 @@ fn keys_in_another_encoding_are_refused() {
     assert!(decoded > 0, "the library decodes some of them, which is why we check");
 }
 
+//= ENV-12
 #[test]
 fn a_scalar_beyond_the_order_is_refused() {
     let order: [u8; 32] = hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
@@ -112,6 +116,7 @@ fn a_scalar_beyond_the_order_is_refused() {
     assert_eq!(key.check(b"", &sig), Err(BadSignature));
 }
 
+//= ENV-12
 #[test]
 fn signatures_that_only_a_cofactor_makes_valid_are_refused() {
     let (secret, nonce) = (Scalar::from(11_u64), Scalar::from(13_u64));
@@ -135,6 +140,7 @@ fn signatures_that_only_a_cofactor_makes_valid_are_refused() {
     }
 }
 
+//= ENV-12
 #[test]
 fn a_small_order_commitment_is_refused() {
     // R of small order with s = k·a satisfies the cofactorless equation when R is the identity.
