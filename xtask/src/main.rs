@@ -1,11 +1,73 @@
-//! Chores.
+//! Chores of the workspace, as one program: what CI runs, anybody can run with `cargo xtask`.
+//!
+//! The checkers read text instead of asking the compiler. They look for things that the compiler
+//! does not know of (clauses, layers, words), and they must work on a tree that does not compile.
 
+mod ci;
+mod files;
+mod finding;
+mod layers;
 mod openclaw;
+mod source;
+mod spec;
+mod tree;
 
-fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.split_first() {
-        Some((noun, rest)) if noun == "openclaw" => openclaw::run(rest),
-        _ => anyhow::bail!("usage: cargo xtask openclaw install|start|test"),
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::finding::Finding;
+
+/// Chores of the Landbridge workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Run what CI runs.
+    Ci(ci::Options),
+    /// Install the pinned OpenClaw, start it, or run the tests against it.
+    Openclaw {
+        /// `install`, `start` or `test`, with their options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check that data flows one way through the crates and inside `proto`.
+    Layers,
+    /// Check the specification against the code and the tests that cite it.
+    Spec(spec::Options),
+    /// Check file lengths, forbidden words and the pages that have to exist.
+    Tree,
+}
+
+fn main() -> Result<ExitCode> {
+    let root = files::workspace_root()?;
+    Ok(match Arguments::parse().chore {
+        Chore::Ci(options) => return ci::run(&root, &options),
+        Chore::Layers => conclude("layers", &layers::check(&root)?),
+        Chore::Openclaw { arguments } => {
+            openclaw::run(&arguments)?;
+            ExitCode::SUCCESS
+        }
+        Chore::Spec(options) => conclude("spec", &spec::run(&root, &options)?),
+        Chore::Tree => conclude("tree", &tree::check(&root)?),
+    })
+}
+
+/// Prints what was found and turns it into an exit code: 0 for nothing, 1 otherwise.
+fn conclude(chore: &str, findings: &[Finding]) -> ExitCode {
+    for finding in findings {
+        eprintln!("{finding}");
     }
+    if findings.is_empty() {
+        eprintln!("{chore}: clean");
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("{chore}: {} to fix", findings.len());
+    ExitCode::FAILURE
 }

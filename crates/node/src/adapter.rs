@@ -8,7 +8,12 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use landbridge_proto::wire::name::{AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp};
+use landbridge_proto::wire::name::{
+    AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp,
+};
+pub use landbridge_proto::machine::report::{
+    Channel, Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -61,175 +66,15 @@ pub struct Progress {
     pub usage: Option<Usage>,
     /// Names of reported phase ends, in order.
     pub phases: Vec<String>,
-}
-
-/// The stream's channel of a text.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channel {
-    /// The answer.
-    Answer,
-    /// Reasoning that the model shows.
-    Thinking,
-}
-
-/// Cumulative token usage of a run. Counts are tokens; cost is in millionths of a US dollar.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Usage {
-    /// Tokens read by the model.
-    pub input: u64,
-    /// Tokens written by the model.
-    pub output: u64,
-    /// Input tokens served from a cache.
-    pub cache_read: u64,
-    /// Input tokens written to a cache.
-    pub cache_write: u64,
-    /// All tokens.
-    pub total: u64,
-    /// Cost, where the gateway knows it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost_micro_usd: Option<u64>,
-    /// The model, where the gateway tells it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-}
-
-/// How a phase, a call or a run ended at the gateway.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ending {
-    /// It did what was asked.
-    Succeeded,
-    /// It did not.
-    Failed,
-    /// It was stopped on request.
-    Cancelled,
-    /// The gateway's own time limit ended it.
-    Expired,
-}
-
-/// Whether the gateway may have changed something in the world.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SideEffects {
-    /// Nothing was started, so nothing happened.
-    None,
-    /// Work was started; its tools may have acted.
-    Possible,
-    /// It cannot be known what happened.
-    Unknown,
-}
-
-/// Why something went wrong, ready for a peer's eyes: no secret, no path, no stack.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Trouble {
-    /// A code of the problem registry, such as `gateway_unavailable` or `model_error`.
-    pub code: TroubleCode,
-    /// One sentence for people.
-    pub detail: String,
-}
-
-/// The codes that an adapter may use.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TroubleCode {
-    /// The gateway could not be reached, or refused the bridge.
-    GatewayUnavailable,
-    /// The gateway's version is not one that this adapter speaks.
-    GatewayUnsupported,
-    /// The gateway does not have the agent.
-    AgentUnknown,
-    /// The model failed.
-    ModelError,
-    /// The gateway ended the run for a reason of its own.
-    GatewayError,
-    /// The gateway was restarted under the run, and the run did not survive.
-    Interrupted,
-    /// The gateway refused the input.
-    InputRefused,
-}
-
-/// What happened in a run, in order. A [`Report::Settled`] is the last.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Report {
-    /// The gateway took the run.
-    Started {
-        /// The session that the run is led in, as its owner may name it later.
-        session: SessionHandle,
-        /// The gateway's software and version.
-        software: String,
-    },
-    /// Text: a delta, or the whole so far when `replace` is set.
-    Output {
-        /// The channel.
-        channel: Channel,
-        /// The text.
-        text: String,
-        /// The text replaces all of this channel that came before.
-        replace: bool,
-    },
-    /// Usage so far.
-    Usage(Usage),
-    /// The model called a tool.
-    ToolCall {
-        /// Unique in the run.
-        call: String,
-        /// The tool.
-        tool: String,
-        /// Its arguments, JSON text.
-        args: String,
-    },
-    /// A tool answered.
-    ToolResult {
-        /// The call that it answers.
-        call: String,
-        /// The tool did what was asked.
-        ok: bool,
-        /// The result or the error, text as the model saw it.
-        text: String,
-    },
-    /// A phase of the run ended.
-    PhaseEnd {
-        /// Its name.
-        phase: String,
-        /// How it ended.
-        ending: Ending,
-        /// When it began.
-        started: Timestamp,
-        /// When it ended.
-        ended: Timestamp,
-    },
-    /// Something went wrong that does not end the run.
-    Error(Trouble),
-    /// The run and all that it started have settled. Nothing follows.
-    Settled {
-        /// How.
-        ending: Ending,
-        /// The authoritative answer.
-        result: Option<String>,
-        /// Why, unless it succeeded.
-        trouble: Option<Trouble>,
-        /// The final usage.
-        usage: Option<Usage>,
-        /// What may have happened in the world.
-        side_effects: SideEffects,
-    },
+    /// How many reported troubles did not end the run.
+    pub errors: usize,
+    /// The log holds text only in part, because of what the peer may see: the texts above cannot be
+    /// compared with the gateway's.
+    pub reduced: bool,
 }
 
 /// Where an adapter sends its reports. Closed when the bridge no longer watches.
 pub type Reports = mpsc::Sender<Report>;
-
-/// Why the bridge stops a run. Recorded before the gateway is asked, because its answers look alike.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StopReason {
-    /// The caller asked.
-    Cancel,
-    /// The deadline passed.
-    Deadline,
-}
 
 /// What the gateway answered to a stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -287,5 +132,10 @@ pub trait Adapter: Send + Sync + 'static {
     /// # Errors
     ///
     /// Returns why the gateway could not be asked; the bridge asks again.
-    async fn stop(&self, work: &Work, intent: &Intent, why: StopReason) -> Result<Stopped, AdapterFault>;
+    async fn stop(
+        &self,
+        work: &Work,
+        intent: &Intent,
+        why: StopReason,
+    ) -> Result<Stopped, AdapterFault>;
 }

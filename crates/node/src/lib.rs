@@ -1,2 +1,21 @@
-//! The running bridge.
+//! The running bridge: sockets, drivers, the local plane and the door to a gateway.
+//!
+//! Decisions are `proto`'s and durable state is `store`'s; what is here carries them out. Start at
+//! [`bridge`] for what can be asked of a bridge, at [`adapter`] for what a bridge asks of a gateway.
+
 pub mod adapter;
+pub mod bridge;
+pub mod call;
+pub mod clock;
+pub mod config;
+pub mod core;
+pub mod execute;
+pub mod federation;
+pub mod identity;
+pub mod local;
+pub mod net;
+pub mod observe;
+pub mod peers;
+pub mod progress;
+pub mod scripted;
+pub mod trust;

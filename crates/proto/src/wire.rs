@@ -1,3 +1,15 @@
 //! Bytes.
+pub mod base64;
+pub mod digest;
+pub mod document;
+pub mod envelope;
+pub mod json;
+pub mod key;
+pub mod kind;
 pub mod limit;
 pub mod name;
+pub mod problem;
+pub mod request;
+pub mod sse;
+pub mod stream;
+pub mod transcript;

@@ -22,6 +22,10 @@ pub const JTI_BYTES_MIN: usize = 22;
 pub const JTI_BYTES_MAX: usize = 64;
 /// A caller-chosen text such as a principal, a workflow or a step, in bytes.
 pub const CLAIM_BYTES_MAX: usize = 256;
+/// A W3C trace context, in characters.
+pub const TRACEPARENT_BYTES_MAX: usize = 55;
+/// A problem's detail, in bytes.
+pub const DETAIL_BYTES_MAX: usize = 512;
 /// Labels of one run.
 pub const LABELS_MAX: usize = 32;
 /// A label's name, in characters.
@@ -35,6 +39,10 @@ pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// The HTTP body of an operation: base64 of a request, its status and a root chain.
 pub const OPERATION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// One envelope: base64 of the longest payload, and its signatures.
+pub const ENVELOPE_BYTES_MAX: usize = REQUEST_BYTES_MAX.div_ceil(3) * 4 + 8 * 1024;
+/// One line of a transcript: an envelope, or a frame in which every byte had to be escaped.
+pub const TRANSCRIPT_LINE_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 1024;
 /// Nesting of control JSON.
 pub const JSON_DEPTH_MAX: usize = 16;
 /// Signatures of one envelope.
@@ -73,6 +81,8 @@ pub const STATUS_LIFE_MS_MAX: i64 = 24 * 3_600_000;
 pub const ROOT_LIFE_MS_MAX: i64 = 400 * 24 * 3_600_000;
 /// Roots walked in one update.
 pub const ROOT_STEPS_MAX: usize = 32;
+/// Life of a membership.
+pub const MEMBERSHIP_LIFE_MS_MAX: i64 = 7 * 24 * 3_600_000;
 /// Default deadline of a run.
 pub const DEADLINE_MS: i64 = 10 * 60_000;
 /// Deadline of a run.
@@ -96,6 +106,14 @@ pub const INVITE_LIFE_MS: i64 = 24 * 3_600_000;
 pub const PEERS_MAX: usize = 64;
 /// Grants of one peer.
 pub const GRANTS_MAX: usize = 64;
+/// Federation roots of one federation document.
+pub const FEDERATION_ROOTS_MAX: usize = 16;
+/// Members that one federation root may vouch for.
+pub const MEMBERS_MAX: u32 = 1024;
+/// An endpoint's URL.
+pub const URL_BYTES_MAX: usize = 256;
+/// An invite's text.
+pub const INVITE_BYTES_MAX: usize = 1024;
 /// Endpoints of one root.
 pub const ENDPOINTS_MAX: usize = 8;
 /// Keys of one root.

@@ -1,0 +1,72 @@
+//! What each command does: reads its arguments, asks the bridge, prints the answer.
+
+mod audit;
+mod completions;
+mod config;
+mod doctor;
+mod gateway;
+mod grant;
+mod init;
+mod peer;
+mod route;
+mod run;
+mod serve;
+mod token;
+mod verify;
+
+use std::path::PathBuf;
+
+use crate::cli::{AuditCommand, Cli, Command, ConfigCommand, GatewayCommand};
+use crate::client::Client;
+use crate::demo;
+use crate::exit::{Exit, Failure};
+use crate::out::Out;
+
+/// Runs one command.
+pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
+    // These need no home, so they also work where there is none.
+    match cli.command {
+        Command::Verify(args) => return verify::verify(&args, out),
+        Command::Completions(args) => return completions::print(&args, out),
+        Command::Demo(args) => return demo::demo(args, out).await,
+        Command::Config(ConfigCommand::Example) => return config::example(out),
+        _ => {}
+    }
+    let home = home(cli.home)?;
+    let client = Client::new(&home);
+    match cli.command {
+        Command::Init(args) => init::init(&home, &args, out),
+        Command::Serve(args) => serve::serve(&home, &args, out).await,
+        Command::Peer(peer) => peer::run(&client, peer, out).await,
+        Command::Grant(grant) => grant::run(&client, grant, out).await,
+        Command::Token(token) => token::run(&client, token, out).await,
+        Command::Route(route) => route::run(&client, route, out).await,
+        Command::Run(run) => run::run(&client, run, out).await,
+        Command::Gateway(GatewayCommand::Connect(args)) => {
+            gateway::connect(&home, &args, out).await
+        }
+        Command::Gateway(GatewayCommand::Status) => gateway::status(&client, out).await,
+        Command::Doctor => doctor::doctor(&client, out).await,
+        Command::Config(ConfigCommand::Check(args)) => config::check(&home, &args, out),
+        Command::Audit(AuditCommand::Show(args)) => audit::show(&client, &args, out).await,
+        Command::Verify(_)
+        | Command::Completions(_)
+        | Command::Demo(_)
+        | Command::Config(ConfigCommand::Example) => Ok(Exit::Success),
+    }
+}
+
+/// The home that was named, or the default one.
+fn home(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    if let Some(home) = named {
+        return std::path::absolute(&home).map_err(|error| {
+            Failure::new(Exit::Usage, format!("{} is not a directory's name", home.display()))
+                .because(error)
+        });
+    }
+    match std::env::home_dir() {
+        Some(home) if home.is_absolute() => Ok(home.join(".landbridge")),
+        _ => Err(Failure::new(Exit::Usage, "this user has no home directory")
+            .next("name the bridge's home: --home DIR or LANDBRIDGE_HOME")),
+    }
+}

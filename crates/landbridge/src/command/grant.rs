@@ -1,0 +1,264 @@
+//! `grant`: what a peer may ask of this gateway.
+//!
+//! Grants are read from the federation document itself, verified here, and not from what the daemon
+//! says about it: an operator who asks what a peer may do wants the signed answer.
+
+use std::collections::BTreeSet;
+
+use landbridge_proto::trust::federation::TrustedFederation;
+use landbridge_proto::wire::document::{Ask, Disclose, Disclosure, Grant, Mode, Peer};
+use landbridge_proto::wire::name::{Alias, TenantPair};
+
+use crate::cli::{
+    DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs, ModeChoice,
+    TenantArg,
+};
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::offline;
+use crate::out::{Look, Out, table};
+
+/// Runs a grant command.
+pub(super) async fn run(
+    client: &Client,
+    command: GrantCommand,
+    out: &Out,
+) -> Result<Exit, Failure> {
+    match command {
+        GrantCommand::Add(args) => add(client, &args, out).await,
+        GrantCommand::List(args) => list(client, &args, out).await,
+        GrantCommand::Remove(args) => remove(client, &args, out).await,
+    }
+}
+
+async fn add(client: &Client, args: &GrantAddArgs, out: &Out) -> Result<Exit, Failure> {
+    let mut granted = None;
+    let applied = offline::change(client, &args.policy, out, |draft, trusted| {
+        let peer = peer_called(trusted, &args.peer)?;
+        let known = find(peer, &args.tenant).cloned().unwrap_or_else(|| least(&args.tenant));
+        let grant = widened(known, args);
+        granted = Some(grant.clone());
+        draft.put_grant(&peer.gid, grant).map_err(|error| Failure::new(Exit::Failed, error))
+    })
+    .await?;
+    out.data(&granted, |_| String::new())?;
+    if applied {
+        let agents: Vec<&str> = args.agents.iter().map(|agent| agent.as_str()).collect();
+        out.say(Look::Green, format!("{} may use {}", args.peer, agents.join(", ")));
+    }
+    Ok(Exit::Success)
+}
+
+async fn remove(client: &Client, args: &GrantRemoveArgs, out: &Out) -> Result<Exit, Failure> {
+    let mut left = None;
+    let applied = offline::change(client, &args.policy, out, |draft, trusted| {
+        let peer = peer_called(trusted, &args.peer)?;
+        let missing = |what: String| {
+            Failure::new(Exit::Failed, format!("{} has no grant {what}", args.peer))
+                .next(format!("landbridge grant list {}", args.peer))
+        };
+        let pair = format!("for the tenants {}:{}", args.tenant.local, args.tenant.remote);
+        let mut grant = find(peer, &args.tenant).ok_or_else(|| missing(pair))?.clone();
+        for agent in &args.agents {
+            if !grant.agents.remove(agent) {
+                return Err(missing(format!("of agent {agent}")));
+            }
+        }
+        let changed = if args.agents.is_empty() || grant.agents.is_empty() {
+            draft.remove_grant(&peer.gid, &pair_of(&args.tenant)).map(drop)
+        } else {
+            left = Some(grant.clone());
+            draft.put_grant(&peer.gid, grant)
+        };
+        changed.map_err(|error| Failure::new(Exit::Failed, error))
+    })
+    .await?;
+    out.data(&left, |_| String::new())?;
+    if applied {
+        out.say(
+            Look::Green,
+            format!("taken back from {}; runs that exist stay visible to it", args.peer),
+        );
+    }
+    Ok(Exit::Success)
+}
+
+async fn list(client: &Client, args: &GrantListArgs, out: &Out) -> Result<Exit, Failure> {
+    let trusted = offline::current(client).await?;
+    if let Some(alias) = &args.peer {
+        peer_called(trusted.as_ref(), alias)?;
+    }
+    let peers =
+        trusted.as_ref().map(|trusted| trusted.document().peers.as_slice()).unwrap_or_default();
+    let wanted =
+        peers.iter().filter(|peer| args.peer.as_ref().is_none_or(|alias| *alias == peer.alias));
+    let grants: Vec<(&Alias, &Grant)> =
+        wanted.flat_map(|peer| peer.grants.iter().map(|grant| (&peer.alias, grant))).collect();
+    if out.json() {
+        let rows: Vec<_> = grants
+            .iter()
+            .map(|(peer, grant)| serde_json::json!({"peer": peer, "grant": grant}))
+            .collect();
+        out.data(&rows, |_| String::new())?;
+        return Ok(Exit::Success);
+    }
+    if grants.is_empty() {
+        out.say(
+            Look::Dim,
+            "no peer may ask anything; grant: landbridge grant add PEER --agent AGENT",
+        );
+        return Ok(Exit::Success);
+    }
+    let heading = ["PEER", "TENANTS", "AGENTS", "ASKS", "MODES", "DEADLINE", "SHOWS"];
+    let mut rows = vec![heading.map(String::from).to_vec()];
+    rows.extend(grants.iter().map(|(peer, grant)| row(peer, grant)));
+    out.line(&table(&rows))?;
+    Ok(Exit::Success)
+}
+
+fn row(peer: &Alias, grant: &Grant) -> Vec<String> {
+    let agents: Vec<&str> = grant.agents.iter().map(|agent| agent.as_str()).collect();
+    let shows = format!(
+        "output {}, args {}, results {}",
+        word(&grant.disclose.output),
+        word(&grant.disclose.tool_args),
+        word(&grant.disclose.tool_results)
+    );
+    vec![
+        peer.to_string(),
+        format!("{}:{}", grant.local, grant.remote),
+        agents.join(","),
+        grant.asks.iter().map(word).collect::<Vec<_>>().join(","),
+        grant.modes.iter().map(word).collect::<Vec<_>>().join(","),
+        format!("{} s", grant.deadline_ms_max / 1000),
+        shows,
+    ]
+}
+
+/// The word that stands in the document.
+fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+fn peer_called<'a>(
+    trusted: Option<&'a TrustedFederation>,
+    alias: &Alias,
+) -> Result<&'a Peer, Failure> {
+    trusted.and_then(|trusted| trusted.peer_called(alias)).ok_or_else(|| {
+        Failure::new(Exit::Failed, format!("no accepted peer is called {alias}"))
+            .next(format!("landbridge peer list, and landbridge peer accept {alias} if it waits"))
+    })
+}
+
+fn find<'a>(peer: &'a Peer, tenant: &TenantArg) -> Option<&'a Grant> {
+    let pair = pair_of(tenant);
+    peer.grants.iter().find(|grant| grant.pair() == pair)
+}
+
+fn pair_of(tenant: &TenantArg) -> TenantPair {
+    TenantPair { src: tenant.remote.clone(), dst: tenant.local.clone() }
+}
+
+/// What a grant allows when nothing more was asked for.
+fn least(tenant: &TenantArg) -> Grant {
+    Grant {
+        agents: BTreeSet::new(),
+        asks: BTreeSet::from([Ask::Prompt]),
+        bytes_max: None,
+        concurrent_max: None,
+        cost_micro_usd_per_day: None,
+        deadline_ms_max: 3_600_000,
+        disclose: Disclose {
+            output: Disclosure::Full,
+            tool_args: Disclosure::Digest,
+            tool_results: Disclosure::Digest,
+        },
+        frames_max: None,
+        local: tenant.local.clone(),
+        modes: BTreeSet::from([Mode::Session, Mode::Turn]),
+        remote: tenant.remote.clone(),
+        starts_per_second: None,
+        tokens_per_day: None,
+        tools: BTreeSet::new(),
+    }
+}
+
+/// The grant with the named agents, and with what the arguments say; the rest stays.
+fn widened(mut grant: Grant, args: &GrantAddArgs) -> Grant {
+    grant.agents.extend(args.agents.iter().cloned());
+    if !args.modes.is_empty() {
+        grant.modes = args.modes.iter().map(|&mode| mode_of(mode)).collect();
+    }
+    if let Some(ms) = args.deadline_max {
+        grant.deadline_ms_max = ms;
+    }
+    grant.concurrent_max = args.concurrent_max.or(grant.concurrent_max);
+    grant.starts_per_second = args.starts_per_second.or(grant.starts_per_second);
+    let shows = &mut grant.disclose;
+    for (given, place) in [
+        (args.disclose_output, &mut shows.output),
+        (args.disclose_tool_args, &mut shows.tool_args),
+        (args.disclose_tool_results, &mut shows.tool_results),
+    ] {
+        if let Some(choice) = given {
+            *place = disclosure_of(choice);
+        }
+    }
+    grant
+}
+
+const fn mode_of(mode: ModeChoice) -> Mode {
+    match mode {
+        ModeChoice::Session => Mode::Session,
+        ModeChoice::Turn => Mode::Turn,
+        ModeChoice::Subagent => Mode::Subagent,
+    }
+}
+
+const fn disclosure_of(choice: DisclosureChoice) -> Disclosure {
+    match choice {
+        DisclosureChoice::None => Disclosure::None,
+        DisclosureChoice::Digest => Disclosure::Digest,
+        DisclosureChoice::Full => Disclosure::Full,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser as _;
+
+    fn parsed(line: &str) -> GrantAddArgs {
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Command::Grant(GrantCommand::Add(args)) = cli.command else { panic!("{line}") };
+        args
+    }
+
+    #[test]
+    fn a_second_grant_keeps_what_it_does_not_name() {
+        let first = parsed(
+            "landbridge grant add eu --agent ops --disclose-tool-args none --deadline-max 5m",
+        );
+        let grant = widened(least(&first.tenant), &first);
+        let second = parsed("landbridge grant add eu --agent sre --mode session");
+        let grant = widened(grant, &second);
+        assert_eq!(grant.agents.len(), 2);
+        assert_eq!(grant.deadline_ms_max, 300_000);
+        assert_eq!(grant.disclose.tool_args, Disclosure::None);
+        assert_eq!(grant.modes, BTreeSet::from([Mode::Session]));
+    }
+
+    #[test]
+    fn by_default_a_peer_sees_digests_of_what_tools_do() {
+        let args = parsed("landbridge grant add eu --agent ops");
+        let grant = widened(least(&args.tenant), &args);
+        assert_eq!(grant.disclose.tool_args, Disclosure::Digest);
+        assert_eq!(grant.disclose.tool_results, Disclosure::Digest);
+        assert!(grant.tools.is_empty() && !grant.asks.contains(&Ask::ToolCall));
+    }
+}

@@ -1,0 +1,251 @@
+//! `run`: runs at other gateways, from this side's journal.
+
+mod follow;
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+
+use landbridge_node::local::api::{CancelView, RunList, RunView, StartRun};
+use landbridge_proto::wire::name::{IdempotencyKey, RunId};
+use landbridge_proto::wire::request::{CallerIdentity, Mode};
+
+use crate::cli::{ModeChoice, RunCommand, RunExportArgs, RunListArgs, RunStartArgs};
+use crate::client::{Client, escaped};
+use crate::exit::{Exit, Failure, OrFail as _};
+use crate::out::{Look, Out, fields, table};
+
+/// Runs a run command.
+pub(super) async fn run(client: &Client, command: RunCommand, out: &Out) -> Result<Exit, Failure> {
+    match command {
+        RunCommand::Start(args) => start(client, *args, out).await,
+        RunCommand::List(args) => list(client, args, out).await,
+        RunCommand::Show(args) => show(client, &args.run, out).await,
+        RunCommand::Tail(args) => follow::follow(client, &args.run, args.after, out).await,
+        RunCommand::Cancel(args) => cancel(client, &args.run, out).await,
+        RunCommand::Export(args) => export(client, &args, out).await,
+    }
+}
+
+async fn start(client: &Client, args: RunStartArgs, out: &Out) -> Result<Exit, Failure> {
+    let detach = args.detach;
+    let start = start_body(args)?;
+    let run: RunView = client.post("/v1/runs", &start).await.map_err(|failure| {
+        // A lost answer leaves the run's fate open; the key is what makes asking again safe.
+        if failure.exit() == Exit::NoBridge && failure.what().contains("went away") {
+            failure.next(format!("the same command with --key {}", start.idempotency_key))
+        } else {
+            failure
+        }
+    })?;
+    let word = if run.attached { "attached to" } else { "started" };
+    out.say(
+        Look::Dim,
+        format!("{word} {} at {} with --key {}", run.run, run.gateway, run.idempotency_key),
+    );
+    if detach {
+        out.data(&run, |run| run.run.to_string())?;
+        return Ok(Exit::Success);
+    }
+    follow::follow(client, &run.run, 0, out).await
+}
+
+fn start_body(args: RunStartArgs) -> Result<StartRun, Failure> {
+    let prompt = prompt(args.prompt, args.prompt_file.as_deref())?;
+    let key = match args.key {
+        Some(key) => key,
+        None => random_key()?,
+    };
+    let identity = |principal| CallerIdentity {
+        labels: BTreeMap::new(),
+        principal,
+        step: None,
+        workflow: None,
+    };
+    Ok(StartRun {
+        gateway: args.gateway,
+        agent: args.agent,
+        mode: match args.mode {
+            ModeChoice::Session => Mode::Session,
+            ModeChoice::Turn => Mode::Turn,
+            ModeChoice::Subagent => Mode::Subagent,
+        },
+        session: args.session,
+        prompt,
+        idempotency_key: key,
+        caller_identity: args.principal.map(identity),
+        deadline: Some(args.deadline),
+        labels: args.labels.into_iter().collect(),
+    })
+}
+
+fn prompt(text: Option<String>, file: Option<&Path>) -> Result<String, Failure> {
+    if let Some(text) = text {
+        return Ok(text);
+    }
+    let (name, bytes) = match file {
+        Some(path) => (path.display().to_string(), std::fs::read(path)),
+        None => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().take(PROMPT_BYTES_MAX + 1).read_to_end(&mut bytes);
+            ("standard input".to_owned(), read.map(|_| bytes))
+        }
+    };
+    let bytes = bytes.or_fail(Exit::Usage, || format!("cannot read the prompt from {name}"))?;
+    if bytes.len() as u64 > PROMPT_BYTES_MAX {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("the prompt in {name} is longer than 1 MiB"),
+        ));
+    }
+    let text = String::from_utf8(bytes)
+        .or_fail(Exit::Usage, || format!("the prompt in {name} is not UTF-8 text"))?;
+    if text.trim().is_empty() {
+        return Err(Failure::new(Exit::Usage, format!("the prompt in {name} is empty"))
+            .next("the same command with --prompt TEXT"));
+    }
+    Ok(text)
+}
+
+fn random_key() -> Result<IdempotencyKey, Failure> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::new(Exit::Internal, "the system has no entropy").why(error))?;
+    IdempotencyKey::new(format!("cli-{}", data_encoding::HEXLOWER.encode(&bytes)))
+        .or_fail(Exit::Internal, || "cannot form a key")
+}
+
+async fn list(client: &Client, args: RunListArgs, out: &Out) -> Result<Exit, Failure> {
+    let mut path = format!("/v1/runs?limit={}", args.limit);
+    if let Some(gateway) = &args.gateway {
+        path.push_str(&format!("&gateway={gateway}"));
+    }
+    if args.open || args.settled {
+        path.push_str(if args.open { "&state=open" } else { "&state=settled" });
+    }
+    if let Some((name, value)) = &args.label {
+        path.push_str(&format!("&label={}", escaped(&format!("{name}={value}"))));
+    }
+    if let Some(before) = &args.before {
+        path.push_str(&format!("&before={before}"));
+    }
+    let list: RunList = client.get(&path).await?;
+    out.data(&list, |list| {
+        if list.runs.is_empty() {
+            return String::new();
+        }
+        let mut rows = vec![
+            ["RUN", "GATEWAY", "AGENT", "STATE", "FRAMES", "CREATED"].map(String::from).to_vec(),
+        ];
+        for run in &list.runs {
+            rows.push(vec![
+                run.run.to_string(),
+                run.gateway.to_string(),
+                run.agent.to_string(),
+                run.outcome.clone().unwrap_or_else(|| run.phase.clone()),
+                run.frames.to_string(),
+                run.created.clone(),
+            ]);
+        }
+        table(&rows)
+    })?;
+    if list.runs.is_empty() {
+        out.say(Look::Dim, "no runs");
+    }
+    if let Some(next) = &list.next {
+        out.say(Look::Dim, format!("older: landbridge run list --before {next}"));
+    }
+    Ok(Exit::Success)
+}
+
+async fn show(client: &Client, run: &RunId, out: &Out) -> Result<Exit, Failure> {
+    let view: RunView = client.get(&format!("/v1/runs/{run}")).await?;
+    out.data(&view, |view| {
+        let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+        let labels: Vec<String> =
+            view.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        fields(&[
+            ("run", view.run.to_string()),
+            ("gateway", view.gateway.to_string()),
+            ("peer", view.peer.to_string()),
+            ("tenants", format!("{} -> {}", view.tenant.src, view.tenant.dst)),
+            ("agent", view.agent.to_string()),
+            ("key", view.idempotency_key.to_string()),
+            ("phase", view.phase.clone()),
+            ("outcome", optional(&view.outcome)),
+            ("frames", view.frames.to_string()),
+            ("cancel", if view.cancel_requested { "requested" } else { "" }.to_owned()),
+            ("remote run", view.remote_run.as_ref().map(ToString::to_string).unwrap_or_default()),
+            ("session", view.session.as_ref().map(ToString::to_string).unwrap_or_default()),
+            ("labels", labels.join(" ")),
+            ("created", view.created.clone()),
+            ("deadline", view.deadline.clone()),
+            ("ended", optional(&view.ended)),
+            ("connection", optional(&view.connection)),
+        ])
+    })?;
+    Ok(Exit::Success)
+}
+
+async fn cancel(client: &Client, run: &RunId, out: &Out) -> Result<Exit, Failure> {
+    let view: CancelView =
+        client.post(&format!("/v1/runs/{run}/cancel"), &serde_json::json!({})).await?;
+    out.data(&view, |view| view.state.clone())?;
+    if view.state == "requested" {
+        out.say(
+            Look::Dim,
+            format!("asked; the stream says what comes of it: landbridge run tail {run}"),
+        );
+    }
+    Ok(Exit::Success)
+}
+
+async fn export(client: &Client, args: &RunExportArgs, out: &Out) -> Result<Exit, Failure> {
+    let view: RunView = client.get(&format!("/v1/runs/{}", args.run)).await?;
+    let bytes = client.bytes(&format!("/v1/runs/{}/transcript", args.run)).await?;
+    let Some(path) = &args.output else {
+        out.bytes(&bytes)?;
+        return Ok(Exit::Success);
+    };
+    std::fs::write(path, &bytes)
+        .or_fail(Exit::CannotCreate, || format!("cannot write {}", path.display()))?;
+    let written = serde_json::json!({
+        "run": args.run, "file": path, "bytes": bytes.len(), "peer": view.peer,
+        "settled": view.outcome.is_some(),
+    });
+    out.data(&written, |_| String::new())?;
+    let open =
+        if view.outcome.is_none() { "; the run goes on, so it has no sealed end yet" } else { "" };
+    out.say(Look::Green, format!("wrote {}, {} bytes{open}", path.display(), bytes.len()));
+    out.say(
+        Look::Dim,
+        format!("check it: landbridge verify {} --pin {}", path.display(), view.peer),
+    );
+    Ok(Exit::Success)
+}
+
+/// A request's own limit: more could never be sent.
+const PROMPT_BYTES_MAX: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn an_empty_or_foreign_prompt_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("prompt");
+        std::fs::write(&file, " \n").unwrap();
+        assert_eq!(prompt(None, Some(&file)).unwrap_err().exit(), Exit::Usage);
+        std::fs::write(&file, [0xff, 0xfe]).unwrap();
+        assert!(prompt(None, Some(&file)).unwrap_err().what().contains("UTF-8"));
+        std::fs::write(&file, "say hi\n").unwrap();
+        assert_eq!(prompt(None, Some(&file)).unwrap(), "say hi\n");
+    }
+
+    #[test]
+    fn random_keys_differ() {
+        assert_ne!(random_key().unwrap(), random_key().unwrap());
+    }
+}

@@ -1,0 +1,299 @@
+//! Drives the runs that this bridge asks of others: attempts, resumption, cancellation, the end.
+//!
+//! A driver holds no connection state that matters. Each attempt is a newly signed request with the
+//! same key; what was received is in the journal, and the next attempt goes on from there.
+
+mod attempt;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use landbridge_proto::machine::caller::{Action, Caller, Handled, Input};
+use landbridge_proto::machine::contract::{EntryPhase, EntryRow};
+use landbridge_proto::trust::signer::sign_typed;
+use landbridge_proto::wire::limit;
+use landbridge_proto::trust::verified::Verified;
+use landbridge_proto::wire::name::{RunId, Timestamp};
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::{Answer, Body, Cancel, CancelResult, Op, Target};
+use landbridge_proto::wire::stream::{Outcome, SideEffects};
+use tokio::sync::Notify;
+
+use crate::core::{Core, StepError};
+use crate::peers::{PeerError, Reply};
+
+/// The drivers of open journal entries, by run.
+#[derive(Debug, Default)]
+pub struct Calls(Mutex<BTreeMap<RunId, Arc<Desk>>>);
+
+/// What others leave for a driver, and what it tells them.
+#[derive(Debug, Default)]
+struct Desk {
+    /// Somebody left something here.
+    poked: Notify,
+    /// A client asks to cancel.
+    cancel: AtomicBool,
+    /// What the executor answered to that.
+    answer: Mutex<Option<Verified<Answer>>>,
+    /// How the connection does.
+    connection: Mutex<String>,
+}
+
+impl Calls {
+    /// How many runs are driven now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How the connection of a run's driver does.
+    #[must_use]
+    pub fn connection(&self, run: &RunId) -> Option<String> {
+        let desk = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned()?;
+        let text = desk.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(text)
+    }
+
+    /// Begins to drive a run.
+    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, entry: EntryRow) {
+        let run = entry.run.clone();
+        let desk = Arc::new(Desk::default());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), Arc::clone(&desk));
+        let driver = Driver {
+            core: Arc::clone(core),
+            caller: Caller::read(entry),
+            desk,
+            failures: 0,
+            from_start: false,
+            roots_from: None,
+        };
+        let calls = Arc::clone(self);
+        let driving = tokio::spawn(async move {
+            if let Err(error) = driver.run().await {
+                tracing::error!(run = %run, %error, "a call is not driven any more until the next start");
+            }
+            run
+        });
+        tokio::spawn(async move {
+            if let Ok(run) = driving.await {
+                calls.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+            }
+        });
+    }
+
+    /// Tells a run's driver that a client asks to cancel.
+    pub fn cancel(&self, run: &RunId) {
+        if let Some(desk) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run) {
+            desk.cancel.store(true, Ordering::Release);
+            desk.poked.notify_one();
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum DriveError {
+    #[error("the step was not made")]
+    Step(#[from] StepError),
+    #[error("our own terminal could not be made: {0}")]
+    Own(String),
+}
+
+struct Driver {
+    core: Arc<Core>,
+    caller: Caller,
+    desk: Arc<Desk>,
+    failures: u32,
+    /// A mismatch was met: the next attempt reads the run from its first frame.
+    from_start: bool,
+    /// The peer lacks our roots after this version.
+    roots_from: Option<u64>,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    /// Something was received; try again soon.
+    Progress,
+    /// Nothing was; try again later.
+    Nothing,
+    /// The peer's own verdict, or evidence against it: the run is over.
+    Over(Outcome, Problem),
+    /// Something was left on the desk: look there first.
+    Interrupted,
+}
+
+impl Driver {
+    async fn run(mut self) -> Result<(), DriveError> {
+        let mut cancelling: Option<tokio::task::JoinHandle<()>> = None;
+        while self.entry().phase != EntryPhase::Settled && !self.core.stopping.is_cancelled() {
+            self.clear_desk().await?;
+            if self.must_cancel() && cancelling.is_none() {
+                let (core, desk) = (Arc::clone(&self.core), Arc::clone(&self.desk));
+                cancelling = Some(tokio::spawn(send_cancel(core, self.entry().clone(), desk)));
+            }
+            if self.core.now() >= self.lost_at() {
+                let lost = Caller::lost("the deadline and its grace have passed");
+                self.end(Outcome::Lost, lost).await?;
+                continue;
+            }
+            if self.entry().phase == EntryPhase::Settled {
+                break;
+            }
+            match self.attempt().await? {
+                Attempt::Interrupted => continue,
+                Attempt::Progress => self.failures = 0,
+                Attempt::Nothing => self.failures = self.failures.saturating_add(1),
+                Attempt::Over(outcome, problem) => self.end(outcome, problem).await?,
+            }
+            if self.entry().phase != EntryPhase::Settled {
+                self.pause().await;
+            }
+        }
+        if let Some(cancelling) = cancelling {
+            cancelling.abort();
+        }
+        Ok(())
+    }
+
+    /// Takes up what others left.
+    async fn clear_desk(&mut self) -> Result<(), DriveError> {
+        if self.desk.cancel.swap(false, Ordering::AcqRel) {
+            self.step(Input::Cancel).await?;
+        }
+        let answer = self.desk.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(answer) = answer {
+            let blocked = answer.value().result.cancel == Some(CancelResult::Blocked);
+            self.step(Input::CancelAnswered(answer)).await?;
+            if blocked && self.entry().phase == EntryPhase::AwaitAccept {
+                let problem = Problem::new(Code::CancelledBeforeStart);
+                self.end(Outcome::Cancelled, problem).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn must_cancel(&self) -> bool {
+        let entry = self.entry();
+        entry.phase != EntryPhase::Settled && entry.cancel.is_some() && entry.cancel_answer.is_none()
+    }
+
+    fn lost_at(&self) -> Timestamp {
+        self.entry().deadline.plus_ms(limit::LOST_GRACE_MS)
+    }
+
+    fn entry(&self) -> &EntryRow {
+        self.caller.entry()
+    }
+
+    /// Returns when an attempt should be left: something is on the desk, the run is lost by now, or
+    /// the bridge stops. Only waits for the network are left for it, never a commit.
+    async fn interrupted(&self) {
+        tokio::select! {
+            () = self.desk.poked.notified() => {}
+            () = self.core.stopping.cancelled() => {}
+            () = self.core.clock.sleep_until(self.lost_at()) => {}
+        }
+    }
+
+    /// Waits before the next attempt.
+    async fn pause(&self) {
+        let at = self.core.now().plus_ms(self.core.pause_ms(self.failures));
+        tokio::select! {
+            () = self.core.clock.sleep_until(at) => {}
+            () = self.interrupted() => {}
+        }
+    }
+
+    fn say(&self, text: impl Into<String>) {
+        *self.desk.connection.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
+    }
+
+    /// Commits what an input means.
+    async fn step(&mut self, input: Input) -> Result<(), DriveError> {
+        let step = match self.caller.clone().handle(self.core.now(), input) {
+            Handled::Ignored(_) => return Ok(()),
+            Handled::Step(step) => step,
+        };
+        let (caller, actions) = self.core.commit(step).await?;
+        self.caller = caller;
+        for action in actions {
+            match action {
+                Action::Publish | Action::SendCancel => self.core.wakes.wake(&self.entry().run),
+                Action::Finish => metrics::counter!(
+                    "landbridge_runs_called_total",
+                    "outcome" => self.entry().outcome.clone().unwrap_or_default()
+                )
+                .increment(1),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the run with a terminal of our own, signed.
+    async fn end(&mut self, outcome: Outcome, problem: Problem) -> Result<(), DriveError> {
+        let caller = &self.caller;
+        let root_version = self.core.identity.root().version();
+        let end = caller
+            .own_end(self.core.now(), self.core.own(), root_version, outcome, problem)
+            .map_err(|error| DriveError::Own(error.to_string()))?;
+        let receipt = sign_typed(self.core.identity.request(), &end.receipt)
+            .map_err(|error| DriveError::Own(error.to_string()))?;
+        let receipt = String::from_utf8_lossy(&receipt.to_bytes()).into_owned();
+        self.step(Input::OwnEnd { end, receipt }).await
+    }
+}
+
+/// The own end that a verdict of the executor means.
+fn verdict(problem: &Problem, accepted: bool) -> (Outcome, Problem) {
+    if accepted {
+        // The run was taken, and now the executor does not know it: what it did is unknown.
+        let lost = Problem::new(Code::RunLost)
+            .with_detail(format!("the executor answered {problem}"))
+            .with_side_effects(SideEffects::Unknown);
+        return (Outcome::Lost, lost);
+    }
+    match problem.code() {
+        Some(Code::CancelledBeforeStart) => (Outcome::Cancelled, problem.clone()),
+        Some(Code::LostHistory | Code::KeyExpired) => (Outcome::Lost, problem.clone()),
+        _ => (Outcome::Rejected, problem.clone()),
+    }
+}
+
+/// Asks the executor to cancel, again and again until it answers.
+async fn send_cancel(core: Arc<Core>, entry: EntryRow, desk: Arc<Desk>) {
+    let mut failures = 0;
+    let mut roots_from = None;
+    loop {
+        match ask_to_cancel(&core, &entry, roots_from).await {
+            Ok(Some(answer)) => {
+                *desk.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+                desk.poked.notify_one();
+                return;
+            }
+            Ok(None) => {}
+            Err(PeerError::Unsigned { have: Some(have), .. }) => roots_from = Some(have),
+            Err(error) => tracing::info!(run = %entry.run, %error, "cancel not delivered yet"),
+        }
+        failures += 1;
+        let at = core.now().plus_ms(core.pause_ms(failures));
+        core.clock.sleep_until(at).await;
+    }
+}
+
+async fn ask_to_cancel(
+    core: &Arc<Core>,
+    entry: &EntryRow,
+    roots_from: Option<u64>,
+) -> Result<Option<Verified<Answer>>, PeerError> {
+    core.freshen(&entry.peer).await?;
+    let body = Body::Cancel(Cancel { target: Target::Key(entry.key.clone()), reason: None });
+    let signed = core.sign_request(&entry.peer, &entry.tenant, body)?;
+    match core.send(&entry.peer, Op::Cancel.path(), &signed, roots_from).await? {
+        Reply::Open(response) => core.read_answer(&entry.peer, &signed, response).await.map(Some),
+        Reply::Refused(refusal) => {
+            let problem = &refusal.value().problem;
+            tracing::warn!(run = %entry.run, %problem, "cancel refused");
+            Ok(None)
+        }
+    }
+}

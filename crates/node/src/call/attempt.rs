@@ -1,0 +1,323 @@
+//! One attempt: a signed request, and as much of the answer as arrives.
+
+use std::time::Duration;
+
+use landbridge_proto::machine::caller::{ForeignAccept, Input};
+use landbridge_proto::machine::contract::EntryPhase;
+use landbridge_proto::machine::receive::{Mismatch, Reception, SealedBatch};
+use landbridge_proto::trust::verified::{Verified, VerifyError};
+use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::{Attach, Body, Op, Start, Target};
+use landbridge_proto::wire::sse::{Event, SseReader};
+use landbridge_proto::wire::stream::{Accept, Outcome, SideEffects};
+
+use super::{Attempt, DriveError, Driver, verdict};
+use crate::net::client::ResponseStream;
+use crate::peers::{PeerError, Reply, Signed};
+
+/// Why a stream was left.
+#[derive(Debug)]
+enum Left {
+    /// It ended or fell silent; what came before counts.
+    Ended,
+    /// The bytes did not fit together.
+    Mismatch(String),
+    /// The peer contradicted itself under its own signature.
+    Equivocation(String),
+    /// Something else comes first.
+    Interrupted,
+    /// A step was not made.
+    Drive(DriveError),
+}
+
+/// Why there is nothing to read.
+enum AskError {
+    Interrupted,
+    Peer(PeerError),
+}
+
+impl From<PeerError> for AskError {
+    fn from(error: PeerError) -> Self {
+        Self::Peer(error)
+    }
+}
+
+impl From<DriveError> for Left {
+    fn from(error: DriveError) -> Self {
+        Self::Drive(error)
+    }
+}
+
+impl Driver {
+    /// Asks once, and reads until the stream ends or something else comes first.
+    pub(super) async fn attempt(&mut self) -> Result<Attempt, DriveError> {
+        let peer = self.entry().peer.clone();
+        let asked = self.ask().await;
+        let (signed, reply) = match asked {
+            Ok(asked) => asked,
+            Err(AskError::Interrupted) => return Ok(Attempt::Interrupted),
+            Err(AskError::Peer(PeerError::NotActive)) => return Ok(self.not_active()),
+            Err(AskError::Peer(error)) => {
+                if let PeerError::Unsigned { have: Some(have), .. } = &error {
+                    self.roots_from = Some(*have);
+                }
+                self.say(error.problem().detail.unwrap_or_default());
+                tracing::info!(run = %self.entry().run, %peer, %error, "attempt failed");
+                return Ok(Attempt::Nothing);
+            }
+        };
+        match reply {
+            Reply::Refused(refusal) => {
+                let problem = refusal.value().problem.clone();
+                self.say(format!("the peer answered {problem}"));
+                //= PRB-6
+                if !problem.is_verdict() {
+                    if let Some(have) = problem.have {
+                        self.roots_from = Some(have);
+                    }
+                    self.wait_as_told(&problem).await;
+                    return Ok(Attempt::Nothing);
+                }
+                let accepted = self.entry().phase != EntryPhase::AwaitAccept;
+                if accepted && problem.code() == Some(Code::CursorAhead) {
+                    // It lost frames that it sealed for us: only its history can say more.
+                    let lost = "the executor's log ends before what it sealed for us";
+                    return Ok(Attempt::Over(Outcome::Lost, landbridge_proto::machine::caller::Caller::lost(lost)));
+                }
+                let (outcome, problem) = verdict(&problem, accepted);
+                Ok(Attempt::Over(outcome, problem))
+            }
+            Reply::Open(response) => {
+                self.say("streaming");
+                let before = self.entry().seq;
+                let left = self.read(&signed, response.into_body()).await;
+                let progressed = self.entry().seq > before;
+                self.left(left, progressed).await
+            }
+        }
+    }
+
+    /// What a peer that must not be talked to means for the run.
+    fn not_active(&self) -> Attempt {
+        let state = self.core.trust.state();
+        let peer = &self.entry().peer;
+        if state.quarantined.contains(peer) {
+            let problem = Problem::new(Code::Equivocation)
+                .with_detail("the executor is quarantined")
+                .with_side_effects(SideEffects::Unknown);
+            return Attempt::Over(Outcome::Lost, problem);
+        }
+        let known = state.federation.as_ref().and_then(|document| document.peer(peer));
+        let revoked = known.is_none_or(|peer| {
+            peer.status == landbridge_proto::wire::document::PeerStatus::Revoked
+        });
+        if revoked {
+            let lost = "the executor is not a peer any more";
+            return Attempt::Over(Outcome::Lost, landbridge_proto::machine::caller::Caller::lost(lost));
+        }
+        self.say("the peer is suspended");
+        Attempt::Nothing
+    }
+
+    async fn ask(&self) -> Result<(Signed, Reply), AskError> {
+        let entry = self.entry();
+        self.core.freshen(&entry.peer).await?;
+        let (op, body) = match (&entry.phase, &entry.remote) {
+            (EntryPhase::Streaming, Some(run)) => {
+                let after = if self.from_start { 0 } else { entry.seq };
+                (Op::Attach, Body::Attach(Attach { after, target: Target::Run(run.clone()) }))
+            }
+            _ => {
+                //= REQ-7
+                let start: Start =
+                    serde_json::from_str(&entry.body).map_err(|_| PeerError::NotActive)?;
+                (Op::Start, Body::Start(Box::new(start)))
+            }
+        };
+        let signed = self.core.sign_request(&entry.peer, &entry.tenant, body)?;
+        tokio::select! {
+            reply = self.core.send(&entry.peer, op.path(), &signed, self.roots_from) => {
+                Ok((signed, reply?))
+            }
+            () = self.interrupted() => Err(AskError::Interrupted),
+        }
+    }
+
+    async fn wait_as_told(&self, problem: &Problem) {
+        if let Some(ms) = problem.retry_after_ms {
+            let ms = i64::try_from(ms).unwrap_or(i64::MAX).min(self.core.settings.retry_ms_max);
+            let at = self.core.now().plus_ms(ms);
+            self.core.clock.sleep_until(at).await;
+        }
+    }
+
+    async fn left(&mut self, left: Left, progressed: bool) -> Result<Attempt, DriveError> {
+        match left {
+            Left::Drive(error) => Err(error),
+            Left::Interrupted => Ok(Attempt::Interrupted),
+            //= STR-22
+            Left::Ended if progressed => Ok(Attempt::Progress),
+            Left::Ended => Ok(Attempt::Nothing),
+            Left::Mismatch(what) => {
+                //= STR-13
+                tracing::warn!(run = %self.entry().run, what, "a stream did not fit together");
+                metrics::counter!("landbridge_stream_mismatches_total").increment(1);
+                self.say(format!("the stream did not fit together: {what}"));
+                self.from_start = true;
+                Ok(if progressed { Attempt::Progress } else { Attempt::Nothing })
+            }
+            Left::Equivocation(what) => {
+                let peer = self.entry().peer.clone();
+                if let Err(error) = self.core.trust.quarantine(&self.core, &peer, &what).await {
+                    tracing::error!(%peer, %error, "a quarantine was not made durable");
+                }
+                let problem = Problem::new(Code::Equivocation)
+                    .with_detail(what)
+                    .with_side_effects(SideEffects::Unknown);
+                Ok(Attempt::Over(Outcome::Lost, problem))
+            }
+        }
+    }
+
+    /// Reads a stream until it ends, is silent for too long, or does not fit.
+    async fn read(&mut self, signed: &Signed, mut body: ResponseStream) -> Left {
+        let mut reader = SseReader::new();
+        let mut reception: Option<Reception> = None;
+        //= STR-17
+        let silence = Duration::from_millis(limit::SILENCE_MS_MAX.unsigned_abs());
+        let mut heard = tokio::time::Instant::now();
+        loop {
+            let chunk = tokio::select! {
+                chunk = tokio::time::timeout_at(heard + silence, body.chunk()) => chunk,
+                () = self.interrupted() => return Left::Interrupted,
+            };
+            let Ok(Some(Ok(chunk))) = chunk else { return Left::Ended };
+            let events = match reader.push(&chunk) {
+                Ok(events) => events,
+                Err(fault) => return Left::Mismatch(fault.to_string()),
+            };
+            for event in events {
+                if let Err(left) = self.event(signed, &mut reception, event).await {
+                    return left;
+                }
+                heard = tokio::time::Instant::now();
+                if self.entry().phase == EntryPhase::Settled {
+                    return Left::Ended;
+                }
+            }
+        }
+    }
+
+    async fn event(
+        &mut self,
+        signed: &Signed,
+        reception: &mut Option<Reception>,
+        event: Event,
+    ) -> Result<(), Left> {
+        match (event, reception.as_mut()) {
+            //= STR-2
+            (Event::Accept(envelope), None) => {
+                *reception = Some(self.accept(signed, &envelope).await?);
+                Ok(())
+            }
+            (Event::Accept(_), Some(_)) => Err(Left::Mismatch("a second accept".to_owned())),
+            (_, None) => Err(Left::Mismatch("a stream begins with its accept".to_owned())),
+            (Event::Status(envelope), Some(_)) => self.status(envelope).await,
+            (Event::Problem(_), Some(_)) => Err(Left::Ended),
+            (Event::Alive(seal), Some(reception)) => {
+                let view = self.view()?;
+                reception.alive(&view, &seal, self.core.now()).map_err(|fault| mismatch(&fault))
+            }
+            (Event::Frames(batch), Some(reception)) => {
+                let lines = batch.frames().iter().map(|line| line.as_str().to_owned()).collect();
+                //= STR-15
+                let view = self.view()?;
+                let taken = reception.take(&view, lines, batch.seal(), self.core.now());
+                let taken = taken.map_err(|fault| mismatch(&fault))?;
+                if batch.id() != taken.chain().seq() {
+                    return Err(Left::Mismatch("the event's id is not its last frame".to_owned()));
+                }
+                self.compare(&taken)?;
+                Ok(self.step(Input::Received(taken)).await?)
+            }
+        }
+    }
+
+    async fn accept(&mut self, signed: &Signed, envelope: &Envelope) -> Result<Reception, Left> {
+        let now = self.core.now();
+        let accept = self.view()?.verify::<Accept>(envelope, now).map_err(|fault| unverified(&fault))?;
+        match self.caller.check_accept(&accept, self.core.own()) {
+            Ok(()) => {}
+            Err(ForeignAccept::SecondAccept) => {
+                return Err(Left::Equivocation("two accepts for one key".to_owned()));
+            }
+            Err(fault) => return Err(Left::Mismatch(fault.to_string())),
+        }
+        if self.entry().phase == EntryPhase::AwaitAccept {
+            let request = String::from_utf8_lossy(&signed.envelope.to_bytes()).into_owned();
+            self.step(Input::Accepted { accept: accept.clone(), request }).await?;
+        }
+        Ok(self.reception(&accept))
+    }
+
+    /// Where this attempt's stream begins: behind what is in the journal, or at the first frame.
+    fn reception(&self, accept: &Verified<Accept>) -> Reception {
+        let entry = self.entry();
+        match entry.head {
+            Some(head) if !self.from_start => Reception::after(accept, entry.seq, head),
+            _ => Reception::start(accept),
+        }
+    }
+
+    async fn status(&mut self, envelope: Envelope) -> Result<(), Left> {
+        let view = self.view()?;
+        let learned = landbridge_proto::machine::admission::Learned {
+            view: Some(view),
+            roots: Vec::new(),
+            status: Some(envelope),
+        };
+        let kept = self.core.trust.learn(&self.core, &learned).await;
+        kept.map_err(|error| Left::Mismatch(error.to_string()))
+    }
+
+    /// Compares frames that were received before with what is in the journal.
+    fn compare(&self, batch: &SealedBatch) -> Result<(), Left> {
+        //= STR-14
+        let entry = self.entry();
+        if batch.first() > entry.seq {
+            return Ok(());
+        }
+        let known = usize::try_from(entry.seq + 1 - batch.first()).unwrap_or(usize::MAX);
+        let again = &batch.lines()[..known.min(batch.lines().len())];
+        let reads = self.core.store.reads();
+        let journal = reads
+            .received(&entry.run, batch.first() - 1, again.len(), limit::BATCH_BYTES_MAX)
+            .map_err(|fault| Left::Mismatch(fault.to_string()))?;
+        if journal == again {
+            return Ok(());
+        }
+        //= STR-24
+        Err(Left::Equivocation(format!("two sealed histories from frame {} on", batch.first())))
+    }
+
+    fn view(&self) -> Result<landbridge_proto::trust::peer::PeerView, Left> {
+        self.core.peer_view(&self.entry().peer).map_err(|_| Left::Ended)
+    }
+}
+
+fn mismatch(fault: &Mismatch) -> Left {
+    match fault {
+        Mismatch::Seal(fault) => unverified(fault),
+        other => Left::Mismatch(other.to_string()),
+    }
+}
+
+/// A peer whose documents must be refreshed is left, not suspected.
+fn unverified(fault: &VerifyError) -> Left {
+    match fault {
+        VerifyError::StatusStale { .. } | VerifyError::StatusMissing => Left::Ended,
+        other => Left::Mismatch(other.to_string()),
+    }
+}

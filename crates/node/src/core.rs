@@ -1,0 +1,253 @@
+//! What every part of a running bridge shares: identity, store, clock, adapter and trust.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use landbridge_proto::machine::contract::AuditEvent;
+use landbridge_proto::machine::contract::Write;
+use landbridge_proto::machine::step::{NotReleased, Step};
+use landbridge_proto::wire::name::{
+    AgentName, Alias, GatewayId, InvalidName, Jti, RunId, TenantId, TenantPair, Timestamp,
+};
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_store::{Fault, Handle};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapter::Adapter;
+use crate::clock::{Clock, Entropy};
+use crate::identity::Identity;
+use crate::net::client::Client;
+use crate::trust::Trust;
+
+/// A route of the configuration: what a logical gateway id stands for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// The peer, as the federation document calls it.
+    pub peer: Alias,
+    /// The tenant pair that is asked for.
+    pub tenant: TenantPair,
+    /// The agent, unless the client names one.
+    pub agent: Option<AgentName>,
+    /// The longest deadline that a client may ask for, in milliseconds.
+    pub deadline_ms_max: Option<i64>,
+}
+
+/// What the process was configured to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Logical gateway ids.
+    pub routes: BTreeMap<Alias, Route>,
+    /// Runs that are executed at the same time, whoever asked.
+    pub executing_max: usize,
+    /// How long keys are remembered after a run's end, in milliseconds.
+    pub key_window_ms: i64,
+    /// How long settled journal entries are kept, in milliseconds.
+    pub journal_ms: i64,
+    /// The first pause between two attempts, in milliseconds; it doubles with each failure.
+    pub retry_ms_min: i64,
+    /// The longest pause between two attempts, in milliseconds.
+    pub retry_ms_max: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            routes: BTreeMap::new(),
+            executing_max: 256,
+            key_window_ms: landbridge_proto::wire::limit::KEY_WINDOW_MS,
+            journal_ms: 30 * 24 * 3_600_000,
+            retry_ms_min: 100,
+            retry_ms_max: 15_000,
+        }
+    }
+}
+
+/// What every part of a running bridge shares.
+pub struct Core {
+    /// Who this bridge is, and what it signs with.
+    pub identity: Identity,
+    /// Durable state.
+    pub store: Handle,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes.
+    pub entropy: Arc<dyn Entropy>,
+    /// The gateway.
+    pub adapter: Arc<dyn Adapter>,
+    /// Requests to peers.
+    pub client: Client,
+    /// Whom we know, and what we say of ourselves.
+    pub trust: Trust,
+    /// Configuration.
+    pub settings: Settings,
+    /// This process's turn at driving runs: higher than any before it.
+    pub epoch: u64,
+    /// No new work is taken; streams end.
+    pub draining: CancellationToken,
+    /// Drivers leave their runs as they are.
+    pub stopping: CancellationToken,
+    /// Who waits for more of which run.
+    pub wakes: Wakes,
+}
+
+/// Why a step did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The facts changed: read and decide again.
+    #[error("the step was decided on old facts")]
+    Stale(#[source] NotReleased),
+    /// The store failed; the process is about to stop.
+    #[error("the store failed")]
+    Store(#[source] Fault),
+}
+
+impl Core {
+    /// Makes a step durable and gives what it held back.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`]; then nothing was written.
+    pub async fn commit<T>(&self, step: Step<T>) -> Result<T, StepError> {
+        let (batch, held) = step.split();
+        let receipt = self.store.commit(batch).await.map_err(StepError::Store)?;
+        held.release(receipt).map_err(StepError::Stale)
+    }
+
+    /// The present.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Our gateway.
+    #[must_use]
+    pub fn own(&self) -> &GatewayId {
+        self.identity.gateway()
+    }
+
+    /// A new random run id.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] cannot happen: the alphabet is the name's own.
+    pub fn new_run_id(&self) -> Result<RunId, InvalidName> {
+        let mut bytes = [0_u8; 16];
+        self.entropy.fill(&mut bytes);
+        let text = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase();
+        RunId::new(format!("run-{text}"))
+    }
+
+    /// A new random request id.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] cannot happen: the alphabet is the name's own.
+    pub fn new_jti(&self) -> Result<Jti, InvalidName> {
+        let mut bytes = [0_u8; 16];
+        self.entropy.fill(&mut bytes);
+        Jti::new(data_encoding::BASE64URL_NOPAD.encode(&bytes))
+    }
+
+    /// A pause before attempt number `failures` + 1: doubling, bounded, and anywhere in its upper half.
+    #[must_use]
+    pub fn pause_ms(&self, failures: u32) -> i64 {
+        let doubled = self.settings.retry_ms_min.saturating_mul(1 << failures.min(16));
+        let full = doubled.clamp(1, self.settings.retry_ms_max);
+        let mut byte = [0_u8; 1];
+        self.entropy.fill(&mut byte);
+        full / 2 + full * i64::from(byte[0]) / 510
+    }
+
+    /// An audit record.
+    #[must_use]
+    pub fn audit<const N: usize>(
+        &self,
+        actor: &str,
+        deed: &str,
+        subject: &str,
+        detail: [(&str, &str); N],
+    ) -> Write {
+        let detail = detail.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Write::Audit(AuditEvent {
+            at: self.now(),
+            actor: actor.to_owned(),
+            deed: deed.to_owned(),
+            subject: subject.to_owned(),
+            detail: BTreeMap::from(detail),
+        })
+    }
+
+    /// The route of a logical gateway id: the configured one, or a peer's alias with both tenants
+    /// called `default`.
+    #[must_use]
+    pub fn route(&self, gateway: &Alias) -> Option<Route> {
+        if let Some(route) = self.settings.routes.get(gateway) {
+            return Some(route.clone());
+        }
+        let state = self.trust.state();
+        state.federation.as_ref()?.peer_called(gateway)?;
+        let tenant = TenantId::new("default").ok()?;
+        Some(Route {
+            peer: gateway.clone(),
+            tenant: TenantPair { dst: tenant.clone(), src: tenant },
+            agent: None,
+            deadline_ms_max: None,
+        })
+    }
+}
+
+impl From<StepError> for Problem {
+    fn from(error: StepError) -> Self {
+        tracing::warn!(error = ?error, "a step was not made");
+        match error {
+            StepError::Stale(_) => Self::new(Code::Internal)
+                .with_detail("something else changed at the same time; try again"),
+            StepError::Store(_) => Self::new(Code::StoreUnavailable),
+        }
+    }
+}
+
+/// A problem for a store that cannot be read.
+#[must_use]
+pub fn unreadable(fault: &Fault) -> Problem {
+    tracing::error!(error = %fault, "the store cannot be read");
+    Problem::new(Code::StoreUnavailable)
+}
+
+/// A problem for what cannot happen: the log has the story.
+#[must_use]
+pub fn bug(what: &str, error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "{what}");
+    Problem::new(Code::Internal).with_detail("an internal error; the bridge's log has its cause")
+}
+
+/// Who waits for more of which run. A waiter subscribes first and reads then, so none sleeps through.
+#[derive(Debug, Default)]
+pub struct Wakes(Mutex<BTreeMap<RunId, Arc<Notify>>>);
+
+impl Wakes {
+    /// What is notified when there is more of a run.
+    #[must_use]
+    pub fn of(&self, run: &RunId) -> Arc<Notify> {
+        let mut wakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(wakes.entry(run.clone()).or_default())
+    }
+
+    /// Wakes everybody who waits for a run, and forgets runs for which nobody does.
+    pub fn wake(&self, run: &RunId) {
+        let mut wakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = wakes.get(run) {
+            notify.notify_waiters();
+            if Arc::strong_count(notify) == 1 {
+                wakes.remove(run);
+            }
+        }
+    }
+
+    /// Wakes everybody.
+    pub fn wake_all(&self) {
+        let wakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wakes.values().for_each(|notify| notify.notify_waiters());
+    }
+}

@@ -1,0 +1,264 @@
+//! Drives the runs that this bridge executes: one task for each, one step in flight at a time.
+//!
+//! A driver never waits inside a commit for anything else: what arrives meanwhile forms the next
+//! batch. It asks the adapter only what a released action says, so nothing reaches the gateway before
+//! its intent is durable.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use landbridge_proto::machine::contract::{RunPhase, RunRow};
+use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
+use landbridge_proto::machine::report::{Report, StopReason};
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::RunId;
+use tokio::sync::mpsc;
+
+use crate::adapter::{Intent, Progress, Stopped, Work};
+use crate::core::{Core, StepError};
+use crate::progress::progress_of;
+
+/// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
+const REPORTS_QUEUED: usize = 256;
+/// Reports of one step at most.
+const REPORTS_PER_STEP: usize = 64;
+/// Between two questions to a gateway that could not be asked to stop a run, in milliseconds.
+const STOP_RETRY_MS: i64 = 1_000;
+/// How often a stop is asked for after the run has its terminal.
+const STOPS_AFTER_TERMINAL: u32 = 120;
+
+/// The drivers of open runs, by run.
+#[derive(Debug, Default)]
+pub struct Executions(Mutex<BTreeMap<RunId, mpsc::Sender<Input>>>);
+
+impl Executions {
+    /// How many runs are driven now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Begins to drive a run.
+    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow) {
+        let (sender, inbox) = mpsc::channel(16);
+        let run = row.run.clone();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), sender.clone());
+        let (core, executions) = (Arc::clone(core), Arc::clone(self));
+        let driving = tokio::spawn(async move {
+            let ended = match Executor::read(row) {
+                Ok(executor) => Driver::new(&core, &executor, sender).run(executor, inbox).await,
+                Err(error) => Err(DriveError::Unreadable(error.to_string())),
+            };
+            if let Err(error) = ended {
+                tracing::error!(%run, %error, "a run is not driven any more until the next start");
+            }
+            run
+        });
+        tokio::spawn(async move {
+            // A panic in one driver ends that driver only; its run is taken up at the next start.
+            if let Ok(run) = driving.await {
+                executions.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+            }
+        });
+    }
+
+    /// Tells a run's driver to stop it; `false` when the run is not driven.
+    pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned();
+        match sender {
+            Some(sender) => sender.send(Input::Stop(reason)).await.is_ok(),
+            None => false,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum DriveError {
+    #[error("the stored run cannot be read: {0}")]
+    Unreadable(String),
+    #[error("the step was not made")]
+    Step(#[from] StepError),
+}
+
+struct Driver {
+    core: Arc<Core>,
+    work: Option<Work>,
+    inbox: mpsc::Sender<Input>,
+    reports: Option<mpsc::Receiver<Report>>,
+    deadline_told: bool,
+}
+
+/// What a driver waited for.
+enum Next {
+    Input(Input),
+    /// The adapter stopped watching although the run has not settled.
+    Unwatched,
+    Leave,
+}
+
+impl Driver {
+    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Input>) -> Self {
+        let work = serde_json::from_str(&executor.row().work).ok();
+        Self { core: Arc::clone(core), work, inbox, reports: None, deadline_told: false }
+    }
+
+    async fn run(
+        mut self,
+        executor: Executor,
+        mut inbox: mpsc::Receiver<Input>,
+    ) -> Result<(), DriveError> {
+        let unreadable = || DriveError::Unreadable("its work".to_owned());
+        self.work.as_ref().ok_or_else(unreadable)?;
+        let mut executor = self.step(executor, Input::Claim { epoch: self.core.epoch }).await?;
+        while executor.row().phase != RunPhase::Settled {
+            match self.next(&executor, &mut inbox).await {
+                Next::Input(input) => executor = self.step(executor, input).await?,
+                Next::Unwatched => {
+                    let intent = executor.row().intent.clone().unwrap_or_default();
+                    let at = self.core.now().plus_ms(STOP_RETRY_MS);
+                    self.core.clock.sleep_until(at).await;
+                    self.adopt(executor.row(), &intent);
+                }
+                Next::Leave => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self, executor: &Executor, inbox: &mut mpsc::Receiver<Input>) -> Next {
+        let deadline = executor.row().deadline;
+        let grace_over = deadline.plus_ms(limit::DEADLINE_GRACE_MS);
+        let until = if self.deadline_told { grace_over } else { deadline };
+        let core = Arc::clone(&self.core);
+        tokio::select! {
+            biased;
+            () = core.stopping.cancelled() => Next::Leave,
+            input = inbox.recv() => input.map_or(Next::Leave, Next::Input),
+            () = core.clock.sleep_until(until) => {
+                if std::mem::replace(&mut self.deadline_told, true) {
+                    Next::Input(Input::GraceOver)
+                } else {
+                    Next::Input(Input::Stop(StopReason::Deadline))
+                }
+            }
+            reports = receive(&mut self.reports) => match reports {
+                Some(reports) => Next::Input(Input::Reports(reports)),
+                None => {
+                    self.reports = None;
+                    Next::Unwatched
+                }
+            },
+        }
+    }
+
+    async fn step(&mut self, executor: Executor, input: Input) -> Result<Executor, DriveError> {
+        let step = match executor.handle(self.core.now(), input) {
+            Handled::Step(step) => step,
+            Handled::Ignored(executor) => return Ok(executor),
+        };
+        let (executor, actions) = self.core.commit(step).await?;
+        for action in actions {
+            self.act(executor.row(), action);
+        }
+        Ok(executor)
+    }
+
+    fn act(&mut self, row: &RunRow, action: Action) {
+        match action {
+            Action::Intend => self.intend(),
+            Action::Start { intent } => self.start(&intent),
+            Action::Adopt { intent } => self.adopt(row, &intent),
+            Action::Stop { intent, reason } => self.stop(row, &intent, reason),
+            Action::Publish => self.core.wakes.wake(&row.run),
+            Action::Finish => metrics::counter!(
+                "landbridge_runs_executed_total",
+                "outcome" => row.outcome.clone().unwrap_or_default()
+            )
+            .increment(1),
+        }
+    }
+
+    fn intend(&self) {
+        let Some(work) = self.work.clone() else { return };
+        let (adapter, inbox) = (Arc::clone(&self.core.adapter), self.inbox.clone());
+        tokio::spawn(async move {
+            let input = match adapter.intend(&work).await {
+                Ok(intent) => Input::Intended(intent.0.to_string()),
+                Err(fault) => Input::NotIntended(fault.0),
+            };
+            // The driver may have settled the run meanwhile; then nobody needs the intent.
+            let _ = inbox.send(input).await;
+        });
+    }
+
+    fn start(&mut self, intent: &str) {
+        let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
+        let adapter = Arc::clone(&self.core.adapter);
+        let (reports, received) = mpsc::channel(REPORTS_QUEUED);
+        self.reports = Some(received);
+        tokio::spawn(async move { adapter.start(work, intent, reports).await });
+    }
+
+    fn adopt(&mut self, row: &RunRow, intent: &str) {
+        let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
+        let adapter = Arc::clone(&self.core.adapter);
+        let (reports, received) = mpsc::channel(REPORTS_QUEUED);
+        self.reports = Some(received);
+        let progress = read_progress(&self.core, row);
+        tokio::spawn(async move { adapter.adopt(work, intent, progress, reports).await });
+    }
+
+    fn stop(&self, row: &RunRow, intent: &str, reason: StopReason) {
+        let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
+        let core = Arc::clone(&self.core);
+        let settled = row.phase == RunPhase::Settled;
+        let run = row.run.clone();
+        tokio::spawn(async move {
+            for _ in 0..STOPS_AFTER_TERMINAL {
+                match core.adapter.stop(&work, &intent, reason).await {
+                    Ok(Stopped::NotRunning) => return,
+                    Ok(Stopped::Stopping) if !settled => return,
+                    Ok(Stopped::Stopping) => {}
+                    Err(fault) => tracing::warn!(%run, %fault, "the gateway cannot be asked to stop"),
+                }
+                let at = core.now().plus_ms(STOP_RETRY_MS);
+                core.clock.sleep_until(at).await;
+            }
+        });
+    }
+}
+
+async fn receive(reports: &mut Option<mpsc::Receiver<Report>>) -> Option<Vec<Report>> {
+    let Some(receiver) = reports else { return std::future::pending().await };
+    let mut batch = Vec::new();
+    let count = receiver.recv_many(&mut batch, REPORTS_PER_STEP).await;
+    (count > 0).then_some(batch)
+}
+
+fn read_intent(text: &str) -> Option<Intent> {
+    match serde_json::from_str(text) {
+        Ok(intent) => Some(intent),
+        Err(error) => {
+            tracing::error!(%error, "a stored intent cannot be read");
+            None
+        }
+    }
+}
+
+/// What a run's own frames say was reported. A log that cannot be read leaves it empty, and the
+/// adapter then reports the text anew, marked as replacing what came before.
+fn read_progress(core: &Core, row: &RunRow) -> Progress {
+    let mut lines = Vec::new();
+    while (lines.len() as u64) < row.seq {
+        let (count, bytes) = (limit::BATCH_FRAMES_MAX, limit::BATCH_BYTES_MAX);
+        match core.store.reads().frames(&row.run, lines.len() as u64, count, bytes) {
+            Ok(more) if !more.is_empty() => lines.extend(more),
+            Ok(_) => break,
+            Err(fault) => {
+                tracing::error!(run = %row.run, %fault, "a run's frames cannot be read");
+                break;
+            }
+        }
+    }
+    progress_of(lines.iter().map(String::as_str))
+}

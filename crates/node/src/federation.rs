@@ -1,0 +1,238 @@
+//! The federation plane: what peers may ask, over TLS, on a port of its own.
+//!
+//! Nothing here reads a credential of HTTP: who asks is proven by the envelopes of the body. Routes
+//! are compared byte for byte, and whatever is not one of them does not exist.
+
+mod answer;
+mod documents;
+pub mod pairing;
+mod start;
+mod stream;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use landbridge_proto::machine::admission::{Admitted, Gate, Refused};
+use landbridge_proto::trust::signer::sign_typed;
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::GatewayId;
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::{Body, Op, Refusal};
+use landbridge_proto::wire::stream::One;
+
+use crate::core::Core;
+use crate::execute::Executions;
+use crate::net::limit_body::{self, BodyError, RequestBody};
+use crate::net::ResponseBody;
+
+/// The media type of an answer that is one envelope.
+pub(crate) const ENVELOPE: &str = "application/vnd.gfp.envelope+json";
+/// The media type of an unsigned problem.
+const PROBLEM: &str = "application/problem+json";
+
+/// The federation plane of one bridge.
+#[derive(Clone)]
+pub struct Federation {
+    core: Arc<Core>,
+    executions: Arc<Executions>,
+    strangers: Arc<answer::Strangers>,
+}
+
+impl Federation {
+    /// The plane over a bridge's core and its drivers.
+    #[must_use]
+    pub fn new(core: Arc<Core>, executions: Arc<Executions>) -> Self {
+        Self { core, executions, strangers: Arc::default() }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let path = request.uri().path().to_owned();
+        let route = Op::ALL.into_iter().find(|op| op.path() == path);
+        let response = match (route, request.method().clone()) {
+            //= REQ-4
+            _ if request.uri().query().is_some() => unsigned(&Problem::new(Code::NotFound)),
+            (Some(op), Method::POST) => self.operation(op, request).await,
+            (None, Method::POST) if path == pairing::PATH => self.pairing(request).await,
+            (None, Method::GET) => documents::get(&self.core, &path),
+            (Some(_), _) => unsigned(&Problem::new(Code::MethodNotAllowed)),
+            (None, _) if path == pairing::PATH || documents::is_document(&path) => {
+                unsigned(&Problem::new(Code::MethodNotAllowed))
+            }
+            (None, _) => unsigned(&Problem::new(Code::NotFound)),
+        };
+        let status = response.status().as_u16().to_string();
+        let operation = route.map_or("other", |op| op.path().rsplit('/').next().unwrap_or("runs"));
+        metrics::counter!("landbridge_federation_requests_total", "op" => operation, "status" => status)
+            .increment(1);
+        response
+    }
+
+    /// Writes the counts of what strangers were refused, once a minute, until the bridge stops.
+    pub async fn report_strangers(self) {
+        self.strangers.report(&self.core).await;
+    }
+
+    async fn operation(&self, op: Op, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let body = match self.body(request).await {
+            Ok(body) => body,
+            Err(problem) => {
+                self.strangers.count(&problem);
+                return unsigned(&problem);
+            }
+        };
+        // A lost connection drops this future; what was begun must be finished all the same.
+        let plane = self.clone();
+        match tokio::spawn(async move { plane.decide(op, &body).await }).await {
+            Ok(response) => response,
+            Err(error) => unsigned(&crate::core::bug("an operation failed", &error)),
+        }
+    }
+
+    async fn decide(&self, op: Op, body: &[u8]) -> Response<ResponseBody> {
+        let opened = {
+            let state = self.core.trust.state();
+            let gate = Gate {
+                own: self.core.own(),
+                min_proto: self.core.identity.root().root().min_proto,
+                issued: state.issued,
+                federation: state.federation.as_ref(),
+                peers: &state.peers,
+                now: self.core.now(),
+            };
+            let opened = gate.open(op, body);
+            //= STR-25
+            match opened {
+                Ok(admitted) if state.quarantined.contains(&admitted.owner().caller) => {
+                    Err(quarantined(&admitted))
+                }
+                other => other,
+            }
+        };
+        match opened {
+            Ok(admitted) => {
+                if let Err(error) = self.core.trust.learn(&self.core, admitted.learned()).await {
+                    tracing::warn!(%error, "what a request taught was not kept");
+                    return self.signed(&admitted, &Problem::new(Code::StatusStale));
+                }
+                self.admitted(admitted).await
+            }
+            Err(refused) => self.refused(*refused).await,
+        }
+    }
+
+    async fn admitted(&self, admitted: Admitted) -> Response<ResponseBody> {
+        let done = match &admitted.request().value().body {
+            Body::Start(start) => self.start(&admitted, start).await,
+            Body::Attach(attach) => self.attach(&admitted, attach).await,
+            Body::Cancel(cancel) => self.cancel(&admitted, cancel).await,
+            Body::Inspect(target) => self.inspect(&admitted, target).await,
+        };
+        done.unwrap_or_else(|problem| self.signed(&admitted, &problem))
+    }
+
+    async fn refused(&self, refused: Refused) -> Response<ResponseBody> {
+        if let Err(error) = self.core.trust.learn(&self.core, &refused.learned).await {
+            tracing::warn!(%error, "what a refused request taught was not kept");
+        }
+        match &refused.authenticated {
+            Some((peer, request)) => {
+                self.audit_refusal(peer, &refused.problem, &refused.story).await;
+                self.sign_problem(peer, *request, &refused.problem)
+            }
+            None => {
+                self.strangers.count(&refused.problem);
+                tracing::info!(code = refused.problem.code_text(), story = refused.story, "refused");
+                unsigned(&refused.problem)
+            }
+        }
+    }
+
+    /// Takes the body of an operation.
+    async fn body(&self, request: Request<RequestBody>) -> Result<Bytes, Problem> {
+        //= REQ-3
+        let json = request.headers().get(CONTENT_TYPE);
+        if json.is_none_or(|value| value.as_bytes() != b"application/json") {
+            return Err(Problem::new(Code::UnsupportedEncoding));
+        }
+        let collected = limit_body::collect(request, limit::OPERATION_BYTES_MAX).await;
+        collected.map(|(_, bytes)| bytes).map_err(|error| match error {
+            BodyError::TooLarge { .. } => Problem::new(Code::TooLarge),
+            BodyError::Encoded => Problem::new(Code::UnsupportedEncoding),
+            BodyError::TooSlow => Problem::new(Code::RequestTimeout),
+            _ => Problem::new(Code::Malformed),
+        })
+    }
+
+    /// A problem for an authenticated request, signed and bound to it.
+    fn signed(&self, admitted: &Admitted, problem: &Problem) -> Response<ResponseBody> {
+        self.sign_problem(&admitted.owner().caller, admitted.request().digest(), problem)
+    }
+
+    //= PRB-1
+    fn sign_problem(
+        &self,
+        peer: &GatewayId,
+        request: Digest,
+        problem: &Problem,
+    ) -> Response<ResponseBody> {
+        let refusal = Refusal {
+            aud: peer.clone(),
+            iss: self.core.own().clone(),
+            problem: problem.clone(),
+            request,
+            root_version: self.core.identity.root().version(),
+            t: self.core.now(),
+            v: One,
+        };
+        match sign_typed(self.core.identity.stream(), &refusal) {
+            Ok(envelope) => with_retry_after(one_envelope(problem.status, &envelope), problem),
+            Err(error) => unsigned(&crate::core::bug("a refusal was not signed", &error)),
+        }
+    }
+}
+
+fn quarantined(admitted: &Admitted) -> Box<Refused> {
+    Box::new(Refused {
+        problem: Problem::new(Code::PeerSuspended),
+        story: "the peer is quarantined".to_owned(),
+        authenticated: Some((admitted.owner().caller.clone(), admitted.request().digest())),
+        learned: admitted.learned().clone(),
+    })
+}
+
+/// A response that is one envelope.
+pub(crate) fn one_envelope(status: u16, envelope: &Envelope) -> Response<ResponseBody> {
+    whole(status, ENVELOPE, envelope.to_bytes())
+}
+
+//= PRB-2
+fn unsigned(problem: &Problem) -> Response<ResponseBody> {
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    with_retry_after(whole(problem.status, PROBLEM, body), problem)
+}
+
+fn with_retry_after(
+    mut response: Response<ResponseBody>,
+    problem: &Problem,
+) -> Response<ResponseBody> {
+    //= PRB-9
+    if let Some(ms) = problem.retry_after_ms {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
+    }
+    response
+}
+
+fn whole(status: u16, media: &'static str, body: Vec<u8>) -> Response<ResponseBody> {
+    let body = Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    response
+}

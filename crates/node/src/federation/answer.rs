@@ -1,0 +1,237 @@
+//! Operations without a stream, and the records of what was refused.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use http::Response;
+use landbridge_proto::machine::admission::Admitted;
+use landbridge_proto::machine::contract::{AuditEvent, Guard, KeyRecord, RunPhase, RunRow, Write};
+use landbridge_proto::machine::report::StopReason;
+use landbridge_proto::machine::step::Step;
+use landbridge_proto::trust::signer::sign_typed;
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::GatewayId;
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::{
+    Answer, Cancel, CancelResult, Findings, RunState, Target,
+};
+use landbridge_proto::wire::stream::{One, Outcome};
+
+use super::{Federation, one_envelope};
+use crate::core::{Core, StepError, bug, unreadable};
+use crate::net::ResponseBody;
+
+/// What strangers were refused, counted: garbage cannot fill the audit log.
+#[derive(Debug, Default)]
+pub(super) struct Strangers(Mutex<BTreeMap<String, u64>>);
+
+impl Strangers {
+    pub(super) fn count(&self, problem: &Problem) {
+        let code = problem.code_text().to_owned();
+        metrics::counter!("landbridge_strangers_refused_total", "code" => code.clone()).increment(1);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(code).or_default() += 1;
+    }
+
+    //= PRB-10
+    pub(super) async fn report(&self, core: &Core) {
+        while !core.stopping.is_cancelled() {
+            let at = core.now().plus_ms(60_000);
+            tokio::select! {
+                () = core.clock.sleep_until(at) => {}
+                () = core.stopping.cancelled() => {}
+            }
+            let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            if counts.is_empty() {
+                continue;
+            }
+            let detail = counts.into_iter().map(|(code, count)| (code, count.to_string())).collect();
+            let event = AuditEvent {
+                at: core.now(),
+                actor: "strangers".to_owned(),
+                deed: "requests_refused".to_owned(),
+                subject: core.own().to_string(),
+                detail,
+            };
+            let step = Step::new(Vec::new(), vec![Write::Audit(event)], ());
+            if let Err(error) = core.commit(step).await {
+                tracing::error!(%error, "refusals were not recorded");
+            }
+        }
+    }
+}
+
+impl Federation {
+    /// Stops a run, or blocks a key for good.
+    pub(super) async fn cancel(
+        &self,
+        admitted: &Admitted,
+        cancel: &Cancel,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let core = &self.core;
+        for _ in 0..3 {
+            self.check_jti(admitted)?;
+            let (result, step) = match self.find(admitted, &cancel.target)? {
+                Found::Run(row) if row.phase == RunPhase::Settled => {
+                    let result = Findings {
+                        cancel: Some(CancelResult::AlreadyTerminal),
+                        run: Some(row.run),
+                        ..Findings::default()
+                    };
+                    (result, Step::new(Vec::new(), Vec::new(), None))
+                }
+                Found::Run(row) => {
+                    let result = Findings {
+                        cancel: Some(CancelResult::Requested),
+                        run: Some(row.run.clone()),
+                        ..Findings::default()
+                    };
+                    (result, Step::new(Vec::new(), Vec::new(), Some(row.run)))
+                }
+                Found::Blocked => (blocked(), Step::new(Vec::new(), Vec::new(), None)),
+                Found::Nothing(Target::Run(_)) => return Err(Problem::new(Code::NotFound)),
+                //= REQ-32
+                Found::Nothing(Target::Key(key)) => {
+                    let owner = admitted.owner().clone();
+                    let guard = Guard::KeyFree { owner: owner.clone(), key: key.clone() };
+                    let block = Write::BlockKey { owner, key, at: core.now() };
+                    (blocked(), Step::new(vec![guard], vec![block], None))
+                }
+            };
+            let (guard, writes) = self.remember(admitted, "run_cancel_received");
+            match core.commit(step.guarded([guard]).with(writes)).await {
+                //= REQ-34
+                Ok(run) => {
+                    if let Some(run) = run {
+                        self.executions.stop(&run, StopReason::Cancel).await;
+                    }
+                    return self.answered(admitted, result);
+                }
+                Err(StepError::Stale(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Problem::new(Code::Internal))
+    }
+
+    /// Says where a run stands.
+    pub(super) async fn inspect(
+        &self,
+        admitted: &Admitted,
+        target: &Target,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        self.accept_jti(admitted, "run_inspected").await?;
+        let Found::Run(row) = self.find(admitted, target)? else {
+            return Err(Problem::new(Code::NotFound));
+        };
+        let settled = row.phase == RunPhase::Settled;
+        let result = Findings {
+            accept: Some(row.accept_digest),
+            deadline: Some(row.deadline),
+            head: Some(row.head),
+            outcome: row.outcome.as_deref().and_then(outcome),
+            run: Some(row.run),
+            seq: Some(row.seq),
+            state: Some(if settled { RunState::Terminal } else { RunState::Running }),
+            ..Findings::default()
+        };
+        self.answered(admitted, result)
+    }
+
+    pub(super) fn answered(
+        &self,
+        admitted: &Admitted,
+        result: Findings,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let answer = Answer {
+            aud: admitted.owner().caller.clone(),
+            iss: self.core.own().clone(),
+            request: admitted.request().digest(),
+            result,
+            root_version: self.core.identity.root().version(),
+            t: self.core.now(),
+            v: One,
+        };
+        let envelope = sign_typed(self.core.identity.stream(), &answer)
+            .map_err(|error| bug("an answer was not signed", &error))?;
+        Ok(one_envelope(200, &envelope))
+    }
+
+    /// Finds what a target names, if it belongs to the asker.
+    pub(super) fn find(&self, admitted: &Admitted, target: &Target) -> Result<Found, Problem> {
+        let reads = self.core.store.reads();
+        let owner = admitted.owner();
+        let run = match target {
+            Target::Run(run) => run.clone(),
+            Target::Key(key) => match reads.key(owner, key).map_err(|fault| unreadable(&fault))? {
+                Some(KeyRecord::Run { run, .. }) => run,
+                Some(KeyRecord::Blocked { .. }) => return Ok(Found::Blocked),
+                None => return Ok(Found::Nothing(target.clone())),
+            },
+        };
+        //= PRB-8
+        match reads.run(&run).map_err(|fault| unreadable(&fault))? {
+            Some(row) if row.owner == *owner => Ok(Found::Run(Box::new(row))),
+            _ => Ok(Found::Nothing(target.clone())),
+        }
+    }
+
+    /// Refuses a request that was received before.
+    pub(super) fn check_jti(&self, admitted: &Admitted) -> Result<(), Problem> {
+        //= REQ-17
+        let said = admitted.request().value();
+        let seen = self.core.store.reads().jti_seen(&said.iss, &said.jti);
+        match seen.map_err(|fault| unreadable(&fault))? {
+            true => Err(Problem::new(Code::Replayed)),
+            false => Ok(()),
+        }
+    }
+
+    /// The guard and the writes that belong to every request that is acted upon.
+    //= REQ-18
+    pub(super) fn remember(&self, admitted: &Admitted, deed: &str) -> (Guard, [Write; 3]) {
+        let said = admitted.request().value();
+        let (issuer, jti) = (said.iss.clone(), said.jti.clone());
+        let keep_until = said.exp.plus_ms(limit::CLOCK_SKEW_MS_MAX + 1);
+        let guard = Guard::JtiUnseen { issuer: issuer.clone(), jti: jti.clone() };
+        let pair = format!("{} to {}", said.tenant.src, said.tenant.dst);
+        let audit = self.core.audit(said.iss.as_str(), deed, jti.as_str(), [("tenant", &pair)]);
+        (guard, [Write::Jti { issuer, jti, keep_until }, Write::Clock(self.core.now()), audit])
+    }
+
+    /// Makes a request's id durable when nothing else of the request is.
+    pub(super) async fn accept_jti(&self, admitted: &Admitted, deed: &str) -> Result<(), Problem> {
+        self.check_jti(admitted)?;
+        let (guard, writes) = self.remember(admitted, deed);
+        match self.core.commit(Step::new(vec![guard], writes.into(), ())).await {
+            Err(StepError::Stale(_)) => Err(Problem::new(Code::Replayed)),
+            other => other.map_err(Problem::from),
+        }
+    }
+
+    pub(super) async fn audit_refusal(&self, peer: &GatewayId, problem: &Problem, story: &str) {
+        let detail = [("code", problem.code_text()), ("story", story)];
+        let audit = self.core.audit(peer.as_str(), "request_refused", self.core.own().as_str(), detail);
+        if let Err(error) = self.core.commit(Step::new(Vec::new(), vec![audit], ())).await {
+            tracing::error!(%error, "a refusal was not recorded");
+        }
+    }
+}
+
+/// What a target names.
+pub(super) enum Found {
+    /// A run of the asker.
+    Run(Box<RunRow>),
+    /// A key that was cancelled before its start.
+    Blocked,
+    /// Nothing that exists for the asker.
+    Nothing(Target),
+}
+
+fn blocked() -> Findings {
+    Findings { cancel: Some(CancelResult::Blocked), ..Findings::default() }
+}
+
+fn outcome(text: &str) -> Option<Outcome> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).ok()
+}

@@ -1,0 +1,224 @@
+//! Starting: one key, one run, one transaction.
+
+use http::Response;
+use landbridge_proto::machine::admission::{
+    Admitted, Memory, PROTO, StartDecision, judge_start, print_of,
+};
+use landbridge_proto::machine::chain::Chain;
+use landbridge_proto::machine::contract::{Guard, RunPhase, RunRow, Write};
+use landbridge_proto::machine::executor::Terms;
+use landbridge_proto::machine::step::Step;
+use landbridge_proto::trust::signer::sign_typed;
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::document::Grant;
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::{Mode, Start};
+use landbridge_proto::wire::stream::{Accept, One};
+
+use super::Federation;
+use crate::adapter::{Ask, Work};
+use crate::core::{StepError, bug, unreadable};
+use crate::net::ResponseBody;
+
+/// How soon a peer that was over its share may ask again, in milliseconds.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+impl Federation {
+    pub(super) async fn start(
+        &self,
+        admitted: &Admitted,
+        start: &Start,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let (print, _) = print_of(start).map_err(|error| bug("a body has no print", &error))?;
+        // Another start with the same key may commit first: then this one attaches to its run.
+        for _ in 0..3 {
+            self.check_jti(admitted)?;
+            match self.judge(admitted, start, &print)? {
+                StartDecision::Attach(run) => {
+                    self.accept_jti(admitted, "run_attached").await?;
+                    return self.stream(admitted, &run, 0).await;
+                }
+                StartDecision::Refuse(problem) => {
+                    self.accept_jti(admitted, "start_refused").await?;
+                    let story = problem.detail.clone().unwrap_or_default();
+                    self.audit_refusal(&admitted.owner().caller, &problem, &story).await;
+                    return Err(*problem);
+                }
+                StartDecision::Create => {
+                    self.check_load(admitted)?;
+                    match self.create(admitted, start, print).await {
+                        Err(StepError::Stale(_)) => {}
+                        Err(error) => return Err(error.into()),
+                        Ok(None) => return Err(Problem::new(Code::Internal)),
+                        Ok(Some(row)) => {
+                            let run = row.run.clone();
+                            self.executions.drive(&self.core, row);
+                            return self.stream(admitted, &run, 0).await;
+                        }
+                    }
+                }
+            }
+        }
+        Err(Problem::new(Code::Internal))
+    }
+
+    fn judge(
+        &self,
+        admitted: &Admitted,
+        start: &Start,
+        print: &Digest,
+    ) -> Result<StartDecision, Problem> {
+        let record = self.core.store.reads().key(admitted.owner(), &start.idempotency_key);
+        let incarnation = self.core.trust.state().incarnation;
+        let memory = Memory {
+            key_window_ms: self.core.settings.key_window_ms,
+            incarnation: incarnation.n,
+            since: incarnation.since,
+        };
+        let record = record.map_err(|fault| unreadable(&fault))?;
+        let known = record.is_some();
+        let now = self.core.now();
+        let decision = judge_start(start, print, record, admitted.grant(), memory, now);
+        if decision == StartDecision::Create && !known {
+            if start.prompt.is_none() {
+                let detail = "this executor runs prompts; tool calls and approvals are not offered";
+                let problem = Problem::new(Code::NotSupported).with_detail(detail);
+                return Ok(StartDecision::Refuse(Box::new(problem)));
+            }
+            if start.agent_target.mode != Mode::Session {
+                let detail = "this executor starts fresh sessions; turns and subagents are not offered";
+                let problem = Problem::new(Code::NotSupported).with_detail(detail);
+                return Ok(StartDecision::Refuse(Box::new(problem)));
+            }
+        }
+        Ok(decision)
+    }
+
+    /// Refuses new work beyond what the grant and this bridge allow at once. The key stays free.
+    fn check_load(&self, admitted: &Admitted) -> Result<(), Problem> {
+        if self.core.draining.is_cancelled() {
+            return Err(Problem::new(Code::Draining).with_retry_after_ms(RETRY_AFTER_MS));
+        }
+        if self.executions.count() >= self.core.settings.executing_max {
+            return Err(Problem::new(Code::Overloaded).with_retry_after_ms(RETRY_AFTER_MS));
+        }
+        //= REQ-28
+        let open = self.core.store.reads().open_runs_of(admitted.owner());
+        let open = open.map_err(|fault| unreadable(&fault))?;
+        let allowed = admitted.grant().and_then(|grant| grant.concurrent_max);
+        if allowed.is_some_and(|allowed| open >= allowed) {
+            return Err(Problem::new(Code::RateLimited)
+                .with_detail("as many runs as the grant allows at the same time are open")
+                .with_retry_after_ms(RETRY_AFTER_MS));
+        }
+        Ok(())
+    }
+
+    /// Commits key, print, run, request id and audit record in one transaction.
+    //= REQ-23
+    async fn create(
+        &self,
+        admitted: &Admitted,
+        start: &Start,
+        print: Digest,
+    ) -> Result<Option<RunRow>, StepError> {
+        let Some(row) = admitted.grant().and_then(|grant| self.row(admitted, start, grant, print))
+        else {
+            return Ok(None);
+        };
+        let key = start.idempotency_key.clone();
+        let free = Guard::KeyFree { owner: admitted.owner().clone(), key };
+        let (unseen, writes) = self.remember(admitted, "start_received");
+        let audit = {
+            let detail = [
+                ("agent", start.agent_target.agent.as_str()),
+                ("principal", start.caller_identity.principal.as_str()),
+            ];
+            self.core.audit(admitted.owner().caller.as_str(), "run_created", row.run.as_str(), detail)
+        };
+        let create = Write::CreateRun(row.clone());
+        let step = Step::new(vec![unseen, free], writes.into(), row).with([create, audit]);
+        self.core.commit(step).await.map(Some)
+    }
+
+    fn row(
+        &self,
+        admitted: &Admitted,
+        start: &Start,
+        grant: &Grant,
+        print: Digest,
+    ) -> Option<RunRow> {
+        let run = self.core.new_run_id().ok()?;
+        let now = self.core.now();
+        let deadline = deadline(start, grant, now);
+        let said = admitted.request().value();
+        let accept = Accept {
+            aud: said.iss.clone(),
+            deadline,
+            iss: self.core.own().clone(),
+            key: start.idempotency_key.clone(),
+            print,
+            proto: PROTO,
+            root_version: self.core.identity.root().version(),
+            run: run.clone(),
+            seen: self.core.trust.state().seen(&said.iss),
+            tenant: said.tenant.clone(),
+            v: One,
+        };
+        //= REQ-29
+        let accept = sign_typed(self.core.identity.stream(), &accept).ok()?;
+        let work = Work {
+            run: run.clone(),
+            caller: said.iss.clone(),
+            tenant: said.tenant.clone(),
+            agent: start.agent_target.agent.clone(),
+            session: start.agent_target.session.clone(),
+            ask: Ask::Prompt(start.prompt.clone()?),
+            deadline,
+        };
+        let terms = Terms {
+            agent: start.agent_target.agent.clone(),
+            disclose: grant.disclose,
+            frames_max: grant.frames_max.unwrap_or(limit::RUN_FRAMES_MAX),
+            bytes_max: grant.bytes_max.unwrap_or(limit::RUN_BYTES_MAX),
+            remote_run_id: start.remote_run_id.clone(),
+        };
+        let accept_digest = accept.digest();
+        Some(RunRow {
+            run,
+            owner: admitted.owner().clone(),
+            key: start.idempotency_key.clone(),
+            print,
+            request: text(&admitted.request().envelope().to_bytes()),
+            accept: text(&accept.to_bytes()),
+            accept_digest,
+            work: serde_json::to_string(&work).ok()?,
+            terms: serde_json::to_string(&terms).ok()?,
+            created: now,
+            deadline,
+            phase: RunPhase::AwaitIntent,
+            intent: None,
+            stop: None,
+            epoch: 0,
+            revision: 0,
+            seq: 0,
+            head: Chain::start(accept_digest).head(),
+            bytes: 0,
+            outcome: None,
+            ended: None,
+        })
+    }
+}
+
+//= REQ-27
+fn deadline(start: &Start, grant: &Grant, now: Timestamp) -> Timestamp {
+    let most = limit::DEADLINE_MS_MAX.min(grant.deadline_ms_max);
+    let wanted = start.deadline.unwrap_or(now.plus_ms(limit::DEADLINE_MS.min(most)));
+    wanted.min(now.plus_ms(most)).max(now)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

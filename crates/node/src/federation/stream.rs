@@ -1,0 +1,198 @@
+//! Streams: views on a run's durable log. Losing one changes nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response};
+use http_body_util::BodyExt;
+use landbridge_proto::machine::admission::Admitted;
+use landbridge_proto::machine::chain::Chain;
+use landbridge_proto::machine::contract::{RunPhase, RunRow};
+use landbridge_proto::machine::outgoing::{Durable, Sealed, seal_over};
+use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::{GatewayId, RunId};
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::Attach;
+use landbridge_proto::wire::sse::{Batch, Event, FrameLine};
+use landbridge_proto::wire::stream::Seen;
+
+use super::Federation;
+use super::answer::Found;
+use crate::core::{Core, bug, unreadable};
+use crate::net::ResponseBody;
+use crate::net::stream::{StreamSettings, StreamWriter, channel};
+
+impl Federation {
+    pub(super) async fn attach(
+        &self,
+        admitted: &Admitted,
+        attach: &Attach,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        self.accept_jti(admitted, "run_attached").await?;
+        match self.find(admitted, &attach.target)? {
+            Found::Run(row) => self.stream(admitted, &row.run, attach.after).await,
+            Found::Blocked | Found::Nothing(_) => Err(Problem::new(Code::NotFound)),
+        }
+    }
+
+    /// Opens a stream on a run, after frame `after`.
+    pub(super) async fn stream(
+        &self,
+        admitted: &Admitted,
+        run: &RunId,
+        after: u64,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let reads = self.core.store.reads();
+        let row = reads.run(run).map_err(|fault| unreadable(&fault))?;
+        let row = row.ok_or_else(|| Problem::new(Code::NotFound))?;
+        //= STR-21
+        if after > row.seq {
+            return Err(Problem::new(Code::CursorAhead));
+        }
+        let chain = Durable::chain_at(reads, &row, after).map_err(|fault| unreadable(&fault))?;
+        if chain.seq() != after {
+            return Err(Problem::new(Code::CursorGone));
+        }
+        let accept = Envelope::parse(row.accept.as_bytes())
+            .map_err(|error| bug("a stored accept cannot be read", &error))?;
+        let (writer, body) = channel(StreamSettings::default());
+        let sender = Sender {
+            core: Arc::clone(&self.core),
+            peer: admitted.owner().caller.clone(),
+            told: admitted.request().value().seen,
+            writer,
+            chain,
+        };
+        tokio::spawn(sender.run(row.run, accept));
+        let mut response = Response::new(body.map_err(Into::into).boxed_unsync());
+        let media = HeaderValue::from_static("text/event-stream");
+        response.headers_mut().insert(CONTENT_TYPE, media);
+        response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+}
+
+/// Sends one stream.
+struct Sender {
+    core: Arc<Core>,
+    peer: GatewayId,
+    /// The newest of our statuses that the peer was told.
+    told: Seen,
+    writer: StreamWriter,
+    chain: Chain,
+}
+
+/// Why a stream ends before the terminal; the peer attaches again.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the reader is gone or too slow")]
+    Reader(#[from] crate::net::stream::StreamEnd),
+    #[error("the store cannot be read")]
+    Store(#[from] landbridge_store::Fault),
+    #[error("the run is gone")]
+    Gone,
+    #[error("not signed")]
+    Sign(#[from] landbridge_proto::trust::signer::SignError),
+    #[error("our own frames make no event: {0}")]
+    Bug(String),
+    #[error("the peer is not active any more")]
+    Peer,
+    #[error("the bridge is draining")]
+    Draining,
+}
+
+impl Sender {
+    async fn run(mut self, run: RunId, accept: Envelope) {
+        metrics::gauge!("landbridge_streams").increment(1.0);
+        let ended = self.send_all(&run, accept).await;
+        metrics::gauge!("landbridge_streams").decrement(1.0);
+        match ended {
+            Ok(()) => {}
+            Err(Ended::Reader(end)) => tracing::debug!(%run, %end, "stream ended"),
+            Err(error) => {
+                tracing::info!(%run, %error, "stream broken off");
+                self.writer.break_off();
+            }
+        }
+    }
+
+    async fn send_all(&mut self, run: &RunId, accept: Envelope) -> Result<(), Ended> {
+        self.send(&Event::Accept(accept)).await?;
+        let wake = self.core.wakes.of(run);
+        let mut quiet_since = self.core.now();
+        loop {
+            // Subscribed before the log is read: what comes in between wakes us.
+            let more = wake.notified();
+            tokio::pin!(more);
+            more.as_mut().enable();
+            self.check_peer()?;
+            let row = self.core.store.reads().run(run)?.ok_or(Ended::Gone)?;
+            self.send_status().await?;
+            while let Some(batch) = Durable::read(self.core.store.reads(), &row, self.chain)? {
+                let sealed = self.seal(batch, &row)?;
+                self.send_batch(&sealed).await?;
+                quiet_since = self.core.now();
+            }
+            if row.phase == RunPhase::Settled && self.chain.seq() == row.seq {
+                return Ok(());
+            }
+            let alive_at = quiet_since.plus_ms(limit::ALIVE_EVERY_MS);
+            let core = Arc::clone(&self.core);
+            tokio::select! {
+                () = &mut more => {}
+                () = core.clock.sleep_until(alive_at) => {
+                    self.send_alive(&row).await?;
+                    quiet_since = self.core.now();
+                }
+                () = self.writer.gone() => return Ok(()),
+                () = core.draining.cancelled() => return Err(Ended::Draining),
+            }
+        }
+    }
+
+    fn check_peer(&self) -> Result<(), Ended> {
+        if self.core.trust.state().active(&self.peer) { Ok(()) } else { Err(Ended::Peer) }
+    }
+
+    fn seal(&self, batch: Durable, row: &RunRow) -> Result<Sealed, Ended> {
+        let signer = self.core.identity.stream();
+        Ok(batch.seal(signer, row, self.core.identity.root().version(), self.core.now())?)
+    }
+
+    async fn send_batch(&mut self, sealed: &Sealed) -> Result<(), Ended> {
+        let bug = |error: landbridge_proto::wire::sse::Malformed| Ended::Bug(error.to_string());
+        let lines = sealed.lines().iter().map(|line| FrameLine::new(line.as_bytes()));
+        let lines = lines.collect::<Result<Vec<_>, _>>().map_err(bug)?;
+        let batch = Batch::new(sealed.chain().seq(), lines, sealed.seal().clone()).map_err(bug)?;
+        self.send(&Event::Frames(batch)).await?;
+        self.chain = sealed.chain();
+        Ok(())
+    }
+
+    //= STR-16
+    async fn send_alive(&mut self, row: &RunRow) -> Result<(), Ended> {
+        let root_version = self.core.identity.root().version();
+        let signer = self.core.identity.stream();
+        let seal = seal_over(signer, row, self.chain, false, root_version, self.core.now())?;
+        self.send(&Event::Alive(seal)).await
+    }
+
+    //= STR-18
+    async fn send_status(&mut self) -> Result<(), Ended> {
+        let state = self.core.trust.state();
+        if state.issued > self.told {
+            if let Some(status) = &state.status {
+                self.send(&Event::Status(status.clone())).await?;
+                self.told = state.issued;
+            }
+        }
+        Ok(())
+    }
+
+    //= STR-1
+    async fn send(&mut self, event: &Event) -> Result<(), Ended> {
+        Ok(self.writer.send(Bytes::from(event.to_bytes())).await?)
+    }
+}

@@ -1,0 +1,529 @@
+//! A bridge's keys, certificate and roots, as files in its home.
+//!
+//! Two directories, because two kinds of keys need two kinds of care. `keys/` holds what the daemon
+//! signs with all day. `offline/` holds the keys that say who the gateway is and whom it trusts; the
+//! daemon never opens that directory, and an operator may move it to another machine. What a thief
+//! takes from a running bridge can then be revoked by somebody who still has the rest.
+//!
+//! ```text
+//! keys/     stream.key request.key status.key catalog.key operator-ca.key
+//! tls/      the key and certificate of TLS connections
+//! offline/  root.key policy.key
+//! root/     1.json and later versions: public, and where a daemon with an empty store begins
+//! ```
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64URL_NOPAD;
+use landbridge_proto::trust::key::SecretKey;
+use landbridge_proto::trust::root::{RootError, TrustedRoot};
+use landbridge_proto::trust::signer::{KeySigner, SignError, Signer as _, sign_typed};
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::document::root::InvalidRoot;
+use landbridge_proto::wire::document::{
+    Endpoint, EndpointUrl, FormVersion, RoleHolders, Root, RootKey, gateway_id, raw,
+};
+use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
+use landbridge_proto::wire::kind::{Role, SignedBy};
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::{GatewayId, KeyId, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::clock::Entropy;
+use crate::net::file::{self, ReadError};
+use crate::net::tls;
+
+/// What the daemon is and signs with. The offline keys are not in it.
+#[derive(Debug)]
+pub struct Identity {
+    root: TrustedRoot,
+    chain: Vec<Envelope>,
+    stream: KeySigner,
+    request: KeySigner,
+    status: KeySigner,
+    tls: tls::Identity,
+}
+
+/// Why an identity could not be made or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// There is one already; keys are never overwritten.
+    #[error("{path} exists already; keys are never overwritten")]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// There is none.
+    #[error("there is no identity in {home}")]
+    Missing {
+        /// Where it was looked for.
+        home: PathBuf,
+    },
+    /// A file or directory could not be read or written.
+    #[error("cannot use {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        fault: io::Error,
+    },
+    /// Others may read what is secret.
+    #[error("{path} is open to others (mode {mode:o})")]
+    Exposed {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file that does not hold the key that its place asks for.
+    #[error("{path} does not hold the key of the {role} role")]
+    NotTheKey {
+        /// The file.
+        path: PathBuf,
+        /// The role that was wanted.
+        role: Role,
+    },
+    /// A key that the newest root does not name for its role.
+    #[error("the newest root does not name key {kid} for the {role} role")]
+    ForeignKey {
+        /// The key.
+        kid: KeyId,
+        /// The role.
+        role: Role,
+    },
+    /// A root's file that holds no envelope.
+    #[error("{path} does not hold a root")]
+    NotARoot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        fault: InvalidEnvelope,
+    },
+    /// The roots are no chain.
+    #[error("the roots in {path} do not hold together")]
+    BadRoots {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with them.
+        #[source]
+        fault: Box<RootError>,
+    },
+    /// The first root's parts do not fit together.
+    #[error("no root can be made")]
+    RootNotMade(#[from] InvalidRoot),
+    /// The first root was not signed.
+    #[error("the root was not signed")]
+    RootNotSigned(#[from] SignError),
+    /// The TLS key or certificate cannot be made or used.
+    #[error("the TLS identity cannot be used")]
+    Tls(#[from] tls::IdentityError),
+}
+
+/// What a new identity needs to know.
+#[derive(Clone, Debug)]
+pub struct NewIdentity {
+    /// Where peers reach the gateway; empty for one that cannot be reached.
+    pub endpoints: Vec<EndpointUrl>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Identity {
+    /// Makes keys, certificate and first root in `home`, and says which gateway that is.
+    ///
+    /// All is written beside its final place and moved there at the end, the online keys last: a home
+    /// with `keys/` is complete.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a home that has any part of an identity, and says what could not be written.
+    pub fn create(
+        home: &Path,
+        new: &NewIdentity,
+        entropy: &dyn Entropy,
+    ) -> Result<GatewayId, IdentityError> {
+        private_directory(home)?;
+        for part in PARTS {
+            let path = home.join(part);
+            match fs::read_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(file_fault(&path)(error)),
+                Ok(mut entries) => {
+                    // An empty directory holds nothing that could be lost.
+                    if entries.next().is_some() {
+                        return Err(IdentityError::Exists { path });
+                    }
+                }
+            }
+        }
+        let draft = home.join(DRAFT);
+        // What a crash left behind was never shown to anybody.
+        match fs::remove_dir_all(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(file_fault(&draft)(error));
+            }
+            _ => {}
+        }
+        private_directory(&draft)?;
+        PARTS.iter().try_for_each(|part| private_directory(&draft.join(part)))?;
+        let tls = tls::Identity::load_or_create(&draft.join(TLS))?;
+        let root = first_root(&draft, new, &tls, entropy)?;
+        file::write_private(&draft.join(ROOT).join("1.json"), &root.to_bytes())
+            .map_err(file_fault(&draft))?;
+        for part in PARTS {
+            fs::rename(draft.join(part), home.join(part)).map_err(file_fault(&home.join(part)))?;
+        }
+        fs::remove_dir(&draft).map_err(file_fault(&draft))?;
+        let sync = fs::File::open(home).and_then(|directory| directory.sync_all());
+        sync.map_err(file_fault(home))?;
+        Ok(gateway_id(&root.digest()))
+    }
+
+    /// Reads what the daemon needs. Never looks at the offline keys.
+    ///
+    /// # Errors
+    ///
+    /// Refuses keys that others may read, and keys that the newest root does not name.
+    pub fn load(home: &Path) -> Result<Self, IdentityError> {
+        let keys = home.join(KEYS);
+        if !keys.exists() {
+            return Err(IdentityError::Missing { home: home.to_path_buf() });
+        }
+        let tls = home.join(TLS);
+        check_closed(&keys)?;
+        check_closed(&tls)?;
+        let (root, chain) = roots(&home.join(ROOT))?;
+        let online = |role: Role| {
+            let signer = load_key(&keys.join(key_file(role)), role)?;
+            let named = root.root().roles.get(&role);
+            if !named.is_some_and(|holders| holders.keyids.contains(signer.kid())) {
+                return Err(IdentityError::ForeignKey { kid: signer.kid().clone(), role });
+            }
+            Ok(signer)
+        };
+        Ok(Self {
+            stream: online(Role::Stream)?,
+            request: online(Role::Request)?,
+            status: online(Role::Status)?,
+            tls: tls::Identity::load_or_create(&tls)?,
+            root,
+            chain,
+        })
+    }
+
+    /// The gateway.
+    #[must_use]
+    pub const fn gateway(&self) -> &GatewayId {
+        self.root.gateway()
+    }
+
+    /// Its own roots as the home's files have them, verified.
+    #[must_use]
+    pub const fn root(&self) -> &TrustedRoot {
+        &self.root
+    }
+
+    /// The envelopes of its own roots, from the first on.
+    #[must_use]
+    pub fn chain(&self) -> &[Envelope] {
+        &self.chain
+    }
+
+    /// Signs accepts, seals, answers and problems.
+    #[must_use]
+    pub const fn stream(&self) -> &KeySigner {
+        &self.stream
+    }
+
+    /// Signs requests, pairing requests and receipts.
+    #[must_use]
+    pub const fn request(&self) -> &KeySigner {
+        &self.request
+    }
+
+    /// Signs statuses.
+    #[must_use]
+    pub const fn status(&self) -> &KeySigner {
+        &self.status
+    }
+
+    /// What it shows on TLS connections.
+    #[must_use]
+    pub const fn tls(&self) -> &tls::Identity {
+        &self.tls
+    }
+}
+
+/// Reads the gateway's own roots without any key: for commands that verify what the daemon says.
+///
+/// # Errors
+///
+/// Says what is missing or does not hold together.
+pub fn own_root(home: &Path) -> Result<TrustedRoot, IdentityError> {
+    Ok(roots(&home.join(ROOT))?.0)
+}
+
+/// Where the key of an offline role is, unless the operator moved it.
+#[must_use]
+pub fn offline_key(home: &Path, role: Role) -> PathBuf {
+    home.join(OFFLINE).join(key_file(role))
+}
+
+/// Reads one key from its file, bound to its role.
+///
+/// # Errors
+///
+/// Refuses a file that others may read, and the key of another role.
+pub fn load_key(path: &Path, role: Role) -> Result<KeySigner, IdentityError> {
+    let text = Zeroizing::new(match file::read_private(path) {
+        Ok(text) => text,
+        Err(ReadError::Io(fault)) => return Err(file_fault(path)(fault)),
+        Err(ReadError::Exposed { mode }) => {
+            return Err(IdentityError::Exposed { path: path.to_path_buf(), mode });
+        }
+    });
+    let not_the_key = || IdentityError::NotTheKey { path: path.to_path_buf(), role };
+    let encoded = text
+        .strip_suffix('\n')
+        .and_then(|line| line.strip_prefix(KEY_PREFIX))
+        .and_then(|rest| rest.strip_prefix(role.as_str()))
+        .and_then(|rest| rest.strip_prefix(' '))
+        .ok_or_else(not_the_key)?;
+    let bytes = BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| not_the_key())?;
+    let bytes = Zeroizing::new(bytes);
+    let mut seed = Zeroizing::new([0_u8; 32]);
+    if bytes.len() != seed.len() {
+        return Err(not_the_key());
+    }
+    seed.copy_from_slice(&bytes);
+    Ok(KeySigner::new(SecretKey::from_seed(&seed), SignedBy::Role(role)))
+}
+
+/// Makes a key for a role and writes it to a file that only its owner may read.
+fn make_key(path: &Path, role: Role, entropy: &dyn Entropy) -> Result<KeySigner, IdentityError> {
+    let mut seed = Zeroizing::new([0_u8; 32]);
+    entropy.fill(&mut *seed);
+    let encoded = Zeroizing::new(BASE64URL_NOPAD.encode(&*seed));
+    let line = Zeroizing::new(format!("{KEY_PREFIX}{role} {}\n", *encoded));
+    file::write_private(path, line.as_bytes()).map_err(file_fault(path))?;
+    Ok(KeySigner::new(SecretKey::from_seed(&seed), SignedBy::Role(role)))
+}
+
+fn first_root(
+    draft: &Path,
+    new: &NewIdentity,
+    tls: &tls::Identity,
+    entropy: &dyn Entropy,
+) -> Result<Envelope, IdentityError> {
+    let issued = new.now;
+    let expires = issued.plus_ms(ROOT_LIFE_MS);
+    // A peer's clock may be behind ours by as much as the contract tolerates.
+    let nbf = Timestamp(issued.0.saturating_sub(limit::CLOCK_SKEW_MS_MAX).max(0));
+    let mut keys = std::collections::BTreeMap::new();
+    let mut roles = std::collections::BTreeMap::new();
+    let mut root_signer = None;
+    for role in Role::ALL {
+        let place = if matches!(role, Role::Root | Role::Policy) { OFFLINE } else { KEYS };
+        let signer = make_key(&draft.join(place).join(key_file(role)), role, entropy)?;
+        keys.insert(signer.kid().clone(), RootKey::new(signer.public(), nbf, expires));
+        let keyids = std::iter::once(signer.kid().clone()).collect();
+        roles.insert(role, RoleHolders { keyids, threshold: 1 });
+        if role == Role::Root {
+            root_signer = Some(signer);
+        }
+    }
+    let tls_spki = Some(Digest::from_bytes(*tls.spki().as_bytes()));
+    let endpoint = |url: &EndpointUrl| Endpoint { tls_spki, url: url.clone() };
+    let root = Root::try_from(raw::Root {
+        endpoints: new.endpoints.iter().map(endpoint).collect(),
+        expires,
+        issued,
+        keys,
+        min_proto: 1,
+        prev: None,
+        roles,
+        v: FormVersion,
+        version: 1,
+    })?;
+    match root_signer {
+        Some(signer) => Ok(sign_typed(&signer, &root)?),
+        // `Role::ALL` has the root role; a root without it would not have been made above.
+        None => Err(InvalidRoot::RoleMissing { role: Role::Root }.into()),
+    }
+}
+
+fn roots(directory: &Path) -> Result<(TrustedRoot, Vec<Envelope>), IdentityError> {
+    let mut chain = Vec::new();
+    loop {
+        let path = directory.join(format!("{}.json", chain.len() + 1));
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !chain.is_empty() => break,
+            Err(error) => return Err(file_fault(&path)(error)),
+        };
+        let root = Envelope::parse(&bytes)
+            .map_err(|fault| IdentityError::NotARoot { path: path.clone(), fault })?;
+        chain.push(root);
+    }
+    let bad =
+        |fault| IdentityError::BadRoots { path: directory.to_path_buf(), fault: Box::new(fault) };
+    let genesis = chain.first().ok_or(RootError::Empty).map_err(bad)?;
+    let root = TrustedRoot::restore(&chain, &gateway_id(&genesis.digest())).map_err(bad)?;
+    Ok((root, chain))
+}
+
+fn private_directory(path: &Path) -> Result<(), IdentityError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(file_fault(path))?;
+    check_closed(path)
+}
+
+fn check_closed(path: &Path) -> Result<(), IdentityError> {
+    let mode = fs::metadata(path).map_err(file_fault(path))?.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(IdentityError::Exposed { path: path.to_path_buf(), mode })
+    }
+}
+
+fn file_fault(path: &Path) -> impl Fn(io::Error) -> IdentityError {
+    let path = path.to_path_buf();
+    move |fault| IdentityError::File { path: path.clone(), fault }
+}
+
+fn key_file(role: Role) -> String {
+    format!("{role}.key")
+}
+
+const KEYS: &str = "keys";
+const OFFLINE: &str = "offline";
+const ROOT: &str = "root";
+const TLS: &str = "tls";
+/// In the order in which they are put in place: a home with keys is complete.
+const PARTS: [&str; 4] = [OFFLINE, ROOT, TLS, KEYS];
+const DRAFT: &str = ".new-identity";
+const KEY_PREFIX: &str = "landbridge-key-v1 ";
+/// A year, so that renewal has a rhythm that people keep; the contract allows 400 days.
+const ROOT_LIFE_MS: i64 = 365 * 24 * 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::clock::SeededEntropy;
+
+    fn made() -> (tempfile::TempDir, GatewayId) {
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let endpoints = vec![EndpointUrl::new("https://127.0.0.1:7443").unwrap()];
+        let new = NewIdentity { endpoints, now: Timestamp(1_700_000_000_000) };
+        let id = Identity::create(home.path(), &new, &SeededEntropy::new(1)).unwrap();
+        (home, id)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn what_was_made_is_read_back_and_pins_its_certificate() {
+        let (home, id) = made();
+        let identity = Identity::load(home.path()).unwrap();
+        assert_eq!(*identity.gateway(), id);
+        let endpoint = &identity.root().root().endpoints[0];
+        assert_eq!(endpoint.tls_spki.unwrap().as_bytes(), identity.tls().spki().as_bytes());
+        assert_eq!(identity.root().root().roles.len(), Role::ALL.len());
+        assert!(!home.path().join(DRAFT).exists());
+    }
+
+    #[test]
+    fn secrets_are_closed_to_others() {
+        let (home, _) = made();
+        for place in [KEYS, OFFLINE, TLS] {
+            assert_eq!(mode(&home.path().join(place)), 0o700);
+            for entry in fs::read_dir(home.path().join(place)).unwrap() {
+                assert_eq!(mode(&entry.unwrap().path()), 0o600);
+            }
+        }
+    }
+
+    #[test]
+    fn an_open_key_or_directory_is_refused() {
+        let (home, _) = made();
+        let key = home.path().join("keys/stream.key");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(
+            Identity::load(home.path()),
+            Err(IdentityError::Exposed { mode: 0o640, .. })
+        ));
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(home.path().join(KEYS), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(
+            Identity::load(home.path()),
+            Err(IdentityError::Exposed { mode: 0o755, .. })
+        ));
+    }
+
+    #[test]
+    fn the_daemon_runs_without_the_offline_keys() {
+        let (home, id) = made();
+        fs::remove_dir_all(home.path().join(OFFLINE)).unwrap();
+        assert_eq!(*Identity::load(home.path()).unwrap().gateway(), id);
+    }
+
+    #[test]
+    fn keys_are_never_overwritten() {
+        let (home, id) = made();
+        let new = NewIdentity { endpoints: Vec::new(), now: Timestamp(1_700_000_000_001) };
+        let again = || Identity::create(home.path(), &new, &SeededEntropy::new(2));
+        assert!(matches!(again(), Err(IdentityError::Exists { .. })));
+        assert_eq!(*Identity::load(home.path()).unwrap().gateway(), id);
+        // Whatever is left of an identity is enough to refuse.
+        for part in [KEYS, TLS, ROOT] {
+            fs::remove_dir_all(home.path().join(part)).unwrap();
+            assert!(matches!(again(), Err(IdentityError::Exists { .. })), "{part}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_another_keys_place_is_refused() {
+        let (home, _) = made();
+        let keys = home.path().join(KEYS);
+        fs::copy(keys.join("request.key"), keys.join("stream.key")).unwrap();
+        let loaded = Identity::load(home.path());
+        assert!(matches!(loaded, Err(IdentityError::NotTheKey { role: Role::Stream, .. })));
+    }
+
+    #[test]
+    fn a_key_that_the_root_does_not_name_is_refused() {
+        let (home, _) = made();
+        let key = home.path().join("keys/stream.key");
+        make_key(&key, Role::Stream, &SeededEntropy::new(9)).unwrap();
+        let loaded = Identity::load(home.path());
+        assert!(matches!(loaded, Err(IdentityError::ForeignKey { role: Role::Stream, .. })));
+    }
+
+    #[test]
+    fn a_changed_root_is_refused() {
+        let (home, _) = made();
+        let path = home.path().join("root/1.json");
+        let text = fs::read_to_string(&path).unwrap().replacen("\"sig\":\"", "\"sig\":\"A", 1);
+        fs::write(&path, text).unwrap();
+        assert!(Identity::load(home.path()).is_err());
+    }
+
+    #[test]
+    fn offline_keys_are_read_only_by_name() {
+        let (home, _) = made();
+        let path = offline_key(home.path(), Role::Policy);
+        assert!(load_key(&path, Role::Policy).is_ok());
+        assert!(matches!(load_key(&path, Role::Root), Err(IdentityError::NotTheKey { .. })));
+    }
+}

@@ -1,0 +1,174 @@
+//! Administration: peers, pairing, our federation document, tokens and the audit log.
+//!
+//! Only the owner of the process gets here, through the unix socket. Every handler takes
+//! [`May<Administer>`], which no token can give.
+
+use axum::Json as Answer;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{delete, get, post};
+use http::{StatusCode, Uri};
+use landbridge_proto::machine::contract::AuditRow;
+use landbridge_proto::wire::name::GatewayId;
+
+use super::api::{
+    AuditList, AuditView, BridgeView, FederationView, InviteView, Join, NewInvite, NewToken,
+    PairingView, PeerView, PutFederation, TokenView,
+};
+use super::auth::{Administer, May, Verb};
+use super::body::{Json, Nothing, named, query, value};
+use super::problem::LocalProblem;
+use super::runs::page;
+use super::server::Local;
+use crate::config::Period;
+
+pub(super) fn routes() -> Router<Local> {
+    Router::new()
+        .route("/v1/admin/bridge", get(bridge))
+        .route("/v1/admin/peers", get(peers))
+        .route("/v1/admin/invites", post(invite))
+        .route("/v1/admin/joins", post(join))
+        .route("/v1/admin/pairings", get(pairings))
+        .route("/v1/admin/pairings/{gateway}", delete(decline))
+        .route("/v1/admin/federation", get(federation).put(put_federation))
+        .route("/v1/admin/tokens", get(tokens).post(create_token))
+        .route("/v1/admin/tokens/{id}/revoke", post(revoke_token))
+        .route("/v1/admin/audit", get(audit))
+}
+
+type Answered<T> = Result<Answer<T>, LocalProblem>;
+type Created<T> = Result<(StatusCode, Answer<T>), LocalProblem>;
+
+async fn bridge(State(local): State<Local>, _: May<Administer>) -> Answered<BridgeView> {
+    Ok(Answer(local.bridge.view().await?))
+}
+
+async fn peers(State(local): State<Local>, _: May<Administer>) -> Answered<Vec<PeerView>> {
+    Ok(Answer(local.bridge.peers().await?))
+}
+
+async fn invite(
+    State(local): State<Local>,
+    _: May<Administer>,
+    Json(invite): Json<NewInvite>,
+) -> Created<InviteView> {
+    check_period("expiresIn", invite.expires_in.as_deref())?;
+    Ok((StatusCode::CREATED, Answer(local.bridge.invite(invite).await?)))
+}
+
+async fn join(
+    State(local): State<Local>,
+    _: May<Administer>,
+    Json(join): Json<Join>,
+) -> Created<PairingView> {
+    Ok((StatusCode::CREATED, Answer(local.bridge.join(join).await?)))
+}
+
+async fn pairings(State(local): State<Local>, _: May<Administer>) -> Answered<Vec<PairingView>> {
+    Ok(Answer(local.bridge.pairings().await?))
+}
+
+async fn decline(
+    State(local): State<Local>,
+    _: May<Administer>,
+    gateway: Path<String>,
+    _: Nothing,
+) -> Result<StatusCode, LocalProblem> {
+    let gateway: GatewayId = named(&gateway)?;
+    local.bridge.decline_pairing(&gateway).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn federation(State(local): State<Local>, _: May<Administer>) -> Answered<FederationView> {
+    Ok(Answer(local.bridge.federation().await?))
+}
+
+async fn put_federation(
+    State(local): State<Local>,
+    _: May<Administer>,
+    Json(put): Json<PutFederation>,
+) -> Answered<FederationView> {
+    Ok(Answer(local.bridge.put_federation(&put.envelope).await?))
+}
+
+async fn tokens(State(local): State<Local>, _: May<Administer>) -> Answered<Vec<TokenView>> {
+    Ok(Answer(local.bridge.tokens().await?))
+}
+
+async fn create_token(
+    State(local): State<Local>,
+    _: May<Administer>,
+    Json(token): Json<NewToken>,
+) -> Created<TokenView> {
+    let token = complete(token)?;
+    Ok((StatusCode::CREATED, Answer(local.bridge.create_token(token).await?)))
+}
+
+/// Checks a new token and spells out its verbs: a token without verbs may do nothing.
+fn complete(mut token: NewToken) -> Result<NewToken, LocalProblem> {
+    check_period("expiresIn", token.expires_in.as_deref())?;
+    if token.name.is_empty() || token.name.len() > NAME_BYTES_MAX {
+        return Err(LocalProblem::malformed(format!("`name` has 1 to {NAME_BYTES_MAX} bytes")));
+    }
+    let known = Verb::OF_TOKENS.map(Verb::as_str);
+    if let Some(verb) = token.verbs.iter().find(|verb| !known.contains(&verb.as_str())) {
+        let detail = format!("unknown verb {verb:?}; allowed: {}", known.join(", "));
+        return Err(LocalProblem::malformed(detail));
+    }
+    if token.verbs.is_empty() {
+        token.verbs = known.map(str::to_owned).to_vec();
+    }
+    Ok(token)
+}
+
+async fn revoke_token(
+    State(local): State<Local>,
+    _: May<Administer>,
+    Path(id): Path<String>,
+    _: Nothing,
+) -> Answered<TokenView> {
+    Ok(Answer(local.bridge.revoke_token(&id).await?))
+}
+
+async fn audit(State(local): State<Local>, _: May<Administer>, uri: Uri) -> Answered<AuditList> {
+    let [after, count] = query(&uri, ["after", "limit"])?;
+    let after = after.map_or(Ok(0), |after| value("after", &after))?;
+    let count = page(count.as_deref(), ROWS_MAX)?;
+    let rows = local.bridge.audit(after, count as usize).await?;
+    let full = rows.len() == count as usize;
+    let next = rows.last().map(|row| row.n).filter(|_| full);
+    let view = |row: AuditRow| AuditView { n: row.n, event: row.event, head: row.head };
+    Ok(Answer(AuditList { rows: rows.into_iter().map(view).collect(), next }))
+}
+
+fn check_period(name: &str, text: Option<&str>) -> Result<(), LocalProblem> {
+    text.map_or(Ok(()), |text| value::<Period>(name, text).map(drop))
+}
+
+/// Rows of a page of the audit log.
+const ROWS_MAX: u32 = 1000;
+/// What people call a token.
+const NAME_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn token(text: &str) -> Result<NewToken, LocalProblem> {
+        complete(serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn a_token_without_verbs_gets_the_three_and_no_other_verb_exists() {
+        assert_eq!(token(r#"{"name":"ci"}"#).unwrap().verbs, ["read", "run", "cancel"]);
+        assert_eq!(token(r#"{"name":"ci","verbs":["read"]}"#).unwrap().verbs, ["read"]);
+        for bad in [
+            r#"{"name":"ci","verbs":["administer"]}"#,
+            r#"{"name":"","verbs":["read"]}"#,
+            r#"{"name":"ci","expiresIn":"never"}"#,
+        ] {
+            assert_eq!(token(bad).unwrap_err().view().status, 400, "{bad}");
+        }
+    }
+}

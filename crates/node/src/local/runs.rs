@@ -1,0 +1,278 @@
+//! Runs and gateways: what workflow engines ask for.
+
+use axum::Json as Answer;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use landbridge_proto::machine::contract::EntryFilter;
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::{Alias, RunId};
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::Mode;
+
+use super::api::{RouteTest, RouteView, RunList, RunView, StartRun};
+use super::auth::{Cancel, May, Read, Run, Verb, permit};
+use super::body::{Json, Nothing, named, query, value};
+use super::problem::LocalProblem;
+use super::server::Local;
+use super::stream::{self, Accepts};
+use crate::config::Period;
+
+pub(super) fn routes() -> Router<Local> {
+    Router::new()
+        .route("/v1/runs", get(list).post(start))
+        .route("/v1/runs/{run}", get(show))
+        .route("/v1/runs/{run}/frames", get(frames))
+        .route("/v1/runs/{run}/cancel", post(cancel))
+        .route("/v1/runs/{run}/transcript", get(transcript))
+        .route("/v1/gateways", get(gateways))
+        .route("/v1/gateways/{gateway}/test", post(test_gateway))
+}
+
+async fn start(
+    State(local): State<Local>,
+    who: May<Run>,
+    accepts: Accepts,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(start): Json<StartRun>,
+) -> Result<Response, LocalProblem> {
+    let form = accepts.frames_if_asked()?;
+    let after = stream::cursor(&uri, &headers)?;
+    if form.is_some() {
+        permit(who.principal(), Verb::Read)?;
+    }
+    check(&start, local.options.prompt_bytes_max)?;
+    let view = local.bridge.start_run(who.principal(), start).await?;
+    let run = view.run.clone();
+    let mut response = match form {
+        Some(form) => {
+            let frames = local.bridge.frames(who.principal(), &run, after).await?;
+            stream::response(frames, form, local.options.heartbeat)
+        }
+        None => (created(&view), Answer(view)).into_response(),
+    };
+    let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Problem::new(Code::Internal));
+    response.headers_mut().insert(LOCATION, text(&format!("/v1/runs/{run}"))?);
+    response.headers_mut().insert(RUN_HEADER, text(run.as_str())?);
+    Ok(response)
+}
+
+const fn created(view: &RunView) -> StatusCode {
+    if view.attached { StatusCode::OK } else { StatusCode::CREATED }
+}
+
+/// Checks what the types of a start leave open.
+fn check(start: &StartRun, prompt_bytes_max: usize) -> Result<(), LocalProblem> {
+    if start.prompt.len() > prompt_bytes_max {
+        let detail = format!("`prompt` has at most {prompt_bytes_max} bytes here");
+        return Err(Problem::new(Code::TooLarge).with_detail(detail).into());
+    }
+    if (start.mode == Mode::Session) == start.session.is_some() {
+        let detail = "`session` is given exactly when `mode` is turn or subagent";
+        return Err(LocalProblem::malformed(detail));
+    }
+    if let Some(deadline) = &start.deadline {
+        value::<Period>("deadline", deadline)?;
+    }
+    if start.labels.len() > limit::LABELS_MAX {
+        let detail = format!("`labels` has at most {} entries", limit::LABELS_MAX);
+        return Err(LocalProblem::malformed(detail));
+    }
+    for (name, value) in &start.labels {
+        check_label(name, value)?;
+    }
+    Ok(())
+}
+
+fn check_label(name: &str, value: &str) -> Result<(), LocalProblem> {
+    let named = (1..=limit::LABEL_NAME_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'=');
+    if named && value.len() <= limit::LABEL_VALUE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(LocalProblem::malformed(format!(
+        "a label's name is 1 to {} visible ASCII characters without '=', its value at most {} bytes",
+        limit::LABEL_NAME_BYTES_MAX,
+        limit::LABEL_VALUE_BYTES_MAX
+    )))
+}
+
+async fn list(
+    State(local): State<Local>,
+    who: May<Read>,
+    uri: Uri,
+) -> Result<Answer<RunList>, LocalProblem> {
+    Ok(Answer(local.bridge.runs(who.principal(), filter(&uri)?).await?))
+}
+
+fn filter(uri: &Uri) -> Result<EntryFilter, LocalProblem> {
+    let [gateway, label, state, count, before] =
+        query(uri, ["gateway", "label", "state", "limit", "before"])?;
+    let settled = match state.as_deref() {
+        None => None,
+        Some("open") => Some(false),
+        Some("settled") => Some(true),
+        Some(other) => {
+            let detail = format!("`state` is open or settled, not {other:?}");
+            return Err(LocalProblem::malformed(detail));
+        }
+    };
+    let label = match &label {
+        None => None,
+        Some(label) => {
+            let (name, value) = label
+                .split_once('=')
+                .ok_or_else(|| LocalProblem::malformed("`label` is name=value"))?;
+            check_label(name, value)?;
+            Some((name.to_owned(), value.to_owned()))
+        }
+    };
+    Ok(EntryFilter {
+        before: before.map(|run| value("before", &run)).transpose()?,
+        gateway: gateway.map(|gateway| value("gateway", &gateway)).transpose()?,
+        settled,
+        token: None,
+        label,
+        limit: page(count.as_deref(), PAGE_MAX)?,
+    })
+}
+
+/// Reads how many entries a page has.
+pub(super) fn page(count: Option<&str>, max: u32) -> Result<u32, LocalProblem> {
+    let Some(count) = count else { return Ok(PAGE) };
+    match value::<u32>("limit", count)? {
+        count if (1..=max).contains(&count) => Ok(count),
+        _ => Err(LocalProblem::malformed(format!("`limit` is 1 to {max}"))),
+    }
+}
+
+async fn show(
+    State(local): State<Local>,
+    who: May<Read>,
+    run: Path<String>,
+) -> Result<Answer<RunView>, LocalProblem> {
+    let run: RunId = named(&run)?;
+    Ok(Answer(local.bridge.run(who.principal(), &run).await?))
+}
+
+async fn frames(
+    State(local): State<Local>,
+    who: May<Read>,
+    accepts: Accepts,
+    run: Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, LocalProblem> {
+    let run: RunId = named(&run)?;
+    let form = accepts.frames()?;
+    let after = stream::cursor(&uri, &headers)?;
+    let frames = local.bridge.frames(who.principal(), &run, after).await?;
+    Ok(stream::response(frames, form, local.options.heartbeat))
+}
+
+async fn cancel(
+    State(local): State<Local>,
+    who: May<Cancel>,
+    run: Path<String>,
+    _: Nothing,
+) -> Result<Response, LocalProblem> {
+    let run: RunId = named(&run)?;
+    let view = local.bridge.cancel(who.principal(), &run).await?;
+    let status = match view.state.as_str() {
+        "requested" => StatusCode::ACCEPTED,
+        _ => StatusCode::OK,
+    };
+    Ok((status, Answer(view)).into_response())
+}
+
+async fn transcript(
+    State(local): State<Local>,
+    who: May<Read>,
+    run: Path<String>,
+) -> Result<Response, LocalProblem> {
+    let run: RunId = named(&run)?;
+    let lines = local.bridge.transcript(who.principal(), &run).await?;
+    let mut text = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
+    for line in &lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    Ok(([(CONTENT_TYPE, "application/jsonl")], text).into_response())
+}
+
+async fn gateways(
+    State(local): State<Local>,
+    who: May<Read>,
+) -> Result<Answer<Vec<RouteView>>, LocalProblem> {
+    Ok(Answer(local.bridge.routes(who.principal()).await?))
+}
+
+async fn test_gateway(
+    State(local): State<Local>,
+    who: May<Run>,
+    gateway: Path<String>,
+    _: Nothing,
+) -> Result<Answer<RouteTest>, LocalProblem> {
+    let gateway: Alias = named(&gateway)?;
+    Ok(Answer(local.bridge.test_route(who.principal(), &gateway).await?))
+}
+
+/// Tells the run of a streamed answer, whose body has no place for it.
+const RUN_HEADER: HeaderName = HeaderName::from_static("landbridge-run");
+/// Entries of a page unless the client says otherwise.
+const PAGE: u32 = 50;
+/// Entries of a page.
+const PAGE_MAX: u32 = 200;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn start(extra: &str) -> StartRun {
+        let key = r#""gateway":"eu","prompt":"hello","idempotencyKey":"0123456789abcdef""#;
+        serde_json::from_str(&format!("{{{key}{extra}}}")).unwrap()
+    }
+
+    #[test]
+    fn a_start_is_checked_before_the_bridge_sees_it() {
+        assert!(check(&start(""), 5).is_ok());
+        assert_eq!(check(&start(""), 4).unwrap_err().view().status, 413);
+        for bad in [
+            r#","session":"s1""#,
+            r#","mode":"turn""#,
+            r#","deadline":"soon""#,
+            r#","labels":{"":"x"}"#,
+            r#","labels":{"a=b":"x"}"#,
+        ] {
+            assert_eq!(check(&start(bad), 5).unwrap_err().view().status, 400, "{bad}");
+        }
+        let good = r#","mode":"turn","session":"s1","deadline":"10m","labels":{"team":"sre"}"#;
+        assert!(check(&start(good), 5).is_ok());
+    }
+
+    #[test]
+    fn a_list_is_filtered_by_what_the_query_says() {
+        let read = |text: &str| filter(&text.parse().unwrap());
+        let filter = read("/v1/runs?gateway=eu&label=team=a=b&state=open&limit=200").unwrap();
+        assert_eq!(filter.gateway.unwrap().as_str(), "eu");
+        assert_eq!(filter.label, Some(("team".to_owned(), "a=b".to_owned())));
+        assert_eq!((filter.settled, filter.limit), (Some(false), 200));
+        assert_eq!(read("/v1/runs").unwrap().limit, PAGE);
+        for bad in [
+            "limit=0",
+            "limit=201",
+            "limit=x",
+            "state=done",
+            "label=team",
+            "before=x",
+            "gateway=EU",
+        ] {
+            assert_eq!(read(&format!("/v1/runs?{bad}")).unwrap_err().view().status, 400, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Requests to peers: where they are, what they say of themselves, and operations signed for them.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response};
+use landbridge_proto::machine::admission::{Learned, PROTO};
+use landbridge_proto::machine::operation::Operation;
+use landbridge_proto::trust::peer::PeerView;
+use landbridge_proto::trust::signer::{SignError, sign_typed};
+use landbridge_proto::trust::verified::{Verified, VerifyError};
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::document;
+use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::{GatewayId, InvalidName, TenantPair};
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::{Body, Refusal, Request};
+
+use crate::core::Core;
+use crate::federation::ENVELOPE;
+use crate::net::client::{self, ClientError, ResponseStream, Target};
+use crate::net::endpoint::{Endpoint, InvalidEndpoint};
+use crate::net::tls::{SpkiDigest, Trust};
+
+/// How long a request of ours is good, in milliseconds.
+const REQUEST_LIFE_MS: i64 = 60_000;
+
+/// Why a peer could not be asked, or did not give a usable answer. Never a verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The peer is not pinned, not active or quarantined.
+    #[error("the peer is unknown, suspended or quarantined")]
+    NotActive,
+    /// Neither its root nor the federation document names an endpoint that can be used.
+    #[error("no usable endpoint of the peer is known")]
+    NoEndpoint,
+    /// An endpoint that is not an address.
+    #[error("an endpoint of the peer cannot be used")]
+    BadEndpoint(#[from] InvalidEndpoint),
+    /// No usable response.
+    #[error("the peer cannot be reached")]
+    Client(#[from] ClientError),
+    /// An answer that is not an envelope.
+    #[error("the peer's answer is not an envelope")]
+    Envelope(#[from] InvalidEnvelope),
+    /// An answer that does not verify.
+    #[error("the peer's answer does not verify")]
+    Unverified(#[from] VerifyError),
+    /// An answer to something else.
+    #[error("the peer's answer belongs to another request")]
+    ForeignAnswer,
+    /// An answer without a signature.
+    #[error("the peer answered {status} without a signature: {what}")]
+    Unsigned {
+        /// The HTTP status.
+        status: u16,
+        /// What the answer says.
+        what: String,
+        /// The newest root of ours that the peer has, if it says so.
+        have: Option<u64>,
+    },
+    /// Our key did not sign.
+    #[error("our request was not signed")]
+    Sign(#[from] SignError),
+    /// Our own name is wrong: a bug.
+    #[error("a name of ours is wrong")]
+    Name(#[from] InvalidName),
+    /// We have no status to staple.
+    #[error("we have no status of our own yet")]
+    NoStatus,
+    /// What we learned was not kept.
+    #[error("what the peer said of itself was refused or not kept")]
+    Trust(#[from] crate::trust::TrustError),
+}
+
+/// What a signed request was answered with.
+#[derive(Debug)]
+pub enum Reply {
+    /// A stream, or one envelope: not read yet.
+    Open(Response<ResponseStream>),
+    /// A refusal that the peer signed, bound to the request.
+    Refused(Box<Verified<Refusal>>),
+}
+
+/// A request of ours, signed.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// Its identity.
+    pub digest: Digest,
+}
+
+impl Core {
+    /// What we know of a peer that may be talked to.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::NotActive`].
+    pub fn peer_view(&self, peer: &GatewayId) -> Result<PeerView, PeerError> {
+        let state = self.trust.state();
+        if !state.active(peer) {
+            return Err(PeerError::NotActive);
+        }
+        state.peers.get(peer).cloned().ok_or(PeerError::NotActive)
+    }
+
+    /// Where a peer is reached: what its root says, else what our federation document says.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::NoEndpoint`].
+    pub fn targets(&self, peer: &GatewayId) -> Result<Vec<Target>, PeerError> {
+        let state = self.trust.state();
+        let told = state.peers.get(peer).map(|view| view.chain().root().endpoints.clone());
+        let pinned = state.federation.as_ref().and_then(|document| document.peer(peer));
+        let endpoints = match told {
+            Some(endpoints) if !endpoints.is_empty() => endpoints,
+            _ => pinned.map(|peer| peer.endpoints.clone()).unwrap_or_default(),
+        };
+        let targets: Vec<_> = endpoints.iter().filter_map(|endpoint| target(endpoint).ok()).collect();
+        if targets.is_empty() { Err(PeerError::NoEndpoint) } else { Ok(targets) }
+    }
+
+    /// Makes sure that what we know of a peer is fresh enough to verify what it signs.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`] when it is not, and the peer cannot be asked.
+    pub async fn freshen(&self, peer: &GatewayId) -> Result<(), PeerError> {
+        match self.peer_view(peer)?.check_fresh(self.now()) {
+            Ok(()) => Ok(()),
+            Err(_) => self.refresh_peer(peer).await,
+        }
+    }
+
+    /// Asks a peer for newer roots and its present status, and keeps what verifies.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`]; what was known stays.
+    pub async fn refresh_peer(&self, peer: &GatewayId) -> Result<(), PeerError> {
+        let view = self.peer_view(peer)?;
+        let targets = self.targets(peer)?;
+        let now = self.now();
+        let mut last = PeerError::NoEndpoint;
+        for target in targets {
+            match self.fetch_news(&target, &view).await {
+                Ok((roots, status)) => {
+                    let refused = |fault| crate::trust::TrustError::Root {
+                        gateway: peer.clone(),
+                        fault: Box::new(fault),
+                    };
+                    let newer = view.with_roots(&roots, now).map_err(refused)?;
+                    let learned = Learned { view: Some(newer), roots, status: Some(status) };
+                    return Ok(self.trust.learn(self, &learned).await?);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    //= ID-14
+    async fn fetch_news(
+        &self,
+        target: &Target,
+        view: &PeerView,
+    ) -> Result<(Vec<Envelope>, Envelope), PeerError> {
+        let mut roots = Vec::new();
+        let mut version = view.chain().version() + 1;
+        while roots.len() < limit::ROOT_STEPS_MAX {
+            let path = format!("/federation/v1/root/{version}");
+            match self.fetch(target, &path).await? {
+                Some(root) => roots.push(root),
+                None => break,
+            }
+            version += 1;
+        }
+        let status = self.fetch(target, "/federation/v1/status").await?;
+        Ok((roots, status.ok_or(PeerError::NoStatus)?))
+    }
+
+    /// Fetches one document; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`] when there is no usable answer. What it returns proves itself or nothing.
+    pub async fn fetch(&self, target: &Target, path: &str) -> Result<Option<Envelope>, PeerError> {
+        let response = self.client.get(target, path, HeaderMap::new()).await?;
+        let status = response.status().as_u16();
+        let (_, body) = client::collect(response, limit::ENVELOPE_BYTES_MAX).await?;
+        match status {
+            200 => Ok(Some(Envelope::parse(&body)?)),
+            404 => Ok(None),
+            _ => Err(unsigned(status, &body)),
+        }
+    }
+
+    /// Signs a request for a peer.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`].
+    pub fn sign_request(
+        &self,
+        peer: &GatewayId,
+        tenant: &TenantPair,
+        body: Body,
+    ) -> Result<Signed, PeerError> {
+        let now = self.now();
+        let request = Request {
+            aud: peer.clone(),
+            body,
+            exp: now.plus_ms(REQUEST_LIFE_MS),
+            iat: now,
+            iss: self.own().clone(),
+            jti: self.new_jti()?,
+            proto: vec![PROTO],
+            //= ID-24
+            seen: self.trust.state().seen(peer),
+            tenant: tenant.clone(),
+            traceparent: None,
+        };
+        let envelope = sign_typed(self.identity.request(), &request)?;
+        let digest = envelope.digest();
+        Ok(Signed { envelope, digest })
+    }
+
+    /// Sends a signed request, with our fresh status and the roots that the peer lacks.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`] for everything that is not an answer of the peer under its own signature.
+    pub async fn send(
+        &self,
+        peer: &GatewayId,
+        path: &str,
+        signed: &Signed,
+        roots_from: Option<u64>,
+    ) -> Result<Reply, PeerError> {
+        let status = self.trust.state().status.clone().ok_or(PeerError::NoStatus)?;
+        let roots = roots_from.map(|have| {
+            let have = usize::try_from(have).unwrap_or(usize::MAX);
+            let newer = self.identity.chain().get(have..).unwrap_or_default();
+            newer.iter().take(limit::ROOT_STEPS_MAX).cloned().collect::<Vec<_>>()
+        });
+        let operation = Operation {
+            roots: roots.filter(|roots| !roots.is_empty()),
+            status,
+            request: signed.envelope.clone(),
+        };
+        let body = Bytes::from(operation.to_bytes());
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut last = PeerError::NoEndpoint;
+        for target in self.targets(peer)? {
+            match self.client.post(&target, path, headers.clone(), body.clone()).await {
+                Ok(response) => return self.read_reply(peer, signed, response).await,
+                // The same bytes may go to another endpoint only when nobody can have seen them.
+                Err(error) if error.may_have_arrived() => return Err(error.into()),
+                Err(error) => last = error.into(),
+            }
+        }
+        Err(last)
+    }
+
+    async fn read_reply(
+        &self,
+        peer: &GatewayId,
+        signed: &Signed,
+        response: Response<ResponseStream>,
+    ) -> Result<Reply, PeerError> {
+        let status = response.status().as_u16();
+        if status == 200 {
+            return Ok(Reply::Open(response));
+        }
+        let media = response.headers().get(CONTENT_TYPE).cloned();
+        let (_, body) = client::collect(response, limit::ENVELOPE_BYTES_MAX).await?;
+        if media.is_none_or(|media| media.as_bytes() != ENVELOPE.as_bytes()) {
+            return Err(unsigned(status, &body));
+        }
+        //= PRB-5
+        let envelope = Envelope::parse(&body)?;
+        let refusal = self.peer_view(peer)?.verify::<Refusal>(&envelope, self.now())?;
+        let said = refusal.value();
+        if said.request != signed.digest || said.iss != *peer || said.aud != *self.own() {
+            return Err(PeerError::ForeignAnswer);
+        }
+        Ok(Reply::Refused(Box::new(refusal)))
+    }
+
+    /// Reads an answer that is one envelope, and checks that it answers this very request.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`].
+    pub async fn read_answer(
+        &self,
+        peer: &GatewayId,
+        signed: &Signed,
+        response: Response<ResponseStream>,
+    ) -> Result<Verified<landbridge_proto::wire::request::Answer>, PeerError> {
+        let (_, body) = client::collect(response, limit::ENVELOPE_BYTES_MAX).await?;
+        let envelope = Envelope::parse(&body)?;
+        let view = self.peer_view(peer)?;
+        let answer =
+            view.verify::<landbridge_proto::wire::request::Answer>(&envelope, self.now())?;
+        //= REQ-31
+        let said = answer.value();
+        if said.request != signed.digest || said.iss != *peer || said.aud != *self.own() {
+            return Err(PeerError::ForeignAnswer);
+        }
+        Ok(answer)
+    }
+}
+
+impl PeerError {
+    /// The problem that a client of ours is told.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        Problem::new(Code::PeerUnreachable).with_detail(text)
+    }
+}
+
+/// A documented endpoint as the client dials it.
+///
+/// # Errors
+///
+/// [`PeerError::BadEndpoint`], or [`PeerError::NoEndpoint`] for one without a pinned certificate.
+pub fn target(endpoint: &document::Endpoint) -> Result<Target, PeerError> {
+    let url = &endpoint.url;
+    let parsed = Endpoint::parse(&format!("https://{}:{}", url.host(), url.port()))?;
+    let pin = endpoint.tls_spki.ok_or(PeerError::NoEndpoint)?;
+    let trust = Trust::pinned(SpkiDigest::from_bytes(*pin.as_bytes()));
+    Ok(Target { endpoint: parsed, trust })
+}
+
+fn unsigned(status: u16, body: &[u8]) -> PeerError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => {
+            PeerError::Unsigned { status, what: problem.to_string(), have: problem.have }
+        }
+        Err(_) => PeerError::Unsigned { status, what: "no problem object".to_owned(), have: None },
+    }
+}

@@ -1,0 +1,257 @@
+//! The embedded gateway that does what the prompt says: for tests, demonstrations and load.
+//!
+//! It stands in for a real gateway, which survives the bridge. So a run must go on while the bridge is
+//! dead, without a process that it could go on in: a run is a timeline, a function of its script and
+//! of the moment it was started, and only that moment and the moment of a stop are stored. Whoever
+//! looks again sees it where it has got to by then. The directives are [`script`]'s.
+
+mod ledger;
+mod script;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use landbridge_proto::wire::name::{RunId, Timestamp};
+use tokio::sync::watch;
+
+use self::ledger::Ledger;
+use self::timeline::Timeline;
+use crate::adapter::{
+    Adapter, AdapterFault, Ask, Channel, Description, Ending, Intent, Progress, Report, Reports,
+    SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
+};
+use crate::clock::Clock;
+
+/// What it says it is.
+const SOFTWARE: &str = "scripted 1";
+/// The one agent.
+const AGENT: &str = "demo";
+/// Between two looks into a directory that cannot be read, in milliseconds.
+const RETRY_MS: i64 = 1_000;
+
+/// The scripted gateway over its directory.
+///
+/// The directory holds `executions.log` with one line for each start, however often a run is started.
+pub struct Scripted {
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+    /// Wakes whoever follows a run after any stop was written.
+    stops: watch::Sender<()>,
+}
+
+impl std::fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scripted").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+impl Scripted {
+    /// Opens the gateway that lives in `dir`, and makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the directory cannot be made.
+    pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        Ok(Self { ledger: Ledger::open(dir)?, clock, stops: watch::Sender::new(()) })
+    }
+
+    /// Reports from the timeline's position on, each when its time has come.
+    async fn follow(&self, run: &RunId, mut timeline: Timeline, reports: &Reports) {
+        let mut stops = self.stops.subscribe();
+        let mut stop = self.stop_of(run);
+        loop {
+            if stops.has_changed().unwrap_or(false) {
+                stops.mark_unchanged();
+                stop = self.stop_of(run);
+            }
+            let next = timeline.peek().map(|(at, _)| *at);
+            // The beginning belongs to every run, even where the clock was set back before the stop.
+            let began = timeline.passed().started;
+            if began && stop.is_some_and(|stop| next.is_none_or(|next| next > stop)) {
+                // Closed: nobody wants to know.
+                let _ = reports.send(timeline.cancelled()).await;
+                return;
+            }
+            if next.is_some_and(|next| next <= self.clock.now()) {
+                let Some(report) = timeline.advance() else { return };
+                let is_last = matches!(report, Report::Settled { .. });
+                if reports.send(report).await.is_err() || is_last {
+                    return;
+                }
+                continue;
+            }
+            tokio::select! {
+                () = reports.closed() => return,
+                _ = stops.changed() => stop = self.stop_of(run),
+                () = self.reach(next) => {}
+            }
+        }
+    }
+
+    async fn reach(&self, at: Option<Timestamp>) {
+        match at {
+            Some(at) => self.clock.sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A stop that cannot be read is none yet: whoever wrote it is told that it failed, and asks again.
+    fn stop_of(&self, run: &RunId) -> Option<Timestamp> {
+        self.ledger.stopped(run).unwrap_or_else(|error| {
+            tracing::warn!(%run, %error, "a scripted run's stop cannot be read");
+            None
+        })
+    }
+
+    /// Takes a run up where its log does not say exactly what was reported: text is told anew up to
+    /// now, as replacing what came before, and of the rest what is missing.
+    async fn catch_up(
+        &self,
+        run: &RunId,
+        timeline: &mut Timeline,
+        progress: &Progress,
+        reports: &Reports,
+    ) {
+        let stop = self.stop_of(run).unwrap_or(Timestamp(i64::MAX));
+        let until = self.clock.now().min(stop);
+        while let Some((at, report)) = timeline.peek() {
+            if *at > until || matches!(report, Report::Settled { .. }) {
+                break;
+            }
+            let Some(report) = timeline.advance() else { break };
+            if !is_in(&report, timeline.passed(), progress) && reports.send(report).await.is_err() {
+                return;
+            }
+        }
+        let passed = timeline.passed();
+        for (channel, text) in
+            [(Channel::Thinking, &passed.thinking), (Channel::Answer, &passed.answer)]
+        {
+            if !text.is_empty() {
+                let report = Report::Output { channel, text: text.clone(), replace: true };
+                // Closed: the one who follows will notice.
+                let _ = reports.send(report).await;
+            }
+        }
+    }
+}
+
+/// The report, just passed, is in the log already, or is text and told otherwise.
+fn is_in(report: &Report, passed: &Progress, progress: &Progress) -> bool {
+    match report {
+        Report::Started { .. } => progress.started,
+        Report::Output { .. } => true,
+        Report::Usage(usage) => {
+            progress.usage.as_ref().is_some_and(|told| told.total >= usage.total)
+        }
+        Report::ToolCall { call, .. } => progress.calls.contains(call),
+        Report::ToolResult { call, .. } => progress.results.contains(call),
+        Report::PhaseEnd { .. } => passed.phases.len() <= progress.phases.len(),
+        Report::Error(_) => passed.errors <= progress.errors,
+        Report::Settled { .. } => false,
+    }
+}
+
+fn timeline(work: &Work, started: Timestamp) -> Timeline {
+    let Ask::Prompt(prompt) = &work.ask;
+    Timeline::new(&work.run, script::parse(prompt), started)
+}
+
+fn failed(code: TroubleCode, detail: &str, side_effects: SideEffects) -> Report {
+    let trouble = Some(Trouble { code, detail: detail.to_owned() });
+    Report::Settled { ending: Ending::Failed, result: None, trouble, usage: None, side_effects }
+}
+
+fn fault(run: &RunId, error: &io::Error) -> AdapterFault {
+    tracing::warn!(%run, %error, "the scripted gateway cannot use its directory");
+    let detail = "the scripted gateway cannot use its directory".to_owned();
+    AdapterFault(Trouble { code: TroubleCode::GatewayUnavailable, detail })
+}
+
+#[async_trait]
+impl Adapter for Scripted {
+    async fn describe(&self) -> Description {
+        Description {
+            adapter: "scripted".to_owned(),
+            software: SOFTWARE.to_owned(),
+            reachable: true,
+            detail: None,
+            agents: vec![AGENT.to_owned()],
+        }
+    }
+
+    async fn intend(&self, work: &Work) -> Result<Intent, AdapterFault> {
+        Ok(Intent(serde_json::json!({ "run": work.run })))
+    }
+
+    async fn start(&self, work: Work, _intent: Intent, reports: Reports) {
+        let now = self.clock.now();
+        let end = match self.ledger.start(&work.run, now) {
+            Ok(true) => return self.follow(&work.run, timeline(&work, now), &reports).await,
+            Ok(false) => failed(
+                TroubleCode::GatewayError,
+                "the run had been started before",
+                SideEffects::Unknown,
+            ),
+            Err(error) => {
+                let AdapterFault(trouble) = fault(&work.run, &error);
+                failed(trouble.code, &trouble.detail, SideEffects::Unknown)
+            }
+        };
+        // Closed: nobody wants to know.
+        let _ = reports.send(end).await;
+    }
+
+    async fn adopt(&self, work: Work, _intent: Intent, progress: Progress, reports: Reports) {
+        let started = loop {
+            match self.ledger.started(&work.run) {
+                Ok(Some(started)) => break started,
+                Ok(None) => {
+                    let detail = "the gateway does not know the run";
+                    let end = failed(TroubleCode::Interrupted, detail, SideEffects::Unknown);
+                    // Closed: nobody wants to know.
+                    let _ = reports.send(end).await;
+                    return;
+                }
+                Err(error) => drop(fault(&work.run, &error)),
+            }
+            tokio::select! {
+                () = reports.closed() => return,
+                () = self.clock.sleep_until(self.clock.now().plus_ms(RETRY_MS)) => {}
+            }
+        };
+        let mut position = timeline(&work, started);
+        if progress.reduced || !position.seek(&progress) {
+            position = timeline(&work, started);
+            self.catch_up(&work.run, &mut position, &progress, &reports).await;
+        }
+        self.follow(&work.run, position, &reports).await;
+    }
+
+    async fn stop(
+        &self,
+        work: &Work,
+        _intent: &Intent,
+        _why: StopReason,
+    ) -> Result<Stopped, AdapterFault> {
+        let fault = |error| fault(&work.run, &error);
+        let now = self.clock.now();
+        let Some(started) = self.ledger.started(&work.run).map_err(fault)? else {
+            return Ok(Stopped::NotRunning);
+        };
+        let Ask::Prompt(prompt) = &work.ask;
+        let duration = script::duration_ms(&script::parse(prompt));
+        let has_ended = duration.is_some_and(|ms| started.plus_ms(ms) <= now);
+        if has_ended || self.ledger.stopped(&work.run).map_err(fault)?.is_some() {
+            return Ok(Stopped::NotRunning);
+        }
+        self.ledger.stop(&work.run, now).map_err(fault)?;
+        self.stops.send_replace(());
+        Ok(Stopped::Stopping)
+    }
+}

@@ -1,0 +1,441 @@
+//! Whom this bridge knows, and what it says of itself: verified documents, kept in the store.
+//!
+//! The state is replaced as a whole, after what it was made of is durable. Readers take a snapshot and
+//! judge one request by one state, so no request sees half of a change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use landbridge_proto::machine::admission::{Learned, seen_of};
+use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Guard, Write};
+use landbridge_proto::machine::step::Step;
+use landbridge_proto::trust::federation::{FederationError, TrustedFederation};
+use landbridge_proto::trust::peer::PeerView;
+use landbridge_proto::trust::root::{RootError, TrustedRoot};
+use landbridge_proto::trust::signer::{SignError, sign_typed};
+use landbridge_proto::trust::status::{StatusError, TrustedStatus};
+use landbridge_proto::wire::document::status::InvalidStatus;
+use landbridge_proto::wire::document::{
+    AuditHead, FormVersion, Incarnation, PeerStatus, Status, raw,
+};
+use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::{GatewayId, Timestamp};
+use landbridge_proto::wire::stream::Seen;
+use landbridge_store::{Fault, Handle};
+use tokio::sync::Mutex;
+
+use crate::core::{Core, StepError};
+use crate::identity::Identity;
+
+/// A new status is issued when this much of the old one's life is left, in milliseconds.
+const STATUS_REFRESH_MS: i64 = limit::STATUS_LIFE_MS / 2;
+
+/// What is known at one moment.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Our federation document, if there is one yet.
+    pub federation: Option<TrustedFederation>,
+    /// Our pinned peers.
+    pub peers: BTreeMap<GatewayId, PeerView>,
+    /// Peers that contradicted themselves under their own signatures.
+    pub quarantined: BTreeSet<GatewayId>,
+    /// Our newest status.
+    pub status: Option<Envelope>,
+    /// What our newest status says of us.
+    pub issued: Seen,
+    /// Until when our newest status is good.
+    pub status_expires: Timestamp,
+    /// Which life of this gateway this is.
+    pub incarnation: Incarnation,
+}
+
+/// The present state, and the right to replace it.
+#[derive(Debug)]
+pub struct Trust {
+    state: RwLock<Arc<State>>,
+    changing: Mutex<()>,
+}
+
+/// Why stored trust cannot be used, or a change was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] Fault),
+    /// A stored document is not an envelope.
+    #[error("a stored {kind} of {gateway} cannot be read")]
+    Unreadable {
+        /// Of what kind.
+        kind: DocumentKind,
+        /// Of whom.
+        gateway: GatewayId,
+        /// Why.
+        #[source]
+        fault: InvalidEnvelope,
+    },
+    /// The federation document does not verify.
+    #[error("the federation document is refused")]
+    Federation(#[from] FederationError),
+    /// A peer's roots do not verify.
+    #[error("the roots of {gateway} are refused")]
+    Root {
+        /// Of whom.
+        gateway: GatewayId,
+        /// Why.
+        #[source]
+        fault: Box<RootError>,
+    },
+    /// A peer's status does not verify.
+    #[error("the status of {gateway} is refused")]
+    Status {
+        /// Of whom.
+        gateway: GatewayId,
+        /// Why.
+        #[source]
+        fault: Box<StatusError>,
+    },
+    /// Our own status does not fit together.
+    #[error("our own status does not fit together")]
+    OwnStatus(#[from] InvalidStatus),
+    /// Our key did not sign.
+    #[error("our own status was not signed")]
+    Sign(#[from] SignError),
+    /// The change was not made.
+    #[error("the change was not made durable")]
+    Step(#[from] StepError),
+}
+
+impl State {
+    /// A pinned peer that may be talked to now.
+    #[must_use]
+    pub fn active(&self, peer: &GatewayId) -> bool {
+        let pinned = self.federation.as_ref().and_then(|document| document.active_peer(peer));
+        pinned.is_some() && !self.quarantined.contains(peer)
+    }
+
+    /// The newest of a peer that we know, to be told to it.
+    #[must_use]
+    pub fn seen(&self, peer: &GatewayId) -> Seen {
+        let status = self.peers.get(peer).and_then(PeerView::status);
+        status.map(|status| seen_of(status.newest().value())).unwrap_or_default()
+    }
+}
+
+impl Trust {
+    /// Reads what was kept.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`]: a document that does not verify any more keeps the bridge from starting.
+    pub fn load(identity: &Identity, store: &Handle, now: Timestamp) -> Result<Self, TrustError> {
+        let own = identity.gateway();
+        let federation = match document(store, own, DocumentKind::Federation)? {
+            Some(row) => {
+                let envelope = parse(&row)?;
+                Some(TrustedFederation::open(&envelope, identity.root(), row.version, now)?)
+            }
+            None => None,
+        };
+        let mut state = State {
+            federation: None,
+            peers: BTreeMap::new(),
+            quarantined: BTreeSet::new(),
+            status: None,
+            issued: Seen::default(),
+            status_expires: Timestamp(0),
+            incarnation: incarnation(store, now)?,
+        };
+        if let Some(row) = document(store, own, DocumentKind::Status)? {
+            state.issued = Seen { n: state.incarnation.n, seq: row.version };
+        }
+        state.quarantined = quarantined(store)?;
+        install(store, &mut state, federation)?;
+        Ok(Self { state: RwLock::new(Arc::new(state)), changing: Mutex::new(()) })
+    }
+
+    /// The present state.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+    }
+
+    /// Issues a new status of ours, when the present one is about to lose half of its life.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`]; the present status stays.
+    pub async fn refresh_status(&self, core: &Core) -> Result<(), TrustError> {
+        let _changing = self.changing.lock().await;
+        let state = self.state();
+        let now = core.now();
+        if state.status.is_some() && state.status_expires.since_ms(now) > STATUS_REFRESH_MS {
+            return Ok(());
+        }
+        //= ID-17
+        let seq = now.0.max(i64::try_from(state.issued.seq).unwrap_or(i64::MAX).saturating_add(1));
+        let (size, head) = core.store.reads().audit_head()?;
+        let root = core.identity.root();
+        let status = Status::try_from(raw::Status {
+            audit: AuditHead { head, size },
+            expires: Timestamp(seq).plus_ms(limit::STATUS_LIFE_MS),
+            incarnation: state.incarnation,
+            iss: core.own().clone(),
+            issued: Timestamp(seq),
+            refresh_ms: STATUS_REFRESH_MS,
+            revoked: Vec::new(),
+            root: root.digest(),
+            root_version: root.version(),
+            seq,
+            v: FormVersion,
+        })?;
+        let envelope = sign_typed(core.identity.status(), &status)?;
+        let row = row(core.own(), DocumentKind::Status, status.seq.unsigned_abs(), &envelope, now);
+        let writes = vec![Write::SaveDocument(row), Write::Clock(now)];
+        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        let issued = seen_of(&status);
+        let status_expires = status.expires;
+        self.replace(State {
+            status: Some(envelope),
+            issued,
+            status_expires,
+            ..State::clone(&self.state())
+        });
+        core.wakes.wake_all();
+        Ok(())
+    }
+
+    /// Keeps what an operation, a stream or a fetch taught about a peer.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`]; the present state stays.
+    pub async fn learn(&self, core: &Core, learned: &Learned) -> Result<(), TrustError> {
+        let Some(view) = &learned.view else { return Ok(()) };
+        let _changing = self.changing.lock().await;
+        let state = self.state();
+        let gateway = view.gateway();
+        let Some(known) = state.peers.get(gateway) else { return Ok(()) };
+        let now = core.now();
+        // Another request may have taught more meanwhile: apply the news to what is known now.
+        let refused_root = |fault| TrustError::Root { gateway: gateway.clone(), fault: Box::new(fault) };
+        let mut view = known.with_roots(&learned.roots, now).map_err(refused_root)?;
+        let mut writes = Vec::new();
+        for root in view.chain().roots() {
+            if root.value().version > known.chain().version() {
+                let version = root.value().version;
+                writes.push(save(gateway, DocumentKind::Root, version, root.envelope(), now));
+            }
+        }
+        if let Some(status) = &learned.status {
+            match view.with_status(status, now) {
+                Ok(newer) => view = newer,
+                Err(StatusError::WentBack { .. }) => {}
+                Err(StatusError::Equivocated { seq, .. }) => {
+                    drop(_changing);
+                    let what = format!("two statuses with the number {seq}");
+                    return self.quarantine(core, gateway, &what).await;
+                }
+                Err(fault) => {
+                    let gateway = gateway.clone();
+                    return Err(TrustError::Status { gateway, fault: Box::new(fault) });
+                }
+            }
+        }
+        let digest = |view: &PeerView| view.status().map(|status| status.newest().digest());
+        if digest(&view) != digest(known) {
+            if let Some(status) = view.status() {
+                let newest = status.newest();
+                let version = newest.value().seq.unsigned_abs();
+                writes.push(save(gateway, DocumentKind::Status, version, newest.envelope(), now));
+            }
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        //= ID-11
+        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        let mut next = State::clone(&self.state());
+        next.peers.insert(gateway.clone(), view);
+        self.replace(next);
+        Ok(())
+    }
+
+    /// Puts a new version of our federation document in force.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] when our policy key did not sign it or it is not the next version.
+    pub async fn put_federation(
+        &self,
+        core: &Core,
+        envelope: &Envelope,
+    ) -> Result<u64, TrustError> {
+        let _changing = self.changing.lock().await;
+        let state = self.state();
+        let now = core.now();
+        let have = state.federation.as_ref().map_or(0, |document| document.document().version);
+        let next = TrustedFederation::open(envelope, core.identity.root(), have + 1, now)?;
+        let version = next.document().version;
+        let guard = Guard::DocumentAt {
+            gateway: core.own().clone(),
+            kind: DocumentKind::Federation,
+            version: (have > 0).then_some(have),
+        };
+        let mut writes = vec![save(core.own(), DocumentKind::Federation, version, envelope, now)];
+        let known: BTreeSet<_> = state.peers.keys().cloned().collect();
+        for peer in &next.document().peers {
+            if !known.contains(&peer.gid) {
+                writes.push(Write::DropPairing { peer: peer.gid.clone() });
+            }
+        }
+        let text = version.to_string();
+        writes.push(core.audit("admin", "federation_changed", core.own().as_str(), [("version", &text)]));
+        core.commit(Step::new(vec![guard], writes, ())).await?;
+        let mut state = State::clone(&state);
+        install(&core.store, &mut state, Some(next))?;
+        self.replace(state);
+        core.wakes.wake_all();
+        Ok(version)
+    }
+
+    /// Stops talking to a peer that contradicted itself under its own signatures.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] when the decision cannot be made durable; it is in force all the same.
+    pub async fn quarantine(
+        &self,
+        core: &Core,
+        peer: &GatewayId,
+        why: &str,
+    ) -> Result<(), TrustError> {
+        //= STR-24
+        tracing::error!(%peer, why, "peer quarantined: it contradicted itself under its signature");
+        let mut state = State::clone(&self.state());
+        state.quarantined.insert(peer.clone());
+        let names: Vec<&str> = state.quarantined.iter().map(GatewayId::as_str).collect();
+        let value = names.join(" ");
+        self.replace(state);
+        let writes = vec![
+            Write::PutMeta { name: QUARANTINED.to_owned(), value },
+            core.audit("bridge", "peer_quarantined", peer.as_str(), [("why", why)]),
+        ];
+        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        Ok(())
+    }
+}
+
+const QUARANTINED: &str = "quarantined";
+const INCARNATION: &str = "incarnation";
+
+/// A document's row.
+pub(crate) fn row(
+    gateway: &GatewayId,
+    kind: DocumentKind,
+    version: u64,
+    envelope: &Envelope,
+    at: Timestamp,
+) -> DocumentRow {
+    let envelope = String::from_utf8_lossy(&envelope.to_bytes()).into_owned();
+    DocumentRow { gateway: gateway.clone(), kind, version, envelope, at }
+}
+
+/// A document to be kept.
+pub(crate) fn save(
+    gateway: &GatewayId,
+    kind: DocumentKind,
+    version: u64,
+    envelope: &Envelope,
+    at: Timestamp,
+) -> Write {
+    Write::SaveDocument(row(gateway, kind, version, envelope, at))
+}
+
+/// Puts a federation document into a state, with the views of the peers that it pins.
+fn install(
+    store: &Handle,
+    state: &mut State,
+    federation: Option<TrustedFederation>,
+) -> Result<(), TrustError> {
+    let mut peers = BTreeMap::new();
+    for peer in federation.iter().flat_map(|document| &document.document().peers) {
+        if peer.status == PeerStatus::Revoked {
+            continue;
+        }
+        let view = match state.peers.remove(&peer.gid) {
+            Some(view) => Some(view),
+            None => stored_view(store, &peer.gid)?,
+        };
+        if let Some(view) = view {
+            peers.insert(peer.gid.clone(), view);
+        }
+    }
+    state.federation = federation;
+    state.peers = peers;
+    Ok(())
+}
+
+/// A peer as its kept documents show it.
+pub(crate) fn stored_view(
+    store: &Handle,
+    gateway: &GatewayId,
+) -> Result<Option<PeerView>, TrustError> {
+    let rows = store.reads().documents(gateway, DocumentKind::Root)?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let chain = rows.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let chain = TrustedRoot::restore(&chain, gateway)
+        .map_err(|fault| TrustError::Root { gateway: gateway.clone(), fault: Box::new(fault) })?;
+    let mut status: Option<TrustedStatus> = None;
+    for row in store.reads().documents(gateway, DocumentKind::Status)? {
+        let known = status.iter().flat_map(TrustedStatus::revocations);
+        let revoked: Vec<_> = known.map(|(kid, revoked)| (kid.clone(), *revoked)).collect();
+        let restored = TrustedStatus::restore(&parse(&row)?, row.at, revoked, &chain);
+        let refused = |fault| TrustError::Status { gateway: gateway.clone(), fault: Box::new(fault) };
+        status = Some(restored.map_err(refused)?);
+    }
+    Ok(Some(PeerView::restore(chain, status)))
+}
+
+fn document(
+    store: &Handle,
+    gateway: &GatewayId,
+    kind: DocumentKind,
+) -> Result<Option<DocumentRow>, Fault> {
+    store.reads().newest_document(gateway, kind)
+}
+
+fn parse(row: &DocumentRow) -> Result<Envelope, TrustError> {
+    Envelope::parse(row.envelope.as_bytes()).map_err(|fault| TrustError::Unreadable {
+        kind: row.kind,
+        gateway: row.gateway.clone(),
+        fault,
+    })
+}
+
+fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, Fault> {
+    let parse = |text: &str| {
+        let (n, since) = text.split_once(' ')?;
+        Some(Incarnation { n: n.parse().ok()?, since: Timestamp(since.parse().ok()?) })
+    };
+    if let Some(known) = store.reads().meta(INCARNATION)?.as_deref().and_then(parse) {
+        return Ok(known);
+    }
+    let first = Incarnation { n: 1, since: now };
+    let value = format!("{} {}", first.n, first.since);
+    let writes = vec![Write::PutMeta { name: INCARNATION.to_owned(), value }];
+    let (batch, _held) = Step::new(Vec::new(), writes, ()).split();
+    store.commit_blocking(batch)?;
+    Ok(first)
+}
+
+fn quarantined(store: &Handle) -> Result<BTreeSet<GatewayId>, Fault> {
+    let text = store.reads().meta(QUARANTINED)?.unwrap_or_default();
+    Ok(text.split_whitespace().filter_map(|name| GatewayId::new(name).ok()).collect())
+}

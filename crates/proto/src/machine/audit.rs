@@ -1,0 +1,199 @@
+//! The audit log's chain: each row's digest covers the row before it.
+//!
+//! Whoever kept one head (a peer that read it in a status, an operator who wrote it down) can tell
+//! whether anything before it was altered, deleted or reordered since. The chain is pure, so that the
+//! store that writes it, the command that checks it and a stranger with an export agree on the bytes.
+
+use serde::Serialize;
+
+use super::contract::{AuditEvent, AuditRow};
+use crate::wire::digest::{Digest, tag};
+
+/// The chain's value before the first row.
+#[must_use]
+pub fn start() -> Digest {
+    Digest::of(tag::AUDIT, &[])
+}
+
+/// The chain's head after row `n`, whose canonical event bytes are `event`.
+#[must_use]
+pub fn link(prev: Digest, n: u64, event: &[u8]) -> Digest {
+    Digest::of(tag::AUDIT, &[prev.as_bytes(), &n.to_be_bytes(), event])
+}
+
+/// The bytes of an event that are stored and hashed: compact JSON, members sorted.
+///
+/// # Errors
+///
+/// Returns the serializer's error; text and integers have none.
+pub fn event_text(event: &AuditEvent) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&Sorted {
+        actor: &event.actor,
+        at: event.at.0,
+        deed: &event.deed,
+        detail: &event.detail,
+        subject: &event.subject,
+    })
+}
+
+/// Finds the first row at which alteration, deletion or reordering shows, and returns the head.
+///
+/// Rows that were cut off the end leave no trace in what remains: compare the head with one that was
+/// kept elsewhere.
+///
+/// # Errors
+///
+/// Returns where and how the chain breaks.
+pub fn verify<'a>(rows: impl IntoIterator<Item = &'a AuditRow>) -> Result<Head, Broken> {
+    let mut head = Head::start();
+    for row in rows {
+        head = head.next(row)?;
+    }
+    Ok(head)
+}
+
+/// A point of the chain: how many rows, and the digest over them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Head {
+    /// The last row's number; 0 before the first.
+    pub n: u64,
+    /// The chain's value there.
+    pub digest: Digest,
+}
+
+impl Head {
+    /// Before the first row.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { n: 0, digest: start() }
+    }
+
+    /// Checks the row that follows; long logs are checked page by page with this.
+    ///
+    /// # Errors
+    ///
+    /// Returns how the row does not follow.
+    pub fn next(self, row: &AuditRow) -> Result<Self, Broken> {
+        let at = self.n.saturating_add(1);
+        if row.n != at {
+            return Err(Broken { at, why: Why::OtherRow { found: row.n } });
+        }
+        let digest = link(self.digest, at, row.event.as_bytes());
+        if digest != row.head {
+            return Err(Broken { at, why: Why::OtherHead });
+        }
+        Ok(Self { n: at, digest })
+    }
+}
+
+/// Where and how the audit chain breaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the audit log breaks at row {at}: {why}")]
+pub struct Broken {
+    /// The number of the first row that does not follow from those before it.
+    pub at: u64,
+    /// What is wrong there.
+    pub why: Why,
+}
+
+/// How a row does not follow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Why {
+    /// Another number stands there: rows were deleted, inserted or reordered.
+    #[error("row {found} stands there")]
+    OtherRow {
+        /// The number found.
+        found: u64,
+    },
+    /// The row's digest is not that of the rows up to it: it or an earlier head was altered.
+    #[error("its digest does not match its contents")]
+    OtherHead,
+}
+
+/// An event with its members in the order of their names; `derive` keeps the order of declaration.
+#[derive(Serialize)]
+struct Sorted<'a> {
+    actor: &'a str,
+    at: i64,
+    deed: &'a str,
+    detail: &'a std::collections::BTreeMap<String, String>,
+    subject: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::wire::name::Timestamp;
+
+    fn event(at: i64) -> AuditEvent {
+        AuditEvent {
+            at: Timestamp(at),
+            actor: "admin".into(),
+            deed: "token_created".into(),
+            subject: format!("token-{at}"),
+            detail: BTreeMap::from([("z".into(), "1".into()), ("a".into(), "\"\n".into())]),
+        }
+    }
+
+    fn log(count: u64) -> Vec<AuditRow> {
+        let mut head = start();
+        (1..=count)
+            .map(|n| {
+                let event = event_text(&event(n as i64)).unwrap();
+                head = link(head, n, event.as_bytes());
+                AuditRow { n, event, head }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn event_bytes_are_sorted_and_compact() {
+        assert_eq!(
+            event_text(&event(7)).unwrap(),
+            r#"{"actor":"admin","at":7,"deed":"token_created","detail":{"a":"\"\n","z":"1"},"subject":"token-7"}"#
+        );
+    }
+
+    #[test]
+    fn a_whole_log_verifies() {
+        let rows = log(20);
+        assert_eq!(verify(&rows), Ok(Head { n: 20, digest: rows[19].head }));
+        assert_eq!(verify([]), Ok(Head::start()));
+    }
+
+    #[test]
+    fn every_alteration_deletion_and_swap_shows_at_its_row() {
+        let rows = log(1000);
+        for at in 0..rows.len() {
+            let n = at as u64 + 1;
+            let mut altered = rows.clone();
+            altered[at].event = altered[at].event.replace("admin", "adm1n");
+            assert_eq!(verify(&altered), Err(Broken { at: n, why: Why::OtherHead }));
+
+            let mut cut = rows.clone();
+            cut.remove(at);
+            if n < 1000 {
+                let why = Why::OtherRow { found: n + 1 };
+                assert_eq!(verify(&cut), Err(Broken { at: n, why }));
+                let mut swapped = rows.clone();
+                swapped.swap(at, at + 1);
+                assert_eq!(verify(&swapped), Err(Broken { at: n, why }));
+            } else {
+                assert_ne!(verify(&cut), verify(&rows), "truncation changes the head");
+            }
+        }
+    }
+
+    #[test]
+    fn a_deletion_that_renumbers_what_follows_shows() {
+        let mut rows = log(10);
+        rows.remove(4);
+        for (at, row) in rows.iter_mut().enumerate() {
+            row.n = at as u64 + 1;
+        }
+        assert_eq!(verify(&rows), Err(Broken { at: 5, why: Why::OtherHead }));
+    }
+}

@@ -1,0 +1,453 @@
+//! Walks a transcript line by line; each line is held against those before it.
+//!
+//! What a line claims about its own signature (which root, which time) chooses the keys that must then
+//! hold, as [`crate::trust::recorded`] says. The seals' comparison is the one that a caller makes while
+//! it receives, so that the two cannot judge one stream differently.
+
+use std::collections::BTreeMap;
+
+use super::{Outcome, Summary, Verdict};
+use crate::machine::admission::print_of;
+use crate::machine::chain::Chain;
+use crate::machine::receive::{Mismatch, check_covers};
+use crate::trust::recorded::{RecordedError, Stated, verify_stated};
+use crate::trust::root::{RootError, TrustedRoot};
+use crate::trust::verified::Verified;
+use crate::wire::document::Status;
+use crate::wire::envelope::Envelope;
+use crate::wire::limit;
+use crate::wire::name::{GatewayId, KeyId, Timestamp};
+use crate::wire::request::{Body, Receipt, Request, Start};
+use crate::wire::stream::{Accept, Frame, MalformedFrame, Seal};
+use crate::wire::transcript::{InvalidLine, Line};
+
+/// Where in the file the walk is: after which kind of line.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+enum Place {
+    #[default]
+    Start,
+    Header,
+    ExecutorRoots,
+    ExecutorStatuses,
+    CallerRoots,
+    CallerStatuses,
+    Request,
+    Accept,
+    Frames,
+    FinalSeal,
+    Receipt,
+}
+
+/// Why a line does not hold.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("the last line has no line feed")]
+    NoLineEnd,
+    #[error("a transcript begins with its header")]
+    NoHeader,
+    #[error("a line that does not belong here")]
+    Misplaced,
+    #[error(transparent)]
+    Line(#[from] InvalidLine),
+    #[error("not a frame")]
+    Frame(#[source] MalformedFrame),
+    #[error("the executor is not the pinned gateway")]
+    NotPinned(GatewayId),
+    #[error("the chain of roots does not hold")]
+    Root(#[from] RootError),
+    #[error("the {0} does not hold")]
+    Recorded(&'static str, #[source] RecordedError),
+    #[error("the {0}'s {1} is not that of the lines before it")]
+    Member(&'static str, &'static str),
+    #[error("the stream does not hold")]
+    Stream(#[from] Mismatch),
+    #[error("frames that no seal covers stand before the receipt")]
+    UnsealedFrames,
+}
+
+/// One gateway of the transcript.
+#[derive(Debug)]
+struct Side {
+    chain: TrustedRoot,
+    status: Option<Verified<Status>>,
+    revoked: BTreeMap<KeyId, Revoked>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Revoked {
+    issued: Timestamp,
+    since: Timestamp,
+}
+
+/// The frames so far.
+#[derive(Debug)]
+struct Stream {
+    accept: Verified<Accept>,
+    chain: Chain,
+    sealed: Chain,
+    terminal: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Walk {
+    place: Place,
+    executor: Option<Side>,
+    caller: Option<Side>,
+    request: Option<(Verified<Request>, Start)>,
+    stream: Option<Stream>,
+    /// What a key that a status revokes has signed, in words, and the last frame of it.
+    disputed: BTreeMap<String, u64>,
+    summary: Summary,
+}
+
+pub(super) fn judge(bytes: &[u8], pin: &GatewayId) -> Verdict {
+    let mut walk = Walk::default();
+    let mut number = 0;
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        number += 1;
+        if let Err(fault) = walk.take(line, pin) {
+            return walk.verdict(fault.outcome(number));
+        }
+    }
+    let outcome = match walk.check_pin(pin) {
+        Ok(()) if walk.place == Place::Start => Fault::NoHeader.outcome(1),
+        Ok(()) => walk.end(),
+        Err(fault) => fault.outcome(number),
+    };
+    walk.verdict(outcome)
+}
+
+impl Fault {
+    fn outcome(self, line: u64) -> Outcome {
+        let what = self.story();
+        match self {
+            Self::NotPinned(found) => Outcome::NotThePinnedSigner { found },
+            Self::NoLineEnd | Self::NoHeader | Self::Misplaced | Self::Line(_) | Self::Frame(_) => {
+                Outcome::Unreadable { line, what }
+            }
+            _ => Outcome::Tampered { line, what },
+        }
+    }
+
+    fn story(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+}
+
+impl Walk {
+    fn take(&mut self, line: &[u8], pin: &GatewayId) -> Result<(), Fault> {
+        let line = line.strip_suffix(b"\n").ok_or(Fault::NoLineEnd)?;
+        let line = match Line::parse(line) {
+            Err(_) if self.place == Place::Start => return Err(Fault::NoHeader),
+            read => read?,
+        };
+        // The chain of the executor ends where another line begins; who it is comes before all else.
+        if !matches!(line, Line::Root(_)) {
+            self.check_pin(pin)?;
+        }
+        match (self.place, line) {
+            (Place::Start, Line::Header) => self.place = Place::Header,
+            (Place::Start, _) => return Err(Fault::NoHeader),
+            (_, Line::Root(envelope)) => self.root(&envelope, pin)?,
+            (_, Line::Status(envelope)) => self.status(&envelope)?,
+            (_, Line::Request(envelope)) => self.request(&envelope)?,
+            (Place::Request, Line::Accept(envelope)) => self.accept(&envelope)?,
+            (Place::Accept | Place::Frames | Place::FinalSeal, Line::Frame(frame)) => {
+                self.frame(frame.as_str())?;
+            }
+            (Place::Frames, Line::Seal(envelope)) => self.seal(&envelope)?,
+            (_, Line::Receipt(envelope)) => self.receipt(&envelope)?,
+            _ => return Err(Fault::Misplaced),
+        }
+        Ok(())
+    }
+
+    fn root(&mut self, envelope: &Envelope, pin: &GatewayId) -> Result<(), Fault> {
+        let first = TrustedRoot::claims_to_be_first(envelope);
+        match (self.place, first) {
+            (Place::Header, _) => {
+                self.executor = Some(Side::new(envelope)?);
+                self.summary.executor = self.executor.as_ref().map(Side::gateway);
+                self.place = Place::ExecutorRoots;
+            }
+            (Place::ExecutorRoots, true) | (Place::ExecutorStatuses, _) => {
+                self.check_pin(pin)?;
+                self.caller = Some(Side::new(envelope)?);
+                self.summary.caller = self.caller.as_ref().map(Side::gateway);
+                self.place = Place::CallerRoots;
+            }
+            (Place::ExecutorRoots, false) => side(&mut self.executor)?.advance(envelope)?,
+            (Place::CallerRoots, _) => side(&mut self.caller)?.advance(envelope)?,
+            _ => return Err(Fault::Misplaced),
+        }
+        Ok(())
+    }
+
+    fn status(&mut self, envelope: &Envelope) -> Result<(), Fault> {
+        let (of, place) = match self.place {
+            Place::ExecutorRoots | Place::ExecutorStatuses => {
+                (&mut self.executor, Place::ExecutorStatuses)
+            }
+            Place::CallerRoots | Place::CallerStatuses => (&mut self.caller, Place::CallerStatuses),
+            _ => return Err(Fault::Misplaced),
+        };
+        side(of)?.status(envelope)?;
+        self.place = place;
+        Ok(())
+    }
+
+    fn request(&mut self, envelope: &Envelope) -> Result<(), Fault> {
+        if !matches!(self.place, Place::CallerRoots | Place::CallerStatuses) {
+            return Err(Fault::Misplaced);
+        }
+        let (executor, caller) = (side(&mut self.executor)?, side(&mut self.caller)?);
+        let stated = |said: &Request| Stated { root_version: None, at: said.iat };
+        let request = recorded::<Request>("request", caller, envelope, stated)?;
+        let said = request.value();
+        same(said.iss == caller.gateway(), "request", "iss")?;
+        same(said.aud == executor.gateway(), "request", "aud")?;
+        let Body::Start(start) = &said.body else {
+            return Err(Fault::Member("request", "op"));
+        };
+        let start = (**start).clone();
+        self.dispute("request", &request, 0);
+        self.summary.tenant = Some(request.value().tenant.clone());
+        self.request = Some((request, start));
+        self.place = Place::Request;
+        Ok(())
+    }
+
+    fn accept(&mut self, envelope: &Envelope) -> Result<(), Fault> {
+        let (request, start) = self.request.as_ref().ok_or(Fault::Misplaced)?;
+        let (executor, caller) = (side(&mut self.executor)?, side(&mut self.caller)?);
+        let asked = request.value();
+        // An accept states no time: it answers the request, under a root that was there by then.
+        let issued = |version| {
+            let mut roots = executor.chain.roots().map(Verified::value);
+            roots.find(|root| root.version == version).map_or(asked.iat, |root| root.issued)
+        };
+        let stated = |said: &Accept| Stated {
+            root_version: Some(said.root_version),
+            at: asked.iat.max(issued(said.root_version)),
+        };
+        let accept = recorded::<Accept>("accept", executor, envelope, stated)?;
+        let said = accept.value();
+        same(said.iss == executor.gateway(), "accept", "iss")?;
+        same(said.aud == caller.gateway(), "accept", "aud")?;
+        same(said.tenant == asked.tenant, "accept", "tenant")?;
+        same(said.key == start.idempotency_key, "accept", "key")?;
+        let print = print_of(start).ok().map(|(print, _)| print);
+        same(print == Some(said.print), "accept", "print")?;
+        same(asked.proto.contains(&said.proto), "accept", "proto")?;
+        self.dispute("accept", &accept, 0);
+        self.summary.run = Some(accept.value().run.clone());
+        let chain = Chain::start(accept.digest());
+        self.stream = Some(Stream { accept, chain, sealed: chain, terminal: None });
+        self.place = Place::Accept;
+        Ok(())
+    }
+
+    fn frame(&mut self, line: &str) -> Result<(), Fault> {
+        let stream = self.stream.as_mut().ok_or(Fault::Misplaced)?;
+        let seq = stream.chain.seq() + 1;
+        let frame = Frame::parse(line).map_err(Fault::Frame)?;
+        if stream.terminal.is_some() {
+            return Err(Mismatch::AfterTerminal { seq }.into());
+        }
+        if frame.seq != seq {
+            return Err(Mismatch::OutOfOrder { expected: seq, found: frame.seq }.into());
+        }
+        if frame.is_terminal() {
+            let terminal = frame.terminal().ok_or(Mismatch::BadTerminal { seq })?;
+            stream.terminal = Some(terminal.outcome.as_str().to_owned());
+        }
+        stream.chain = stream.chain.push(line);
+        self.place = Place::Frames;
+        Ok(())
+    }
+
+    fn seal(&mut self, envelope: &Envelope) -> Result<(), Fault> {
+        let executor = side(&mut self.executor)?;
+        let stream = self.stream.as_mut().ok_or(Fault::Misplaced)?;
+        if stream.sealed == stream.chain {
+            return Err(Fault::Misplaced);
+        }
+        let stated = |said: &Seal| Stated { root_version: Some(said.root_version), at: said.t };
+        let seal = recorded::<Seal>("seal", executor, envelope, stated)?;
+        let accept = &stream.accept;
+        let ended = stream.terminal.is_some();
+        check_covers(seal.value(), &accept.digest(), &accept.value().run, stream.chain, ended)?;
+        stream.sealed = stream.chain;
+        let said = seal.value();
+        if self.summary.sealed_at.is_some_and(|before| said.t < before) {
+            let warning =
+                format!("the seal of frame {} is dated before the one before it", said.seq);
+            self.summary.warnings.push(warning);
+        }
+        self.summary.sealed_at = Some(said.t);
+        self.summary.frames = said.seq;
+        if ended {
+            self.summary.outcome.clone_from(&stream.terminal);
+            self.place = Place::FinalSeal;
+        }
+        self.dispute("seal", &seal, seal.value().seq);
+        Ok(())
+    }
+
+    fn receipt(&mut self, envelope: &Envelope) -> Result<(), Fault> {
+        if !(Place::CallerRoots..Place::Receipt).contains(&self.place) {
+            return Err(Fault::Misplaced);
+        }
+        let (executor, caller) = (side(&mut self.executor)?, side(&mut self.caller)?);
+        let stated = |said: &Receipt| Stated { root_version: Some(said.root_version), at: said.t };
+        let receipt = recorded::<Receipt>("receipt", caller, envelope, stated)?;
+        let said = receipt.value();
+        same(said.iss == caller.gateway(), "receipt", "iss")?;
+        same(said.aud == executor.gateway(), "receipt", "aud")?;
+        if let Some((_, start)) = &self.request {
+            same(said.key == start.idempotency_key, "receipt", "key")?;
+        }
+        let stream = self.stream.as_ref();
+        if stream.is_some_and(|stream| stream.sealed != stream.chain) {
+            return Err(Fault::UnsealedFrames);
+        }
+        let accept = stream.map(|stream| &stream.accept);
+        same(said.accept == accept.map(Verified::digest), "receipt", "accept")?;
+        same(said.run == accept.map(|accept| accept.value().run.clone()), "receipt", "run")?;
+        same(said.seq == stream.map_or(0, |stream| stream.sealed.seq()), "receipt", "seq")?;
+        same(said.head == stream.map(|stream| stream.sealed.head()), "receipt", "head")?;
+        if let Some(lost) = &said.lost {
+            same(self.place != Place::FinalSeal, "receipt", "lost")?;
+            let warning = format!("the caller ended the run itself: {}", lost.code);
+            self.summary.warnings.push(warning);
+            self.summary.outcome = Some("lost".to_owned());
+        }
+        self.dispute("receipt", &receipt, 0);
+        self.place = match self.place {
+            Place::FinalSeal => Place::Receipt,
+            // Whatever follows is misplaced; the missing final seal is what the end will tell.
+            _ => {
+                self.summary.warnings.push("the receipt is not of a finished run".to_owned());
+                Place::Receipt
+            }
+        };
+        Ok(())
+    }
+
+    /// Notes what was signed by a key that a status of the transcript revokes.
+    //= STR-37
+    fn dispute<T>(&mut self, what: &str, signed: &Verified<T>, seq: u64) {
+        for (name, side) in [("executor", &self.executor), ("caller", &self.caller)] {
+            let Some(side) = side else { continue };
+            for kid in signed.signers() {
+                if let Some(revoked) = side.revoked.get(kid) {
+                    let Revoked { issued, since } = revoked;
+                    let text = format!(
+                        "the {what} is signed by key {kid}, which the {name} revoked at {issued} with since {since}"
+                    );
+                    self.disputed.insert(text, seq);
+                }
+            }
+        }
+    }
+
+    fn check_pin(&self, pin: &GatewayId) -> Result<(), Fault> {
+        match &self.executor {
+            Some(executor) if executor.gateway() != *pin => {
+                Err(Fault::NotPinned(executor.gateway()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> Outcome {
+        let stream = self.stream.as_ref();
+        let ended = stream.is_some_and(|s| s.terminal.is_some() && s.sealed == s.chain);
+        if stream.is_some_and(|stream| stream.sealed != stream.chain) {
+            self.summary.warnings.push("no seal covers the last frames".to_owned());
+        }
+        if self.place != Place::Receipt {
+            self.summary.warnings.push("the caller's receipt is missing".to_owned());
+        }
+        match (ended, self.summary.frames) {
+            (true, _) => Outcome::Verified,
+            (false, seq) => Outcome::Unfinished { seq },
+        }
+    }
+
+    fn verdict(mut self, outcome: Outcome) -> Verdict {
+        for (text, seq) in self.disputed {
+            let frames = if seq > 0 { format!(" (last at frame {seq})") } else { String::new() };
+            self.summary.warnings.push(format!("{text}{frames}"));
+        }
+        Verdict { outcome, summary: self.summary }
+    }
+}
+
+impl Side {
+    fn new(envelope: &Envelope) -> Result<Self, Fault> {
+        let chain = TrustedRoot::introduced(envelope)?;
+        Ok(Self { chain, status: None, revoked: BTreeMap::new() })
+    }
+
+    fn gateway(&self) -> GatewayId {
+        self.chain.gateway().clone()
+    }
+
+    fn advance(&mut self, envelope: &Envelope) -> Result<(), Fault> {
+        let before = self.chain.version();
+        let chain =
+            self.chain.advance(std::slice::from_ref(envelope), Timestamp(limit::INTEGER_MAX))?;
+        if chain.version() == before {
+            return Err(Fault::Member("root", "version"));
+        }
+        self.chain = chain;
+        Ok(())
+    }
+
+    fn status(&mut self, envelope: &Envelope) -> Result<(), Fault> {
+        let stated =
+            |said: &Status| Stated { root_version: Some(said.root_version), at: said.issued };
+        let status = recorded::<Status>("status", self, envelope, stated)?;
+        let said = status.value();
+        same(said.iss == self.gateway(), "status", "iss")?;
+        same(self.chain.digest_of(said.root_version) == Some(said.root), "status", "root")?;
+        if let Some(before) = self.status.as_ref().map(Verified::value) {
+            same(said.seq > before.seq, "status", "seq")?;
+            same(said.incarnation.n >= before.incarnation.n, "status", "incarnation")?;
+            same(said.root_version >= before.root_version, "status", "root_version")?;
+        }
+        for one in &said.revoked {
+            let revoked = Revoked { issued: said.issued, since: one.since };
+            self.revoked.entry(one.kid.clone()).or_insert(revoked);
+        }
+        self.status = Some(status);
+        Ok(())
+    }
+}
+
+fn side(of: &mut Option<Side>) -> Result<&mut Side, Fault> {
+    of.as_mut().ok_or(Fault::Misplaced)
+}
+
+fn same(holds: bool, what: &'static str, member: &'static str) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(Fault::Member(what, member)) }
+}
+
+fn recorded<T>(
+    what: &'static str,
+    side: &Side,
+    envelope: &Envelope,
+    stated: impl Fn(&T) -> Stated,
+) -> Result<Verified<T>, Fault>
+where
+    T: crate::wire::kind::PayloadKind + serde::Serialize + serde::de::DeserializeOwned,
+{
+    verify_stated(&side.chain, envelope, stated).map_err(|fault| Fault::Recorded(what, fault))
+}

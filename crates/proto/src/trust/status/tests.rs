@@ -1,0 +1,223 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+use super::*;
+use crate::trust::testing::{
+    HOUR_MS, Holders, NOW, chain_of, kid, raw_status, sign_any, sign_status,
+};
+use crate::wire::document::status::InvalidStatus;
+use crate::wire::document::{Incarnation, Revocation, raw};
+use crate::wire::kind::Kind;
+
+const STATUS: u8 = 13;
+
+fn chain() -> TrustedRoot {
+    chain_of(&Holders::new(10).first())
+}
+
+fn at(ms: i64, change: impl FnOnce(&mut raw::Status)) -> Envelope {
+    let mut raw = raw_status(&chain(), NOW.plus_ms(ms));
+    change(&mut raw);
+    sign_status(raw, STATUS)
+}
+
+fn first() -> TrustedStatus {
+    TrustedStatus::first(&at(0, |_| {}), &chain(), NOW).unwrap()
+}
+
+fn next(envelope: &Envelope) -> Result<TrustedStatus, StatusError> {
+    first().advance(envelope, &chain(), NOW.plus_ms(10))
+}
+
+fn revocation(seed: u8) -> Revocation {
+    Revocation { kid: kid(seed), reason: RevocationReason::Compromised, since: NOW.plus_ms(-5) }
+}
+
+#[test]
+fn numbers_only_go_up() {
+    assert_eq!(next(&at(1, |_| {})).unwrap().newest().value().seq, NOW.0 + 1);
+    assert_eq!(next(&at(0, |_| {})).unwrap().newest().value().seq, NOW.0);
+    assert_eq!(
+        next(&at(-1, |_| {})).unwrap_err(),
+        StatusError::WentBack { have: NOW.0, found: NOW.0 - 1 }
+    );
+}
+
+#[test]
+fn one_number_for_two_statuses_is_equivocation() {
+    let found = next(&at(0, |raw| raw.audit.size = 2)).unwrap_err();
+    assert!(
+        matches!(found, StatusError::Equivocated { seq, first, other } if seq == NOW.0 && first != other)
+    );
+}
+
+#[test]
+fn incarnations_only_go_up() {
+    let since = NOW.plus_ms(-1);
+    let found = |incarnation| next(&at(1, |raw| raw.incarnation = incarnation));
+    assert!(found(Incarnation { n: 2, since }).is_ok());
+    assert!(matches!(
+        found(Incarnation { n: 1, since }),
+        Err(StatusError::IncarnationWentBack { have: 1, found: 1 })
+    ));
+    let second = found(Incarnation { n: 2, since }).unwrap();
+    let back = second.advance(&at(2, |_| {}), &chain(), NOW.plus_ms(10)).unwrap_err();
+    assert_eq!(back, StatusError::IncarnationWentBack { have: 2, found: 1 });
+}
+
+#[test]
+fn time_bounds_are_exact() {
+    let judge = |ms, now| TrustedStatus::first(&at(ms, |_| {}), &chain(), now).map(|_| ());
+    assert_eq!(judge(limit::CLOCK_SKEW_MS_MAX, NOW), Ok(()));
+    let future = limit::CLOCK_SKEW_MS_MAX + 1;
+    assert_eq!(judge(future, NOW), Err(StatusError::IssuedInFuture { seq: NOW.0 + future }));
+    assert_eq!(judge(0, NOW.plus_ms(HOUR_MS - 1)), Ok(()));
+    let expires = NOW.plus_ms(HOUR_MS);
+    assert_eq!(judge(0, expires), Err(StatusError::Expired { expires }));
+    assert_eq!(first().check_fresh(&chain(), expires.plus_ms(-1)), Ok(()));
+    assert_eq!(first().check_fresh(&chain(), expires), Err(VerifyError::StatusStale { expires }));
+}
+
+#[test]
+fn only_the_status_key_of_the_same_gateway_signs() {
+    for seed in [10, 11, 12, 14, 99] {
+        let envelope = sign_any(Kind::Status, &raw_status(&chain(), NOW), &[seed]);
+        let found = TrustedStatus::first(&envelope, &chain(), NOW).unwrap_err();
+        assert!(
+            matches!(found, StatusError::Unverified(VerifyError::SignedWithForeignKey { .. })),
+            "{seed}"
+        );
+    }
+    let other = chain_of(&Holders::new(20).first());
+    let found =
+        TrustedStatus::first(&at(0, |raw| raw.iss = other.gateway().clone()), &chain(), NOW);
+    assert!(matches!(found, Err(StatusError::Foreign { .. })));
+}
+
+#[test]
+fn the_root_told_is_the_root_known() {
+    let told = |version, root| {
+        TrustedStatus::first(
+            &at(0, |raw| (raw.root_version, raw.root) = (version, root)),
+            &chain(),
+            NOW,
+        )
+    };
+    let other = Digest::of(b"", &[]);
+    assert_eq!(told(1, other).unwrap_err(), StatusError::RootForked { version: 1 });
+    assert_eq!(told(2, other).unwrap_err(), StatusError::RootUnknown { have: 1, told: 2 });
+    assert!(told(1, chain().digest()).is_ok());
+}
+
+#[test]
+fn a_root_that_changes_the_status_role_begins_the_numbers_anew() {
+    let first_root = Holders::new(10).first();
+    let ahead = sign_status(raw_status(&chain(), NOW.plus_ms(50_000)), STATUS);
+    let stolen = TrustedStatus::first(&ahead, &chain(), NOW).unwrap();
+    let same = chain().advance(&[Holders::new(10).next(2, &first_root, &[10])], NOW).unwrap();
+    let back = sign_status(raw_status(&same, NOW.plus_ms(5)), STATUS);
+    assert!(matches!(
+        stolen.advance(&back, &same, NOW.plus_ms(10)),
+        Err(StatusError::WentBack { .. })
+    ));
+    let rotated = Holders::new(10).with(Role::Status, 66).next(2, &first_root, &[10]);
+    let rotated = chain().advance(&[rotated], NOW).unwrap();
+    assert_eq!(stolen.check_fresh(&rotated, NOW), Err(VerifyError::StatusMissing));
+    let anew = sign_status(raw_status(&rotated, NOW.plus_ms(5)), 66);
+    let taken = stolen.advance(&anew, &rotated, NOW.plus_ms(10)).unwrap();
+    assert_eq!(taken.newest().value().seq, NOW.0 + 5);
+    assert_eq!(taken.check_fresh(&rotated, NOW.plus_ms(10)), Ok(()));
+    // And the root version does not go back with the numbers.
+    let older = sign_any(Kind::Status, &raw_status(&chain(), NOW.plus_ms(6)), &[66]);
+    assert!(matches!(
+        taken.advance(&older, &rotated, NOW.plus_ms(10)),
+        Err(StatusError::RootWentBack { have: 2, found: 1 })
+    ));
+}
+
+#[test]
+fn a_revocation_stays() {
+    let now = NOW.plus_ms(10);
+    let revoking = next(&at(1, |raw| raw.revoked = vec![revocation(11)])).unwrap();
+    let silent = revoking.advance(&at(2, |_| {}), &chain(), now.plus_ms(1)).unwrap();
+    let expected =
+        Revoked { received: now, reason: RevocationReason::Compromised, since: NOW.plus_ms(-5) };
+    assert_eq!(silent.revocation(&kid(11)), Some(&expected));
+    assert_eq!(silent.revocation(&kid(12)), None);
+    let restored = TrustedStatus::restore(
+        silent.newest().envelope(),
+        now,
+        silent.revocations().map(|(kid, revoked)| (kid.clone(), *revoked)),
+        &chain(),
+    )
+    .unwrap();
+    assert_eq!(restored.revocation(&kid(11)), Some(&expected));
+    assert_eq!(
+        restored.advance(&at(-1, |_| {}), &chain(), now).unwrap_err(),
+        StatusError::WentBack { have: NOW.0 + 2, found: NOW.0 - 1 }
+    );
+}
+
+#[test]
+fn a_revoked_status_key_says_nothing_more() {
+    let revoked = next(&at(1, |raw| raw.revoked = vec![revocation(STATUS)])).unwrap();
+    assert_eq!(revoked.check_fresh(&chain(), NOW.plus_ms(10)), Err(VerifyError::StatusMissing));
+    let found = revoked.advance(&at(2, |_| {}), &chain(), NOW.plus_ms(10)).unwrap_err();
+    assert_eq!(
+        found,
+        StatusError::Unverified(VerifyError::SignedWithRevokedKey { kid: kid(STATUS) })
+    );
+}
+
+#[test]
+fn a_status_is_restored_under_the_root_of_its_time() {
+    let rotated = Holders::new(10).with(Role::Status, 66).next(2, &Holders::new(10).first(), &[10]);
+    let rotated = chain().advance(&[rotated], NOW).unwrap();
+    let restored = TrustedStatus::restore(&at(0, |_| {}), NOW, [], &rotated).unwrap();
+    assert_eq!(restored.check_fresh(&rotated, NOW), Err(VerifyError::StatusMissing));
+    let stranger = sign_any(Kind::Status, &raw_status(&chain(), NOW), &[99]);
+    assert!(TrustedStatus::restore(&stranger, NOW, [], &rotated).is_err());
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let chain = chain();
+    let bytes = at(0, |raw| raw.revoked = vec![revocation(11)]).to_bytes();
+    for bit in 0..bytes.len() * 8 {
+        let mut bad = bytes.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        let read = Envelope::parse(&bad)
+            .map(|envelope| TrustedStatus::first(&envelope, &chain, NOW).is_ok());
+        assert!(!matches!(read, Ok(true)), "bit {bit}");
+    }
+}
+
+#[test]
+fn statuses_that_do_not_fit_together_are_refused() {
+    let refused = |change: fn(&mut raw::Status)| {
+        let mut raw = raw_status(&chain(), NOW);
+        change(&mut raw);
+        let envelope = sign_any(Kind::Status, &raw, &[STATUS]);
+        let found = TrustedStatus::first(&envelope, &chain(), NOW).unwrap_err();
+        assert!(
+            matches!(found, StatusError::Unverified(VerifyError::SignedMalformedPayload { .. })),
+            "{found:?}"
+        );
+        Status::try_from(raw).unwrap_err()
+    };
+    assert_eq!(refused(|raw| raw.seq += 1), InvalidStatus::SeqIsNotIssued);
+    assert!(matches!(refused(|raw| raw.expires = raw.issued), InvalidStatus::BadLife { .. }));
+    assert!(matches!(
+        refused(|raw| raw.expires = raw.issued.plus_ms(limit::STATUS_LIFE_MS_MAX + 1)),
+        InvalidStatus::BadLife { .. }
+    ));
+    assert_eq!(refused(|raw| raw.refresh_ms = 0), InvalidStatus::BadRefresh);
+    assert_eq!(refused(|raw| raw.incarnation.n = 0), InvalidStatus::BadIncarnation);
+    assert_eq!(
+        refused(|raw| raw.incarnation.since = raw.issued.plus_ms(1)),
+        InvalidStatus::BadIncarnation
+    );
+    assert_eq!(refused(|raw| raw.root_version = 0), InvalidStatus::RootVersionZero);
+    assert!(matches!(
+        refused(|raw| raw.revoked = vec![revocation(11); 2]),
+        InvalidStatus::BadRevocations { .. }
+    ));
+}

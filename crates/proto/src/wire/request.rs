@@ -1,0 +1,600 @@
+//! What a caller asks, signed: start, attach, cancel, inspect; and the executor's signed answers.
+//!
+//! A start's body is kept as the bytes that were first sent: an idempotency key is bound to them, so a
+//! retry signs a new request around the same bytes. Canonical form makes "the bytes" well defined.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+pub use super::document::{Ask, Mode};
+use super::kind::{Kind, PayloadKind};
+use super::limit;
+use super::name::{
+    AgentName, GatewayId, IdempotencyKey, Jti, RunId, SessionHandle, TenantPair, Timestamp,
+    ToolName,
+};
+use super::problem::Problem;
+use super::stream::{One, Outcome, Seen, SideEffects};
+
+/// An operation; its route is `/federation/v1/` and its path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Start a run, or attach to the one that the key is bound to.
+    Start,
+    /// Read a run's stream from a cursor.
+    Attach,
+    /// Ask a run to stop.
+    Cancel,
+    /// Ask where a run stands.
+    Inspect,
+}
+
+impl Op {
+    /// Every operation.
+    pub const ALL: [Self; 4] = [Self::Start, Self::Attach, Self::Cancel, Self::Inspect];
+
+    /// The path of its route.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Start => "/federation/v1/runs",
+            Self::Attach => "/federation/v1/runs/attach",
+            Self::Cancel => "/federation/v1/runs/cancel",
+            Self::Inspect => "/federation/v1/runs/inspect",
+        }
+    }
+}
+
+/// A signed request.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawRequest", into = "RawRequest")]
+pub struct Request {
+    /// The executor's gateway: one string.
+    pub aud: GatewayId,
+    /// What is asked.
+    pub body: Body,
+    /// When it stops being good; at most 300 s after `iat`.
+    pub exp: Timestamp,
+    /// When it was signed.
+    pub iat: Timestamp,
+    /// The caller's gateway.
+    pub iss: GatewayId,
+    /// Random, never used again.
+    pub jti: Jti,
+    /// The protocol versions that the caller speaks.
+    pub proto: Vec<u32>,
+    /// The newest of the executor that the caller knows.
+    pub seen: Seen,
+    /// The tenant pair.
+    pub tenant: TenantPair,
+    /// W3C trace context, passed on and never interpreted.
+    pub traceparent: Option<String>,
+}
+
+/// A request's body, by operation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Body {
+    /// `op: start`.
+    Start(Box<Start>),
+    /// `op: attach`.
+    Attach(Attach),
+    /// `op: cancel`.
+    Cancel(Cancel),
+    /// `op: inspect`.
+    Inspect(Target),
+}
+
+impl Body {
+    /// The operation that this body belongs to.
+    #[must_use]
+    pub const fn op(&self) -> Op {
+        match self {
+            Self::Start(_) => Op::Start,
+            Self::Attach(_) => Op::Attach,
+            Self::Cancel(_) => Op::Cancel,
+            Self::Inspect(_) => Op::Inspect,
+        }
+    }
+}
+
+/// The body of a start.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Start {
+    /// For whom at the executor.
+    pub agent_target: AgentTarget,
+    /// Deliver a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_grant: Option<String>,
+    /// Ask the executor's operators to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_request: Option<String>,
+    /// On whose behalf, as the caller vouches for it.
+    pub caller_identity: CallerIdentity,
+    /// The latest end that the caller wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// The caller's name for this decision.
+    pub idempotency_key: IdempotencyKey,
+    /// When the caller decided.
+    pub invoked_at: Timestamp,
+    /// Run an agent turn over this text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The caller's own id for the run; echoed, never interpreted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_run_id: Option<String>,
+    /// Call one tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call: Option<ToolCall>,
+}
+
+/// One tool, called directly.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolCall {
+    /// Its arguments, JSON text.
+    pub args: String,
+    /// The tool.
+    pub tool: ToolName,
+}
+
+/// For whom at the executor.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentTarget {
+    /// The agent.
+    pub agent: AgentName,
+    /// In which session.
+    pub mode: Mode,
+    /// The session of an earlier run of the same owner, for `turn` and `subagent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionHandle>,
+}
+
+/// On whose behalf a caller asks. A claim that its gateway vouches for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallerIdentity {
+    /// The caller's own labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// A person or service of the caller.
+    pub principal: String,
+    /// A step of the workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// A workflow of the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+}
+
+/// A run, by its id or by its key (a caller whose response was lost has no id).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// By the key that started it.
+    Key(IdempotencyKey),
+    /// By the executor's id.
+    Run(RunId),
+}
+
+/// The body of an attach.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attach {
+    /// The last frame that the caller has; 0 for all.
+    pub after: u64,
+    /// Which run.
+    pub target: Target,
+}
+
+/// The body of a cancel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cancel {
+    /// Which run.
+    pub target: Target,
+    /// Why, for the executor's audit.
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawTarget {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<IdempotencyKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<RunId>,
+}
+
+impl RawTarget {
+    fn new(target: &Target) -> Self {
+        match target {
+            Target::Key(key) => Self { idempotency_key: Some(key.clone()), ..Self::default() },
+            Target::Run(run) => Self { run: Some(run.clone()), ..Self::default() },
+        }
+    }
+
+    fn target(&mut self) -> Result<Target, MalformedRequest> {
+        match (self.run.take(), self.idempotency_key.take()) {
+            (Some(run), None) => Ok(Target::Run(run)),
+            (None, Some(key)) => Ok(Target::Key(key)),
+            _ => Err(MalformedRequest::NotOneTarget),
+        }
+    }
+}
+
+/// Signed answer to a cancel, an inspect or a pairing, bound to the request.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// The caller's gateway.
+    pub aud: GatewayId,
+    /// The executor's gateway.
+    pub iss: GatewayId,
+    /// `D(request)`.
+    pub request: Digest,
+    /// What was found or done.
+    pub result: Findings,
+    /// The version of the executor's root whose key signed.
+    pub root_version: u64,
+    /// When.
+    pub t: Timestamp,
+    /// The document's version: 1.
+    pub v: One,
+}
+
+impl PayloadKind for Answer {
+    const KIND: Kind = Kind::Answer;
+    const BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX;
+}
+
+/// What an executor found or did.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Findings {
+    /// Of an inspect: `D(accept)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Digest>,
+    /// Of a cancel: what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<CancelResult>,
+    /// Of an inspect: when the run must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Of an inspect: the chain's head at `seq`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Digest>,
+    /// Of an inspect: how the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Of a pairing: whether a person of the inviter has accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairing: Option<PairingResult>,
+    /// The run, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// Of an inspect: the last frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// Of an inspect: whether the run goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RunState>,
+}
+
+/// What came of a cancel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelResult {
+    /// Recorded; the stream says what comes of it.
+    Requested,
+    /// The run had ended.
+    AlreadyTerminal,
+    /// No run has the key, and none will.
+    Blocked,
+}
+
+/// Whether a person has accepted a pairing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PairingResult {
+    /// Not yet.
+    Pending,
+    /// Yes.
+    Accepted,
+}
+
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It does.
+    Running,
+    /// Its terminal frame is in the log.
+    Terminal,
+}
+
+/// A signed problem, bound to the request that it answers.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// The caller's gateway.
+    pub aud: GatewayId,
+    /// The executor's gateway.
+    pub iss: GatewayId,
+    /// What is wrong.
+    pub problem: Problem,
+    /// `D(request)`.
+    pub request: Digest,
+    /// The version of the executor's root whose key signed.
+    pub root_version: u64,
+    /// When.
+    pub t: Timestamp,
+    /// The document's version: 1.
+    pub v: One,
+}
+
+impl PayloadKind for Refusal {
+    const KIND: Kind = Kind::Problem;
+    const BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX;
+}
+
+/// The caller's own signed statement about what it received of a run.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// `D(accept)`, where one was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Digest>,
+    /// The executor's gateway.
+    pub aud: GatewayId,
+    /// The chain's head at `seq`; absent while `seq` is 0 and no accept was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Digest>,
+    /// The caller's gateway.
+    pub iss: GatewayId,
+    /// The idempotency key.
+    pub key: IdempotencyKey,
+    /// The caller ended the run itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+    /// The version of the caller's root whose key signed.
+    pub root_version: u64,
+    /// The executor's name of the run, where an accept told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// The last verified frame.
+    pub seq: u64,
+    /// When.
+    pub t: Timestamp,
+    /// The document's version: 1.
+    pub v: One,
+}
+
+impl PayloadKind for Receipt {
+    const KIND: Kind = Kind::Receipt;
+    const BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX;
+}
+
+/// Why a caller ended a run itself.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lost {
+    /// The problem's code.
+    pub code: String,
+    /// What may have happened in the world.
+    pub side_effects: SideEffects,
+}
+
+impl PayloadKind for Request {
+    const KIND: Kind = Kind::Request;
+    const BYTES_MAX: usize = limit::REQUEST_BYTES_MAX;
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRequest {
+    aud: GatewayId,
+    body: serde_json::Value,
+    exp: Timestamp,
+    iat: Timestamp,
+    iss: GatewayId,
+    jti: Jti,
+    op: Op,
+    proto: Vec<u32>,
+    seen: Seen,
+    tenant: TenantPair,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    v: One,
+}
+
+/// Why a request's members do not fit together.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum MalformedRequest {
+    /// The body is not the operation's.
+    #[error("the body does not fit the operation: {0}")]
+    Body(String),
+    /// Not exactly one thing is asked.
+    #[error("a start asks for exactly one of prompt, toolCall, approvalGrant and approvalRequest")]
+    NotOneAsk,
+    /// Not exactly one of run and key.
+    #[error("a run is named by exactly one of run and idempotencyKey")]
+    NotOneTarget,
+    /// A session is named where the mode has none, or the reverse.
+    #[error("a session is named exactly when the mode is turn or subagent")]
+    SessionAndMode,
+    /// A claim, label or trace context is too long, or too many of them.
+    #[error("{0} is larger than the contract allows")]
+    TooLong(&'static str),
+    /// No or too many protocol versions.
+    #[error("a request lists 1 to 16 protocol versions")]
+    Versions,
+}
+
+impl TryFrom<RawTarget> for Attach {
+    type Error = MalformedRequest;
+
+    fn try_from(mut raw: RawTarget) -> Result<Self, MalformedRequest> {
+        match (raw.after, &raw.reason) {
+            (Some(after), None) => Ok(Self { after, target: raw.target()? }),
+            _ => Err(MalformedRequest::Body("an attach has after and no reason".to_owned())),
+        }
+    }
+}
+
+impl TryFrom<RawTarget> for Cancel {
+    type Error = MalformedRequest;
+
+    fn try_from(mut raw: RawTarget) -> Result<Self, MalformedRequest> {
+        if raw.after.is_some() {
+            return Err(MalformedRequest::Body("a cancel has no after".to_owned()));
+        }
+        if raw.reason.as_ref().is_some_and(|reason| reason.len() > limit::CLAIM_BYTES_MAX) {
+            return Err(MalformedRequest::TooLong("reason"));
+        }
+        Ok(Self { target: raw.target()?, reason: raw.reason })
+    }
+}
+
+fn inspected(mut raw: RawTarget) -> Result<Target, MalformedRequest> {
+    if raw.after.is_some() || raw.reason.is_some() {
+        return Err(MalformedRequest::Body("an inspect names the run only".to_owned()));
+    }
+    raw.target()
+}
+
+impl TryFrom<RawRequest> for Request {
+    type Error = MalformedRequest;
+
+    fn try_from(raw: RawRequest) -> Result<Self, MalformedRequest> {
+        if raw.proto.is_empty() || raw.proto.len() > 16 {
+            return Err(MalformedRequest::Versions);
+        }
+        if raw.traceparent.as_ref().is_some_and(|trace| trace.len() > limit::TRACEPARENT_BYTES_MAX)
+        {
+            return Err(MalformedRequest::TooLong("traceparent"));
+        }
+        let body = match raw.op {
+            Op::Start => Body::Start(Box::new(read::<Start>(raw.body)?.checked()?)),
+            Op::Attach => Body::Attach(Attach::try_from(read::<RawTarget>(raw.body)?)?),
+            Op::Cancel => Body::Cancel(Cancel::try_from(read::<RawTarget>(raw.body)?)?),
+            Op::Inspect => Body::Inspect(inspected(read(raw.body)?)?),
+        };
+        Ok(Self {
+            aud: raw.aud,
+            body,
+            exp: raw.exp,
+            iat: raw.iat,
+            iss: raw.iss,
+            jti: raw.jti,
+            proto: raw.proto,
+            seen: raw.seen,
+            tenant: raw.tenant,
+            traceparent: raw.traceparent,
+        })
+    }
+}
+
+impl From<Request> for RawRequest {
+    fn from(request: Request) -> Self {
+        let op = request.body.op();
+        let body = match &request.body {
+            Body::Start(start) => serde_json::to_value(start),
+            Body::Attach(attach) => {
+                let target = RawTarget::new(&attach.target);
+                serde_json::to_value(RawTarget { after: Some(attach.after), ..target })
+            }
+            Body::Cancel(cancel) => {
+                let target = RawTarget::new(&cancel.target);
+                serde_json::to_value(RawTarget { reason: cancel.reason.clone(), ..target })
+            }
+            Body::Inspect(target) => serde_json::to_value(RawTarget::new(target)),
+        };
+        Self {
+            aud: request.aud,
+            // Our own bodies are plain structs: they always have a JSON form.
+            body: body.unwrap_or_default(),
+            exp: request.exp,
+            iat: request.iat,
+            iss: request.iss,
+            jti: request.jti,
+            op,
+            proto: request.proto,
+            seen: request.seen,
+            tenant: request.tenant,
+            traceparent: request.traceparent,
+            v: One,
+        }
+    }
+}
+
+impl Start {
+    /// The kind of work that is asked for.
+    #[must_use]
+    pub const fn ask(&self) -> Ask {
+        if self.tool_call.is_some() {
+            Ask::ToolCall
+        } else if self.approval_grant.is_some() {
+            Ask::ApprovalGrant
+        } else if self.approval_request.is_some() {
+            Ask::ApprovalRequest
+        } else {
+            Ask::Prompt
+        }
+    }
+
+    /// The same body, known to keep the rules between its members.
+    ///
+    /// # Errors
+    ///
+    /// Returns the rule that is broken.
+    pub fn checked(self) -> Result<Self, MalformedRequest> {
+        let asks = [
+            self.prompt.is_some(),
+            self.tool_call.is_some(),
+            self.approval_grant.is_some(),
+            self.approval_request.is_some(),
+        ];
+        if asks.iter().filter(|&&asked| asked).count() != 1 {
+            return Err(MalformedRequest::NotOneAsk);
+        }
+        if (self.agent_target.mode == Mode::Session) == self.agent_target.session.is_some() {
+            return Err(MalformedRequest::SessionAndMode);
+        }
+        self.caller_identity.check()?;
+        Ok(self)
+    }
+}
+
+impl CallerIdentity {
+    fn check(&self) -> Result<(), MalformedRequest> {
+        let long =
+            |text: &Option<String>| text.as_ref().is_some_and(|t| t.len() > limit::CLAIM_BYTES_MAX);
+        if self.principal.is_empty() || self.principal.len() > limit::CLAIM_BYTES_MAX {
+            return Err(MalformedRequest::TooLong("callerIdentity.principal"));
+        }
+        if long(&self.workflow) || long(&self.step) {
+            return Err(MalformedRequest::TooLong("callerIdentity.workflow or step"));
+        }
+        let bad_label = |(name, value): (&String, &String)| {
+            name.is_empty()
+                || name.len() > limit::LABEL_NAME_BYTES_MAX
+                || !name.is_ascii()
+                || value.len() > limit::LABEL_VALUE_BYTES_MAX
+        };
+        if self.labels.len() > limit::LABELS_MAX || self.labels.iter().any(bad_label) {
+            return Err(MalformedRequest::TooLong("callerIdentity.labels"));
+        }
+        Ok(())
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(body: serde_json::Value) -> Result<T, MalformedRequest> {
+    serde_json::from_value(body).map_err(|error| MalformedRequest::Body(error.to_string()))
+}

@@ -1,0 +1,87 @@
+//! The model: the whole contract over ordered maps, with nothing durable.
+//!
+//! It is the oracle that the database is compared with, and the store of tests and simulations. It
+//! favours the obvious over the fast: a group is applied to a copy, which then replaces the original.
+
+mod read;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use landbridge_proto::machine::audit;
+use landbridge_proto::machine::contract::{
+    AuditRow, DocumentKind, DocumentRow, EntryRow, InviteRow, KeyRecord, PairingRow, ReceivedSeal,
+    RunRow, Store, TokenRow,
+};
+use landbridge_proto::machine::step::{Batch, Outcome};
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::name::{
+    GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantPair, Timestamp,
+};
+
+use crate::fault::Fault;
+
+/// A store in memory; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Engine {
+    committed: Arc<RwLock<Arc<Model>>>,
+}
+
+/// Everything that is stored. Tables are shared between copies until one of them is written.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    jtis: Arc<BTreeMap<(GatewayId, Jti), Timestamp>>,
+    keys: Arc<BTreeMap<(Owner, IdempotencyKey), KeyRecord>>,
+    runs: Arc<BTreeMap<RunId, Arc<RunRow>>>,
+    frames: Arc<BTreeMap<RunId, Arc<Vec<Arc<str>>>>>,
+    entries: Arc<BTreeMap<RunId, Arc<EntryRow>>>,
+    entry_keys: Arc<BTreeMap<(GatewayId, TenantPair, IdempotencyKey), RunId>>,
+    received: Arc<BTreeMap<RunId, Arc<Received>>>,
+    documents: Arc<BTreeMap<(GatewayId, DocumentKind, u64), Arc<DocumentRow>>>,
+    tokens: Arc<BTreeMap<String, TokenRow>>,
+    invites: Arc<BTreeMap<Digest, InviteRow>>,
+    pairings: Arc<BTreeMap<GatewayId, PairingRow>>,
+    meta: Arc<BTreeMap<String, String>>,
+    clock: Timestamp,
+    audit: Arc<Vec<Arc<AuditRow>>>,
+}
+
+/// What the journal received for one entry.
+#[derive(Clone, Debug, Default)]
+struct Received {
+    lines: Vec<Arc<str>>,
+    seals: Vec<ReceivedSeal>,
+}
+
+impl Engine {
+    fn now(&self) -> Arc<Model> {
+        Arc::clone(&self.committed.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Store for Engine {
+    type Fault = Fault;
+
+    fn apply(&mut self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
+        let mut model = Model::clone(&self.now());
+        let mut outcomes = Vec::with_capacity(group.len());
+        for batch in group {
+            match batch.guards().iter().find(|guard| !model.holds(guard)) {
+                Some(guard) => outcomes.push(Outcome::Stale(guard.clone())),
+                None => {
+                    model.apply(batch.writes())?;
+                    outcomes.push(Outcome::Committed);
+                }
+            }
+        }
+        *self.committed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(model);
+        Ok(outcomes)
+    }
+}
+
+impl Model {
+    fn audit_head(&self) -> (u64, Digest) {
+        self.audit.last().map_or_else(|| (0, audit::start()), |row| (row.n, row.head))
+    }
+}

@@ -1,0 +1,201 @@
+//! Reads of the model.
+
+use std::sync::Arc;
+
+use landbridge_proto::machine::contract::{
+    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryRow, InviteRow, KeyRecord,
+    PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
+};
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::name::{
+    GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantPair, Timestamp,
+};
+
+use super::{Engine, Model};
+use crate::fault::Fault;
+
+impl Model {
+    pub(super) fn documents_of(
+        &self,
+        gateway: &GatewayId,
+        kind: DocumentKind,
+    ) -> impl DoubleEndedIterator<Item = &DocumentRow> {
+        let range = (gateway.clone(), kind, 0)..=(gateway.clone(), kind, u64::MAX);
+        self.documents.range(range).map(|(_, row)| &**row)
+    }
+
+    fn entries_newest_first(&self) -> Vec<&EntryRow> {
+        let mut all: Vec<_> = self.entries.values().map(|row| &**row).collect();
+        all.sort_by_key(|row| std::cmp::Reverse((row.created, row.run.clone())));
+        all
+    }
+}
+
+impl Reads for Engine {
+    type Fault = Fault;
+
+    fn jti_seen(&self, issuer: &GatewayId, jti: &Jti) -> Result<bool, Fault> {
+        Ok(self.now().jtis.contains_key(&(issuer.clone(), jti.clone())))
+    }
+
+    fn key(&self, owner: &Owner, key: &IdempotencyKey) -> Result<Option<KeyRecord>, Fault> {
+        Ok(self.now().keys.get(&(owner.clone(), key.clone())).cloned())
+    }
+
+    fn run(&self, run: &RunId) -> Result<Option<RunRow>, Fault> {
+        Ok(self.now().runs.get(run).map(|row| RunRow::clone(row)))
+    }
+
+    fn open_runs(&self) -> Result<Vec<RunRow>, Fault> {
+        let now = self.now();
+        let open = now.runs.values().filter(|row| row.phase != RunPhase::Settled);
+        let mut open: Vec<_> = open.map(|row| RunRow::clone(row)).collect();
+        open.sort_by_key(|row| (row.created, row.run.clone()));
+        Ok(open)
+    }
+
+    fn open_runs_of(&self, owner: &Owner) -> Result<u64, Fault> {
+        let now = self.now();
+        let open = now.runs.values().filter(|row| row.phase != RunPhase::Settled);
+        Ok(open.filter(|row| row.owner == *owner).count() as u64)
+    }
+
+    fn frames(
+        &self,
+        run: &RunId,
+        after: u64,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<String>, Fault> {
+        let now = self.now();
+        Ok(now.frames.get(run).map_or_else(Vec::new, |lines| page(lines, after, count, bytes)))
+    }
+
+    fn entry(&self, run: &RunId) -> Result<Option<EntryRow>, Fault> {
+        Ok(self.now().entries.get(run).map(|row| EntryRow::clone(row)))
+    }
+
+    fn entry_of_key(
+        &self,
+        peer: &GatewayId,
+        tenant: &TenantPair,
+        key: &IdempotencyKey,
+    ) -> Result<Option<EntryRow>, Fault> {
+        let now = self.now();
+        let run = now.entry_keys.get(&(peer.clone(), tenant.clone(), key.clone()));
+        Ok(run.and_then(|run| now.entries.get(run)).map(|row| EntryRow::clone(row)))
+    }
+
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Fault> {
+        let now = self.now();
+        let before = match &filter.before {
+            None => None,
+            Some(run) => match now.entries.get(run) {
+                Some(row) => Some((row.created, run)),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let wanted = now.entries_newest_first().into_iter().filter(|row| {
+            before.is_none_or(|before| (row.created, &row.run) < before)
+                && filter.gateway.as_ref().is_none_or(|gateway| row.gateway == *gateway)
+                && filter
+                    .settled
+                    .is_none_or(|settled| (row.phase == EntryPhase::Settled) == settled)
+                && filter.token.as_ref().is_none_or(|token| row.token.as_ref() == Some(token))
+                && filter
+                    .label
+                    .as_ref()
+                    .is_none_or(|(name, value)| row.labels.get(name) == Some(value))
+        });
+        Ok(wanted.take(filter.limit as usize).cloned().collect())
+    }
+
+    fn open_entries(&self) -> Result<Vec<EntryRow>, Fault> {
+        let now = self.now();
+        let newest = now.entries_newest_first().into_iter().rev();
+        Ok(newest.filter(|row| row.phase != EntryPhase::Settled).cloned().collect())
+    }
+
+    fn received(
+        &self,
+        run: &RunId,
+        after: u64,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<String>, Fault> {
+        let now = self.now();
+        let received = now.received.get(run);
+        Ok(received.map_or_else(Vec::new, |found| page(&found.lines, after, count, bytes)))
+    }
+
+    fn received_seals(&self, run: &RunId) -> Result<Vec<ReceivedSeal>, Fault> {
+        Ok(self.now().received.get(run).map_or_else(Vec::new, |found| found.seals.clone()))
+    }
+
+    fn newest_document(
+        &self,
+        gateway: &GatewayId,
+        kind: DocumentKind,
+    ) -> Result<Option<DocumentRow>, Fault> {
+        Ok(self.now().documents_of(gateway, kind).next_back().cloned())
+    }
+
+    fn documents(
+        &self,
+        gateway: &GatewayId,
+        kind: DocumentKind,
+    ) -> Result<Vec<DocumentRow>, Fault> {
+        Ok(self.now().documents_of(gateway, kind).cloned().collect())
+    }
+
+    fn tokens(&self) -> Result<Vec<TokenRow>, Fault> {
+        let mut tokens: Vec<_> = self.now().tokens.values().cloned().collect();
+        tokens.sort_by_key(|row| (row.created, row.id.clone()));
+        Ok(tokens)
+    }
+
+    fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Fault> {
+        Ok(self.now().tokens.values().find(|row| row.hash == *hash).cloned())
+    }
+
+    fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Fault> {
+        Ok(self.now().invites.get(id).cloned())
+    }
+
+    fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {
+        let mut pairings: Vec<_> = self.now().pairings.values().cloned().collect();
+        pairings.sort_by_key(|row| (row.at, row.peer.clone()));
+        Ok(pairings)
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<String>, Fault> {
+        Ok(self.now().meta.get(name).cloned())
+    }
+
+    fn clock(&self) -> Result<Timestamp, Fault> {
+        Ok(self.now().clock)
+    }
+
+    fn audit(&self, after: u64, count: usize) -> Result<Vec<AuditRow>, Fault> {
+        let now = self.now();
+        let later = now.audit.iter().filter(|row| row.n > after);
+        Ok(later.take(count).map(|row| AuditRow::clone(row)).collect())
+    }
+
+    fn audit_head(&self) -> Result<(u64, Digest), Fault> {
+        Ok(self.now().audit_head())
+    }
+}
+
+fn page(lines: &[Arc<str>], after: u64, count: usize, bytes: usize) -> Vec<String> {
+    let (mut page, mut sum) = (Vec::new(), 0_usize);
+    let skip = usize::try_from(after).unwrap_or(usize::MAX);
+    for line in lines.iter().skip(skip).take(count) {
+        sum = sum.saturating_add(line.len());
+        if !page.is_empty() && sum > bytes {
+            break;
+        }
+        page.push(line.to_string());
+    }
+    page
+}

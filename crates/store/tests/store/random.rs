@@ -1,0 +1,261 @@
+//! The database against the model: random groups of random batches, every outcome and every read.
+
+use landbridge_proto::machine::contract::{
+    DocumentKind, EntryFilter, EntryPhase, EntryRow, Guard, InviteRow, Reads, RunPhase, RunRow,
+    StopRow, TokenRow, Write,
+};
+use landbridge_proto::machine::report::StopReason;
+use landbridge_proto::wire::name::Timestamp;
+use landbridge_store::Fault;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::make::*;
+use crate::suite::Bench;
+
+/// So few of each thing that random batches meet each other.
+const FEW: u64 = 4;
+
+/// A batch before it is made: most fields come from the model when it is applied, so that many
+/// batches succeed, and `lie` turns some of them wrong.
+#[derive(Clone, Debug)]
+struct Plan {
+    guards: Vec<(u8, u64, u64)>,
+    writes: Vec<(u8, u64, u64, bool)>,
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let guard = (0..7_u8, 0..FEW, 0..4_u64);
+    let lie = prop::bool::weighted(0.02);
+    let write = (0..18_u8, 0..FEW, 0..6_u64, lie);
+    (vec(guard, 0..2), vec(write, 0..5)).prop_map(|(guards, writes)| Plan { guards, writes })
+}
+
+fn time(x: u64) -> Timestamp {
+    Timestamp(i64::try_from(x).unwrap() * 10)
+}
+
+fn kind(x: u64) -> DocumentKind {
+    [DocumentKind::Root, DocumentKind::Status, DocumentKind::Federation][x as usize % 3]
+}
+
+fn guard(&(which, n, x): &(u8, u64, u64), model: &dyn Reads<Fault = Fault>) -> Guard {
+    match which {
+        0 => Guard::JtiUnseen { issuer: gateway(x % 2), jti: jti(n) },
+        1 => Guard::KeyFree { owner: owner(1 + x % 2), key: key(n) },
+        2 => {
+            let row = model.run(&run_id(n)).unwrap();
+            let (epoch, revision) = row.map_or((x, x), |row| (row.epoch, row.revision));
+            Guard::Run { run: run_id(n), epoch: epoch + x / 3, revision }
+        }
+        3 => {
+            let revision = model.entry(&run_id(n)).unwrap().map_or(x, |row| row.revision);
+            Guard::Entry { run: run_id(n), revision: revision + x / 3 }
+        }
+        4 => Guard::EntryKeyFree { peer: gateway(1), tenant: pair(1 + x % 2), key: key(n) },
+        5 => {
+            let newest = model.newest_document(&gateway(1), kind(n)).unwrap();
+            let version = if x == 3 { Some(x) } else { newest.map(|row| row.version) };
+            Guard::DocumentAt { gateway: gateway(1), kind: kind(n), version }
+        }
+        _ => Guard::InviteUnused { id: digest(n) },
+    }
+}
+
+fn run_change(old: RunRow, x: u64) -> RunRow {
+    let settled = x == 5;
+    RunRow {
+        phase: [RunPhase::AwaitIntent, RunPhase::Running, RunPhase::Settled][x as usize / 2],
+        intent: (x > 1).then(|| format!("intent {x}")),
+        stop: (x == 3).then(|| StopRow { reason: StopReason::Cancel, at: time(x) }),
+        epoch: old.epoch + x / 4,
+        bytes: old.bytes + x,
+        head: digest(x),
+        outcome: settled.then(|| "succeeded".into()),
+        ended: settled.then(|| time(old.revision)),
+        ..old
+    }
+}
+
+fn entry_change(old: EntryRow, x: u64) -> EntryRow {
+    let full = full_entry(x);
+    let settled = x == 5;
+    EntryRow {
+        phase: [EntryPhase::AwaitAccept, EntryPhase::Streaming, EntryPhase::Settled]
+            [x as usize / 2],
+        accept: (x > 1).then(|| format!("accept {x}")),
+        request: (x > 1).then(|| format!("request {x}")),
+        labels: if x == 2 { full.labels } else { old.labels },
+        token: if x == 4 { full.token } else { old.token },
+        cancel: (x == 3).then(|| time(x)),
+        ended: settled.then(|| time(old.revision)),
+        ..old
+    }
+}
+
+/// The writes of one step; those that depend on rows are consistent unless they lie.
+fn writes(
+    &(which, n, x, lie): &(u8, u64, u64, bool),
+    model: &dyn Reads<Fault = Fault>,
+) -> Vec<Write> {
+    let old_run = model.run(&run_id(n)).unwrap();
+    let old_entry = model.entry(&run_id(n)).unwrap();
+    let key_known = model.key(&owner(1), &key(n)).unwrap().is_some();
+    match which {
+        0 if lie || !model.jti_seen(&gateway(x % 2), &jti(n)).unwrap() => {
+            vec![Write::Jti { issuer: gateway(x % 2), jti: jti(n), keep_until: time(x) }]
+        }
+        1 | 2 if lie || (old_run.is_none() && !key_known) => vec![Write::CreateRun(run(n))],
+        3 | 4 => match old_run {
+            Some(row) => {
+                let wrong = u64::from(lie);
+                vec![Write::PutRun(run_change(RunRow { revision: row.revision + wrong, ..row }, x))]
+            }
+            None if lie => vec![Write::PutRun(run(n))],
+            None => vec![],
+        },
+        5 | 6 => match old_run {
+            Some(row) => {
+                let first = row.seq + 1 + u64::from(lie);
+                let append = Write::AppendFrames { run: run_id(n), first, lines: lines(first, x) };
+                vec![append, Write::PutRun(run_change(RunRow { seq: row.seq + x, ..row }, x))]
+            }
+            None if lie => vec![Write::AppendFrames { run: run_id(n), first: 1, lines: vec![] }],
+            None => vec![],
+        },
+        7 if lie || !key_known => {
+            vec![Write::BlockKey { owner: owner(1), key: key(n), at: time(x) }]
+        }
+        8 if lie || old_entry.is_none() => vec![Write::CreateEntry(entry(n))],
+        9 | 10 => match old_entry {
+            Some(row) => {
+                let first = row.seq + 1;
+                let (lines, seal) = (lines(first, x), format!("seal {x}"));
+                let append =
+                    Write::AppendReceived { run: run_id(n), first, lines, seal, at: time(x) };
+                let seq = row.seq + x + u64::from(lie);
+                vec![append, Write::PutEntry(entry_change(EntryRow { seq, ..row }, x))]
+            }
+            None => vec![],
+        },
+        11 => {
+            let mut row = document(kind(n), x);
+            row.envelope.push_str(if lie { "other" } else { "" });
+            vec![Write::SaveDocument(row)]
+        }
+        12 => {
+            let hash = if lie { digest(0) } else { digest(n) };
+            vec![Write::PutToken(TokenRow { hash, revoked: (x > 3).then(|| time(x)), ..token(n) })]
+        }
+        13 => match model.invite(&digest(n)).unwrap() {
+            None => vec![Write::CreateInvite(invite(n))],
+            Some(InviteRow { used: None, .. }) => {
+                vec![Write::UseInvite { id: digest(n), at: time(x) }]
+            }
+            Some(_) if lie => vec![Write::UseInvite { id: digest(n), at: time(x) }],
+            Some(_) => vec![],
+        },
+        14 if x % 2 == 0 => vec![Write::PutPairing(pairing(n))],
+        14 => vec![Write::DropPairing { peer: gateway(n) }],
+        15 => vec![
+            Write::PutMeta { name: format!("meta {n}"), value: x.to_string() },
+            Write::Clock(time(x)),
+        ],
+        16 => vec![Write::Audit(event(n * 10 + x))],
+        17 if x > 3 => {
+            let [jti_before, runs_before, entries_before] = [time(x - 1), time(n), time(n + 1)];
+            vec![Write::Prune { jti_before, runs_before, entries_before, limit: 1 + n as u32 }]
+        }
+        _ => vec![],
+    }
+}
+
+/// Everything that can be read, as text.
+fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut add = |what: &str, found: &dyn std::fmt::Debug| all.push(format!("{what}: {found:?}"));
+    for n in 0..FEW {
+        let run = run_id(n);
+        for x in 0..3 {
+            add("jti", &reads.jti_seen(&gateway(x), &jti(n)).unwrap());
+            add("key", &reads.key(&owner(x), &key(n)).unwrap());
+            add("frames", &reads.frames(&run, x * 2, 5, 60 + x as usize * 60).unwrap());
+            add("received", &reads.received(&run, x * 2, 5, 60).unwrap());
+            add("entry key", &reads.entry_of_key(&gateway(1), &pair(x), &key(n)).unwrap());
+        }
+        add("run", &reads.run(&run).unwrap());
+        add("entry", &reads.entry(&run).unwrap());
+        add("seals", &reads.received_seals(&run).unwrap());
+        add("open of", &reads.open_runs_of(&owner(n)).unwrap());
+        add("newest", &reads.newest_document(&gateway(1), kind(n)).unwrap());
+        add("documents", &reads.documents(&gateway(1), kind(n)).unwrap());
+        add("token", &reads.token_of_hash(&digest(n)).unwrap());
+        add("invite", &reads.invite(&digest(n)).unwrap());
+        add("meta", &reads.meta(&format!("meta {n}")).unwrap());
+        let label = (n == 2).then(|| ("team".to_owned(), "a \"quoted\" ü".to_owned()));
+        let filter = EntryFilter {
+            before: (n > 0).then_some(run),
+            settled: (n == 1).then_some(false),
+            token: (n == 3).then(|| "token".into()),
+            label,
+            limit: 3,
+            gateway: None,
+        };
+        add("entries", &reads.entries(&filter).unwrap());
+    }
+    add("open runs", &reads.open_runs().unwrap());
+    add("open entries", &reads.open_entries().unwrap());
+    add("tokens", &reads.tokens().unwrap());
+    add("pairings", &reads.pairings().unwrap());
+    add("clock", &reads.clock().unwrap());
+    add("audit", &reads.audit(0, 10_000).unwrap());
+    add("audit head", &reads.audit_head().unwrap());
+    all
+}
+
+fn outcome_text(
+    result: Result<Vec<landbridge_proto::machine::step::Outcome>, Fault>,
+) -> Result<String, String> {
+    match result {
+        Ok(outcomes) => Ok(format!("{outcomes:?}")),
+        Err(Fault::Broken(broken)) => Err(format!("{broken:?}")),
+        Err(fault) => panic!("{fault:?}"),
+    }
+}
+
+proptest! {
+    // A case opens a database and reads everything after each group: 64 unless PROPTEST_CASES says more.
+    #![proptest_config({
+        let all = ProptestConfig::default();
+        ProptestConfig { cases: all.cases / 4, ..all }
+    })]
+
+    #[test]
+    fn database_and_model_agree(groups in vec(vec(plan(), 1..4), 1..40)) {
+        let (mut model, mut database) = (Bench::memory(), Bench::sqlite());
+        for plans in groups {
+            let make = || plans.iter().map(|plan| {
+                let guards = plan.guards.iter().map(|each| guard(each, &*model.reads)).collect();
+                // Later writes of one batch would contradict rows that earlier ones changed, so
+                // only the first about each run stays.
+                let mut seen = std::collections::BTreeSet::new();
+                let kept = plan.writes.iter().filter(|each| each.3 || seen.insert(each.1));
+                let writes = kept.flat_map(|each| writes(each, &*model.reads)).collect();
+                batch(guards, writes)
+            }).collect::<Vec<_>>();
+            let group = make();
+            let modelled = outcome_text(model.group(&group));
+            let stored = outcome_text(database.group(&group));
+            prop_assert_eq!(&modelled, &stored, "{:?}", group);
+            if modelled.is_err() {
+                // Contradictions between the group's batches; one at a time they mostly go through.
+                for batch in &group {
+                    let one = std::slice::from_ref(batch);
+                    let modelled = outcome_text(model.group(one));
+                    prop_assert_eq!(modelled, outcome_text(database.group(one)), "{:?}", one);
+                }
+            }
+            prop_assert_eq!(everything(&*model.reads), everything(&*database.reads));
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `cargo xtask ci`: everything that decides whether a change may land, in one command.
+//!
+//! Every step runs, also after one failed: a person who waits for a slow machine wants the whole list.
+//! A tool that is not installed is skipped and says so; nothing is installed behind anybody's back.
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::finding::Finding;
+use crate::{layers, spec, tree};
+
+/// Which steps to run.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Run only these steps, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Leave these steps out, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    skip: Vec<String>,
+    /// Print the names of the steps.
+    #[arg(long)]
+    list: bool,
+}
+
+/// What a step does.
+enum Work {
+    /// A checker of this program.
+    Check(fn(&Path) -> Result<Vec<Finding>>),
+    /// A cargo command, with variables for its environment.
+    Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
+    /// A cargo command of a tool that may not be installed.
+    Tool(&'static str, &'static [&'static str]),
+    /// The tests, with nextest where it is installed.
+    Tests,
+    /// A step that the project has promised and not built; replaced by its command when it is.
+    Pending(&'static str),
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    Passed,
+    Failed,
+    Skipped(&'static str),
+}
+
+/// The steps in order: the fast ones first. A new gate of the project is one more line here.
+const STEPS: &[(&str, Work)] = &[
+    ("fmt", Work::Cargo(&["fmt", "--all", "--check", "--", "-l"], &[])),
+    ("layers", Work::Check(layers::check)),
+    ("tree", Work::Check(tree::check)),
+    ("spec", Work::Check(check_spec)),
+    (
+        "clippy",
+        Work::Cargo(
+            &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+            &[],
+        ),
+    ),
+    (
+        "doc",
+        Work::Cargo(
+            &["doc", "--workspace", "--no-deps", "--locked"],
+            &[("RUSTDOCFLAGS", "-D warnings")],
+        ),
+    ),
+    ("tests", Work::Tests),
+    // cargo run --release --package landbridge -- demo --json
+    ("demo", Work::Pending("the demo is not built yet")),
+    ("openclaw", Work::Cargo(&["xtask", "openclaw", "test"], &[])),
+    ("deny", Work::Tool("deny", &["deny", "--locked", "check"])),
+];
+
+fn check_spec(root: &Path) -> Result<Vec<Finding>> {
+    spec::run(root, &spec::Options::default())
+}
+
+/// Runs the steps and prints how each ended.
+///
+/// # Errors
+///
+/// Fails when a step is named that does not exist, or when a program cannot be started.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
+    let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+    if options.list {
+        println!("{}", names.join("\n"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let chosen = choose(&names, options)?;
+    let mut ends = Vec::new();
+    for (name, work) in STEPS.iter().filter(|(name, _)| chosen.contains(name)) {
+        eprintln!("== {name}");
+        let begun = Instant::now();
+        let end = perform(root, work)?;
+        ends.push((*name, end, begun.elapsed().as_secs()));
+    }
+    eprintln!("== summary");
+    for (name, end, seconds) in &ends {
+        match end {
+            End::Passed => eprintln!("{name}: passed ({seconds} s)"),
+            End::Failed => eprintln!("{name}: FAILED ({seconds} s)"),
+            End::Skipped(why) => eprintln!("{name}: skipped, {why}"),
+        }
+    }
+    let failed = ends.iter().any(|(_, end, _)| *end == End::Failed);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The steps that the options leave.
+fn choose<'a>(names: &[&'a str], options: &Options) -> Result<Vec<&'a str>> {
+    let mut unknown =
+        options.only.iter().chain(&options.skip).filter(|name| !names.contains(&name.as_str()));
+    if let Some(name) = unknown.next() {
+        bail!("there is no step {name}; the steps are: {}", names.join(", "));
+    }
+    let wanted = |name: &&&str| {
+        let named = |list: &[String]| list.iter().any(|other| other == **name);
+        (options.only.is_empty() || named(&options.only)) && !named(&options.skip)
+    };
+    Ok(names.iter().filter(wanted).copied().collect())
+}
+
+fn perform(root: &Path, work: &Work) -> Result<End> {
+    match work {
+        Work::Check(check) => {
+            let findings = check(root)?;
+            for finding in &findings {
+                eprintln!("{finding}");
+            }
+            Ok(if findings.is_empty() { End::Passed } else { End::Failed })
+        }
+        Work::Cargo(arguments, variables) => cargo(root, arguments, variables),
+        Work::Tool(tool, arguments) if installed(root, tool) => cargo(root, arguments, &[]),
+        Work::Tool(..) => Ok(End::Skipped("the tool is not installed")),
+        Work::Pending(why) => Ok(End::Skipped(why)),
+        Work::Tests if installed(root, "nextest") => {
+            let ran =
+                cargo(root, &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"], &[])?;
+            let documented = cargo(root, &["test", "--workspace", "--locked", "--doc"], &[])?;
+            Ok(if ran == End::Passed { documented } else { ran })
+        }
+        Work::Tests => cargo(root, &["test", "--workspace", "--locked", "--no-fail-fast"], &[]),
+    }
+}
+
+fn cargo(root: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<End> {
+    let mut command = Command::new(program());
+    command.current_dir(root).args(arguments).envs(variables.iter().copied());
+    let status =
+        command.status().with_context(|| format!("cannot run cargo {}", arguments.join(" ")))?;
+    Ok(if status.success() { End::Passed } else { End::Failed })
+}
+
+fn installed(root: &Path, tool: &str) -> bool {
+    let mut command = Command::new(program());
+    command.current_dir(root).args([tool, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The cargo that runs us, so that the pinned toolchain stays the same.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn options(only: &[&str], skip: &[&str]) -> Options {
+        let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+        Options { only: owned(only), skip: owned(skip), list: false }
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name() {
+        let names = ["fmt", "spec", "tests"];
+        assert_eq!(choose(&names, &options(&[], &[])).unwrap(), names);
+        assert_eq!(choose(&names, &options(&["spec"], &[])).unwrap(), ["spec"]);
+        assert_eq!(choose(&names, &options(&[], &["tests"])).unwrap(), ["fmt", "spec"]);
+    }
+
+    #[test]
+    fn a_step_that_does_not_exist_is_an_error() {
+        assert!(choose(&["fmt"], &options(&["fmtt"], &[])).is_err());
+        assert!(choose(&["fmt"], &options(&[], &["fmtt"])).is_err());
+    }
+
+    #[test]
+    fn what_is_pending_is_skipped_and_never_passed() {
+        let end = perform(Path::new("."), &Work::Pending("not yet")).unwrap();
+        assert_eq!(end, End::Skipped("not yet"));
+    }
+
+    #[test]
+    fn a_checker_that_complains_fails_its_step() {
+        let complains: fn(&Path) -> Result<Vec<Finding>> = |_| Ok(vec![Finding::new("a", 1, "b")]);
+        assert_eq!(perform(Path::new("."), &Work::Check(complains)).unwrap(), End::Failed);
+        assert_eq!(perform(Path::new("."), &Work::Check(|_| Ok(Vec::new()))).unwrap(), End::Passed);
+    }
+}
