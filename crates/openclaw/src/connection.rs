@@ -305,9 +305,15 @@ fn run(socket: Socket, hello: Hello, device_token: Option<Secret>) -> Connection
 struct Pump {
     inbox: mpsc::Receiver<Ask>,
     notices: broadcast::Sender<Notice>,
-    waiting: HashMap<String, (Option<oneshot::Sender<Answer>>, Option<oneshot::Sender<Answer>>)>,
+    waiting: HashMap<String, Waiting>,
     last_seq: Option<u64>,
     silence: Duration,
+}
+
+/// Who waits for the answers to one request.
+struct Waiting {
+    first: Option<oneshot::Sender<Answer>>,
+    second: Option<oneshot::Sender<Answer>>,
 }
 
 impl Pump {
@@ -319,7 +325,7 @@ impl Pump {
                 () = tokio::time::sleep_until(heard + self.silence) => break,
                 ask = self.inbox.recv() => {
                     let Some(ask) = ask else { break };
-                    self.waiting.insert(ask.id, (Some(ask.answer), ask.second));
+                    self.waiting.insert(ask.id, Waiting { first: Some(ask.answer), second: ask.second });
                     match timeout(self.silence, socket.send(Message::text(ask.frame))).await {
                         Ok(Ok(())) => {}
                         _ => break,
@@ -348,7 +354,7 @@ impl Pump {
     }
 
     fn handle_answer(&mut self, answer: Answer) {
-        let Some((first, second)) = self.waiting.get_mut(&answer.id) else {
+        let Some(Waiting { first, second }) = self.waiting.get_mut(&answer.id) else {
             return;
         };
         if let Some(first) = first.take() {
@@ -361,7 +367,7 @@ impl Pump {
             let _ = first.send(answer);
             return;
         }
-        if let Some((_, Some(second))) = self.waiting.remove(&answer.id) {
+        if let Some(second) = self.waiting.remove(&answer.id).and_then(|waiting| waiting.second) {
             let _ = second.send(answer);
         }
     }

@@ -216,7 +216,7 @@ impl Drive {
         tokio::spawn(async move {
             let until = Instant::now() + RISE_WATCH;
             while Instant::now() < until {
-                let up = link.wait_up().await;
+                let Ok(up) = tokio::time::timeout_at(until, link.wait_up()).await else { return };
                 match look_at(&up.connection, &names.session, &mut None).await {
                     Ok(look) if look.active => {
                         let stopped =
