@@ -53,6 +53,7 @@ struct Told {
     results: BTreeSet<String>,
     usage: Option<Usage>,
     phases: VecDeque<String>,
+    errors: usize,
 }
 
 #[derive(Debug)]
@@ -76,6 +77,8 @@ enum LastSaid {
 struct Voice {
     channel: Channel,
     told: String,
+    /// What was told is not known: the next text replaces it.
+    anew: bool,
     /// The newest text of the transcript: what an event repeats of it is old.
     row: String,
 }
@@ -87,14 +90,15 @@ impl Run {
             runs: vec![key.clone()],
             key,
             reports: Vec::new(),
-            answer: Voice::new(Channel::Answer, progress.answer),
-            thinking: Voice::new(Channel::Thinking, progress.thinking),
+            answer: Voice::new(Channel::Answer, progress.answer, progress.reduced),
+            thinking: Voice::new(Channel::Thinking, progress.thinking, progress.reduced),
             told: Told {
                 started: progress.started,
                 calls: progress.calls,
                 results: progress.results,
                 usage: progress.usage,
                 phases: progress.phases.into(),
+                errors: progress.errors,
             },
             found: false,
             rows: BTreeSet::new(),
@@ -224,11 +228,14 @@ impl Run {
         self.last = None;
         let since = self.open.first().map_or(at, |call| call.since);
         self.abandon_calls(at);
-        if self.end_phase("attempt", Ending::Failed, since, at) {
-            self.reports.push(Report::Error(interrupted(
-                "the gateway was restarted during the run and continues it by itself",
-            )));
+        self.end_phase("attempt", Ending::Failed, since, at);
+        if self.told.errors > 0 {
+            self.told.errors -= 1;
+            return;
         }
+        self.reports.push(Report::Error(interrupted(
+            "the gateway was restarted during the run and continues it by itself",
+        )));
     }
 
     fn on_said(&mut self, run: &str, began: Timestamp, ended: Timestamp, said: Said) {
@@ -310,20 +317,13 @@ impl Run {
     }
 
     /// Reports a phase unless an earlier process did.
-    fn end_phase(
-        &mut self,
-        phase: &str,
-        ending: Ending,
-        started: Timestamp,
-        ended: Timestamp,
-    ) -> bool {
+    fn end_phase(&mut self, phase: &str, ending: Ending, started: Timestamp, ended: Timestamp) {
         if self.told.phases.front().is_some_and(|told| told == phase) {
             self.told.phases.pop_front();
-            return false;
+            return;
         }
         self.told.phases.clear();
         self.reports.push(Report::PhaseEnd { phase: phase.to_owned(), ending, started, ended });
-        true
     }
 
     fn tell_usage(&mut self) {
@@ -461,8 +461,10 @@ impl Verdict {
 }
 
 impl Voice {
-    const fn new(channel: Channel, told: String) -> Self {
-        Self { channel, told, row: String::new() }
+    /// A voice of which `told` was heard; `reduced` when the log holds something else than was said.
+    fn new(channel: Channel, told: String, reduced: bool) -> Self {
+        let told = if reduced { String::new() } else { told };
+        Self { channel, told, anew: reduced, row: String::new() }
     }
 
     fn on_event(&mut self, text: &str, reports: &mut Vec<Report>) {
@@ -481,7 +483,7 @@ impl Voice {
         if self.told == text {
             return;
         }
-        let mut replace = !text.starts_with(self.told.as_str());
+        let mut replace = std::mem::take(&mut self.anew) || !text.starts_with(self.told.as_str());
         let mut rest = if replace { text } else { &text[self.told.len()..] };
         loop {
             let (now, later) = rest.split_at(rest.floor_char_boundary(OUTPUT_TEXT_BYTES_MAX));

@@ -193,29 +193,19 @@ fn another_process_tells_only_what_was_not_told() {
                 Report::ToolResult { call, .. } => assert!(progress.results.insert(call.clone())),
                 Report::PhaseEnd { phase, .. } => progress.phases.push(phase.clone()),
                 Report::Usage(usage) => progress.usage = Some(usage.clone()),
+                Report::Error(_) => progress.errors += 1,
                 _ => {}
             }
-            if !matches!(report, Report::Error(_)) {
-                log.push(format!("{report:?}"));
-            }
+            log.push(format!("{report:?}"));
         };
         whole[..told].iter().for_each(&mut tell);
         let before = progress.clone();
         let mut second = Run::new(KEY.to_owned(), before);
         second.on_rows(rows());
         let later = second.reports();
-        let mut tell = |report: &Report| {
-            if !matches!(report, Report::Error(_)) {
-                log.push(format!("{report:?}"));
-            }
-        };
-        later.iter().for_each(&mut tell);
+        log.extend(later.iter().map(|report| format!("{report:?}")));
         log.sort();
-        let mut expected: Vec<String> = whole
-            .iter()
-            .filter(|report| !matches!(report, Report::Error(_)))
-            .map(|r| format!("{r:?}"))
-            .collect();
+        let mut expected: Vec<String> = whole.iter().map(|report| format!("{report:?}")).collect();
         expected.sort();
         assert_eq!(log, expected, "after {told} reports");
     }
@@ -328,4 +318,13 @@ fn a_failed_run_has_no_result() {
     run.settle(verdict, Timestamp(2));
     assert_eq!(words(&mut run), ["phase model", "settled Failed None"]);
     assert!(run.is_settled());
+}
+
+#[test]
+fn a_reduced_log_is_replaced_not_continued() {
+    let answer = "the an".to_owned();
+    let progress = Progress { started: true, answer, reduced: true, ..Progress::default() };
+    let mut run = Run::new(KEY.to_owned(), progress);
+    run.on_rows(vec![prompt("1", KEY), said("2", KEY, "the answer", &[])]);
+    assert_eq!(words(&mut run), ["phase model", "=the answer", "usage 11"]);
 }

@@ -192,7 +192,8 @@ fn row(message: &Value) -> Row {
         "toolResult" => {
             let tool = text(message, "/toolName").to_owned();
             let answer = texts_of(message, "text");
-            let failed = flag(message, "/isError") || (tool == "exec" && exited_with_error(&answer));
+            let failed =
+                flag(message, "/isError") || (tool == "exec" && exited_with_error(&answer));
             Content::Result {
                 call: text(message, "/toolCallId").to_owned(),
                 tool,

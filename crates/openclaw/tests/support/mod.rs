@@ -197,7 +197,10 @@ impl Story {
                 self.results.push((call, ok, text));
             }
             Report::PhaseEnd { phase, .. } => progress.phases.push(phase),
-            Report::Error(trouble) => self.errors.push(trouble),
+            Report::Error(trouble) => {
+                progress.errors += 1;
+                self.errors.push(trouble);
+            }
             Report::Settled { ending, result, trouble, usage, side_effects } => {
                 assert!(self.end.is_none(), "one end");
                 self.end = Some(End { ending, result, trouble, usage, side_effects });
