@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::device::{Device, Secret};
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
+use crate::tls;
 use crate::version::{self, PROTOCOLS, UnsupportedGateway};
 use crate::wire::{Answer, Event, GatewayError, Hello, Incoming, Request, text};
 
@@ -166,7 +168,12 @@ async fn wait(method: &'static str, receiver: oneshot::Receiver<Answer>) -> Resu
     }
 }
 
-type Socket = WebSocketStream<TcpStream>;
+/// A stream of bytes, secured or not.
+trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+
+type Socket = WebSocketStream<Box<dyn Bytes>>;
 
 async fn handshake(
     endpoint: &Endpoint,
@@ -179,6 +186,11 @@ async fn handshake(
         .await
         .map_err(|e| unreachable(&e))?;
     stream.set_nodelay(true).map_err(|e| unreachable(&e))?;
+    let stream: Box<dyn Bytes> = if endpoint.tls {
+        Box::new(tls::secure(stream, &endpoint.host, endpoint.ca_file.as_deref()).await?)
+    } else {
+        Box::new(stream)
+    };
     let mut config = WebSocketConfig::default();
     config.max_message_size = Some(FRAME_BYTES_MAX);
     config.max_frame_size = Some(FRAME_BYTES_MAX);

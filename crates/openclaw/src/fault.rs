@@ -28,6 +28,17 @@ pub enum Fault {
         /// What was configured.
         url: String,
     },
+    /// The certificates to trust are not usable.
+    #[error("the certificates in {path} are not usable: {why}")]
+    BadTrust {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The system keeps its certificates in no place that is known.
+    #[error("no certificate bundle was found on this system; name one with ca_file")]
+    NoTrust,
     /// Nobody answers, or the connection broke.
     #[error("the gateway cannot be reached: {0}")]
     Unreachable(String),
@@ -119,6 +130,8 @@ impl Fault {
             ),
             Self::BadUrl { .. }
             | Self::Plaintext { .. }
+            | Self::BadTrust { .. }
+            | Self::NoTrust
             | Self::Unreachable(_)
             | Self::Lost
             | Self::Silent { .. } => {
@@ -135,6 +148,8 @@ impl Fault {
             self,
             Self::BadUrl { .. }
                 | Self::Plaintext { .. }
+                | Self::BadTrust { .. }
+                | Self::NoTrust
                 | Self::Unauthorized { .. }
                 | Self::NotPaired
                 | Self::PairingPending { .. }

@@ -52,7 +52,7 @@ impl Link {
     ///
     /// Returns what is wrong with the configuration or the bridge's own files.
     pub(crate) fn open(config: &OpenClawConfig) -> Result<Self, Fault> {
-        let endpoint = Endpoint::read(&config.url, config.danger_plaintext_gateway)?;
+        let endpoint = Endpoint::of(config)?;
         let device = Device::open(&config.state_dir)?;
         let (sender, state) = watch::channel(State::Down(None));
         let cancel = CancellationToken::new();

@@ -43,7 +43,7 @@ pub enum Pairing {
 ///
 /// Returns why the gateway did not let the bridge in, or gave it more than it asked for.
 pub async fn pair(config: &OpenClawConfig, shared_token: Secret) -> Result<Pairing, Fault> {
-    let endpoint = Endpoint::read(&config.url, config.danger_plaintext_gateway)?;
+    let endpoint = Endpoint::of(config)?;
     let device = Device::open(&config.state_dir)?;
     let id = device.id();
     let name = config.display_name(&id);
@@ -95,7 +95,7 @@ pub struct Status {
 ///
 /// Returns why the gateway cannot be used, in words that name the next step.
 pub async fn status(config: &OpenClawConfig) -> Result<Status, Fault> {
-    let endpoint = Endpoint::read(&config.url, config.danger_plaintext_gateway)?;
+    let endpoint = Endpoint::of(config)?;
     let device = Device::open(&config.state_dir)?;
     let token = device.token()?.ok_or(Fault::NotPaired)?;
     let name = config.display_name(&device.id());
