@@ -144,7 +144,11 @@ pub(crate) fn number(value: &Value, pointer: &str) -> Option<u64> {
     let value = value.pointer(pointer)?;
     value.as_u64().or_else(|| {
         let float = value.as_f64().filter(|float| float.is_finite() && *float >= 0.0)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked; the cast saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked; the cast saturates"
+        )]
         Some(float as u64)
     })
 }
@@ -158,9 +162,10 @@ mod tests {
     fn unknown_frames_and_members_are_tolerated() {
         let frame: Incoming = serde_json::from_str(r#"{"type":"hint","x":1}"#).unwrap();
         assert!(matches!(frame, Incoming::Other));
-        let frame: Incoming =
-            serde_json::from_str(r#"{"type":"res","id":"1","ok":false,"new":[1],"error":{"code":"X","retryable":true}}"#)
-                .unwrap();
+        let frame: Incoming = serde_json::from_str(
+            r#"{"type":"res","id":"1","ok":false,"new":[1],"error":{"code":"X","retryable":true}}"#,
+        )
+        .unwrap();
         let Incoming::Res(answer) = frame else { panic!("an answer") };
         assert_eq!(answer.error.unwrap().code, "X");
     }
