@@ -53,7 +53,9 @@ pub(super) async fn serve(home: &Path, args: &ServeArgs, out: &Out) -> Result<Ex
 
 fn serve_failure(error: ServeError, home: &Home) -> Failure {
     let next = match &error {
-        ServeError::Bind { .. } => "another process may use it: choose another address in landbridge.toml".to_owned(),
+        ServeError::Bind { .. } => {
+            "another process may use it: choose another address in landbridge.toml".to_owned()
+        }
         _ => format!("landbridge doctor --home {}", home.path().display()),
     };
     Failure::new(Exit::Failed, "the bridge does not run").because(error).next(next)

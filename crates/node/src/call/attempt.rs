@@ -84,7 +84,10 @@ impl Driver {
                 if accepted && problem.code() == Some(Code::CursorAhead) {
                     // It lost frames that it sealed for us: only its history can say more.
                     let lost = "the executor's log ends before what it sealed for us";
-                    return Ok(Attempt::Over(Outcome::Lost, landbridge_proto::machine::caller::Caller::lost(lost)));
+                    return Ok(Attempt::Over(
+                        Outcome::Lost,
+                        landbridge_proto::machine::caller::Caller::lost(lost),
+                    ));
                 }
                 let (outcome, problem) = verdict(&problem, accepted);
                 Ok(Attempt::Over(outcome, problem))
@@ -115,7 +118,10 @@ impl Driver {
         });
         if revoked {
             let lost = "the executor is not a peer any more";
-            return Attempt::Over(Outcome::Lost, landbridge_proto::machine::caller::Caller::lost(lost));
+            return Attempt::Over(
+                Outcome::Lost,
+                landbridge_proto::machine::caller::Caller::lost(lost),
+            );
         }
         self.say("the peer is suspended");
         Attempt::Nothing
@@ -247,7 +253,8 @@ impl Driver {
 
     async fn accept(&mut self, signed: &Signed, envelope: &Envelope) -> Result<Reception, Left> {
         let now = self.core.now();
-        let accept = self.view()?.verify::<Accept>(envelope, now).map_err(|fault| unverified(&fault))?;
+        let accept =
+            self.view()?.verify::<Accept>(envelope, now).map_err(|fault| unverified(&fault))?;
         match self.caller.check_accept(&accept, self.core.own()) {
             Ok(()) => {}
             Err(ForeignAccept::SecondAccept) => {
