@@ -231,7 +231,6 @@ impl Driver {
             (Event::Accept(_), Some(_)) => Err(Left::Mismatch("a second accept".to_owned())),
             (_, None) => Err(Left::Mismatch("a stream begins with its accept".to_owned())),
             (Event::Status(envelope), Some(_)) => self.status(envelope).await,
-            (Event::Problem(_), Some(_)) => Err(Left::Ended),
             (Event::Alive(seal), Some(reception)) => {
                 let view = self.view()?;
                 reception.alive(&view, &seal, self.core.now()).map_err(|fault| mismatch(&fault))
