@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use landbridge_node::adapter::Adapter;
-use landbridge_node::clock::SystemClock;
+use landbridge_node::clock::{SystemClock, SystemEntropy};
 use landbridge_node::config::{Config, Gateway, Home, Log, Overrides};
 use landbridge_node::identity::Identity;
+use landbridge_node::observe::Exporter;
 use landbridge_node::scripted::Scripted;
+use landbridge_node::serve::{Listening, Parts};
 use landbridge_openclaw::{OpenClaw, OpenClawConfig};
-use landbridge_store::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -22,55 +23,34 @@ use crate::exit::{Exit, Failure, OrFail as _};
 use crate::offline::identity_failure;
 use crate::out::{Look, Out};
 
-/// What a bridge is made of.
-pub(crate) struct Parts {
-    /// The proven settings.
-    pub(crate) config: Config,
-    /// Keys, certificate, roots.
-    pub(crate) identity: Identity,
-    /// Durable state.
-    pub(crate) store: Handle,
-    /// The gateway.
-    pub(crate) adapter: Arc<dyn Adapter>,
-}
-
 /// Runs the bridge.
 pub(super) async fn serve(home: &Path, args: &ServeArgs, out: &Out) -> Result<Exit, Failure> {
     let home = Home::open(home).map_err(|fault| home_failure(&fault))?;
     let config = Config::load(&home, &overrides(args)).map_err(|errors| wrong(&errors))?;
     log(&config.log)?;
     let identity = Identity::load(home.path()).map_err(|error| identity_failure(&error))?;
-    let store =
-        Handle::open(&home.state(), &landbridge_store::Options::default()).map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("cannot open the state in {}", home.state().display()),
-            )
-            .because(error)
-            .next(format!("landbridge doctor --home {}", home.path().display()))
-        })?;
     let adapter = adapter(&config.gateway, &home)?;
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
-    let ready = {
-        let (gateway, listen) = (identity.gateway().to_string(), config.federation.listen);
-        let (socket, out) = (config.local.socket.clone(), *out);
-        move || say_ready(&out, &gateway, &listen.to_string(), &socket)
+    let exporter = Exporter::install().or_fail(Exit::Internal, || "cannot keep metrics")?;
+    let parts = Parts {
+        identity,
+        config,
+        state: home.state(),
+        adapter,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        exporter: Some(exporter),
     };
-    run(Parts { config, identity, store, adapter }, stop, ready).await?;
+    landbridge_node::serve::serve(parts, stop, |listening| say_ready(out, listening))
+        .await
+        .map_err(|error| {
+            Failure::new(Exit::Failed, "the bridge does not run")
+                .because(error)
+                .next(format!("landbridge doctor --home {}", home.path().display()))
+        })?;
     out.say(Look::Dim, "stopped");
     Ok(Exit::Success)
-}
-
-/// Hands the parts to the bridge, which runs until `stop` and calls `ready` once when it listens.
-async fn run(
-    parts: Parts,
-    stop: CancellationToken,
-    ready: impl FnOnce() + Send + 'static,
-) -> Result<(), Failure> {
-    // The bridge's own loop is handed these parts here.
-    let _ = (parts.config, parts.identity, parts.store, parts.adapter, stop, ready);
-    Err(Failure::new(Exit::Internal, "this build has no bridge to run"))
 }
 
 /// Flags beat the environment.
@@ -140,19 +120,19 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
 }
 
 /// Says once that the bridge listens: who waits for it need not poll.
-fn say_ready(out: &Out, gateway: &str, listen: &str, socket: &Path) {
+fn say_ready(out: &Out, listening: &Listening) {
+    let Listening { gateway, federation, socket, .. } = listening;
     if out.json() {
         let line = serde_json::json!({
-            "event": "ready", "gateway": gateway, "listen": listen, "socket": socket,
-            "pid": std::process::id(),
+            "event": "ready", "gateway": gateway, "listen": federation, "local": listening.local,
+            "socket": socket, "pid": std::process::id(),
+            "executing": listening.executing, "calling": listening.calling,
         });
         let mut stdout = std::io::stdout().lock();
         // Whoever waited may be gone; the bridge serves all the same.
         let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
     } else {
-        out.say(
-            Look::Green,
-            format!("{gateway} listens on {listen}; local API at {}", socket.display()),
-        );
+        let at = socket.display();
+        out.say(Look::Green, format!("{gateway} listens on {federation}; local API at {at}"));
     }
 }
