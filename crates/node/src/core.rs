@@ -1,7 +1,7 @@
 //! What every part of a running bridge shares: identity, store, clock, adapter and trust.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use landbridge_proto::machine::contract::AuditEvent;
 use landbridge_proto::machine::contract::Write;
@@ -103,167 +103,70 @@ pub struct Core {
     pub draining: CancellationToken,
     /// Drivers leave their runs as they are.
     pub stopping: CancellationToken,
-    /// Who waits for more of which run.
-    pub wakes: Wakes,
-}
-
-/// Why a step did not happen.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// The facts changed: read and decide again.
-    #[error("the step was decided on old facts")]
-    Stale(#[source] NotReleased),
-    /// The store failed; the process is about to stop.
-    #[error("the store failed")]
-    Store(#[source] Fault),
-}
-
-impl Core {
-    /// Makes a step durable and gives what it held back.
-    ///
-    /// # Errors
-    ///
-    /// [`StepError`]; then nothing was written.
-    pub async fn commit<T>(&self, step: Step<T>) -> Result<T, StepError> {
-        let (batch, held) = step.split();
-        let receipt = self.store.commit(batch).await.map_err(StepError::Store)?;
-        held.release(receipt).map_err(StepError::Stale)
-    }
-
-    /// The present.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// Our gateway.
-    #[must_use]
-    pub fn own(&self) -> &GatewayId {
-        self.identity.gateway()
-    }
-
-    /// A new random run id.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidName`] cannot happen: the alphabet is the name's own.
-    pub fn new_run_id(&self) -> Result<RunId, InvalidName> {
-        let mut bytes = [0_u8; 16];
-        self.entropy.fill(&mut bytes);
-        let text = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase();
-        RunId::new(format!("run-{text}"))
-    }
-
-    /// A new random request id.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidName`] cannot happen: the alphabet is the name's own.
-    pub fn new_jti(&self) -> Result<Jti, InvalidName> {
-        let mut bytes = [0_u8; 16];
-        self.entropy.fill(&mut bytes);
-        Jti::new(data_encoding::BASE64URL_NOPAD.encode(&bytes))
-    }
-
-    /// A pause before attempt number `failures` + 1: doubling, bounded, and anywhere in its upper half.
-    #[must_use]
-    pub fn pause_ms(&self, failures: u32) -> i64 {
-        let doubled = self.settings.retry_ms_min.saturating_mul(1 << failures.min(16));
-        let full = doubled.clamp(1, self.settings.retry_ms_max);
-        let mut byte = [0_u8; 1];
-        self.entropy.fill(&mut byte);
-        full / 2 + full * i64::from(byte[0]) / 510
-    }
-
-    /// An audit record.
-    #[must_use]
-    pub fn audit<const N: usize>(
-        &self,
-        actor: &str,
-        deed: &str,
-        subject: &str,
-        detail: [(&str, &str); N],
-    ) -> Write {
-        let detail = detail.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Write::Audit(AuditEvent {
-            at: self.now(),
-            actor: actor.to_owned(),
-            deed: deed.to_owned(),
-            subject: subject.to_owned(),
-            detail: BTreeMap::from(detail),
-        })
-    }
-
-    /// The route of a logical gateway id: the configured one, or a peer's alias with both tenants
-    /// called `default`.
-    #[must_use]
-    pub fn route(&self, gateway: &Alias) -> Option<Route> {
-        if let Some(route) = self.settings.routes.get(gateway) {
-            return Some(route.clone());
-        }
-        let state = self.trust.state();
-        state.federation.as_ref()?.peer_called(gateway)?;
-        let tenant = TenantId::new("default").ok()?;
-        Some(Route {
-            peer: gateway.clone(),
-            tenant: TenantPair { dst: tenant.clone(), src: tenant },
-            agent: None,
-            deadline_ms_max: None,
-        })
-    }
-}
-
-impl From<StepError> for Problem {
-    fn from(error: StepError) -> Self {
-        tracing::warn!(error = ?error, "a step was not made");
-        match error {
-            StepError::Stale(_) => Self::new(Code::Internal)
-                .with_detail("something else changed at the same time; try again"),
-            StepError::Store(_) => Self::new(Code::StoreUnavailable),
-        }
-    }
-}
-
-/// A problem for a store that cannot be read.
-#[must_use]
-pub fn unreadable(fault: &Fault) -> Problem {
-    tracing::error!(error = %fault, "the store cannot be read");
-    Problem::new(Code::StoreUnavailable)
-}
-
-/// A problem for what cannot happen: the log has the story.
-#[must_use]
-pub fn bug(what: &str, error: &dyn std::fmt::Display) -> Problem {
-    tracing::error!(%error, "{what}");
-    Problem::new(Code::Internal).with_detail("an internal error; the bridge's log has its cause")
-}
-
-/// Who waits for more of which run. A waiter subscribes first and reads then, so none sleeps through.
+    /// Who waits for more of which run. A waiter subscribes first and reads then, so none sleeps through.
+///
+/// A run for which nobody waits leaves no trace for long: only the waiters keep their entry alive.
 #[derive(Debug, Default)]
-pub struct Wakes(Mutex<BTreeMap<RunId, Arc<Notify>>>);
+pub struct Wakes(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    runs: BTreeMap<RunId, Weak<Notify>>,
+    /// When there are so many entries, those for which nobody waits any more are dropped.
+    sweep_at: usize,
+}
 
 impl Wakes {
     /// What is notified when there is more of a run.
     #[must_use]
     pub fn of(&self, run: &RunId) -> Arc<Notify> {
-        let mut wakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(wakes.entry(run.clone()).or_default())
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = waiting.runs.get(run).and_then(Weak::upgrade) {
+            return notify;
+        }
+        if waiting.runs.len() >= waiting.sweep_at {
+            waiting.runs.retain(|_, notify| notify.strong_count() > 0);
+            waiting.sweep_at = waiting.runs.len() * 2 + 64;
+        }
+        let notify = Arc::new(Notify::new());
+        waiting.runs.insert(run.clone(), Arc::downgrade(&notify));
+        notify
     }
 
-    /// Wakes everybody who waits for a run, and forgets runs for which nobody does.
+    /// Wakes everybody who waits for a run.
     pub fn wake(&self, run: &RunId) {
-        let mut wakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(notify) = wakes.get(run) {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = waiting.runs.get(run).and_then(Weak::upgrade) {
             notify.notify_waiters();
-            if Arc::strong_count(notify) == 1 {
-                wakes.remove(run);
-            }
         }
     }
 
     /// Wakes everybody.
     pub fn wake_all(&self) {
-        let wakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        wakes.values().for_each(|notify| notify.notify_waiters());
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.runs.values().filter_map(Weak::upgrade).for_each(|notify| notify.notify_waiters());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn run(n: usize) -> RunId {
+        let last = char::from(b'a' + u8::try_from(n % 26).unwrap());
+        let before = char::from(b'a' + u8::try_from(n / 26 % 26).unwrap());
+        RunId::new(format!("run-{}{before}{last}", "a".repeat(24))).unwrap()
+    }
+
+    #[test]
+    fn runs_for_which_nobody_waits_are_forgotten() {
+        let wakes = Wakes::default();
+        let kept = wakes.of(&run(0));
+        for n in 1..600 {
+            drop(wakes.of(&run(n)));
+        }
+        assert!(wakes.0.lock().unwrap().runs.len() < 200);
+        assert!(Arc::ptr_eq(&kept, &wakes.of(&run(0))));
     }
 }
