@@ -117,7 +117,7 @@ fn show_change(from: Option<&Federation>, to: &Federation, out: &Out) -> Result<
     if out.json() {
         return Ok(());
     }
-    let before = from.map(|document| lines(document)).unwrap_or_default();
+    let before = from.map(lines).unwrap_or_default();
     let after = lines(to);
     out.say(Look::Bold, format!("federation document, version {}:", to.version));
     for line in difference(&before, &after) {

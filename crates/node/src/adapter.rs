@@ -8,11 +8,11 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use landbridge_proto::wire::name::{
-    AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp,
-};
 pub use landbridge_proto::machine::report::{
     Channel, Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage,
+};
+use landbridge_proto::wire::name::{
+    AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;

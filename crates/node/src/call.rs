@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use landbridge_proto::machine::caller::{Action, Caller, Handled, Input};
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow};
 use landbridge_proto::trust::signer::sign_typed;
-use landbridge_proto::wire::limit;
 use landbridge_proto::trust::verified::Verified;
+use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{RunId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Body, Cancel, CancelResult, Op, Target};
@@ -59,7 +59,10 @@ impl Calls {
     pub fn drive(self: &Arc<Self>, core: &Arc<Core>, entry: EntryRow) {
         let run = entry.run.clone();
         let desk = Arc::new(Desk::default());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), Arc::clone(&desk));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(run.clone(), Arc::clone(&desk));
         let driver = Driver {
             core: Arc::clone(core),
             caller: Caller::read(entry),
@@ -174,7 +177,9 @@ impl Driver {
 
     fn must_cancel(&self) -> bool {
         let entry = self.entry();
-        entry.phase != EntryPhase::Settled && entry.cancel.is_some() && entry.cancel_answer.is_none()
+        entry.phase != EntryPhase::Settled
+            && entry.cancel.is_some()
+            && entry.cancel_answer.is_none()
     }
 
     fn lost_at(&self) -> Timestamp {

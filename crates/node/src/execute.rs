@@ -219,7 +219,9 @@ impl Driver {
                     Ok(Stopped::NotRunning) => return,
                     Ok(Stopped::Stopping) if !settled => return,
                     Ok(Stopped::Stopping) => {}
-                    Err(fault) => tracing::warn!(%run, %fault, "the gateway cannot be asked to stop"),
+                    Err(fault) => {
+                        tracing::warn!(%run, %fault, "the gateway cannot be asked to stop")
+                    }
                 }
                 let at = core.now().plus_ms(STOP_RETRY_MS);
                 core.clock.sleep_until(at).await;

@@ -28,8 +28,8 @@ use landbridge_proto::wire::stream::One;
 
 use crate::core::Core;
 use crate::execute::Executions;
-use crate::net::limit_body::{self, BodyError, RequestBody};
 use crate::net::ResponseBody;
+use crate::net::limit_body::{self, BodyError, RequestBody};
 
 /// The media type of an answer that is one envelope.
 pub(crate) const ENVELOPE: &str = "application/vnd.gfp.envelope+json";
@@ -149,7 +149,11 @@ impl Federation {
             }
             None => {
                 self.strangers.count(&refused.problem);
-                tracing::info!(code = refused.problem.code_text(), story = refused.story, "refused");
+                tracing::info!(
+                    code = refused.problem.code_text(),
+                    story = refused.story,
+                    "refused"
+                );
                 unsigned(&refused.problem)
             }
         }

@@ -118,7 +118,8 @@ impl Core {
             Some(endpoints) if !endpoints.is_empty() => endpoints,
             _ => pinned.map(|peer| peer.endpoints.clone()).unwrap_or_default(),
         };
-        let targets: Vec<_> = endpoints.iter().filter_map(|endpoint| target(endpoint).ok()).collect();
+        let targets: Vec<_> =
+            endpoints.iter().filter_map(|endpoint| target(endpoint).ok()).collect();
         if targets.is_empty() { Err(PeerError::NoEndpoint) } else { Ok(targets) }
     }
 

@@ -261,8 +261,7 @@ impl Bound {
             None => None,
         };
         let path = &config.local.socket;
-        let socket =
-            UnixListener::bind(path).await.map_err(failed(name, &path.display()))?;
+        let socket = UnixListener::bind(path).await.map_err(failed(name, &path.display()))?;
         Ok(Self { federation, federation_at, local, local_at, socket })
     }
 
@@ -290,8 +289,7 @@ impl Bound {
         let federation = Server::new(settings, tls, app);
         let mut servers = vec![tokio::spawn(federation.run(self.federation, drain()))];
 
-        let options =
-            local::Options::new(self.local_at, limits.prompt_max.as_bytes(), exporter);
+        let options = local::Options::new(self.local_at, limits.prompt_max.as_bytes(), exporter);
         let router = local::router(bridge.clone(), options);
         let settings = accept::Settings {
             connections_max: limits.local_connections_max,

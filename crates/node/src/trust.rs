@@ -222,7 +222,8 @@ impl Trust {
         let Some(known) = state.peers.get(gateway) else { return Ok(()) };
         let now = core.now();
         // Another request may have taught more meanwhile: apply the news to what is known now.
-        let refused_root = |fault| TrustError::Root { gateway: gateway.clone(), fault: Box::new(fault) };
+        let refused_root =
+            |fault| TrustError::Root { gateway: gateway.clone(), fault: Box::new(fault) };
         let mut view = known.with_roots(&learned.roots, now).map_err(refused_root)?;
         let mut writes = Vec::new();
         for root in view.chain().roots() {
@@ -294,7 +295,12 @@ impl Trust {
             }
         }
         let text = version.to_string();
-        writes.push(core.audit("admin", "federation_changed", core.own().as_str(), [("version", &text)]));
+        writes.push(core.audit(
+            "admin",
+            "federation_changed",
+            core.own().as_str(),
+            [("version", &text)],
+        ));
         core.commit(Step::new(vec![guard], writes, ())).await?;
         let mut state = State::clone(&state);
         install(&core.store, &mut state, Some(next))?;
@@ -397,7 +403,8 @@ pub(crate) fn stored_view(
         let known = status.iter().flat_map(TrustedStatus::revocations);
         let revoked: Vec<_> = known.map(|(kid, revoked)| (kid.clone(), *revoked)).collect();
         let restored = TrustedStatus::restore(&parse(&row)?, row.at, revoked, &chain);
-        let refused = |fault| TrustError::Status { gateway: gateway.clone(), fault: Box::new(fault) };
+        let refused =
+            |fault| TrustError::Status { gateway: gateway.clone(), fault: Box::new(fault) };
         status = Some(restored.map_err(refused)?);
     }
     Ok(Some(PeerView::restore(chain, status)))

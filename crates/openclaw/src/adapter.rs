@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use landbridge_node::adapter::{
-    Adapter, AdapterFault, Ask, Description, Ending, Intent, Progress, Report, Reports, SideEffects, StopReason,
-    Stopped, Trouble, TroubleCode, Work,
+    Adapter, AdapterFault, Ask, Description, Ending, Intent, Progress, Report, Reports,
+    SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
 };
 
 use crate::OpenClawConfig;
@@ -50,9 +50,17 @@ impl OpenClaw {
         self.link.up_within(patience).await.map(drop)
     }
 
-    async fn lead(&self, work: Work, intent: Intent, progress: Progress, reports: Reports, asked: bool) {
+    async fn lead(
+        &self,
+        work: Work,
+        intent: Intent,
+        progress: Progress,
+        reports: Reports,
+        asked: bool,
+    ) {
         let named = Names::read(&intent).zip(names::handle(&work));
-        let Some((names, handle)) = named.filter(|(names, handle)| is_ours(&work, names, handle)) else {
+        let Some((names, handle)) = named.filter(|(names, handle)| is_ours(&work, names, handle))
+        else {
             let _ = reports.send(not_ours(asked)).await;
             return;
         };
@@ -69,24 +77,35 @@ impl Adapter for OpenClaw {
     async fn describe(&self) -> Description {
         let state = self.link.state();
         let (software, reachable, detail, agents) = match state {
-            State::Up(up) => {
-                (format!("openclaw {}", up.connection.hello().version), true, None, up.agents.to_vec())
-            }
+            State::Up(up) => (
+                format!("openclaw {}", up.connection.hello().version),
+                true,
+                None,
+                up.agents.to_vec(),
+            ),
             State::Down(why) => (String::new(), false, why.map(|why| why.to_string()), Vec::new()),
         };
         Description { adapter: "openclaw".to_owned(), software, reachable, detail, agents }
     }
 
     async fn intend(&self, work: &Work) -> Result<Intent, AdapterFault> {
-        let refused = |code, detail: &str| AdapterFault(Trouble { code, detail: detail.to_owned() });
+        let refused =
+            |code, detail: &str| AdapterFault(Trouble { code, detail: detail.to_owned() });
         let Some(handle) = names::handle(work) else {
-            return Err(refused(TroubleCode::InputRefused, "the session is not one of this caller and tenant pair"));
+            return Err(refused(
+                TroubleCode::InputRefused,
+                "the session is not one of this caller and tenant pair",
+            ));
         };
         let Ask::Prompt(prompt) = &work.ask;
         if prompt.trim().is_empty() {
             return Err(refused(TroubleCode::InputRefused, "the prompt is empty"));
         }
-        let up = self.link.up_within(INTEND_PATIENCE).await.map_err(|fault| AdapterFault::from(&*fault))?;
+        let up = self
+            .link
+            .up_within(INTEND_PATIENCE)
+            .await
+            .map_err(|fault| AdapterFault::from(&*fault))?;
         let names = Names {
             v: 1,
             boot: up.connection.hello().boot.clone(),
@@ -107,7 +126,12 @@ impl Adapter for OpenClaw {
         self.lead(work, intent, progress, reports, true).await;
     }
 
-    async fn stop(&self, work: &Work, intent: &Intent, why: StopReason) -> Result<Stopped, AdapterFault> {
+    async fn stop(
+        &self,
+        work: &Work,
+        intent: &Intent,
+        why: StopReason,
+    ) -> Result<Stopped, AdapterFault> {
         let named = Names::read(intent).zip(names::handle(work));
         let Some((names, _)) = named.filter(|(names, handle)| is_ours(work, names, handle)) else {
             return Ok(Stopped::NotRunning);
@@ -125,7 +149,11 @@ impl Adapter for OpenClaw {
 }
 
 /// The names must be those that follow from the work: an intent cannot point at another's session.
-fn is_ours(work: &Work, names: &Names, handle: &landbridge_proto::wire::name::SessionHandle) -> bool {
+fn is_ours(
+    work: &Work,
+    names: &Names,
+    handle: &landbridge_proto::wire::name::SessionHandle,
+) -> bool {
     names.session == names::session_key(work, handle) && names.key == names::run_key(work)
 }
 

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use landbridge_proto::wire::name::Timestamp;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::device::{Device, Secret};
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
+use crate::tls;
 use crate::version::{self, PROTOCOLS, UnsupportedGateway};
 use crate::wire::{Answer, Event, GatewayError, Hello, Incoming, Request, text};
 
@@ -75,9 +78,12 @@ impl Connection {
         display_name: &str,
     ) -> Result<Self, Fault> {
         let late = || Fault::Silent { method: "connect", after_ms: CONNECT_MS_MAX };
-        timeout(Duration::from_millis(CONNECT_MS_MAX), handshake(endpoint, device, credential, display_name))
-            .await
-            .map_err(|_| late())?
+        timeout(
+            Duration::from_millis(CONNECT_MS_MAX),
+            handshake(endpoint, device, credential, display_name),
+        )
+        .await
+        .map_err(|_| late())?
     }
 
     /// What the gateway said of itself.
@@ -141,7 +147,8 @@ impl Connection {
         second: Option<oneshot::Sender<Answer>>,
     ) -> Result<(), Fault> {
         let id = format!("r{}", self.next_id.fetch_add(1, Ordering::Relaxed));
-        let frame = serde_json::to_string(&Request::new(&id, method, params)).map_err(|_| Fault::Lost)?;
+        let frame =
+            serde_json::to_string(&Request::new(&id, method, params)).map_err(|_| Fault::Lost)?;
         if u64::try_from(frame.len()).is_ok_and(|size| size > self.hello.payload_bytes_max) {
             let error = GatewayError { code: "TOO_LARGE".to_owned(), ..GatewayError::default() };
             return Err(Fault::Refused { method, error });
@@ -155,10 +162,19 @@ async fn wait(method: &'static str, receiver: oneshot::Receiver<Answer>) -> Resu
         .await
         .map_err(|_| Fault::Silent { method, after_ms: ANSWER_MS_MAX })?
         .map_err(|_| Fault::Lost)?;
-    if answer.ok { Ok(answer.payload) } else { Err(Fault::Refused { method, error: answer.error.unwrap_or_default() }) }
+    if answer.ok {
+        Ok(answer.payload)
+    } else {
+        Err(Fault::Refused { method, error: answer.error.unwrap_or_default() })
+    }
 }
 
-type Socket = WebSocketStream<TcpStream>;
+/// A stream of bytes, secured or not.
+trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+
+type Socket = WebSocketStream<Box<dyn Bytes>>;
 
 async fn handshake(
     endpoint: &Endpoint,
@@ -167,8 +183,15 @@ async fn handshake(
     display_name: &str,
 ) -> Result<Connection, Fault> {
     let unreachable = |error: &dyn std::fmt::Display| Fault::Unreachable(error.to_string());
-    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(|e| unreachable(&e))?;
+    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
+        .await
+        .map_err(|e| unreachable(&e))?;
     stream.set_nodelay(true).map_err(|e| unreachable(&e))?;
+    let stream: Box<dyn Bytes> = if endpoint.tls {
+        Box::new(tls::secure(stream, &endpoint.host, endpoint.ca_file.as_deref()).await?)
+    } else {
+        Box::new(stream)
+    };
     let mut config = WebSocketConfig::default();
     config.max_message_size = Some(FRAME_BYTES_MAX);
     config.max_frame_size = Some(FRAME_BYTES_MAX);
@@ -183,7 +206,8 @@ async fn handshake(
         }
     };
     let params = connect_params(&challenge, device, credential, display_name);
-    let frame = serde_json::to_string(&Request::new("connect", "connect", &params)).map_err(|_| Fault::Lost)?;
+    let frame = serde_json::to_string(&Request::new("connect", "connect", &params))
+        .map_err(|_| Fault::Lost)?;
     socket.send(Message::text(frame)).await.map_err(|e| unreachable(&e))?;
     let answer = loop {
         match receive(&mut socket).await? {
@@ -194,24 +218,30 @@ async fn handshake(
     if !answer.ok {
         return Err(refusal(answer.error.unwrap_or_default()));
     }
-    let hello = Hello::read(&answer.payload);
+    let hello = Hello::read(&answer.payload, Timestamp(signed_at(&challenge)));
     version::check(&hello)?;
     let token = text(&answer.payload, "/auth/deviceToken");
     let device_token = (!token.is_empty()).then(|| Secret::new(token.to_owned()));
     Ok(run(socket, hello, device_token))
 }
 
-fn connect_params(challenge: &Value, device: &Device, credential: &Credential, display_name: &str) -> Value {
+fn connect_params(
+    challenge: &Value,
+    device: &Device,
+    credential: &Credential,
+    display_name: &str,
+) -> Value {
     let nonce = text(challenge, "/nonce");
-    let signed_at = challenge.pointer("/ts").and_then(Value::as_i64).unwrap_or_default();
+    let signed_at = signed_at(challenge);
     let (member, token) = match credential {
         Credential::Shared(token) => ("token", token.expose()),
         Credential::Device(token) => ("deviceToken", token.expose()),
     };
     let scopes = SCOPES.join(",");
     let id = device.id();
-    let signed =
-        format!("v3|{id}|{CLIENT}|{MODE}|operator|{scopes}|{signed_at}|{token}|{nonce}|{PLATFORM}|");
+    let signed = format!(
+        "v3|{id}|{CLIENT}|{MODE}|operator|{scopes}|{signed_at}|{token}|{nonce}|{PLATFORM}|"
+    );
     json!({
         "minProtocol": PROTOCOLS.start(), "maxProtocol": PROTOCOLS.end(),
         "client": {"id": CLIENT, "version": env!("CARGO_PKG_VERSION"), "platform": PLATFORM, "mode": MODE,
@@ -221,6 +251,11 @@ fn connect_params(challenge: &Value, device: &Device, credential: &Credential, d
         "device": {"id": id, "publicKey": device.public_key(), "signature": device.sign(&signed),
             "signedAt": signed_at, "nonce": nonce},
     })
+}
+
+/// The gateway's clock when it asked.
+fn signed_at(challenge: &Value) -> i64 {
+    challenge.pointer("/ts").and_then(Value::as_i64).unwrap_or_default()
 }
 
 /// What a refused `connect` means.
@@ -237,7 +272,10 @@ fn refusal(error: GatewayError) -> Fault {
         let theirs = error.details.pointer("/expectedProtocol").and_then(Value::as_u64);
         return UnsupportedGateway::Protocol { theirs }.into();
     }
-    if detail.starts_with("AUTH_") || detail.starts_with("DEVICE_AUTH") || error.message.contains("unauthorized") {
+    if detail.starts_with("AUTH_")
+        || detail.starts_with("DEVICE_AUTH")
+        || error.message.contains("unauthorized")
+    {
         let code = if detail.is_empty() { error.code } else { detail };
         return Fault::Unauthorized { code };
     }
@@ -248,7 +286,8 @@ async fn receive(socket: &mut Socket) -> Result<Incoming, Fault> {
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(frame))) => {
-                return serde_json::from_str(&frame).map_err(|error| Fault::Unreachable(error.to_string()));
+                return serde_json::from_str(&frame)
+                    .map_err(|error| Fault::Unreachable(error.to_string()));
             }
             Some(Ok(Message::Close(_))) | None => return Err(Fault::Lost),
             Some(Ok(_)) => {}
@@ -262,7 +301,8 @@ fn run(socket: Socket, hello: Hello, device_token: Option<Secret>) -> Connection
     let (notices, _) = broadcast::channel(NOTICES_MAX);
     let closed = CancellationToken::new();
     let silence = Duration::from_millis(hello.tick_interval_ms.clamp(1_000, 120_000)) * 5 / 2;
-    let pump = Pump { inbox, notices: notices.clone(), waiting: HashMap::new(), last_seq: None, silence };
+    let pump =
+        Pump { inbox, notices: notices.clone(), waiting: HashMap::new(), last_seq: None, silence };
     let connection = Connection {
         hello: Arc::new(hello),
         device_token,
@@ -283,9 +323,15 @@ fn run(socket: Socket, hello: Hello, device_token: Option<Secret>) -> Connection
 struct Pump {
     inbox: mpsc::Receiver<Ask>,
     notices: broadcast::Sender<Notice>,
-    waiting: HashMap<String, (Option<oneshot::Sender<Answer>>, Option<oneshot::Sender<Answer>>)>,
+    waiting: HashMap<String, Waiting>,
     last_seq: Option<u64>,
     silence: Duration,
+}
+
+/// Who waits for the answers to one request.
+struct Waiting {
+    first: Option<oneshot::Sender<Answer>>,
+    second: Option<oneshot::Sender<Answer>>,
 }
 
 impl Pump {
@@ -297,7 +343,7 @@ impl Pump {
                 () = tokio::time::sleep_until(heard + self.silence) => break,
                 ask = self.inbox.recv() => {
                     let Some(ask) = ask else { break };
-                    self.waiting.insert(ask.id, (Some(ask.answer), ask.second));
+                    self.waiting.insert(ask.id, Waiting { first: Some(ask.answer), second: ask.second });
                     match timeout(self.silence, socket.send(Message::text(ask.frame))).await {
                         Ok(Ok(())) => {}
                         _ => break,
@@ -326,17 +372,20 @@ impl Pump {
     }
 
     fn handle_answer(&mut self, answer: Answer) {
-        let Some((first, second)) = self.waiting.get_mut(&answer.id) else { return };
+        let Some(Waiting { first, second }) = self.waiting.get_mut(&answer.id) else {
+            return;
+        };
         if let Some(first) = first.take() {
             // A refusal, and an answer from the gateway's cache, stay alone.
-            let alone = second.is_none() || !answer.ok || text(&answer.payload, "/status") != "accepted";
+            let alone =
+                second.is_none() || !answer.ok || text(&answer.payload, "/status") != "accepted";
             if alone {
                 self.waiting.remove(&answer.id);
             }
             let _ = first.send(answer);
             return;
         }
-        if let Some((_, Some(second))) = self.waiting.remove(&answer.id) {
+        if let Some(second) = self.waiting.remove(&answer.id).and_then(|waiting| waiting.second) {
             let _ = second.send(answer);
         }
     }
@@ -377,12 +426,19 @@ mod tests {
 
     #[test]
     fn refusals_become_what_a_person_can_act_on() {
-        let pending = refusal(error("NOT_PAIRED", json!({"code": "PAIRING_REQUIRED", "requestId": "7"})));
+        let pending =
+            refusal(error("NOT_PAIRED", json!({"code": "PAIRING_REQUIRED", "requestId": "7"})));
         assert!(matches!(pending, Fault::PairingPending { request } if request == "7"));
         let bad = refusal(error("INVALID_REQUEST", json!({"code": "AUTH_TOKEN_MISMATCH"})));
         assert!(matches!(bad, Fault::Unauthorized { code } if code == "AUTH_TOKEN_MISMATCH"));
-        let new = refusal(error("INVALID_REQUEST", json!({"code": "PROTOCOL_MISMATCH", "expectedProtocol": 5})));
-        assert!(matches!(new, Fault::Unsupported(UnsupportedGateway::Protocol { theirs: Some(5) })));
+        let new = refusal(error(
+            "INVALID_REQUEST",
+            json!({"code": "PROTOCOL_MISMATCH", "expectedProtocol": 5}),
+        ));
+        assert!(matches!(
+            new,
+            Fault::Unsupported(UnsupportedGateway::Protocol { theirs: Some(5) })
+        ));
         assert!(matches!(refusal(error("UNAVAILABLE", Value::Null)), Fault::Refused { .. }));
     }
 
@@ -391,8 +447,18 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let device = Device::open(&home.path().join("d")).unwrap();
         let challenge = json!({"nonce": "n", "ts": 5});
-        let one = connect_params(&challenge, &device, &Credential::Device(Secret::new("a".to_owned())), "x");
-        let two = connect_params(&challenge, &device, &Credential::Device(Secret::new("b".to_owned())), "x");
+        let one = connect_params(
+            &challenge,
+            &device,
+            &Credential::Device(Secret::new("a".to_owned())),
+            "x",
+        );
+        let two = connect_params(
+            &challenge,
+            &device,
+            &Credential::Device(Secret::new("b".to_owned())),
+            "x",
+        );
         assert_ne!(one["device"]["signature"], two["device"]["signature"]);
         assert_eq!(one["scopes"], json!(["operator.write"]));
     }

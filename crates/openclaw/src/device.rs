@@ -18,7 +18,9 @@ use zeroize::{Zeroize, Zeroizing};
 #[non_exhaustive]
 pub enum FileFault {
     /// Others may read or write it.
-    #[error("{path} has mode {mode:o}; others could have read it: make a new one, or set 0600 (0700 for a directory) if you know they did not")]
+    #[error(
+        "{path} has mode {mode:o}; others could have read it: make a new one, or set 0600 (0700 for a directory) if you know they did not"
+    )]
     TooOpen {
         /// Which file.
         path: PathBuf,
@@ -239,7 +241,9 @@ mod tests {
         let directory = home.path().join("gateway");
         let device = Device::open(&directory).unwrap();
         device.keep_token(&Secret::new("t0ken".to_owned())).unwrap();
-        let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let open = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+        };
         open(&directory.join(TOKEN_FILE), 0o640);
         assert!(matches!(device.token(), Err(FileFault::TooOpen { mode: 0o640, .. })));
         open(&directory.join(KEY_FILE), 0o604);

@@ -164,7 +164,11 @@ impl Drive {
     }
 
     /// Looks at the session once; returns when to look again.
-    async fn look(&mut self, connection: &Connection, sight: &mut Sight) -> Result<Duration, Fault> {
+    async fn look(
+        &mut self,
+        connection: &Connection,
+        sight: &mut Sight,
+    ) -> Result<Duration, Fault> {
         let mut look = look_at(connection, &self.names.session, &mut sight.cursor).await?;
         if !look.active {
             look.tasks = Some(tasks(connection, &self.names.session).await?);
@@ -212,14 +216,17 @@ impl Drive {
         tokio::spawn(async move {
             let until = Instant::now() + RISE_WATCH;
             while Instant::now() < until {
-                let up = link.wait_up().await;
+                let Ok(up) = tokio::time::timeout_at(until, link.wait_up()).await else { return };
                 match look_at(&up.connection, &names.session, &mut None).await {
                     Ok(look) if look.active => {
-                        let stopped = stop(&up.connection, &names, std::slice::from_ref(&names.key)).await;
+                        let stopped =
+                            stop(&up.connection, &names, std::slice::from_ref(&names.key)).await;
                         tracing::warn!(session = %names.session, ?stopped, "stopped a run that was given up");
                     }
                     Ok(_) => {}
-                    Err(fault) => tracing::debug!(%fault, "cannot look after a run that was given up"),
+                    Err(fault) => {
+                        tracing::debug!(%fault, "cannot look after a run that was given up")
+                    }
                 }
                 tokio::time::sleep(RISE_EVERY).await;
             }
@@ -233,9 +240,7 @@ impl Drive {
 
     /// The session's transcript or book shows the run.
     fn knows(&self, look: &Look) -> bool {
-        let prompt = |content: &crate::transcript::Content| {
-            matches!(content, crate::transcript::Content::Prompt { key } if *key == self.names.key)
-        };
+        let prompt = |content: &crate::transcript::Content| matches!(content, crate::transcript::Content::Prompt { key } if *key == self.names.key);
         look.rows.iter().any(|row| prompt(&row.content))
             || look.tasks.as_ref().is_some_and(|tasks| tasks.runs.contains(&self.names.key))
     }
@@ -261,7 +266,8 @@ impl Drive {
                 false
             }
             ("tool", "start") => {
-                let args = payload.pointer("/data/args").map_or_else(|| "{}".to_owned(), Value::to_string);
+                let args =
+                    payload.pointer("/data/args").map_or_else(|| "{}".to_owned(), Value::to_string);
                 self.run.on_call(run, call, args);
                 false
             }
@@ -321,19 +327,23 @@ impl Drive {
 }
 
 /// Asks for a session's transcript, from the cursor on when there is one.
-async fn look_at(connection: &Connection, session: &str, cursor: &mut Option<String>) -> Result<Look, Fault> {
+async fn look_at(
+    connection: &Connection,
+    session: &str,
+    cursor: &mut Option<String>,
+) -> Result<Look, Fault> {
     if let Some(from) = cursor.as_ref() {
         let params = json!({"sessionKey": session, "cursor": from, "maxChars": ROW_CHARS_MAX});
         let payload = connection.call("chat.history", &params).await?;
         if text(&payload, "/kind") == "delta" {
             keep_cursor(&payload, cursor);
-            return Ok(Look::read(&payload));
+            return Ok(Look::read(&payload, connection.hello().booted));
         }
     }
     let mut params = json!({"sessionKey": session, "limit": PAGE_ROWS, "maxChars": ROW_CHARS_MAX});
     let newest = connection.call("chat.history", &params).await?;
     keep_cursor(&newest, cursor);
-    let mut look = Look::read(&newest);
+    let mut look = Look::read(&newest, connection.hello().booted);
     let mut more = flag(&newest, "/hasMore");
     let mut offset = look.rows.len();
     for _ in 1..PAGES_MAX {
@@ -380,14 +390,19 @@ async fn tasks(connection: &Connection, session: &str) -> Result<Tasks, Fault> {
 /// # Errors
 ///
 /// Returns why the gateway could not be asked.
-pub(crate) async fn stop(connection: &Connection, names: &Names, runs: &[String]) -> Result<bool, Fault> {
+pub(crate) async fn stop(
+    connection: &Connection,
+    names: &Names,
+    runs: &[String],
+) -> Result<bool, Fault> {
     let session = names.session.as_str();
     let look = look_at(connection, session, &mut None).await?;
     let mut stopped = look.active;
     let in_flight = look.in_flight.as_ref().map(|(run, _)| run);
     let known: BTreeSet<&String> = runs.iter().chain(&look.active_runs).chain(in_flight).collect();
     for run in known {
-        let answer = connection.call("chat.abort", &json!({"sessionKey": session, "runId": run})).await?;
+        let answer =
+            connection.call("chat.abort", &json!({"sessionKey": session, "runId": run})).await?;
         stopped |= flag(&answer, "/aborted");
     }
     let tree = tasks(connection, session).await?;
@@ -395,7 +410,9 @@ pub(crate) async fn stop(connection: &Connection, names: &Names, runs: &[String]
         match connection.call("sessions.abort", &json!({"key": key})).await {
             Ok(answer) => stopped |= text(&answer, "/status") == "aborted",
             // A session that has ended, or was never there, is an error to the gateway.
-            Err(Fault::Refused { error, .. }) => tracing::debug!(code = %error.code, "nothing to stop"),
+            Err(Fault::Refused { error, .. }) => {
+                tracing::debug!(code = %error.code, "nothing to stop")
+            }
             Err(fault) => return Err(fault),
         }
     }
@@ -404,15 +421,19 @@ pub(crate) async fn stop(connection: &Connection, names: &Names, runs: &[String]
 }
 
 fn refusal(error: &crate::wire::GatewayError) -> Trouble {
-    let (code, detail) = if error.message.contains("unknown agent") || error.message.contains("no longer exists") {
-        (TroubleCode::AgentUnknown, "the gateway does not have the agent")
-    } else if error.code == "INVALID_REQUEST" || error.code == "TOO_LARGE" {
-        (TroubleCode::InputRefused, "the gateway refused the prompt")
-    } else if error.detail_code() == "MISSING_SCOPE" {
-        (TroubleCode::InputRefused, "the prompt is a gateway command that only its operators may give")
-    } else {
-        (TroubleCode::GatewayError, "the gateway refused the run")
-    };
+    let (code, detail) =
+        if error.message.contains("unknown agent") || error.message.contains("no longer exists") {
+            (TroubleCode::AgentUnknown, "the gateway does not have the agent")
+        } else if error.code == "INVALID_REQUEST" || error.code == "TOO_LARGE" {
+            (TroubleCode::InputRefused, "the gateway refused the prompt")
+        } else if error.detail_code() == "MISSING_SCOPE" {
+            (
+                TroubleCode::InputRefused,
+                "the prompt is a gateway command that only its operators may give",
+            )
+        } else {
+            (TroubleCode::GatewayError, "the gateway refused the run")
+        };
     Trouble { code, detail: detail.to_owned() }
 }
 
@@ -424,7 +445,9 @@ fn unavailable() -> Trouble {
 }
 
 async fn second_answer(second: &mut Option<oneshot::Receiver<Answer>>) -> Option<Answer> {
-    let Some(receiver) = second else { return std::future::pending().await };
+    let Some(receiver) = second else {
+        return std::future::pending().await;
+    };
     let answer = receiver.await.ok();
     *second = None;
     answer
@@ -432,7 +455,8 @@ async fn second_answer(second: &mut Option<oneshot::Receiver<Answer>>) -> Option
 
 /// The time now.
 pub(crate) fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 

@@ -21,11 +21,24 @@ pub enum Fault {
         why: &'static str,
     },
     /// The URL would send the bridge's credential in clear over a network.
-    #[error("{url} is not loopback and not wss; use wss, or set danger_plaintext_gateway if the path is private")]
+    #[error(
+        "{url} is not loopback and not wss; use wss, or set danger_plaintext_gateway if the path is private"
+    )]
     Plaintext {
         /// What was configured.
         url: String,
     },
+    /// The certificates to trust are not usable.
+    #[error("the certificates in {path} are not usable: {why}")]
+    BadTrust {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The system keeps its certificates in no place that is known.
+    #[error("no certificate bundle was found on this system; name one with ca_file")]
+    NoTrust,
     /// Nobody answers, or the connection broke.
     #[error("the gateway cannot be reached: {0}")]
     Unreachable(String),
@@ -41,7 +54,9 @@ pub enum Fault {
         after_ms: u64,
     },
     /// The gateway does not accept the credential.
-    #[error("the gateway refuses the bridge's credential ({code}); run `landbridge gateway connect` again")]
+    #[error(
+        "the gateway refuses the bridge's credential ({code}); run `landbridge gateway connect` again"
+    )]
     Unauthorized {
         /// The gateway's code.
         code: String,
@@ -50,16 +65,22 @@ pub enum Fault {
     #[error("the bridge's device is not paired with the gateway; run `landbridge gateway connect`")]
     NotPaired,
     /// The gateway asks its operator first.
-    #[error("the gateway waits for its operator; run `openclaw devices approve {request}` there, then connect again")]
+    #[error(
+        "the gateway waits for its operator; run `openclaw devices approve {request}` there, then connect again"
+    )]
     PairingPending {
         /// The gateway's id of the pairing request.
         request: String,
     },
     /// Another gateway answers at the address.
-    #[error("another gateway answers than the one that the bridge was paired with; if that is meant, run `landbridge gateway connect` again")]
+    #[error(
+        "another gateway answers than the one that the bridge was paired with; if that is meant, run `landbridge gateway connect` again"
+    )]
     OtherGateway,
     /// The device was given more, or less, than the bridge wants to hold.
-    #[error("the gateway gave the device the scopes {scopes:?} instead of operator.write alone; nothing was kept")]
+    #[error(
+        "the gateway gave the device the scopes {scopes:?} instead of operator.write alone; nothing was kept"
+    )]
     OtherScopes {
         /// What it gave.
         scopes: Vec<String>,
@@ -88,17 +109,32 @@ impl Fault {
     #[must_use]
     pub fn trouble(&self) -> Trouble {
         let (code, detail) = match self {
-            Self::Unsupported(_) => {
-                (TroubleCode::GatewayUnsupported, "the gateway's version is not one that this bridge speaks")
+            Self::Unsupported(_) => (
+                TroubleCode::GatewayUnsupported,
+                "the gateway's version is not one that this bridge speaks",
+            ),
+            Self::Refused { .. } => {
+                (TroubleCode::GatewayError, "the gateway refused the bridge's request")
             }
-            Self::Refused { .. } => (TroubleCode::GatewayError, "the gateway refused the bridge's request"),
-            Self::Unauthorized { .. } | Self::NotPaired | Self::PairingPending { .. } | Self::OtherGateway | Self::OtherScopes { .. } => {
-                (TroubleCode::GatewayUnavailable, "the gateway does not accept the bridge's credential")
-            }
-            Self::Files(_) | Self::Entropy => {
-                (TroubleCode::GatewayUnavailable, "the bridge cannot use its own credential for the gateway")
-            }
-            Self::BadUrl { .. } | Self::Plaintext { .. } | Self::Unreachable(_) | Self::Lost | Self::Silent { .. } => {
+            Self::Unauthorized { .. }
+            | Self::NotPaired
+            | Self::PairingPending { .. }
+            | Self::OtherGateway
+            | Self::OtherScopes { .. } => (
+                TroubleCode::GatewayUnavailable,
+                "the gateway does not accept the bridge's credential",
+            ),
+            Self::Files(_) | Self::Entropy => (
+                TroubleCode::GatewayUnavailable,
+                "the bridge cannot use its own credential for the gateway",
+            ),
+            Self::BadUrl { .. }
+            | Self::Plaintext { .. }
+            | Self::BadTrust { .. }
+            | Self::NoTrust
+            | Self::Unreachable(_)
+            | Self::Lost
+            | Self::Silent { .. } => {
                 (TroubleCode::GatewayUnavailable, "the gateway cannot be reached")
             }
         };
@@ -112,6 +148,8 @@ impl Fault {
             self,
             Self::BadUrl { .. }
                 | Self::Plaintext { .. }
+                | Self::BadTrust { .. }
+                | Self::NoTrust
                 | Self::Unauthorized { .. }
                 | Self::NotPaired
                 | Self::PairingPending { .. }
@@ -160,7 +198,8 @@ mod tests {
 
     #[test]
     fn the_gateways_words_do_not_leave_the_bridge() {
-        let words = "LLM request failed: ENOENT /home/ops/.openclaw/key sk-live-1 rejected the request";
+        let words =
+            "LLM request failed: ENOENT /home/ops/.openclaw/key sk-live-1 rejected the request";
         let trouble = run_trouble(words);
         assert_eq!(trouble.code, TroubleCode::ModelError);
         assert!(!trouble.detail.contains('/') && !trouble.detail.contains("sk-"));

@@ -18,6 +18,7 @@ mod link;
 mod names;
 mod pairing;
 mod run;
+mod tls;
 mod transcript;
 mod version;
 mod wire;
@@ -36,6 +37,8 @@ pub struct OpenClawConfig {
     pub url: String,
     /// A directory of the bridge's own; made with mode 0700 when it is not there.
     pub state_dir: PathBuf,
+    /// The certificates to trust for a `wss` gateway, instead of the system's.
+    pub ca_file: Option<PathBuf>,
     /// Sends the bridge's credential in clear to a gateway that is not on loopback.
     pub danger_plaintext_gateway: bool,
 }
@@ -44,7 +47,12 @@ impl OpenClawConfig {
     /// A gateway on this machine.
     #[must_use]
     pub fn new(url: impl Into<String>, state_dir: impl Into<PathBuf>) -> Self {
-        Self { url: url.into(), state_dir: state_dir.into(), danger_plaintext_gateway: false }
+        Self {
+            url: url.into(),
+            state_dir: state_dir.into(),
+            ca_file: None,
+            danger_plaintext_gateway: false,
+        }
     }
 
     /// The name under which the gateway's operator sees the device. Unique, because the gateway forgets

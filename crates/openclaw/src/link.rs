@@ -52,13 +52,15 @@ impl Link {
     ///
     /// Returns what is wrong with the configuration or the bridge's own files.
     pub(crate) fn open(config: &OpenClawConfig) -> Result<Self, Fault> {
-        let endpoint = Endpoint::read(&config.url, config.danger_plaintext_gateway)?;
+        let endpoint = Endpoint::of(config)?;
         let device = Device::open(&config.state_dir)?;
         let (sender, state) = watch::channel(State::Down(None));
         let cancel = CancellationToken::new();
         let id = device.id();
         let name = config.display_name(&id);
-        tokio::spawn(cancel.clone().run_until_cancelled_owned(keep(endpoint, device, name, sender)));
+        tokio::spawn(
+            cancel.clone().run_until_cancelled_owned(keep(endpoint, device, name, sender)),
+        );
         Ok(Self { state, device: id, _task: Arc::new(cancel.drop_guard()) })
     }
 
@@ -80,7 +82,11 @@ impl Link {
     pub(crate) fn up(&self) -> Result<Up, Arc<Fault>> {
         match self.state() {
             State::Up(up) => Ok(up),
-            State::Down(why) => Err(why.unwrap_or_else(|| Arc::new(Fault::Unreachable("not connected yet".to_owned())))),
+            State::Down(why) => {
+                Err(why.unwrap_or_else(|| {
+                    Arc::new(Fault::Unreachable("not connected yet".to_owned()))
+                }))
+            }
         }
     }
 
@@ -139,7 +145,9 @@ async fn connect(endpoint: &Endpoint, device: &Device, name: &str) -> Result<Up,
     let token = device.token()?.ok_or(Fault::NotPaired)?;
     let connection = Connection::open(endpoint, device, &Credential::Device(token), name).await?;
     let guard = CloseOnDrop(Some(connection));
-    let Some(connection) = &guard.0 else { return Err(Fault::Lost) };
+    let Some(connection) = &guard.0 else {
+        return Err(Fault::Lost);
+    };
     let gateway = identity(connection).await?;
     match device.gateway()? {
         Some(known) if known != gateway => return Err(Fault::OtherGateway),
@@ -188,7 +196,8 @@ impl Drop for CloseOnDrop {
 fn pause(failures: u32) -> Duration {
     let whole = PAUSE_MS.saturating_mul(1 << failures.min(6)).min(PAUSE_MS_MAX);
     let mut random = [0_u8; 8];
-    let jitter = getrandom::fill(&mut random).map_or(0, |()| u64::from_le_bytes(random) % (whole / 2));
+    let jitter =
+        getrandom::fill(&mut random).map_or(0, |()| u64::from_le_bytes(random) % (whole / 2));
     Duration::from_millis(whole / 2 + jitter)
 }
 

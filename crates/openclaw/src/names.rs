@@ -44,10 +44,18 @@ impl Names {
 
 /// The handle of the session that the work is led in; `None` when the wanted one is not the owner's.
 pub(crate) fn handle(work: &Work) -> Option<SessionHandle> {
-    let owner = short(&["session-owner", work.caller.as_str(), work.tenant.src.as_str(), work.tenant.dst.as_str(), &agent(work)]);
+    let owner = short(&[
+        "session-owner",
+        work.caller.as_str(),
+        work.tenant.src.as_str(),
+        work.tenant.dst.as_str(),
+        &agent(work),
+    ]);
     match &work.session {
         Some(handle) => is_handle_of(handle.as_str(), &owner).then(|| handle.clone()),
-        None => made(&format!("{PREFIX}{owner}-{}", short(&["session-run", work.run.as_str()]))).ok(),
+        None => {
+            made(&format!("{PREFIX}{owner}-{}", short(&["session-run", work.run.as_str()]))).ok()
+        }
     }
 }
 
@@ -58,8 +66,13 @@ pub(crate) fn session_key(work: &Work, handle: &SessionHandle) -> String {
 
 /// The run's key at the gateway.
 pub(crate) fn run_key(work: &Work) -> String {
-    let fields =
-        ["run", work.caller.as_str(), work.tenant.src.as_str(), work.tenant.dst.as_str(), work.run.as_str()];
+    let fields = [
+        "run",
+        work.caller.as_str(),
+        work.tenant.src.as_str(),
+        work.tenant.dst.as_str(),
+        work.run.as_str(),
+    ];
     format!("{PREFIX}{}", HEXLOWER.encode(&digest(&fields)))
 }
 
@@ -73,9 +86,12 @@ fn made(text: &str) -> Result<SessionHandle, InvalidName> {
 }
 
 fn is_handle_of(handle: &str, owner: &str) -> bool {
-    let Some(rest) = handle.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(owner)) else { return false };
+    let Some(rest) = handle.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(owner)) else {
+        return false;
+    };
     rest.strip_prefix('-').is_some_and(|run| {
-        run.len() == owner.len() && run.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+        run.len() == owner.len()
+            && run.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
     })
 }
 
@@ -109,7 +125,10 @@ pub(crate) mod tests {
         Work {
             run: RunId::new(format!("run-{}", run.to_string().repeat(26))).unwrap(),
             caller: GatewayId::new(format!("gw1-{}", "a".repeat(52))).unwrap(),
-            tenant: TenantPair { src: TenantId::new(src).unwrap(), dst: TenantId::new("here").unwrap() },
+            tenant: TenantPair {
+                src: TenantId::new(src).unwrap(),
+                dst: TenantId::new("here").unwrap(),
+            },
             agent: AgentName::new("auto").unwrap(),
             session: None,
             ask: Ask::Prompt("hello".to_owned()),
@@ -128,14 +147,16 @@ pub(crate) mod tests {
         agent.agent = AgentName::new("main").unwrap();
         assert_eq!(handle(&agent), None);
         for foreign in ["main", "fed-", "subagent:x", "fed-x:subagent:1"] {
-            let foreign = Work { session: Some(SessionHandle::new(foreign).unwrap()), ..work('b', "acme") };
+            let foreign =
+                Work { session: Some(SessionHandle::new(foreign).unwrap()), ..work('b', "acme") };
             assert_eq!(handle(&foreign), None);
         }
     }
 
     #[test]
     fn keys_differ_by_run_and_tenant_and_are_stable() {
-        let keys = [work('a', "acme"), work('b', "acme"), work('a', "umbrella")].map(|work| run_key(&work));
+        let keys = [work('a', "acme"), work('b', "acme"), work('a', "umbrella")]
+            .map(|work| run_key(&work));
         assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
         assert_eq!(keys[0], run_key(&work('a', "acme")));
         assert!(!keys[0].contains("acme"));

@@ -43,11 +43,12 @@ pub enum Pairing {
 ///
 /// Returns why the gateway did not let the bridge in, or gave it more than it asked for.
 pub async fn pair(config: &OpenClawConfig, shared_token: Secret) -> Result<Pairing, Fault> {
-    let endpoint = Endpoint::read(&config.url, config.danger_plaintext_gateway)?;
+    let endpoint = Endpoint::of(config)?;
     let device = Device::open(&config.state_dir)?;
     let id = device.id();
     let name = config.display_name(&id);
-    let opened = Connection::open(&endpoint, &device, &Credential::Shared(shared_token), &name).await;
+    let opened =
+        Connection::open(&endpoint, &device, &Credential::Shared(shared_token), &name).await;
     let connection = match opened {
         Err(Fault::PairingPending { request }) => {
             let next = format!("openclaw devices approve {request}");
@@ -60,7 +61,8 @@ pub async fn pair(config: &OpenClawConfig, shared_token: Secret) -> Result<Pairi
     connection.close();
     let (token, gateway) = (token.ok_or(Fault::NotPaired)?, gateway?);
 
-    let own = Connection::open(&endpoint, &device, &Credential::Device(token.clone()), &name).await?;
+    let own =
+        Connection::open(&endpoint, &device, &Credential::Device(token.clone()), &name).await?;
     let hello = own.hello().clone();
     own.close();
     if hello.scopes != SCOPES {
@@ -93,11 +95,12 @@ pub struct Status {
 ///
 /// Returns why the gateway cannot be used, in words that name the next step.
 pub async fn status(config: &OpenClawConfig) -> Result<Status, Fault> {
-    let endpoint = Endpoint::read(&config.url, config.danger_plaintext_gateway)?;
+    let endpoint = Endpoint::of(config)?;
     let device = Device::open(&config.state_dir)?;
     let token = device.token()?.ok_or(Fault::NotPaired)?;
     let name = config.display_name(&device.id());
-    let connection = Connection::open(&endpoint, &device, &Credential::Device(token), &name).await?;
+    let connection =
+        Connection::open(&endpoint, &device, &Credential::Device(token), &name).await?;
     let gateway = identity(&connection).await;
     let hello = connection.hello().clone();
     connection.close();
@@ -105,5 +108,11 @@ pub async fn status(config: &OpenClawConfig) -> Result<Status, Fault> {
     if device.gateway()?.is_some_and(|known| known != gateway) {
         return Err(Fault::OtherGateway);
     }
-    Ok(Status { device: device.id(), gateway, version: hello.version, boot: hello.boot, scopes: hello.scopes })
+    Ok(Status {
+        device: device.id(),
+        gateway,
+        version: hello.version,
+        boot: hello.boot,
+        scopes: hello.scopes,
+    })
 }

@@ -53,6 +53,7 @@ struct Told {
     results: BTreeSet<String>,
     usage: Option<Usage>,
     phases: VecDeque<String>,
+    errors: usize,
 }
 
 #[derive(Debug)]
@@ -76,6 +77,8 @@ enum LastSaid {
 struct Voice {
     channel: Channel,
     told: String,
+    /// What was told is not known: the next text replaces it.
+    anew: bool,
     /// The newest text of the transcript: what an event repeats of it is old.
     row: String,
 }
@@ -87,14 +90,15 @@ impl Run {
             runs: vec![key.clone()],
             key,
             reports: Vec::new(),
-            answer: Voice::new(Channel::Answer, progress.answer),
-            thinking: Voice::new(Channel::Thinking, progress.thinking),
+            answer: Voice::new(Channel::Answer, progress.answer, progress.reduced),
+            thinking: Voice::new(Channel::Thinking, progress.thinking, progress.reduced),
             told: Told {
                 started: progress.started,
                 calls: progress.calls,
                 results: progress.results,
                 usage: progress.usage,
                 phases: progress.phases.into(),
+                errors: progress.errors,
             },
             found: false,
             rows: BTreeSet::new(),
@@ -224,11 +228,14 @@ impl Run {
         self.last = None;
         let since = self.open.first().map_or(at, |call| call.since);
         self.abandon_calls(at);
-        if self.end_phase("attempt", Ending::Failed, since, at) {
-            self.reports.push(Report::Error(interrupted(
-                "the gateway was restarted during the run and continues it by itself",
-            )));
+        self.end_phase("attempt", Ending::Failed, since, at);
+        if self.told.errors > 0 {
+            self.told.errors -= 1;
+            return;
         }
+        self.reports.push(Report::Error(interrupted(
+            "the gateway was restarted during the run and continues it by itself",
+        )));
     }
 
     fn on_said(&mut self, run: &str, began: Timestamp, ended: Timestamp, said: Said) {
@@ -256,13 +263,32 @@ impl Run {
         *uses += 1;
         let name = if *uses == 1 { call.id.clone() } else { format!("{}#{uses}", call.id) };
         if self.told.calls.insert(name.clone()) {
-            self.reports.push(Report::ToolCall { call: name.clone(), tool: call.tool.clone(), args: call.args });
+            self.reports.push(Report::ToolCall {
+                call: name.clone(),
+                tool: call.tool.clone(),
+                args: call.args,
+            });
         }
-        self.open.push(OpenCall { name, id: call.id, run: run.to_owned(), tool: call.tool, since: at });
+        self.open.push(OpenCall {
+            name,
+            id: call.id,
+            run: run.to_owned(),
+            tool: call.tool,
+            since: at,
+        });
     }
 
-    fn on_result(&mut self, run: &str, id: &str, tool: &str, at: Timestamp, ok: bool, text: String) {
-        let place = |open: &[OpenCall]| open.iter().position(|call| call.id == id && call.run == run);
+    fn on_result(
+        &mut self,
+        run: &str,
+        id: &str,
+        tool: &str,
+        at: Timestamp,
+        ok: bool,
+        text: String,
+    ) {
+        let place =
+            |open: &[OpenCall]| open.iter().position(|call| call.id == id && call.run == run);
         if place(&self.open).is_none() {
             let args = self.hidden.get(&(run.to_owned(), id.to_owned())).cloned();
             let args = args.unwrap_or_else(|| "{}".to_owned());
@@ -291,14 +317,13 @@ impl Run {
     }
 
     /// Reports a phase unless an earlier process did.
-    fn end_phase(&mut self, phase: &str, ending: Ending, started: Timestamp, ended: Timestamp) -> bool {
+    fn end_phase(&mut self, phase: &str, ending: Ending, started: Timestamp, ended: Timestamp) {
         if self.told.phases.front().is_some_and(|told| told == phase) {
             self.told.phases.pop_front();
-            return false;
+            return;
         }
         self.told.phases.clear();
         self.reports.push(Report::PhaseEnd { phase: phase.to_owned(), ending, started, ended });
-        true
     }
 
     fn tell_usage(&mut self) {
@@ -335,13 +360,17 @@ impl Run {
         for run in &look.active_runs {
             self.know(run);
         }
-        let Some(tasks) = &look.tasks else { return Rest::Busy };
+        let Some(tasks) = &look.tasks else {
+            return Rest::Busy;
+        };
         if look.active || look.children_active || tasks.open {
             return Rest::Busy;
         }
         let ours = self.runs.contains(&look.last_run);
         let end = match look.status.as_str() {
-            "done" if ours && self.last != Some(LastSaid::Failed) => Some((Ending::Succeeded, None)),
+            "done" if ours && self.last != Some(LastSaid::Failed) => {
+                Some((Ending::Succeeded, None))
+            }
             "done" | "failed" if ours => Some((Ending::Failed, Some(run_trouble(&look.error)))),
             "killed" if ours => Some((Ending::Cancelled, None)),
             "timeout" if ours => Some((Ending::Expired, Some(run_trouble("timed out")))),
@@ -360,7 +389,11 @@ impl Run {
     fn unresolved(&self, now: Timestamp, stopped: bool) -> Rest {
         if stopped {
             let trouble = None;
-            return Rest::Over(Verdict { ending: Ending::Cancelled, trouble, side_effects: SideEffects::Unknown });
+            return Rest::Over(Verdict {
+                ending: Ending::Cancelled,
+                trouble,
+                side_effects: SideEffects::Unknown,
+            });
         }
         let lost = self.restarted.is_some_and(|at| now.since_ms(at) >= RESUME_MS_MAX);
         if !lost {
@@ -428,8 +461,10 @@ impl Verdict {
 }
 
 impl Voice {
-    const fn new(channel: Channel, told: String) -> Self {
-        Self { channel, told, row: String::new() }
+    /// A voice of which `told` was heard; `reduced` when the log holds something else than was said.
+    fn new(channel: Channel, told: String, reduced: bool) -> Self {
+        let told = if reduced { String::new() } else { told };
+        Self { channel, told, anew: reduced, row: String::new() }
     }
 
     fn on_event(&mut self, text: &str, reports: &mut Vec<Report>) {
@@ -448,7 +483,7 @@ impl Voice {
         if self.told == text {
             return;
         }
-        let mut replace = !text.starts_with(self.told.as_str());
+        let mut replace = std::mem::take(&mut self.anew) || !text.starts_with(self.told.as_str());
         let mut rest = if replace { text } else { &text[self.told.len()..] };
         loop {
             let (now, later) = rest.split_at(rest.floor_char_boundary(OUTPUT_TEXT_BYTES_MAX));

@@ -114,20 +114,25 @@ pub(crate) struct Tasks {
 }
 
 impl Look {
-    /// Reads an answer of `chat.history`.
-    pub(crate) fn read(payload: &Value) -> Self {
+    /// Reads an answer of `chat.history` by a gateway that started at `booted`.
+    pub(crate) fn read(payload: &Value, booted: Timestamp) -> Self {
         let info = |member: &str| format!("/sessionInfo/{member}");
         let in_flight = text(payload, "/inFlightRun/runId");
         let failed = list(payload, "/activity").iter().flat_map(|entry| list(entry, "/items"));
         let active_runs = crate::wire::texts(payload, &info("activeRunIds"));
-        // A prompt that was stopped before its turn stays in the queue for ever.
         let last_run = text(payload, &info("lastRunId"));
+        // A prompt that was stopped before its turn stays in the queue for ever, and so does one that
+        // waited for its turn when the gateway went down.
+        let waits = |item: &Value| {
+            let accepted = number(item, "/acceptedAt").and_then(|at| i64::try_from(at).ok());
+            text(item, "/runId") != last_run && accepted.is_none_or(|at| at >= booted.0)
+        };
         Self {
             rows: rows(payload),
             active: flag(payload, &info("hasActiveRun"))
                 || !in_flight.is_empty()
                 || !active_runs.is_empty()
-                || list(payload, "/pendingInputs/items").iter().any(|item| text(item, "/runId") != last_run),
+                || list(payload, "/pendingInputs/items").iter().any(waits),
             children_active: flag(payload, &info("hasActiveSubagentRun")),
             status: text(payload, &info("status")).to_owned(),
             last_run: last_run.to_owned(),
@@ -151,7 +156,9 @@ impl Tasks {
         for task in list(payload, "/tasks") {
             tasks.runs.push(text(task, "/runId").to_owned());
             let running = matches!(text(task, "/status"), "running" | "queued" | "pending");
-            let ended = Timestamp(number(task, "/endedAt").and_then(|at| i64::try_from(at).ok()).unwrap_or_default());
+            let ended = Timestamp(
+                number(task, "/endedAt").and_then(|at| i64::try_from(at).ok()).unwrap_or_default(),
+            );
             let child = text(task, "/runtime") == "subagent" || text(task, "/kind") == "subagent";
             // A child's end starts one more run in the parent; until then the tree is not at rest.
             let untold = child
@@ -188,8 +195,14 @@ fn row(message: &Value) -> Row {
         "toolResult" => {
             let tool = text(message, "/toolName").to_owned();
             let answer = texts_of(message, "text");
-            let ok = !flag(message, "/isError") && !(tool == "exec" && exited_with_error(&answer));
-            Content::Result { call: text(message, "/toolCallId").to_owned(), tool, ok, text: answer }
+            let failed =
+                flag(message, "/isError") || (tool == "exec" && exited_with_error(&answer));
+            Content::Result {
+                call: text(message, "/toolCallId").to_owned(),
+                tool,
+                ok: !failed,
+                text: answer,
+            }
         }
         _ => Content::Other,
     };
@@ -203,17 +216,21 @@ fn row(message: &Value) -> Row {
 }
 
 fn said(message: &Value) -> Said {
-    let calls = list(message, "/content").iter().filter(|part| text(part, "/type") == "toolCall").map(|part| Call {
-        id: text(part, "/id").to_owned(),
-        tool: text(part, "/name").to_owned(),
-        args: part.get("arguments").map_or_else(|| "{}".to_owned(), Value::to_string),
-    });
+    let calls = list(message, "/content")
+        .iter()
+        .filter(|part| text(part, "/type") == "toolCall")
+        .map(|part| Call {
+            id: text(part, "/id").to_owned(),
+            tool: text(part, "/name").to_owned(),
+            args: part.get("arguments").map_or_else(|| "{}".to_owned(), Value::to_string),
+        });
     let model = text(message, "/model");
     Said {
         answer: texts_of(message, "text"),
         thinking: texts_of(message, "thinking"),
         calls: calls.collect(),
-        usage: (model != INJECTED).then(|| usage(message.get("usage").unwrap_or(&Value::Null), model)),
+        usage: (model != INJECTED)
+            .then(|| usage(message.get("usage").unwrap_or(&Value::Null), model)),
         failed: text(message, "/stopReason") == "error",
         aborted: flag(message, "/openclawAbort/aborted"),
     }
@@ -238,7 +255,11 @@ pub(crate) fn usage(record: &Value, model: &str) -> Usage {
 
 fn micro(dollars: f64) -> u64 {
     let scaled = (dollars * 1e6).round();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "float casts saturate"
+    )]
     let cost = scaled.max(0.0) as u64;
     cost
 }
@@ -249,7 +270,11 @@ fn texts_of(message: &Value, kind: &str) -> String {
         Some(Value::String(whole)) if kind == "text" => whole.clone(),
         Some(Value::Array(parts)) => {
             let member = format!("/{kind}");
-            parts.iter().filter(|part| text(part, "/type") == kind).map(|part| text(part, &member)).collect()
+            parts
+                .iter()
+                .filter(|part| text(part, "/type") == kind)
+                .map(|part| text(part, &member))
+                .collect()
         }
         _ => String::new(),
     }
@@ -277,8 +302,10 @@ mod tests {
     #[test]
     fn a_command_that_fails_is_a_failed_call() {
         let message = |text: &str| {
-            row(&json!({"role": "toolResult", "toolCallId": "c", "toolName": "exec", "isError": false,
-                "content": [{"type": "text", "text": text}], "__openclaw": {"id": "1", "runId": "r"}}))
+            row(
+                &json!({"role": "toolResult", "toolCallId": "c", "toolName": "exec", "isError": false,
+                "content": [{"type": "text", "text": text}], "__openclaw": {"id": "1", "runId": "r"}}),
+            )
         };
         let ok = |row: Row| matches!(row.content, Content::Result { ok: true, .. });
         assert!(ok(message("hi")));
@@ -288,19 +315,40 @@ mod tests {
 
     #[test]
     fn the_gateways_own_words_are_not_the_models() {
-        let Content::Said(said) = row(&json!({"role": "assistant", "stopReason": "error", "model": "scripted",
-            "content": [{"type": "text", "text": "LLM request failed"}]})).content else { panic!("said") };
+        let Content::Said(said) =
+            row(&json!({"role": "assistant", "stopReason": "error", "model": "scripted",
+            "content": [{"type": "text", "text": "LLM request failed"}]}))
+            .content
+        else {
+            panic!("said")
+        };
         assert!(said.failed);
         let Content::Said(said) = row(&json!({"role": "assistant", "model": "gateway-injected",
-            "openclawAbort": {"aborted": true}, "content": [{"type": "text", "text": "par"}]})).content
-        else { panic!("said") };
+            "openclawAbort": {"aborted": true}, "content": [{"type": "text", "text": "par"}]}))
+        .content
+        else {
+            panic!("said")
+        };
         assert!(said.aborted && said.usage.is_none());
     }
 
     #[test]
+    fn a_prompt_that_waits_counts_until_it_was_stopped_or_the_gateway_restarted() {
+        let look = |last_run: &str| {
+            json!({"sessionInfo": {"lastRunId": last_run},
+                "pendingInputs": {"items": [{"runId": "r", "state": "queued", "acceptedAt": 1000}]}})
+        };
+        assert!(Look::read(&look(""), Timestamp(900)).active);
+        assert!(!Look::read(&look("r"), Timestamp(900)).active);
+        assert!(!Look::read(&look(""), Timestamp(1001)).active);
+    }
+
+    #[test]
     fn a_child_whose_end_was_not_told_keeps_the_tree_open() {
-        let book = |delivery: &str| json!({"tasks": [{"runId": "x", "status": "completed", "runtime": "subagent",
-            "endedAt": 1000, "deliveryStatus": delivery}]});
+        let book = |delivery: &str| {
+            json!({"tasks": [{"runId": "x", "status": "completed", "runtime": "subagent",
+            "endedAt": 1000, "deliveryStatus": delivery}]})
+        };
         assert!(Tasks::read(&book("pending"), Timestamp(2000)).open);
         assert!(!Tasks::read(&book("delivered"), Timestamp(2000)).open);
         assert!(!Tasks::read(&book("pending"), Timestamp(1000 + ANNOUNCE_MS_MAX)).open);

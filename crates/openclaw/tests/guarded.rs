@@ -36,7 +36,9 @@ fn token(text: &str) -> Secret {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bridge_holds_little_and_trusts_little() {
-    let Some(installed) = Installed::from_env() else { return };
+    let Some(installed) = Installed::from_env() else {
+        return;
+    };
     let model = Model::start().await.unwrap();
     let gateway = Gateway::start(&installed, &model.url()).await.unwrap();
     let bridge = Bridge::paired(&gateway).await;
@@ -104,8 +106,11 @@ async fn admin_methods_are_refused(world: Arc<World>) {
         let answer = thief.call(method, &json!({})).await.unwrap();
         let error = &answer["error"];
         assert_eq!(answer["ok"], false, "{method}");
-        assert_eq!((error["code"].as_str(), error["details"]["code"].as_str()), (Some("FORBIDDEN"), Some("MISSING_SCOPE")),
-            "{method}: {error}");
+        assert_eq!(
+            (error["code"].as_str(), error["details"]["code"].as_str()),
+            (Some("FORBIDDEN"), Some("MISSING_SCOPE")),
+            "{method}: {error}"
+        );
         println!("  {method}: FORBIDDEN, needs {}", error["details"]["missingScope"]);
     }
     // The same device, asked for what it may do, is served.
@@ -114,14 +119,27 @@ async fn admin_methods_are_refused(world: Arc<World>) {
 
 async fn more_scopes_are_refused(world: Arc<World>) {
     let (seed, device_token) = stolen(&world.bridge.state_dir());
-    for scopes in [&["operator.admin"][..], &["operator.write", "operator.approvals"], &["operator.pairing"]] {
+    for scopes in
+        [&["operator.admin"][..], &["operator.write", "operator.approvals"], &["operator.pairing"]]
+    {
         let who = Who { seed, auth: "deviceToken", token: &device_token, scopes };
         let refused = Operator::connect(world.gateway.port(), &who).await.unwrap_err().to_string();
-        assert!(refused.contains("SCOPE") || refused.contains("PAIRING_REQUIRED"), "{scopes:?}: {refused}");
+        assert!(
+            refused.contains("SCOPE") || refused.contains("PAIRING_REQUIRED"),
+            "{scopes:?}: {refused}"
+        );
     }
-    let who = Who { seed: [7; 32], auth: "deviceToken", token: &device_token, scopes: &["operator.write"] };
+    let who = Who {
+        seed: [7; 32],
+        auth: "deviceToken",
+        token: &device_token,
+        scopes: &["operator.write"],
+    };
     let refused = Operator::connect(world.gateway.port(), &who).await.unwrap_err().to_string();
-    assert!(refused.contains("AUTH_DEVICE_TOKEN_MISMATCH") || refused.contains("unauthorized"), "{refused}");
+    assert!(
+        refused.contains("AUTH_DEVICE_TOKEN_MISMATCH") || refused.contains("unauthorized"),
+        "{refused}"
+    );
 }
 
 async fn a_wrong_shared_token_is_refused(world: Arc<World>) {
@@ -143,15 +161,25 @@ async fn a_wrong_shared_token_is_refused(world: Arc<World>) {
 
 async fn a_revoked_device_says_so(world: Arc<World>) {
     let bridge = Bridge::paired(&world.gateway).await;
-    let who = Who { seed: [9; 32], auth: "token", token: world.gateway.token(),
-        scopes: &["operator.admin", "operator.pairing"] };
+    let who = Who {
+        seed: [9; 32],
+        auth: "token",
+        token: world.gateway.token(),
+        scopes: &["operator.admin", "operator.pairing"],
+    };
     let mut admin = Operator::connect(world.gateway.port(), &who).await.unwrap();
     let device = bridge.adapter.device().to_owned();
     let removed = admin.call("device.pair.remove", &json!({"deviceId": device})).await.unwrap();
     assert_eq!(removed["ok"], true, "{removed}");
     let fault = status(&bridge.config).await.unwrap_err();
     println!("  {fault}");
-    assert!(matches!(fault, Fault::Unauthorized { .. } | Fault::NotPaired | Fault::PairingPending { .. }), "{fault:?}");
+    assert!(
+        matches!(
+            fault,
+            Fault::Unauthorized { .. } | Fault::NotPaired | Fault::PairingPending { .. }
+        ),
+        "{fault:?}"
+    );
     assert!(fault.needs_a_person());
 }
 
@@ -161,12 +189,19 @@ async fn another_gateway_is_noticed(world: Arc<World>) {
     std::fs::write(&identity, "0".repeat(64)).unwrap();
     assert!(matches!(status(&bridge.config).await, Err(Fault::OtherGateway)));
     let adapter = bridge.restarted();
-    assert!(adapter.ready(Duration::from_secs(2)).await.is_err_and(|fault| matches!(*fault, Fault::OtherGateway)));
+    assert!(
+        adapter
+            .ready(Duration::from_secs(2))
+            .await
+            .is_err_and(|fault| matches!(*fault, Fault::OtherGateway))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_asks_its_operator_first() {
-    let Some(installed) = Installed::from_env() else { return };
+    let Some(installed) = Installed::from_env() else {
+        return;
+    };
     let model = Model::start().await.unwrap();
     let gateway = Gateway::start_with(&installed, &model.url(), |config| {
         config["gateway"]["nodes"] = json!({"pairing": {"autoApproveLocal": false}});

@@ -23,7 +23,9 @@ struct World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_well() {
-    let Some(installed) = Installed::from_env() else { return };
+    let Some(installed) = Installed::from_env() else {
+        return;
+    };
     let model = Model::start().await.unwrap();
     let gateway = Gateway::start(&installed, &model.url()).await.unwrap();
     let bridge = Bridge::paired(&gateway).await;
@@ -62,7 +64,8 @@ async fn a_gateway_that_is_well() {
 }
 
 async fn text_comes_as_it_is_said(world: Arc<World>) {
-    let prompt = "m-text\nmodel: delay 120\nmodel: say one two three four five six\nmodel: usage 70 9";
+    let prompt =
+        "m-text\nmodel: delay 120\nmodel: say one two three four five six\nmodel: usage 70 9";
     let story = world.bridge.run(&work(prompt)).await;
     let end = story.end();
     assert_eq!(end.ending, Ending::Succeeded);
@@ -108,16 +111,27 @@ async fn tool_calls_fail(world: Arc<World>) {
     let tools: Vec<_> = story.calls.iter().map(|(_, tool, _)| tool.as_str()).collect();
     assert_eq!(tools, ["read", "exec", "nosuch"]);
     assert_eq!(story.calls[2].2, "{\"a\":1}");
-    assert!(story.results.len() == 3 && story.results.iter().all(|(_, ok, _)| !ok), "{:#?}", story.results);
+    assert!(
+        story.results.len() == 3 && story.results.iter().all(|(_, ok, _)| !ok),
+        "{:#?}",
+        story.results
+    );
     // The transcript hides the third call and what it cost; the final answer does not.
     assert_eq!(story.end().usage.as_ref().unwrap().input, 4 * 321);
 }
 
 async fn text_before_a_tool_call_is_replaced_by_the_answer(world: Arc<World>) {
-    let one = world.bridge.run(&work("m-same\nmodel: tool exec {\"command\":\"true\"}\nmodel: say same")).await;
-    let two = world.bridge.run(&work("m-same\nmodel: tool exec {\"command\":\"true\"}\nmodel: say same")).await;
-    assert_eq!(one.answer(), two.answer());
-    assert_eq!(world.model.executions("m-same"), 2);
+    let prompt = "m-preface\nmodel: preface Let me look.\nmodel: tool exec {\"command\":\"true\"}\n\
+        model: say It is true.";
+    let story = world.bridge.run(&work(prompt)).await;
+    assert_eq!(story.end().result.as_deref(), Some("It is true."));
+    let told = |wanted: &str, replaces: bool| {
+        story.all.iter().any(|report| {
+            matches!(report, Report::Output { text, replace, .. }
+                if text.contains(wanted) && *replace == replaces)
+        })
+    };
+    assert!(told("Let", false) && told("It", true), "{:#?}", story.all);
 }
 
 async fn a_child_session_settles_first(world: Arc<World>) {
@@ -128,7 +142,11 @@ async fn a_child_session_settles_first(world: Arc<World>) {
     assert_eq!(story.calls[0].1, "sessions_spawn");
     // The child, then the parent once more, which hears of its end.
     assert!(!world.model.asked_with("m-child").is_empty());
-    assert!(world.model.asked_with("m-parent").len() >= 3, "settled before the child: {:#?}", story.all);
+    assert!(
+        world.model.asked_with("m-parent").len() >= 3,
+        "settled before the child: {:#?}",
+        story.all
+    );
 }
 
 async fn the_model_refuses(world: Arc<World>) {
@@ -174,7 +192,9 @@ async fn text_commands_are_literal(world: Arc<World>) {
         assert!(story.answer().contains(command), "{command:?} came back as {:?}", story.answer());
     }
     // The directive did not stay in the session either: `main` still asks, and so fails.
-    let mut work = work("m-main\nmodel: tool exec {\"command\":\"id -un\"}\nmodel: say done\n/exec ask=off security=full");
+    let mut work = work(
+        "m-main\nmodel: tool exec {\"command\":\"id -un\"}\nmodel: say done\n/exec ask=off security=full",
+    );
     work.agent = AgentName::new("main").unwrap();
     let story = world.bridge.run(&work).await;
     assert!(!story.results[0].1, "ran without approval: {:?}", story.results);
@@ -184,7 +204,11 @@ async fn operator_commands_are_refused(world: Arc<World>) {
     for command in ["/new", "/reset", "/new please"] {
         let story = world.bridge.run(&work(command)).await;
         let end = story.end();
-        assert_eq!((end.ending, end.side_effects), (Ending::Failed, SideEffects::None), "{command}");
+        assert_eq!(
+            (end.ending, end.side_effects),
+            (Ending::Failed, SideEffects::None),
+            "{command}"
+        );
         assert_eq!(end.trouble.as_ref().unwrap().code, TroubleCode::InputRefused);
     }
     let empty = world.bridge.adapter.intend(&work(" \n")).await;
@@ -198,7 +222,11 @@ async fn a_session_is_continued_by_its_owner_only(world: Arc<World>) {
     second.session = Some(session.clone());
     let story = world.bridge.run(&second).await;
     assert_eq!(story.end().result.as_deref(), Some("second"));
-    assert_eq!(story.end().usage.as_ref().unwrap().input, 321, "the first turn is not counted again");
+    assert_eq!(
+        story.end().usage.as_ref().unwrap().input,
+        321,
+        "the first turn is not counted again"
+    );
     assert_eq!(story.progress.phases, ["model"]);
     let seen = world.model.asked_with("m-turn-2")[0].body.to_string();
     assert!(seen.contains("m-turn-1"), "the second turn sees the first");
@@ -206,13 +234,21 @@ async fn a_session_is_continued_by_its_owner_only(world: Arc<World>) {
     let mut foreign = work("m-turn-3");
     foreign.session = Some(session.clone());
     foreign.tenant.src = TenantId::new("umbrella").unwrap();
-    assert_eq!(world.bridge.adapter.intend(&foreign).await.unwrap_err().0.code, TroubleCode::InputRefused);
+    assert_eq!(
+        world.bridge.adapter.intend(&foreign).await.unwrap_err().0.code,
+        TroubleCode::InputRefused
+    );
     foreign.session = Some(SessionHandle::new("main").unwrap());
-    assert_eq!(world.bridge.adapter.intend(&foreign).await.unwrap_err().0.code, TroubleCode::InputRefused);
+    assert_eq!(
+        world.bridge.adapter.intend(&foreign).await.unwrap_err().0.code,
+        TroubleCode::InputRefused
+    );
 }
 
 async fn a_cancelled_run_stops(world: Arc<World>) {
-    let work = work("m-cancel\nmodel: delay 200\nmodel: say a b c d e f g h i j k l m n o p q r s t u v w x y z");
+    let work = work(
+        "m-cancel\nmodel: delay 200\nmodel: say a b c d e f g h i j k l m n o p q r s t u v w x y z",
+    );
     let mut watch = world.bridge.start(&work).await;
     watch.until(|story| story.answer().len() > 3).await;
     let stopped = world.bridge.adapter.stop(&work, &watch.intent, StopReason::Cancel).await;
@@ -224,7 +260,9 @@ async fn a_cancelled_run_stops(world: Arc<World>) {
 }
 
 async fn a_cancel_reaches_a_tool(world: Arc<World>) {
-    let work = work("m-sleep\nmodel: tool exec {\"command\":\"sleep 8; echo survived > m-sleep.txt\"}\nmodel: say done");
+    let work = work(
+        "m-sleep\nmodel: tool exec {\"command\":\"sleep 8; echo survived > m-sleep.txt\"}\nmodel: say done",
+    );
     let mut watch = world.bridge.start(&work).await;
     watch.until(|story| !story.calls.is_empty()).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -233,7 +271,10 @@ async fn a_cancel_reaches_a_tool(world: Arc<World>) {
     assert_eq!(story.end().ending, Ending::Cancelled, "{:#?}", story.all);
     assert!(story.results.len() == 1 && !story.results[0].1, "{:#?}", story.results);
     tokio::time::sleep(Duration::from_secs(9)).await;
-    assert!(!world.gateway.folder().join("workspace-auto/m-sleep.txt").exists(), "the command went on");
+    assert!(
+        !world.gateway.folder().join("workspace-auto/m-sleep.txt").exists(),
+        "the command went on"
+    );
 }
 
 async fn a_cancel_before_the_start_starts_nothing(world: Arc<World>) {
@@ -242,7 +283,10 @@ async fn a_cancel_before_the_start_starts_nothing(world: Arc<World>) {
     let stopped = world.bridge.adapter.stop(&work, &intent, StopReason::Cancel).await;
     assert_eq!(stopped, Ok(Stopped::NotRunning));
     let story = start(&world.bridge.adapter, &work, intent).end().await;
-    assert_eq!((story.end().ending, story.end().side_effects), (Ending::Cancelled, SideEffects::None));
+    assert_eq!(
+        (story.end().ending, story.end().side_effects),
+        (Ending::Cancelled, SideEffects::None)
+    );
     assert_eq!(world.model.executions("m-early"), 0);
 }
 
@@ -302,7 +346,8 @@ async fn a_new_process_reads_a_run_that_ended_meanwhile(world: Arc<World>) {
     watch.until(|story| story.progress.started).await;
     let (intent, before) = watch.abandon().await;
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let after = adopt(&world.bridge.restarted(), &work, intent, before.progress.clone()).end().await;
+    let after =
+        adopt(&world.bridge.restarted(), &work, intent, before.progress.clone()).end().await;
     let whole = before.after(&after);
     whole.check();
     assert_eq!(whole.end().result.as_deref(), Some("it is over"));
@@ -364,8 +409,14 @@ async fn two_bridges_side_by_side(world: Arc<World>) {
     left.until(|story| story.answer().len() > 3).await;
     right.until(|story| story.answer().len() > 3).await;
     // The gateway lets only the device that started a run stop it, and so the other's is not touched.
-    assert!(!matches!(other.adapter.stop(&mine, &left.intent, StopReason::Cancel).await, Ok(Stopped::Stopping)));
-    assert_eq!(world.bridge.adapter.stop(&mine, &left.intent, StopReason::Cancel).await, Ok(Stopped::Stopping));
+    assert!(!matches!(
+        other.adapter.stop(&mine, &left.intent, StopReason::Cancel).await,
+        Ok(Stopped::Stopping)
+    ));
+    assert_eq!(
+        world.bridge.adapter.stop(&mine, &left.intent, StopReason::Cancel).await,
+        Ok(Stopped::Stopping)
+    );
     assert_eq!(left.end().await.end().ending, Ending::Cancelled);
     let right = right.end().await;
     assert_eq!(right.end().result.as_deref(), Some("r r r r r r r r r r"));

@@ -16,7 +16,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn is_honest(story: &Story) {
     let end = story.end();
     match end.ending {
-        Ending::Succeeded => assert!(story.errors.iter().any(|trouble| trouble.code == TroubleCode::Interrupted)),
+        Ending::Succeeded => {
+            assert!(story.errors.iter().any(|trouble| trouble.code == TroubleCode::Interrupted))
+        }
         Ending::Failed => {
             assert_eq!(end.trouble.as_ref().unwrap().code, TroubleCode::Interrupted);
             assert_ne!(end.side_effects, SideEffects::None);
@@ -27,16 +29,22 @@ fn is_honest(story: &Story) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_of_a_killed_gateway_are_continued_or_end_honestly() {
-    let Some(installed) = Installed::from_env() else { return };
+    let Some(installed) = Installed::from_env() else {
+        return;
+    };
     let model = Model::start().await.unwrap();
     let mut gateway = Gateway::start(&installed, &model.url()).await.unwrap();
     let bridge = Bridge::paired(&gateway).await;
 
     // One is in a tool, one in its text, one is done; a fourth is left by its bridge at the same time.
-    let in_tool = work("m-in-tool\nmodel: tool exec {\"command\":\"sleep 20\"}\nmodel: say the tool was interrupted");
-    let in_text = work("m-in-text\nmodel: delay 250\nmodel: say a b c d e f g h i j k l m n o p q r s t");
+    let in_tool = work(
+        "m-in-tool\nmodel: tool exec {\"command\":\"sleep 20\"}\nmodel: say the tool was interrupted",
+    );
+    let in_text =
+        work("m-in-text\nmodel: delay 250\nmodel: say a b c d e f g h i j k l m n o p q r s t");
     let done = work("m-done\nmodel: say done");
-    let left = work("m-left\nmodel: tool exec {\"command\":\"sleep 20\"}\nmodel: say left and found");
+    let left =
+        work("m-left\nmodel: tool exec {\"command\":\"sleep 20\"}\nmodel: say left and found");
     let finished = bridge.start(&done).await;
     let finished_intent = finished.intent.clone();
     assert_eq!(finished.end().await.end().ending, Ending::Succeeded);
@@ -53,7 +61,8 @@ async fn runs_of_a_killed_gateway_are_continued_or_end_honestly() {
     let back = Instant::now();
     let second = bridge.restarted();
     let found = adopt(&second, &left, left_intent, before.progress.clone());
-    let again = adopt(&second, &done, finished_intent, landbridge_node::adapter::Progress::default());
+    let again =
+        adopt(&second, &done, finished_intent, landbridge_node::adapter::Progress::default());
 
     let tool = tool.end().await;
     println!("in a tool: {:?} after {:?}", tool.end().ending, back.elapsed());
@@ -79,11 +88,15 @@ async fn runs_of_a_killed_gateway_are_continued_or_end_honestly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_stopped_across_a_restart_stays_stopped() {
-    let Some(installed) = Installed::from_env() else { return };
+    let Some(installed) = Installed::from_env() else {
+        return;
+    };
     let model = Model::start().await.unwrap();
     let mut gateway = Gateway::start(&installed, &model.url()).await.unwrap();
     let bridge = Bridge::paired(&gateway).await;
-    let work = work("m-stop\nmodel: delay 300\nmodel: say a b c d e f g h i j k l m n o p q r s t u v w x y z");
+    let work = work(
+        "m-stop\nmodel: delay 300\nmodel: say a b c d e f g h i j k l m n o p q r s t u v w x y z",
+    );
     let mut watch = bridge.start(&work).await;
     watch.until(|story| story.answer().len() > 3).await;
     gateway.kill().await.unwrap();
@@ -91,13 +104,52 @@ async fn a_run_stopped_across_a_restart_stays_stopped() {
     // The gateway is away: the bridge hears so, and asks again later.
     let away = bridge.adapter.stop(&work, &watch.intent, StopReason::Cancel).await;
     assert_eq!(away.unwrap_err().0.code, TroubleCode::GatewayUnavailable);
-    assert_eq!(bridge.adapter.intend(&work).await.unwrap_err().0.code, TroubleCode::GatewayUnavailable);
+    assert_eq!(
+        bridge.adapter.intend(&work).await.unwrap_err().0.code,
+        TroubleCode::GatewayUnavailable
+    );
     assert!(!bridge.adapter.describe().await.reachable);
     gateway.restart().await.unwrap();
     let story = watch.end().await;
     assert_eq!(story.end().ending, Ending::Cancelled, "{:#?}", story.all);
     assert!(!story.answer().contains('z'));
     assert_eq!(model.executions("m-stop"), 1);
-    let stopped = bridge.adapter.stop(&work, &support::intent_of(&bridge, &work).await, StopReason::Cancel).await;
+    let stopped = bridge
+        .adapter
+        .stop(&work, &support::intent_of(&bridge, &work).await, StopReason::Cancel)
+        .await;
     assert_eq!(stopped, Ok(Stopped::NotRunning));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_killed_at_any_moment_starts_nothing_twice() {
+    let Some(installed) = Installed::from_env() else { return };
+    let model = Model::start().await.unwrap();
+    let mut gateway = Gateway::start(&installed, &model.url()).await.unwrap();
+    let bridge = Bridge::paired(&gateway).await;
+    bridge.run(&work("m-warm")).await;
+    // From the moment the call is made to the last words: queued, preparing, in a tool, in text.
+    let mut runs = Vec::new();
+    for number in 0..6_u64 {
+        let prompt = format!(
+            "m-kill-{number}.\nmodel: delay 100\nmodel: tool exec {{\"command\":\"sleep 0.4\"}}\n\
+             model: say number {number} says a few words"
+        );
+        let work = work(&prompt);
+        let watch = bridge.start(&work).await;
+        runs.push((number, watch));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    gateway.restart().await.unwrap();
+    let back = Instant::now();
+    for (number, watch) in runs {
+        let story = watch.end().await;
+        println!("  {number}: {:?} after {:?}", story.end().ending, back.elapsed());
+        let finished_before = story.errors.is_empty() && story.end().ending == Ending::Succeeded;
+        if !finished_before {
+            is_honest(&story);
+        }
+        assert!(model.executions(&format!("m-kill-{number}.")) <= 1);
+    }
+    assert!(back.elapsed() < MINUTE + Duration::from_secs(10), "{:?}", back.elapsed());
 }

@@ -32,7 +32,10 @@ impl Installed {
     pub fn at(folder: &Path) -> anyhow::Result<Self> {
         let modules = folder.join("node_modules");
         let main = modules.join("openclaw/openclaw.mjs");
-        let node = NODES.iter().map(|package| modules.join(package).join("bin/node")).find(|node| node.exists());
+        let node = NODES
+            .iter()
+            .map(|package| modules.join(package).join("bin/node"))
+            .find(|node| node.exists());
         let hint = "run `cargo xtask openclaw install`";
         let node = node.with_context(|| format!("no node in {}; {hint}", modules.display()))?;
         if !main.exists() {
@@ -50,7 +53,9 @@ impl Installed {
     #[must_use]
     #[expect(clippy::panic, reason = "a broken installation must fail the test")]
     pub fn from_env() -> Option<Self> {
-        let Some(folder) = std::env::var_os("LANDBRIDGE_OPENCLAW").filter(|folder| !folder.is_empty()) else {
+        let Some(folder) =
+            std::env::var_os("LANDBRIDGE_OPENCLAW").filter(|folder| !folder.is_empty())
+        else {
             eprintln!("skipped: LANDBRIDGE_OPENCLAW is not set; run `cargo xtask openclaw test`");
             return None;
         };
@@ -202,7 +207,10 @@ impl Gateway {
     async fn launch(&mut self) -> anyhow::Result<()> {
         let output = File::options().create(true).append(true).open(self.output())?;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", GUARD, "gateway-guard"]).arg(&self.installed.node).arg(&self.installed.main);
+        command
+            .args(["-c", GUARD, "gateway-guard"])
+            .arg(&self.installed.node)
+            .arg(&self.installed.main);
         self.surroundings(&mut command);
         let process = command
             .arg("gateway")
@@ -235,7 +243,8 @@ impl Gateway {
     /// The end of what the gateway printed.
     #[must_use]
     pub fn tail(&self) -> String {
-        let text = fs::read(self.output()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let text =
+            fs::read(self.output()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let text = text.unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
@@ -252,7 +261,8 @@ impl Drop for Gateway {
 
 /// The gateway leads a process group of its own, so nobody else's process can be meant.
 fn kill_group(process: &Child) {
-    let id = process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    let id =
+        process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(id) = id {
         let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
     }
@@ -273,7 +283,9 @@ fn free_port() -> anyhow::Result<u16> {
 async fn is_ready(port: u16) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            .await?;
         let mut answer = [0_u8; 12];
         stream.read_exact(&mut answer).await?;
         Ok::<_, std::io::Error>(answer == *b"HTTP/1.1 200")

@@ -10,6 +10,7 @@
 //! | `model: tool NAME {JSON}` | step | calls a tool |
 //! | `model: status CODE` | step | answers with this HTTP status |
 //! | `model: hang` | step | sends nothing until the client leaves |
+//! | `model: preface TEXT` | setting | says this text before each tool call |
 //! | `model: delay MS` | setting | waits before each chunk |
 //! | `model: usage IN OUT` | setting | reports these token counts (else 321 and 12) |
 //!
@@ -70,7 +71,8 @@ impl Model {
     ///
     /// Returns why it could not listen.
     pub async fn start_at(address: SocketAddr) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.context("the scripted model cannot listen")?;
+        let listener =
+            TcpListener::bind(address).await.context("the scripted model cannot listen")?;
         let address = listener.local_addr()?;
         let asked = Arc::new(Mutex::new(Vec::new()));
         let book = Arc::clone(&asked);
@@ -122,7 +124,10 @@ impl Drop for Model {
 
 type Body = BoxBody<Bytes, Infallible>;
 
-async fn answer(request: Request<Incoming>, book: Arc<Mutex<Vec<Asked>>>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    book: Arc<Mutex<Vec<Asked>>>,
+) -> Result<Response<Body>, Infallible> {
     let Ok(body) = request.into_body().collect().await else {
         return Ok(failure(StatusCode::BAD_REQUEST));
     };
@@ -136,8 +141,12 @@ async fn answer(request: Request<Incoming>, book: Arc<Mutex<Vec<Asked>>>) -> Res
     let chunks = match step {
         Step::Status(status) => return Ok(failure(status)),
         Step::Say(text) if stream => say(&text, script.usage),
-        Step::Call { tool, args, id } if stream => call(&tool, &args, &id, script.usage),
-        Step::Say(text) => return Ok(whole(&json!({"role": "assistant", "content": text}), "stop", script.usage)),
+        Step::Call { tool, args, id } if stream => {
+            call(&script.preface, &tool, &args, &id, script.usage)
+        }
+        Step::Say(text) => {
+            return Ok(whole(&json!({"role": "assistant", "content": text}), "stop", script.usage));
+        }
         Step::Call { tool, args, id } => {
             let calls = json!([{"id": id, "type": "function", "function": {"name": tool, "arguments": args}}]);
             let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
@@ -159,29 +168,44 @@ enum Step {
 #[derive(Debug)]
 struct Script {
     steps: Vec<Step>,
+    preface: String,
     delay: Duration,
     usage: (u64, u64),
 }
 
 impl Script {
     fn read(prompt: &str) -> Self {
-        let mut script = Self { steps: Vec::new(), delay: Duration::ZERO, usage: (321, 12) };
+        let mut script = Self {
+            steps: Vec::new(),
+            preface: String::new(),
+            delay: Duration::ZERO,
+            usage: (321, 12),
+        };
         // A subagent's prompt has its directives behind a heading on the same line.
-        for line in prompt.lines().filter_map(|line| line.split_once("model: ").map(|(_, rest)| rest)) {
+        for line in
+            prompt.lines().filter_map(|line| line.split_once("model: ").map(|(_, rest)| rest))
+        {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match word {
                 "say" => script.steps.push(Step::Say(rest.to_owned())),
                 "tool" => {
                     let (tool, args) = rest.split_once(' ').unwrap_or((rest, "{}"));
                     let id = format!("call_{}", script.steps.len() + 1);
-                    script.steps.push(Step::Call { tool: tool.to_owned(), args: args.to_owned(), id });
+                    script.steps.push(Step::Call {
+                        tool: tool.to_owned(),
+                        args: args.to_owned(),
+                        id,
+                    });
                 }
                 "status" => {
                     let status = rest.trim().parse().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                     script.steps.push(Step::Status(status));
                 }
+                "preface" => rest.clone_into(&mut script.preface),
                 "hang" => script.steps.push(Step::Hang),
-                "delay" => script.delay = Duration::from_millis(rest.trim().parse().unwrap_or_default()),
+                "delay" => {
+                    script.delay = Duration::from_millis(rest.trim().parse().unwrap_or_default())
+                }
                 "usage" => {
                     let mut counts = rest.split_whitespace().filter_map(|count| count.parse().ok());
                     script.usage = (counts.next().unwrap_or(321), counts.next().unwrap_or(12));
@@ -205,9 +229,11 @@ fn read(body: Value) -> (Asked, Script) {
     let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
     let is_user = |message: &Value| message["role"] == "user";
     let at = messages.iter().rposition(|message| is_user(message) && !is_internal(&text(message)));
-    let resumed = messages.iter().rev().find(|message| is_user(message)).is_some_and(|message| {
-        text(message).contains(RESUMED)
-    });
+    let resumed = messages
+        .iter()
+        .rev()
+        .find(|message| is_user(message))
+        .is_some_and(|message| text(message).contains(RESUMED));
     let prompt = at.map(|at| text(&messages[at])).unwrap_or_default();
     let after = at.map_or(&[][..], |at| &messages[at + 1..]);
     let step = after.iter().filter(|message| message["tool_calls"].is_array()).count();
@@ -217,7 +243,9 @@ fn read(body: Value) -> (Asked, Script) {
 
 /// The gateway speaks to the model as a user, too.
 fn is_internal(text: &str) -> bool {
-    text.starts_with("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>") || text.contains(RESUMED) || text.contains(CHILD_ENDED)
+    text.starts_with("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>")
+        || text.contains(RESUMED)
+        || text.contains(CHILD_ENDED)
 }
 
 fn text(message: &Value) -> String {
@@ -246,17 +274,18 @@ fn chunk(delta: &Value, finish: Option<&str>, counts: Option<(u64, u64)>) -> Str
 
 fn say(text: &str, counts: (u64, u64)) -> Vec<String> {
     let mut chunks = vec![chunk(&json!({"role": "assistant", "content": ""}), None, None)];
-    chunks.extend(text.split_inclusive(' ').map(|word| chunk(&json!({"content": word}), None, None)));
+    chunks
+        .extend(text.split_inclusive(' ').map(|word| chunk(&json!({"content": word}), None, None)));
     chunks.push(chunk(&json!({}), Some("stop"), Some(counts)));
     chunks
 }
 
-fn call(tool: &str, args: &str, id: &str, counts: (u64, u64)) -> Vec<String> {
+fn call(preface: &str, tool: &str, args: &str, id: &str, counts: (u64, u64)) -> Vec<String> {
     let calls = json!([{"index": 0, "id": id, "type": "function", "function": {"name": tool, "arguments": args}}]);
-    vec![
-        chunk(&json!({"role": "assistant", "tool_calls": calls}), None, None),
-        chunk(&json!({}), Some("tool_calls"), Some(counts)),
-    ]
+    let mut chunks = vec![chunk(&json!({"role": "assistant", "content": preface}), None, None)];
+    chunks.push(chunk(&json!({"tool_calls": calls}), None, None));
+    chunks.push(chunk(&json!({}), Some("tool_calls"), Some(counts)));
+    chunks
 }
 
 /// Streams chunks, or, when there are none, nothing for ever.
@@ -282,7 +311,9 @@ fn streamed(chunks: Vec<String>, delay: Duration) -> Response<Body> {
         Some((Ok(Frame::data(bytes)), receiver))
     });
     let mut response = Response::new(BoxBody::new(StreamBody::new(frames)));
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/event-stream"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/event-stream"));
     response
 }
 
@@ -293,13 +324,19 @@ fn whole(message: &Value, finish: &str, counts: (u64, u64)) -> Response<Body> {
 }
 
 fn failure(status: StatusCode) -> Response<Body> {
-    plain(status, &json!({"error": {"message": "scripted failure", "type": "invalid_request_error"}}))
+    plain(
+        status,
+        &json!({"error": {"message": "scripted failure", "type": "invalid_request_error"}}),
+    )
 }
 
 fn plain(status: StatusCode, body: &Value) -> Response<Body> {
-    let mut response = Response::new(BoxBody::new(http_body_util::Full::new(Bytes::from(body.to_string()))));
+    let mut response =
+        Response::new(BoxBody::new(http_body_util::Full::new(Bytes::from(body.to_string()))));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
 }
 
@@ -327,15 +364,22 @@ mod tests {
         ]});
         let (asked, script) = read(messages);
         assert_eq!((asked.step, asked.resumed), (1, false));
-        assert_eq!(script.step(0), Step::Call {
-            tool: "exec".to_owned(), args: "{\"command\":\"ls\"}".to_owned(), id: "call_1".to_owned() });
+        assert_eq!(
+            script.step(0),
+            Step::Call {
+                tool: "exec".to_owned(),
+                args: "{\"command\":\"ls\"}".to_owned(),
+                id: "call_1".to_owned()
+            }
+        );
         assert_eq!(script.step(1), Step::Say("done now".to_owned()));
         assert_eq!(script.step(9), Step::Say("done now".to_owned()));
     }
 
     #[test]
     fn what_the_gateway_continues_is_marked() {
-        let (asked, _) = read(json!({"messages": [user("m-2"), user(&format!("[System] {RESUMED} while"))]}));
+        let (asked, _) =
+            read(json!({"messages": [user("m-2"), user(&format!("[System] {RESUMED} while"))]}));
         assert!(asked.resumed && asked.prompt == "m-2");
     }
 

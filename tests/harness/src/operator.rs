@@ -40,7 +40,8 @@ impl Operator {
     /// Returns what the gateway said when it did not let the device in.
     pub async fn connect(port: u16, who: &Who<'_>) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let (socket, _) = tokio_tungstenite::client_async(format!("ws://127.0.0.1:{port}"), stream).await?;
+        let (socket, _) =
+            tokio_tungstenite::client_async(format!("ws://127.0.0.1:{port}"), stream).await?;
         let mut operator = Self { socket, next: 0 };
         let challenge = loop {
             let frame = operator.receive().await?;

@@ -25,7 +25,8 @@ impl Proxy {
     ///
     /// Returns why it could not listen.
     pub async fn start(target: u16) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("the proxy cannot listen")?;
+        let listener =
+            TcpListener::bind(("127.0.0.1", 0)).await.context("the proxy cannot listen")?;
         let address = listener.local_addr()?;
         let (cut, _) = broadcast::channel(1);
         let closed = Arc::new(AtomicBool::new(false));
@@ -37,7 +38,9 @@ impl Proxy {
                 }
                 let mut cut = cuts.subscribe();
                 tokio::spawn(async move {
-                    let Ok(mut far) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+                    let Ok(mut far) = TcpStream::connect(("127.0.0.1", target)).await else {
+                        return;
+                    };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
                         _ = cut.recv() => {}

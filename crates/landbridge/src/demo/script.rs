@@ -23,7 +23,7 @@ impl Script {
     /// What to wait for before breaking something.
     pub(super) const fn trigger(&self) -> Trigger {
         if self.scripted {
-            Trigger { event: r#""event":"output""#, left: 5 }
+            Trigger { event: r#""event":"output""#, left: 4 }
         } else {
             Trigger { event: r#""event":"started""#, left: 1 }
         }
@@ -90,10 +90,10 @@ mod tests {
         let mut trigger = SCRIPTED.trigger();
         let output = r#"{"seq":1,"event":"output","payload":{}}"#;
         let other = r#"{"seq":1,"event":"tokenUsage","payload":{}}"#;
-        let pulled: Vec<bool> = [output, output, other, output, output, output, output]
+        let pulled: Vec<bool> = [output, output, other, output, output, output]
             .iter()
             .map(|line| trigger.pulled_by(line))
             .collect();
-        assert_eq!(pulled, [false, false, false, false, false, true, false]);
+        assert_eq!(pulled, [false, false, false, false, true, false]);
     }
 }

@@ -12,9 +12,7 @@ use super::views::{instant, token};
 use super::{Bridge, TOKEN_TAG};
 use crate::config::Period;
 use crate::core::unreadable;
-use crate::local::api::{
-    BridgeView, FederationView, NewToken, PeerView, TenantLink, TokenView,
-};
+use crate::local::api::{BridgeView, FederationView, NewToken, PeerView, TenantLink, TokenView};
 use crate::trust::TrustError;
 
 impl Bridge {
@@ -57,7 +55,8 @@ impl Bridge {
                 PeerStatus::Suspended => "suspended",
                 PeerStatus::Revoked => "revoked",
             };
-            let issued = view.and_then(|view| view.status()).map(|known| known.newest().value().issued);
+            let issued =
+                view.and_then(|view| view.status()).map(|known| known.newest().value().issued);
             let link = |grant: &landbridge_proto::wire::document::Grant| TenantLink {
                 local: grant.local.to_string(),
                 remote: grant.remote.to_string(),
@@ -73,7 +72,11 @@ impl Bridge {
                 root_version: view.map(|view| view.chain().version()),
                 status_issued: issued.map(instant),
                 tenants: peer.grants.iter().map(link).collect(),
-                grants: peer.grants.iter().filter_map(|grant| serde_json::to_value(grant).ok()).collect(),
+                grants: peer
+                    .grants
+                    .iter()
+                    .filter_map(|grant| serde_json::to_value(grant).ok())
+                    .collect(),
             });
         }
         for pairing in self.pairings().await? {
@@ -176,7 +179,8 @@ impl Bridge {
     pub async fn revoke_token(&self, id: &str) -> Result<TokenView, Problem> {
         let rows = self.core.store.reads().tokens().map_err(|fault| unreadable(&fault))?;
         let row = rows.into_iter().find(|row| row.id == id);
-        let mut row = row.ok_or_else(|| Problem::new(Code::NotFound).with_detail("no such token"))?;
+        let mut row =
+            row.ok_or_else(|| Problem::new(Code::NotFound).with_detail("no such token"))?;
         if row.revoked.is_none() {
             row.revoked = Some(self.core.now());
             self.put_token(row.clone(), "token_revoked").await?;

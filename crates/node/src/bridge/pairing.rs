@@ -87,13 +87,15 @@ impl Bridge {
 
     async fn join_durably(&self, join: Join) -> Result<PairingView, Problem> {
         let core = &self.core;
-        let refuse = |code, what: &dyn std::fmt::Display| {
-            Problem::new(code).with_detail(format!("{what}"))
-        };
+        let refuse =
+            |code, what: &dyn std::fmt::Display| Problem::new(code).with_detail(format!("{what}"));
         let invite = Invite::parse(&join.invite)
             .map_err(|error| refuse(Code::Malformed, &format!("the invite: {error}")))?;
         if invite.inviter() == *core.own() {
-            return Err(refuse(Code::Malformed, &"this invite is our own; the other side follows it"));
+            return Err(refuse(
+                Code::Malformed,
+                &"this invite is our own; the other side follows it",
+            ));
         }
         let target = target(&invite.endpoint).map_err(|error| error.problem())?;
         let now = core.now();
@@ -197,8 +199,13 @@ impl Bridge {
             inviter.verify::<Answer>(&envelope, now).map_err(|error| refuse(error.to_string()))?;
         let said = answer.value();
         let ours = said.request == digest && said.aud == *core.own();
-        let kept = matches!(said.result.pairing, Some(PairingResult::Pending | PairingResult::Accepted));
-        if ours && kept { Ok(()) } else { Err(refuse("the inviter's answer is not to us".to_owned())) }
+        let kept =
+            matches!(said.result.pairing, Some(PairingResult::Pending | PairingResult::Accepted));
+        if ours && kept {
+            Ok(())
+        } else {
+            Err(refuse("the inviter's answer is not to us".to_owned()))
+        }
     }
 
     /// Pairings that wait for a person on this side.

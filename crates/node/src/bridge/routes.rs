@@ -22,7 +22,9 @@ impl Bridge {
         let unrouted = peers.map(|peer| peer.alias.clone());
         gateways.extend(unrouted.filter(|alias| !self.core.settings.routes.contains_key(alias)));
         let usable = gateways.into_iter().filter(|gateway| who.may_use(gateway));
-        Ok(usable.filter_map(|gateway| Some(self.route_view(&gateway, self.core.route(&gateway)?))).collect())
+        Ok(usable
+            .filter_map(|gateway| Some(self.route_view(&gateway, self.core.route(&gateway)?)))
+            .collect())
     }
 
     fn route_view(&self, gateway: &Alias, route: Route) -> RouteView {
@@ -33,7 +35,11 @@ impl Bridge {
             Some(peer) if !state.active(&peer.gid) => (false, "the peer is suspended".to_owned()),
             Some(peer) => match self.core.targets(&peer.gid) {
                 Err(error) => (false, error.to_string()),
-                Ok(_) => match self.core.peer_view(&peer.gid).map(|view| view.check_fresh(self.core.now())) {
+                Ok(_) => match self
+                    .core
+                    .peer_view(&peer.gid)
+                    .map(|view| view.check_fresh(self.core.now()))
+                {
                     Ok(Ok(())) => (true, "ready".to_owned()),
                     Ok(Err(fault)) => (true, format!("will be asked anew: {fault}")),
                     Err(error) => (false, error.to_string()),
@@ -58,11 +64,7 @@ impl Bridge {
     /// # Errors
     ///
     /// `not_found` for a gateway that there is not; what the test itself finds is in its answer.
-    pub async fn test_route(
-        &self,
-        who: &Principal,
-        gateway: &Alias,
-    ) -> Result<RouteTest, Problem> {
+    pub async fn test_route(&self, who: &Principal, gateway: &Alias) -> Result<RouteTest, Problem> {
         let route = self.core.route(gateway).filter(|_| who.may_use(gateway));
         let route = route.ok_or_else(|| {
             Problem::new(Code::NotFound).with_detail(format!("no route is called {gateway}"))
@@ -106,7 +108,9 @@ impl Bridge {
                 Ok(Reply::Refused(refusal)) => {
                     let problem = refusal.into_value().problem;
                     if problem.code() == Some(Code::NotFound) {
-                        steps.push("it answered our signed request under its own signature".to_owned());
+                        steps.push(
+                            "it answered our signed request under its own signature".to_owned(),
+                        );
                         return Ok(None);
                     }
                     steps.push(format!("it refused our request: {problem}"));

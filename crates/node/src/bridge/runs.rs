@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use landbridge_proto::machine::admission::print_of;
-use landbridge_proto::machine::contract::{
-    EntryFilter, EntryPhase, EntryRow, Guard, Write,
-};
+use landbridge_proto::machine::contract::{EntryFilter, EntryPhase, EntryRow, Guard, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, RunId};
@@ -45,11 +43,8 @@ impl Bridge {
         })?;
         let peer = self.peer_of(&route)?;
         for _ in 0..3 {
-            let known = self.core.store.reads().entry_of_key(
-                &peer,
-                &route.tenant,
-                &asked.idempotency_key,
-            );
+            let known =
+                self.core.store.reads().entry_of_key(&peer, &route.tenant, &asked.idempotency_key);
             if let Some(entry) = known.map_err(|fault| unreadable(&fault))? {
                 return self.attach(who, &asked, &route, &entry);
             }
@@ -284,9 +279,11 @@ impl Bridge {
     /// A journal entry that this principal may see.
     pub(super) fn entry_for(&self, who: &Principal, run: &RunId) -> Result<EntryRow, Problem> {
         let entry = self.core.store.reads().entry(run).map_err(|fault| unreadable(&fault))?;
-        let mine = |entry: &EntryRow| who.token().is_none() || entry.token.as_deref() == who.token();
+        let mine =
+            |entry: &EntryRow| who.token().is_none() || entry.token.as_deref() == who.token();
         entry.filter(mine).ok_or_else(|| {
-            Problem::new(Code::NotFound).with_detail("no such run; `landbridge run list` shows yours")
+            Problem::new(Code::NotFound)
+                .with_detail("no such run; `landbridge run list` shows yours")
         })
     }
 }

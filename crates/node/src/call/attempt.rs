@@ -84,7 +84,10 @@ impl Driver {
                 if accepted && problem.code() == Some(Code::CursorAhead) {
                     // It lost frames that it sealed for us: only its history can say more.
                     let lost = "the executor's log ends before what it sealed for us";
-                    return Ok(Attempt::Over(Outcome::Lost, landbridge_proto::machine::caller::Caller::lost(lost)));
+                    return Ok(Attempt::Over(
+                        Outcome::Lost,
+                        landbridge_proto::machine::caller::Caller::lost(lost),
+                    ));
                 }
                 let (outcome, problem) = verdict(&problem, accepted);
                 Ok(Attempt::Over(outcome, problem))
@@ -115,7 +118,10 @@ impl Driver {
         });
         if revoked {
             let lost = "the executor is not a peer any more";
-            return Attempt::Over(Outcome::Lost, landbridge_proto::machine::caller::Caller::lost(lost));
+            return Attempt::Over(
+                Outcome::Lost,
+                landbridge_proto::machine::caller::Caller::lost(lost),
+            );
         }
         self.say("the peer is suspended");
         Attempt::Nothing
@@ -225,7 +231,6 @@ impl Driver {
             (Event::Accept(_), Some(_)) => Err(Left::Mismatch("a second accept".to_owned())),
             (_, None) => Err(Left::Mismatch("a stream begins with its accept".to_owned())),
             (Event::Status(envelope), Some(_)) => self.status(envelope).await,
-            (Event::Problem(_), Some(_)) => Err(Left::Ended),
             (Event::Alive(seal), Some(reception)) => {
                 let view = self.view()?;
                 reception.alive(&view, &seal, self.core.now()).map_err(|fault| mismatch(&fault))
@@ -247,7 +252,8 @@ impl Driver {
 
     async fn accept(&mut self, signed: &Signed, envelope: &Envelope) -> Result<Reception, Left> {
         let now = self.core.now();
-        let accept = self.view()?.verify::<Accept>(envelope, now).map_err(|fault| unverified(&fault))?;
+        let accept =
+            self.view()?.verify::<Accept>(envelope, now).map_err(|fault| unverified(&fault))?;
         match self.caller.check_accept(&accept, self.core.own()) {
             Ok(()) => {}
             Err(ForeignAccept::SecondAccept) => {

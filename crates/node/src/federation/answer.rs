@@ -12,9 +12,7 @@ use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::GatewayId;
 use landbridge_proto::wire::problem::{Code, Problem};
-use landbridge_proto::wire::request::{
-    Answer, Cancel, CancelResult, Findings, RunState, Target,
-};
+use landbridge_proto::wire::request::{Answer, Cancel, CancelResult, Findings, RunState, Target};
 use landbridge_proto::wire::stream::{One, Outcome};
 
 use super::{Federation, one_envelope};
@@ -28,7 +26,8 @@ pub(super) struct Strangers(Mutex<BTreeMap<String, u64>>);
 impl Strangers {
     pub(super) fn count(&self, problem: &Problem) {
         let code = problem.code_text().to_owned();
-        metrics::counter!("landbridge_strangers_refused_total", "code" => code.clone()).increment(1);
+        metrics::counter!("landbridge_strangers_refused_total", "code" => code.clone())
+            .increment(1);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(code).or_default() += 1;
     }
@@ -41,11 +40,13 @@ impl Strangers {
                 () = core.clock.sleep_until(at) => {}
                 () = core.stopping.cancelled() => {}
             }
-            let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            let counts =
+                std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
             if counts.is_empty() {
                 continue;
             }
-            let detail = counts.into_iter().map(|(code, count)| (code, count.to_string())).collect();
+            let detail =
+                counts.into_iter().map(|(code, count)| (code, count.to_string())).collect();
             let event = AuditEvent {
                 at: core.now(),
                 actor: "strangers".to_owned(),
@@ -211,7 +212,8 @@ impl Federation {
 
     pub(super) async fn audit_refusal(&self, peer: &GatewayId, problem: &Problem, story: &str) {
         let detail = [("code", problem.code_text()), ("story", story)];
-        let audit = self.core.audit(peer.as_str(), "request_refused", self.core.own().as_str(), detail);
+        let audit =
+            self.core.audit(peer.as_str(), "request_refused", self.core.own().as_str(), detail);
         if let Err(error) = self.core.commit(Step::new(Vec::new(), vec![audit], ())).await {
             tracing::error!(%error, "a refusal was not recorded");
         }

@@ -88,7 +88,8 @@ impl Federation {
                 return Ok(StartDecision::Refuse(Box::new(problem)));
             }
             if start.agent_target.mode != Mode::Session {
-                let detail = "this executor starts fresh sessions; turns and subagents are not offered";
+                let detail =
+                    "this executor starts fresh sessions; turns and subagents are not offered";
                 let problem = Problem::new(Code::NotSupported).with_detail(detail);
                 return Ok(StartDecision::Refuse(Box::new(problem)));
             }
@@ -115,12 +116,11 @@ impl Federation {
         }
         let owner = admitted.owner();
         let per_second = admitted.grant().and_then(|grant| grant.starts_per_second);
-        let per_minute = per_second.and_then(|starts| u32::try_from(starts.saturating_mul(60)).ok());
+        let per_minute =
+            per_second.and_then(|starts| u32::try_from(starts.saturating_mul(60)).ok());
         let per_minute = per_minute.unwrap_or(self.core.settings.starts_per_minute_max);
         self.rates.take(owner, per_minute, self.core.now()).map_err(|ms| {
-            Problem::new(Code::RateLimited)
-                .with_detail("too many starts")
-                .with_retry_after_ms(ms)
+            Problem::new(Code::RateLimited).with_detail("too many starts").with_retry_after_ms(ms)
         })
     }
 
@@ -144,7 +144,12 @@ impl Federation {
                 ("agent", start.agent_target.agent.as_str()),
                 ("principal", start.caller_identity.principal.as_str()),
             ];
-            self.core.audit(admitted.owner().caller.as_str(), "run_created", row.run.as_str(), detail)
+            self.core.audit(
+                admitted.owner().caller.as_str(),
+                "run_created",
+                row.run.as_str(),
+                detail,
+            )
         };
         let create = Write::CreateRun(row.clone());
         let step = Step::new(vec![unseen, free], writes.into(), row).with([create, audit]);

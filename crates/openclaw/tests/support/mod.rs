@@ -1,5 +1,12 @@
 //! What the tests against a real gateway share.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub, reason = "tests; each file uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "tests; each file uses a part"
+)]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,17 +85,22 @@ pub fn adopt(adapter: &Arc<OpenClaw>, work: &Work, intent: Intent, progress: Pro
 
 pub fn work(prompt: &str) -> Work {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut number = NEXT.fetch_add(1, Ordering::Relaxed) + 1_000_000 * u64::from(std::process::id());
+    let mut number =
+        NEXT.fetch_add(1, Ordering::Relaxed) + 1_000_000 * u64::from(std::process::id());
     let mut name = String::new();
     for _ in 0..26 {
         name.push(char::from(b'a' + u8::try_from(number % 26).unwrap()));
         number /= 26;
     }
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     Work {
         run: RunId::new(format!("run-{name}")).unwrap(),
         caller: GatewayId::new(format!("gw1-{}", "b".repeat(52))).unwrap(),
-        tenant: TenantPair { src: TenantId::new("acme").unwrap(), dst: TenantId::new("here").unwrap() },
+        tenant: TenantPair {
+            src: TenantId::new("acme").unwrap(),
+            dst: TenantId::new("here").unwrap(),
+        },
         agent: AgentName::new("auto").unwrap(),
         session: None,
         ask: Ask::Prompt(prompt.to_owned()),
@@ -185,7 +197,10 @@ impl Story {
                 self.results.push((call, ok, text));
             }
             Report::PhaseEnd { phase, .. } => progress.phases.push(phase),
-            Report::Error(trouble) => self.errors.push(trouble),
+            Report::Error(trouble) => {
+                progress.errors += 1;
+                self.errors.push(trouble);
+            }
             Report::Settled { ending, result, trouble, usage, side_effects } => {
                 assert!(self.end.is_none(), "one end");
                 self.end = Some(End { ending, result, trouble, usage, side_effects });
@@ -206,13 +221,21 @@ impl Story {
     pub fn check(&self) {
         let end = self.end();
         if end.ending == Ending::Succeeded {
-            assert_eq!(end.result.as_deref(), Some(self.progress.answer.as_str()), "{:#?}", self.all);
+            assert_eq!(
+                end.result.as_deref(),
+                Some(self.progress.answer.as_str()),
+                "{:#?}",
+                self.all
+            );
             assert!(end.trouble.is_none());
         }
         if end.ending == Ending::Failed {
             assert!(end.trouble.is_some());
         }
-        assert_eq!(self.progress.calls.len(), self.progress.results.len().max(self.progress.calls.len()));
+        assert_eq!(
+            self.progress.calls.len(),
+            self.progress.results.len().max(self.progress.calls.len())
+        );
         let troubles = end.trouble.iter().chain(&self.errors);
         for trouble in troubles {
             assert!(!trouble.detail.contains('/'), "{trouble:?}");
@@ -234,7 +257,11 @@ impl Story {
 pub struct Scenarios(Vec<(&'static str, Result<(), tokio::task::JoinError>)>);
 
 impl Scenarios {
-    pub async fn play(&mut self, name: &'static str, scenario: impl Future<Output = ()> + Send + 'static) {
+    pub async fn play(
+        &mut self,
+        name: &'static str,
+        scenario: impl Future<Output = ()> + Send + 'static,
+    ) {
         let only = std::env::var("LANDBRIDGE_SCENARIO").unwrap_or_default();
         if !name.contains(only.as_str()) {
             return;
@@ -247,7 +274,8 @@ impl Scenarios {
     }
 
     pub fn finish(self) {
-        let failed: Vec<_> = self.0.iter().filter(|(_, played)| played.is_err()).map(|(name, _)| name).collect();
+        let failed: Vec<_> =
+            self.0.iter().filter(|(_, played)| played.is_err()).map(|(name, _)| name).collect();
         assert!(failed.is_empty(), "failed: {failed:?}");
     }
 }

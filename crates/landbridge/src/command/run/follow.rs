@@ -32,7 +32,7 @@ pub(super) async fn follow(
         last_heard: Instant::now(),
     };
     tokio::select! {
-        exit = follower.to_the_end() => exit,
+        exit = follower.follow_on() => exit,
         _ = tokio::signal::ctrl_c() => {
             out.say(Look::Yellow, format!(
                 "\nthe run goes on; follow it: landbridge run tail {run}, or stop it: landbridge run cancel {run}"
@@ -53,7 +53,7 @@ struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    async fn to_the_end(&mut self) -> Result<Exit, Failure> {
+    async fn follow_on(&mut self) -> Result<Exit, Failure> {
         let mut told = false;
         loop {
             let path = format!("/v1/runs/{}/frames?after={}", self.run, self.after);
