@@ -103,7 +103,142 @@ pub struct Core {
     pub draining: CancellationToken,
     /// Drivers leave their runs as they are.
     pub stopping: CancellationToken,
-    /// Who waits for more of which run. A waiter subscribes first and reads then, so none sleeps through.
+    /// Who waits for more of which run.
+    pub wakes: Wakes,
+}
+
+/// Why a step did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The facts changed: read and decide again.
+    #[error("the step was decided on old facts")]
+    Stale(#[source] NotReleased),
+    /// The store failed; the process is about to stop.
+    #[error("the store failed")]
+    Store(#[source] Fault),
+}
+
+impl Core {
+    /// Makes a step durable and gives what it held back.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`]; then nothing was written.
+    pub async fn commit<T>(&self, step: Step<T>) -> Result<T, StepError> {
+        let (batch, held) = step.split();
+        let receipt = self.store.commit(batch).await.map_err(StepError::Store)?;
+        held.release(receipt).map_err(StepError::Stale)
+    }
+
+    /// The present.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Our gateway.
+    #[must_use]
+    pub fn own(&self) -> &GatewayId {
+        self.identity.gateway()
+    }
+
+    /// A new random run id.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] cannot happen: the alphabet is the name's own.
+    pub fn new_run_id(&self) -> Result<RunId, InvalidName> {
+        let mut bytes = [0_u8; 16];
+        self.entropy.fill(&mut bytes);
+        let text = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase();
+        RunId::new(format!("run-{text}"))
+    }
+
+    /// A new random request id.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] cannot happen: the alphabet is the name's own.
+    pub fn new_jti(&self) -> Result<Jti, InvalidName> {
+        let mut bytes = [0_u8; 16];
+        self.entropy.fill(&mut bytes);
+        Jti::new(data_encoding::BASE64URL_NOPAD.encode(&bytes))
+    }
+
+    /// A pause before attempt number `failures` + 1: doubling, bounded, and anywhere in its upper half.
+    #[must_use]
+    pub fn pause_ms(&self, failures: u32) -> i64 {
+        let doubled = self.settings.retry_ms_min.saturating_mul(1 << failures.min(16));
+        let full = doubled.clamp(1, self.settings.retry_ms_max);
+        let mut byte = [0_u8; 1];
+        self.entropy.fill(&mut byte);
+        full / 2 + full * i64::from(byte[0]) / 510
+    }
+
+    /// An audit record.
+    #[must_use]
+    pub fn audit<const N: usize>(
+        &self,
+        actor: &str,
+        deed: &str,
+        subject: &str,
+        detail: [(&str, &str); N],
+    ) -> Write {
+        let detail = detail.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Write::Audit(AuditEvent {
+            at: self.now(),
+            actor: actor.to_owned(),
+            deed: deed.to_owned(),
+            subject: subject.to_owned(),
+            detail: BTreeMap::from(detail),
+        })
+    }
+
+    /// The route of a logical gateway id: the configured one, or a peer's alias with both tenants
+    /// called `default`.
+    #[must_use]
+    pub fn route(&self, gateway: &Alias) -> Option<Route> {
+        if let Some(route) = self.settings.routes.get(gateway) {
+            return Some(route.clone());
+        }
+        let state = self.trust.state();
+        state.federation.as_ref()?.peer_called(gateway)?;
+        let tenant = TenantId::new("default").ok()?;
+        Some(Route {
+            peer: gateway.clone(),
+            tenant: TenantPair { dst: tenant.clone(), src: tenant },
+            agent: None,
+            deadline_ms_max: None,
+        })
+    }
+}
+
+impl From<StepError> for Problem {
+    fn from(error: StepError) -> Self {
+        tracing::warn!(error = ?error, "a step was not made");
+        match error {
+            StepError::Stale(_) => Self::new(Code::Internal)
+                .with_detail("something else changed at the same time; try again"),
+            StepError::Store(_) => Self::new(Code::StoreUnavailable),
+        }
+    }
+}
+
+/// A problem for a store that cannot be read.
+#[must_use]
+pub fn unreadable(fault: &Fault) -> Problem {
+    tracing::error!(error = %fault, "the store cannot be read");
+    Problem::new(Code::StoreUnavailable)
+}
+
+/// A problem for what cannot happen: the log has the story.
+#[must_use]
+pub fn bug(what: &str, error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "{what}");
+    Problem::new(Code::Internal).with_detail("an internal error; the bridge's log has its cause")
+}
+
+/// Who waits for more of which run. A waiter subscribes first and reads then, so none sleeps through.
 ///
 /// A run for which nobody waits leaves no trace for long: only the waiters keep their entry alive.
 #[derive(Debug, Default)]
