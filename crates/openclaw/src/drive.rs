@@ -149,7 +149,7 @@ impl Drive {
                     next_look = Instant::now();
                 }
                 () = sleep_until(next_look) => {
-                    let pause = self.look(connection, &mut sight).await?;
+                    let pause = self.look(connection, &mut notices, &mut sight).await?;
                     if self.run.is_settled() {
                         self.flush().await;
                         return Ok(Watched::Settled);
@@ -167,11 +167,18 @@ impl Drive {
     async fn look(
         &mut self,
         connection: &Connection,
+        notices: &mut broadcast::Receiver<Notice>,
         sight: &mut Sight,
     ) -> Result<Duration, Fault> {
         let mut look = look_at(connection, &self.names.session, &mut sight.cursor).await?;
         if !look.active {
             look.tasks = Some(tasks(connection, &self.names.session).await?);
+        }
+        // What was said before the look was answered still belongs before it.
+        while let Ok(notice) = notices.try_recv() {
+            if let Notice::Event(event) = notice {
+                self.on_event(&event);
+            }
         }
         if self.knows(&look) {
             self.on_taken(connection);
