@@ -342,7 +342,8 @@ async fn look_at(
     if let Some(from) = cursor.as_ref() {
         let params = json!({"sessionKey": session, "cursor": from, "maxChars": ROW_CHARS_MAX});
         let payload = connection.call("chat.history", &params).await?;
-        if text(&payload, "/kind") == "delta" {
+        // A delta cuts long texts whatever was asked; a page does not.
+        if text(&payload, "/kind") == "delta" && !payload.to_string().contains(CUT) {
             keep_cursor(&payload, cursor);
             return Ok(Look::read(&payload));
         }
@@ -477,6 +478,7 @@ const CONFIRM_UNSURE: Duration = Duration::from_secs(3);
 const RISE_WATCH: Duration = Duration::from_secs(300);
 const RISE_EVERY: Duration = Duration::from_secs(5);
 const WAITS_MAX: u32 = 20;
+const CUT: &str = "...(truncated)...";
 const PAGE_ROWS: usize = 1000;
 const PAGES_MAX: usize = 50;
 const ROW_CHARS_MAX: usize = 500_000;
