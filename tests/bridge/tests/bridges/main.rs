@@ -1,0 +1,6 @@
+//! Two real bridges: killed at any moment, attacked, and led through a run's whole life.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod dice;
+mod kill9;
+mod phases;
