@@ -337,13 +337,13 @@ async fn look_at(
         let payload = connection.call("chat.history", &params).await?;
         if text(&payload, "/kind") == "delta" {
             keep_cursor(&payload, cursor);
-            return Ok(Look::read(&payload));
+            return Ok(Look::read(&payload, connection.hello().booted));
         }
     }
     let mut params = json!({"sessionKey": session, "limit": PAGE_ROWS, "maxChars": ROW_CHARS_MAX});
     let newest = connection.call("chat.history", &params).await?;
     keep_cursor(&newest, cursor);
-    let mut look = Look::read(&newest);
+    let mut look = Look::read(&newest, connection.hello().booted);
     let mut more = flag(&newest, "/hasMore");
     let mut offset = look.rows.len();
     for _ in 1..PAGES_MAX {

@@ -114,22 +114,25 @@ pub(crate) struct Tasks {
 }
 
 impl Look {
-    /// Reads an answer of `chat.history`.
-    pub(crate) fn read(payload: &Value) -> Self {
+    /// Reads an answer of `chat.history` by a gateway that started at `booted`.
+    pub(crate) fn read(payload: &Value, booted: Timestamp) -> Self {
         let info = |member: &str| format!("/sessionInfo/{member}");
         let in_flight = text(payload, "/inFlightRun/runId");
         let failed = list(payload, "/activity").iter().flat_map(|entry| list(entry, "/items"));
         let active_runs = crate::wire::texts(payload, &info("activeRunIds"));
-        // A prompt that was stopped before its turn stays in the queue for ever.
         let last_run = text(payload, &info("lastRunId"));
+        // A prompt that was stopped before its turn stays in the queue for ever, and so does one that
+        // waited for its turn when the gateway went down.
+        let waits = |item: &Value| {
+            let accepted = number(item, "/acceptedAt").and_then(|at| i64::try_from(at).ok());
+            text(item, "/runId") != last_run && accepted.is_none_or(|at| at >= booted.0)
+        };
         Self {
             rows: rows(payload),
             active: flag(payload, &info("hasActiveRun"))
                 || !in_flight.is_empty()
                 || !active_runs.is_empty()
-                || list(payload, "/pendingInputs/items")
-                    .iter()
-                    .any(|item| text(item, "/runId") != last_run),
+                || list(payload, "/pendingInputs/items").iter().any(waits),
             children_active: flag(payload, &info("hasActiveSubagentRun")),
             status: text(payload, &info("status")).to_owned(),
             last_run: last_run.to_owned(),
@@ -327,6 +330,17 @@ mod tests {
             panic!("said")
         };
         assert!(said.aborted && said.usage.is_none());
+    }
+
+    #[test]
+    fn a_prompt_that_waits_counts_until_it_was_stopped_or_the_gateway_restarted() {
+        let look = |last_run: &str| {
+            json!({"sessionInfo": {"lastRunId": last_run},
+                "pendingInputs": {"items": [{"runId": "r", "state": "queued", "acceptedAt": 1000}]}})
+        };
+        assert!(Look::read(&look(""), Timestamp(900)).active);
+        assert!(!Look::read(&look("r"), Timestamp(900)).active);
+        assert!(!Look::read(&look(""), Timestamp(1001)).active);
     }
 
     #[test]

@@ -29,13 +29,10 @@ impl Record {
     pub(super) fn read(transcript: &str) -> Result<Self, Failure> {
         let mut record = Self::default();
         for line in transcript.lines() {
-            let value: Value = serde_json::from_str(line)
-                .or_fail(Exit::Failed, || "a transcript's line is no JSON")?;
-            if value.get("seal").is_some() {
+            if let Some(frame) = frame_of(line) {
+                record.frame(frame)?;
+            } else if line.starts_with(r#"{"seal":"#) {
                 record.seals += 1;
-            }
-            if let Some(frame) = line.strip_prefix(FRAME) {
-                record.frame(frame.strip_suffix('}').unwrap_or_default())?;
             }
         }
         let terminals = record.events.iter().filter(|event| *event == "terminal").count();
@@ -66,15 +63,14 @@ impl Record {
     }
 }
 
-/// What a frame's line of a transcript begins with; the frame's exact bytes and `}` follow.
-const FRAME: &str = r#"{"frame":"#;
-
 /// The transcript with one letter of one output frame changed, and what was changed.
 pub(super) fn tampered(transcript: &str) -> Option<(String, String)> {
     const BEFORE: &str = r#""text":""#;
-    let is_output = |line: &&str| line.starts_with(FRAME) && line.contains(r#""output""#);
-    let line =
-        transcript.lines().find(|line| is_output(line) && letters(line, BEFORE).is_some())?;
+    let is_output = |line: &&str| {
+        frame_of(line).is_some_and(|frame| frame.contains(r#""event":"output""#))
+            && letters(line, BEFORE).is_some()
+    };
+    let line = transcript.lines().find(is_output)?;
     let (from, to) = letters(line, BEFORE)?;
     let word = &line[from..to];
     let mut changed = word.to_owned();
@@ -83,6 +79,11 @@ pub(super) fn tampered(transcript: &str) -> Option<(String, String)> {
     changed.push(last);
     let bad = format!("{}{changed}{}", &line[..from], &line[to..]);
     Some((transcript.replacen(line, &bad, 1), format!("{word} became {changed}")))
+}
+
+/// The exact bytes of the frame that a transcript's line holds.
+fn frame_of(line: &str) -> Option<&str> {
+    line.strip_prefix(r#"{"frame":"#)?.strip_suffix('}')
 }
 
 /// The first word of at least three letters behind `before`.
@@ -108,7 +109,8 @@ mod tests {
     use super::*;
 
     fn transcript(frames: &[&str]) -> String {
-        frames.iter().map(|frame| format!("{FRAME}{frame}}}\n")).collect()
+        let line = |frame: &&str| format!("{{\"frame\":{frame}}}\n");
+        frames.iter().map(line).collect()
     }
 
     const STARTED: &str = r#"{"seq":1,"event":"started","payload":{}}"#;

@@ -231,6 +231,8 @@ impl Driver {
             (Event::Accept(_), Some(_)) => Err(Left::Mismatch("a second accept".to_owned())),
             (_, None) => Err(Left::Mismatch("a stream begins with its accept".to_owned())),
             (Event::Status(envelope), Some(_)) => self.status(envelope).await,
+            // No statement about the run: it is asked again.
+            (Event::Problem(_), Some(_)) => Err(Left::Ended),
             (Event::Alive(seal), Some(reception)) => {
                 let view = self.view()?;
                 reception.alive(&view, &seal, self.core.now()).map_err(|fault| mismatch(&fault))
