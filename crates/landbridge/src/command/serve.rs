@@ -16,8 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::ServeArgs;
-use crate::command::config::{environment, wrong};
+use crate::cli::{AdapterChoice, ServeArgs};
+use crate::command::config::{adapter as chosen, environment, wrong};
 use crate::command::init::home_failure;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::offline::identity_failure;
@@ -66,8 +66,9 @@ fn overrides(args: &ServeArgs) -> Overrides {
 }
 
 fn adapter(gateway: &Gateway, home: &Home) -> Result<Arc<dyn Adapter>, Failure> {
-    match gateway {
-        Gateway::Openclaw { url } => {
+    match chosen(gateway)? {
+        AdapterChoice::Openclaw => {
+            let url = &gateway.url;
             let config = OpenClawConfig::new(url.as_str(), home.gateway());
             let adapter = OpenClaw::open(&config).map_err(|fault| {
                 Failure::new(Exit::Failed, format!("the gateway at {url} cannot be used"))
@@ -76,7 +77,7 @@ fn adapter(gateway: &Gateway, home: &Home) -> Result<Arc<dyn Adapter>, Failure> 
             })?;
             Ok(Arc::new(adapter))
         }
-        Gateway::Scripted => {
+        AdapterChoice::Scripted => {
             let place = home.gateway();
             let adapter = Scripted::open(&place, Arc::new(SystemClock))
                 .or_fail(Exit::CannotCreate, || format!("cannot use {}", place.display()))?;

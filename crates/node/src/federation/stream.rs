@@ -194,11 +194,11 @@ impl Sender {
     //= STR-18
     async fn send_status(&mut self) -> Result<(), Ended> {
         let state = self.core.trust.state();
-        if state.issued > self.told {
-            if let Some(status) = &state.status {
-                self.send(&Event::Status(status.clone())).await?;
-                self.told = state.issued;
-            }
+        if state.issued > self.told
+            && let Some(status) = &state.status
+        {
+            self.send(&Event::Status(status.clone())).await?;
+            self.told = state.issued;
         }
         Ok(())
     }
