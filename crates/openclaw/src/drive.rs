@@ -345,13 +345,13 @@ async fn look_at(
         // A delta cuts long texts whatever was asked; a page does not.
         if text(&payload, "/kind") == "delta" && !payload.to_string().contains(CUT) {
             keep_cursor(&payload, cursor);
-            return Ok(Look::read(&payload, connection.hello().booted));
+            return Ok(Look::read(&payload));
         }
     }
     let mut params = json!({"sessionKey": session, "limit": PAGE_ROWS, "maxChars": ROW_CHARS_MAX});
     let newest = connection.call("chat.history", &params).await?;
     keep_cursor(&newest, cursor);
-    let mut look = Look::read(&newest, connection.hello().booted);
+    let mut look = Look::read(&newest);
     let mut more = flag(&newest, "/hasMore");
     let mut offset = look.rows.len();
     for _ in 1..PAGES_MAX {
