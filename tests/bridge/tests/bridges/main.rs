@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod dice;
+mod forge;
 mod kill9;
 mod phases;
+mod refusals;
