@@ -4,5 +4,6 @@
 mod dice;
 mod forge;
 mod kill9;
+mod lifecycle;
 mod phases;
 mod refusals;

@@ -93,17 +93,17 @@ async fn a_status_that_expired_or_went_back_is_refused() {
     let scene = Scene::set().await;
     let start = scene.forge.start("stale-status-00001");
     let signed = scene.forge.sign(&start);
-    let hour = 3_600_000;
     let expired = scene.forge.restate(|status| {
-        let issued = status["issued"].as_i64().unwrap();
-        status["issued"] = (issued - 2 * hour).into();
-        status["seq"] = (issued - 2 * hour).into();
-        status["expires"] = (issued - hour).into();
+        let since = status["incarnation"]["since"].as_i64().unwrap();
+        assert!(since < status["issued"].as_i64().unwrap());
+        status["issued"] = since.into();
+        status["seq"] = since.into();
+        status["expires"] = (since + 1).into();
     });
     let back = scene.forge.restate(|status| {
-        let before = status["issued"].as_i64().unwrap() - 60_000;
-        status["issued"] = before.into();
-        status["seq"] = before.into();
+        let since = status["incarnation"]["since"].clone();
+        status["issued"] = since.clone();
+        status["seq"] = since;
     });
     scene.served(&scene.forge.start("teaches-the-status")).await;
     for stale in [expired, back] {
