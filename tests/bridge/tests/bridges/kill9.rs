@@ -160,7 +160,10 @@ impl Batch {
             }
             match moment {
                 Moment::Later => sleep(Duration::from_millis(dice.below(250))).await,
-                Moment::Asked => sleep(Duration::from_millis(dice.below(40))).await,
+                // Often at once: before the caller itself has stored anything.
+                Moment::Asked => {
+                    sleep(Duration::from_millis(dice.below(60).saturating_sub(20))).await
+                }
                 Moment::Taken => {
                     let taken = async { while executing(pair).await <= before {} };
                     // All may have been taken before the first look.

@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod dice;
+mod forge;
 mod kill9;
+mod lifecycle;
 mod phases;
+mod refusals;
