@@ -120,16 +120,18 @@ impl Look {
         let in_flight = text(payload, "/inFlightRun/runId");
         let failed = list(payload, "/activity").iter().flat_map(|entry| list(entry, "/items"));
         let active_runs = crate::wire::texts(payload, &info("activeRunIds"));
-        // A prompt that was stopped before its turn stays in the queue for ever.
         let last_run = text(payload, &info("lastRunId"));
+        // A prompt that was stopped before its turn stays in the queue for ever; one that waited when
+        // the gateway went down is marked `interrupted` and stays, too.
+        let waits = |item: &Value| {
+            text(item, "/runId") != last_run && text(item, "/state") != "interrupted"
+        };
         Self {
             rows: rows(payload),
             active: flag(payload, &info("hasActiveRun"))
                 || !in_flight.is_empty()
                 || !active_runs.is_empty()
-                || list(payload, "/pendingInputs/items")
-                    .iter()
-                    .any(|item| text(item, "/runId") != last_run),
+                || list(payload, "/pendingInputs/items").iter().any(waits),
             children_active: flag(payload, &info("hasActiveSubagentRun")),
             status: text(payload, &info("status")).to_owned(),
             last_run: last_run.to_owned(),
@@ -327,6 +329,17 @@ mod tests {
             panic!("said")
         };
         assert!(said.aborted && said.usage.is_none());
+    }
+
+    #[test]
+    fn a_prompt_that_waits_counts_until_it_was_stopped_or_interrupted() {
+        let look = |last_run: &str, state: &str| {
+            json!({"sessionInfo": {"lastRunId": last_run},
+                "pendingInputs": {"items": [{"runId": "r", "state": state}]}})
+        };
+        assert!(Look::read(&look("", "queued")).active);
+        assert!(!Look::read(&look("r", "queued")).active);
+        assert!(!Look::read(&look("", "interrupted")).active);
     }
 
     #[test]

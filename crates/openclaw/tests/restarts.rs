@@ -120,3 +120,36 @@ async fn a_run_stopped_across_a_restart_stays_stopped() {
         .await;
     assert_eq!(stopped, Ok(Stopped::NotRunning));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_killed_at_any_moment_starts_nothing_twice() {
+    let Some(installed) = Installed::from_env() else { return };
+    let model = Model::start().await.unwrap();
+    let mut gateway = Gateway::start(&installed, &model.url()).await.unwrap();
+    let bridge = Bridge::paired(&gateway).await;
+    bridge.run(&work("m-warm")).await;
+    // From the moment the call is made to the last words: queued, preparing, in a tool, in text.
+    let mut runs = Vec::new();
+    for number in 0..6_u64 {
+        let prompt = format!(
+            "m-kill-{number}.\nmodel: delay 100\nmodel: tool exec {{\"command\":\"sleep 0.4\"}}\n\
+             model: say number {number} says a few words"
+        );
+        let work = work(&prompt);
+        let watch = bridge.start(&work).await;
+        runs.push((number, watch));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    gateway.restart().await.unwrap();
+    let back = Instant::now();
+    for (number, watch) in runs {
+        let story = watch.end().await;
+        println!("  {number}: {:?} after {:?}", story.end().ending, back.elapsed());
+        let finished_before = story.errors.is_empty() && story.end().ending == Ending::Succeeded;
+        if !finished_before {
+            is_honest(&story);
+        }
+        assert!(model.executions(&format!("m-kill-{number}.")) <= 1);
+    }
+    assert!(back.elapsed() < MINUTE + Duration::from_secs(10), "{:?}", back.elapsed());
+}

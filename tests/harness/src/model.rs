@@ -10,6 +10,7 @@
 //! | `model: tool NAME {JSON}` | step | calls a tool |
 //! | `model: status CODE` | step | answers with this HTTP status |
 //! | `model: hang` | step | sends nothing until the client leaves |
+//! | `model: preface TEXT` | setting | says this text before each tool call |
 //! | `model: delay MS` | setting | waits before each chunk |
 //! | `model: usage IN OUT` | setting | reports these token counts (else 321 and 12) |
 //!
@@ -140,7 +141,9 @@ async fn answer(
     let chunks = match step {
         Step::Status(status) => return Ok(failure(status)),
         Step::Say(text) if stream => say(&text, script.usage),
-        Step::Call { tool, args, id } if stream => call(&tool, &args, &id, script.usage),
+        Step::Call { tool, args, id } if stream => {
+            call(&script.preface, &tool, &args, &id, script.usage)
+        }
         Step::Say(text) => {
             return Ok(whole(&json!({"role": "assistant", "content": text}), "stop", script.usage));
         }
@@ -165,13 +168,19 @@ enum Step {
 #[derive(Debug)]
 struct Script {
     steps: Vec<Step>,
+    preface: String,
     delay: Duration,
     usage: (u64, u64),
 }
 
 impl Script {
     fn read(prompt: &str) -> Self {
-        let mut script = Self { steps: Vec::new(), delay: Duration::ZERO, usage: (321, 12) };
+        let mut script = Self {
+            steps: Vec::new(),
+            preface: String::new(),
+            delay: Duration::ZERO,
+            usage: (321, 12),
+        };
         // A subagent's prompt has its directives behind a heading on the same line.
         for line in
             prompt.lines().filter_map(|line| line.split_once("model: ").map(|(_, rest)| rest))
@@ -192,6 +201,7 @@ impl Script {
                     let status = rest.trim().parse().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                     script.steps.push(Step::Status(status));
                 }
+                "preface" => rest.clone_into(&mut script.preface),
                 "hang" => script.steps.push(Step::Hang),
                 "delay" => {
                     script.delay = Duration::from_millis(rest.trim().parse().unwrap_or_default())
@@ -270,12 +280,12 @@ fn say(text: &str, counts: (u64, u64)) -> Vec<String> {
     chunks
 }
 
-fn call(tool: &str, args: &str, id: &str, counts: (u64, u64)) -> Vec<String> {
+fn call(preface: &str, tool: &str, args: &str, id: &str, counts: (u64, u64)) -> Vec<String> {
     let calls = json!([{"index": 0, "id": id, "type": "function", "function": {"name": tool, "arguments": args}}]);
-    vec![
-        chunk(&json!({"role": "assistant", "tool_calls": calls}), None, None),
-        chunk(&json!({}), Some("tool_calls"), Some(counts)),
-    ]
+    let mut chunks = vec![chunk(&json!({"role": "assistant", "content": preface}), None, None)];
+    chunks.push(chunk(&json!({"tool_calls": calls}), None, None));
+    chunks.push(chunk(&json!({}), Some("tool_calls"), Some(counts)));
+    chunks
 }
 
 /// Streams chunks, or, when there are none, nothing for ever.
