@@ -143,13 +143,11 @@ impl History {
 
 /// The exact frame lines of an exported transcript.
 #[must_use]
-pub fn frames(transcript: &str) -> Vec<&str> {
-    let lines = transcript.lines();
-    lines.filter_map(|line| line.strip_prefix(FRAME)?.strip_suffix('}')).collect()
+pub fn frames(transcript: &str) -> Vec<String> {
+    let lines = transcript.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let frames = lines.filter(|line: &serde_json::Value| line["type"] == "frame");
+    frames.filter_map(|line| line["value"].as_str().map(str::to_owned)).collect()
 }
-
-/// What a frame's line of a transcript begins with; its exact bytes and `}` follow.
-const FRAME: &str = r#"{"frame":"#;
 
 #[cfg(test)]
 mod tests {

@@ -206,6 +206,8 @@ impl Side {
         network: &MemoryNetwork,
     ) -> Self {
         let home = tempfile::tempdir().unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(home.path(), private).unwrap();
         let url = format!("https://{name}.example:7443");
         let entropy = SeededEntropy::new(seed);
         let new = NewIdentity { endpoints: vec![EndpointUrl::new(&url).unwrap()], now: NOW };
