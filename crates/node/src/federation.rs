@@ -69,7 +69,9 @@ impl Federation {
             _ if request.uri().query().is_some() => unsigned(&Problem::new(Code::NotFound)),
             (Some(op), Method::POST) => self.operation(op, request).await,
             (None, Method::POST) if path == pairing::PATH => self.pairing(request).await,
-            (None, Method::GET) => documents::get(&self.core, &path),
+            (None, Method::GET) if documents::is_document(&path) => {
+                documents::get(&self.core, &path)
+            }
             (Some(_), _) => unsigned(&Problem::new(Code::MethodNotAllowed)),
             (None, _) if path == pairing::PATH || documents::is_document(&path) => {
                 unsigned(&Problem::new(Code::MethodNotAllowed))

@@ -209,8 +209,9 @@ impl Side {
         let url = format!("https://{name}.example:7443");
         let entropy = SeededEntropy::new(seed);
         let new = NewIdentity { endpoints: vec![EndpointUrl::new(&url).unwrap()], now: NOW };
-        Identity::create(home.path(), &new, &entropy).unwrap();
-        let identity = Identity::load(home.path()).unwrap();
+        let place = home.path().join("bridge");
+        Identity::create(&place, &new, &entropy).unwrap();
+        let identity = Identity::load(&place).unwrap();
         let clock = Arc::new(clock.clone());
         let adapter = Scripted::open(&home.path().join("gateway"), clock.clone()).unwrap();
         let store = Handle::memory();
@@ -270,7 +271,9 @@ impl Side {
 
     /// Puts a federation document in force, signed by this side's own policy key.
     pub(crate) async fn put(&self, draft: FederationDraft) {
-        let policy = load_key(&offline_key(self.home.path(), Role::Policy), Role::Policy).unwrap();
+        let policy =
+            load_key(&offline_key(&self.home.path().join("bridge"), Role::Policy), Role::Policy)
+                .unwrap();
         let document = draft.finish(self.core.now()).unwrap();
         let envelope = sign_typed(&policy, &document).unwrap();
         self.core.trust.put_federation(&self.core, &envelope).await.unwrap();
