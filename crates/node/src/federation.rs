@@ -60,7 +60,8 @@ impl Federation {
         }
     }
 
-    /// Answers one request.
+    /// Answers one request. Of its headers only the media type and the framing have a say.
+    //= REQ-5
     pub async fn answer(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
         let path = request.uri().path().to_owned();
         let route = Op::ALL.into_iter().find(|op| op.path() == path);

@@ -3,6 +3,7 @@
 
 mod calling;
 mod documents;
+mod pairing;
 mod refusals;
 mod starting;
 mod streams;

@@ -73,6 +73,23 @@ impl World {
 
     /// Two bridges that have pinned each other; `settings` are B's.
     pub(crate) async fn with(settings: Settings) -> Self {
+        Self::of(Settings::default(), settings).await
+    }
+
+    /// As [`World::with`], with settings for A too; its route is added.
+    pub(crate) async fn of(ours: Settings, settings: Settings) -> Self {
+        let world = Self::apart(ours, settings).await;
+        world.a.pin("eu", &world.b, Vec::new()).await;
+        world.b.pin("us", &world.a, vec![grant()]).await;
+        world
+    }
+
+    /// Two bridges that do not know each other.
+    pub(crate) async fn strangers() -> Self {
+        Self::apart(Settings::default(), Settings::default()).await
+    }
+
+    async fn apart(ours: Settings, settings: Settings) -> Self {
         let (clock, network) = (VirtualClock::new(NOW), MemoryNetwork::new());
         let eu = Route {
             peer: Alias::new("eu").unwrap(),
@@ -81,21 +98,10 @@ impl World {
             deadline_ms_max: None,
         };
         let routes = [(Alias::new("eu").unwrap(), eu)].into();
-        let a = Side::new("us", 1, Settings { routes, ..Settings::default() }, &clock, &network);
+        let a = Side::new("us", 1, Settings { routes, ..ours }, &clock, &network);
         let b = Side::new("eu", 2, settings, &clock, &network);
         let (a, b) = (a.await, b.await);
-        a.pin("eu", &b, Vec::new()).await;
-        b.pin("us", &a, vec![grant()]).await;
         Self { clock, network, a, b }
-    }
-
-    /// B's federation plane, reachable for A.
-    pub(crate) fn serve(&self) -> CancellationToken {
-        let plane = self.b.plane.clone();
-        self.serve_app(App::new(move |request| {
-            let plane = plane.clone();
-            async move { plane.answer(request).await }
-        }))
     }
 
     /// Anything under B's name and TLS key.
