@@ -117,6 +117,7 @@ impl Federation {
                 federation: state.federation.as_ref(),
                 peers: &state.peers,
                 now: self.core.now(),
+                keeps_key: &|owner| self.core.store.reads().keeps_key_of(owner).unwrap_or(false),
             };
             let opened = gate.open(op, body);
             //= STR-25

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use landbridge_proto::wire::name::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -218,7 +217,7 @@ async fn handshake(
     if !answer.ok {
         return Err(refusal(answer.error.unwrap_or_default()));
     }
-    let hello = Hello::read(&answer.payload, Timestamp(signed_at(&challenge)));
+    let hello = Hello::read(&answer.payload);
     version::check(&hello)?;
     let token = text(&answer.payload, "/auth/deviceToken");
     let device_token = (!token.is_empty()).then(|| Secret::new(token.to_owned()));
@@ -232,7 +231,7 @@ fn connect_params(
     display_name: &str,
 ) -> Value {
     let nonce = text(challenge, "/nonce");
-    let signed_at = signed_at(challenge);
+    let signed_at = challenge.pointer("/ts").and_then(Value::as_i64).unwrap_or_default();
     let (member, token) = match credential {
         Credential::Shared(token) => ("token", token.expose()),
         Credential::Device(token) => ("deviceToken", token.expose()),
@@ -251,11 +250,6 @@ fn connect_params(
         "device": {"id": id, "publicKey": device.public_key(), "signature": device.sign(&signed),
             "signedAt": signed_at, "nonce": nonce},
     })
-}
-
-/// The gateway's clock when it asked.
-fn signed_at(challenge: &Value) -> i64 {
-    challenge.pointer("/ts").and_then(Value::as_i64).unwrap_or_default()
 }
 
 /// What a refused `connect` means.

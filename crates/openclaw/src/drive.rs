@@ -149,7 +149,7 @@ impl Drive {
                     next_look = Instant::now();
                 }
                 () = sleep_until(next_look) => {
-                    let pause = self.look(connection, &mut sight).await?;
+                    let pause = self.look(connection, &mut notices, &mut sight).await?;
                     if self.run.is_settled() {
                         self.flush().await;
                         return Ok(Watched::Settled);
@@ -167,11 +167,18 @@ impl Drive {
     async fn look(
         &mut self,
         connection: &Connection,
+        notices: &mut broadcast::Receiver<Notice>,
         sight: &mut Sight,
     ) -> Result<Duration, Fault> {
         let mut look = look_at(connection, &self.names.session, &mut sight.cursor).await?;
         if !look.active {
             look.tasks = Some(tasks(connection, &self.names.session).await?);
+        }
+        // What was said before the look was answered still belongs before it.
+        while let Ok(notice) = notices.try_recv() {
+            if let Notice::Event(event) = notice {
+                self.on_event(&event);
+            }
         }
         if self.knows(&look) {
             self.on_taken(connection);
@@ -335,15 +342,16 @@ async fn look_at(
     if let Some(from) = cursor.as_ref() {
         let params = json!({"sessionKey": session, "cursor": from, "maxChars": ROW_CHARS_MAX});
         let payload = connection.call("chat.history", &params).await?;
-        if text(&payload, "/kind") == "delta" {
+        // A delta cuts long texts whatever was asked; a page does not.
+        if text(&payload, "/kind") == "delta" && !payload.to_string().contains(CUT) {
             keep_cursor(&payload, cursor);
-            return Ok(Look::read(&payload, connection.hello().booted));
+            return Ok(Look::read(&payload));
         }
     }
     let mut params = json!({"sessionKey": session, "limit": PAGE_ROWS, "maxChars": ROW_CHARS_MAX});
     let newest = connection.call("chat.history", &params).await?;
     keep_cursor(&newest, cursor);
-    let mut look = Look::read(&newest, connection.hello().booted);
+    let mut look = Look::read(&newest);
     let mut more = flag(&newest, "/hasMore");
     let mut offset = look.rows.len();
     for _ in 1..PAGES_MAX {
@@ -470,6 +478,7 @@ const CONFIRM_UNSURE: Duration = Duration::from_secs(3);
 const RISE_WATCH: Duration = Duration::from_secs(300);
 const RISE_EVERY: Duration = Duration::from_secs(5);
 const WAITS_MAX: u32 = 20;
+const CUT: &str = "...(truncated)...";
 const PAGE_ROWS: usize = 1000;
 const PAGES_MAX: usize = 50;
 const ROW_CHARS_MAX: usize = 500_000;

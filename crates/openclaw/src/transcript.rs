@@ -114,18 +114,17 @@ pub(crate) struct Tasks {
 }
 
 impl Look {
-    /// Reads an answer of `chat.history` by a gateway that started at `booted`.
-    pub(crate) fn read(payload: &Value, booted: Timestamp) -> Self {
+    /// Reads an answer of `chat.history`.
+    pub(crate) fn read(payload: &Value) -> Self {
         let info = |member: &str| format!("/sessionInfo/{member}");
         let in_flight = text(payload, "/inFlightRun/runId");
         let failed = list(payload, "/activity").iter().flat_map(|entry| list(entry, "/items"));
         let active_runs = crate::wire::texts(payload, &info("activeRunIds"));
         let last_run = text(payload, &info("lastRunId"));
-        // A prompt that was stopped before its turn stays in the queue for ever, and so does one that
-        // waited for its turn when the gateway went down.
+        // A prompt that was stopped before its turn stays in the queue for ever; one that waited when
+        // the gateway went down is marked `interrupted` and stays, too.
         let waits = |item: &Value| {
-            let accepted = number(item, "/acceptedAt").and_then(|at| i64::try_from(at).ok());
-            text(item, "/runId") != last_run && accepted.is_none_or(|at| at >= booted.0)
+            text(item, "/runId") != last_run && text(item, "/state") != "interrupted"
         };
         Self {
             rows: rows(payload),
@@ -333,14 +332,14 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_waits_counts_until_it_was_stopped_or_the_gateway_restarted() {
-        let look = |last_run: &str| {
+    fn a_prompt_that_waits_counts_until_it_was_stopped_or_interrupted() {
+        let look = |last_run: &str, state: &str| {
             json!({"sessionInfo": {"lastRunId": last_run},
-                "pendingInputs": {"items": [{"runId": "r", "state": "queued", "acceptedAt": 1000}]}})
+                "pendingInputs": {"items": [{"runId": "r", "state": state}]}})
         };
-        assert!(Look::read(&look(""), Timestamp(900)).active);
-        assert!(!Look::read(&look("r"), Timestamp(900)).active);
-        assert!(!Look::read(&look(""), Timestamp(1001)).active);
+        assert!(Look::read(&look("", "queued")).active);
+        assert!(!Look::read(&look("r", "queued")).active);
+        assert!(!Look::read(&look("", "interrupted")).active);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! release, and is trusted with no decision. What is missing or of another shape reads as absent; only
 //! what the bridge relies on is asked for by name, in one place.
 
-use landbridge_proto::wire::name::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -97,8 +96,6 @@ pub struct Hello {
     pub version: String,
     /// Changes with every start of the gateway.
     pub boot: String,
-    /// When the gateway started, by its own clock.
-    pub booted: Timestamp,
     /// The scopes of this connection.
     pub scopes: Vec<String>,
     /// Milliseconds between two ticks.
@@ -108,16 +105,13 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Reads the payload of the answer to `connect`, given `at` the gateway's clock.
-    pub(crate) fn read(payload: &Value, at: Timestamp) -> Self {
+    /// Reads the payload of the answer to `connect`.
+    pub(crate) fn read(payload: &Value) -> Self {
         let number = |pointer: &str| payload.pointer(pointer).and_then(Value::as_u64);
         Self {
             protocol: number("/protocol").unwrap_or_default(),
             version: text(payload, "/server/version").to_owned(),
             boot: text(payload, "/server/bootId").to_owned(),
-            booted: self::number(payload, "/snapshot/uptimeMs")
-                .and_then(|uptime| i64::try_from(uptime).ok())
-                .map_or(Timestamp(0), |uptime| at.plus_ms(-uptime)),
             scopes: texts(payload, "/auth/scopes"),
             tick_interval_ms: number("/policy/tickIntervalMs").unwrap_or(30_000),
             payload_bytes_max: number("/policy/maxPayload").unwrap_or(25 * 1024 * 1024),

@@ -29,10 +29,15 @@ impl Record {
     pub(super) fn read(transcript: &str) -> Result<Self, Failure> {
         let mut record = Self::default();
         for line in transcript.lines() {
-            if let Some(frame) = frame_of(line) {
-                record.frame(frame)?;
-            } else if line.starts_with(r#"{"seal":"#) {
-                record.seals += 1;
+            let value: Value = serde_json::from_str(line)
+                .or_fail(Exit::Failed, || "a transcript's line is no JSON")?;
+            match value["type"].as_str() {
+                Some("seal") => record.seals += 1,
+                Some("frame") => {
+                    let frame = value["value"].as_str().unwrap_or_default();
+                    record.frame(frame)?;
+                }
+                _ => {}
             }
         }
         let terminals = record.events.iter().filter(|event| *event == "terminal").count();
@@ -65,12 +70,11 @@ impl Record {
 
 /// The transcript with one letter of one output frame changed, and what was changed.
 pub(super) fn tampered(transcript: &str) -> Option<(String, String)> {
-    const BEFORE: &str = r#""text":""#;
-    let is_output = |line: &&str| {
-        frame_of(line).is_some_and(|frame| frame.contains(r#""event":"output""#))
-            && letters(line, BEFORE).is_some()
-    };
-    let line = transcript.lines().find(is_output)?;
+    const BEFORE: &str = r#"\"text\":\""#;
+    let is_output =
+        |line: &&str| line.contains(r#""type":"frame""#) && line.contains(r#"\"output\""#);
+    let line =
+        transcript.lines().find(|line| is_output(line) && letters(line, BEFORE).is_some())?;
     let (from, to) = letters(line, BEFORE)?;
     let word = &line[from..to];
     let mut changed = word.to_owned();
@@ -81,15 +85,10 @@ pub(super) fn tampered(transcript: &str) -> Option<(String, String)> {
     Some((transcript.replacen(line, &bad, 1), format!("{word} became {changed}")))
 }
 
-/// The exact bytes of the frame that a transcript's line holds.
-fn frame_of(line: &str) -> Option<&str> {
-    line.strip_prefix(r#"{"frame":"#)?.strip_suffix('}')
-}
-
 /// The first word of at least three letters behind `before`.
 fn letters(line: &str, before: &str) -> Option<(usize, usize)> {
     let begin = line.find(before)? + before.len();
-    let end = begin + line[begin..].find(['\\', '"'])?;
+    let end = begin + line[begin..].find('\\')?;
     let mut from = begin;
     for (at, c) in line[begin..end].char_indices().chain(std::iter::once((end - begin, ' '))) {
         if c.is_ascii_alphabetic() {
@@ -109,7 +108,8 @@ mod tests {
     use super::*;
 
     fn transcript(frames: &[&str]) -> String {
-        let line = |frame: &&str| format!("{{\"frame\":{frame}}}\n");
+        let line =
+            |frame: &&str| serde_json::json!({"type": "frame", "value": frame}).to_string() + "\n";
         frames.iter().map(line).collect()
     }
 

@@ -1,0 +1,154 @@
+//! Bridges that die at the worst moment: what was acknowledged stays, and nothing runs twice.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use landbridge_openclaw_tests::dice::Dice;
+use landbridge_openclaw_tests::scenarios::Scenarios;
+use landbridge_openclaw_tests::world::{Ask, WORDS, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bridges_are_killed_under_runs() {
+    let Some(world) = World::set().await else { return };
+    let mut scenarios = Scenarios::default();
+    scenarios.play("B is killed in a text", b_in_text(Arc::clone(&world))).await;
+    scenarios.play("B is killed in a tool", b_in_tool(Arc::clone(&world))).await;
+    scenarios.play("A is killed in a text", a_in_text(Arc::clone(&world))).await;
+    scenarios.play("A is killed before B heard", a_before_b_heard(Arc::clone(&world))).await;
+    scenarios.play("a cancel while B is away", cancel_while_away(Arc::clone(&world))).await;
+    scenarios.play("the same key over restarts", same_key(Arc::clone(&world))).await;
+    scenarios.play("B is killed at random", at_random(Arc::clone(&world))).await;
+    scenarios.finish();
+}
+
+async fn b_in_text(world: Arc<World>) {
+    let ask = Ask::new(&format!("m-btext\nmodel: delay 100\nmodel: say {WORDS}"));
+    let mut follow = world.follow(&ask).await;
+    follow.until(|story| story.answer().contains("three")).await;
+    world.b.restart().await;
+    let story = follow.end().await;
+    story.is_answered(WORDS);
+    world.verify(&story).await;
+    world.asked("m-btext", 1);
+}
+
+async fn b_in_tool(world: Arc<World>) {
+    let file = world.token_file("").replace("token-0", "tool-ran");
+    let tool = format!("model: tool exec {{\"command\":\"echo once >> {file}; sleep 2\"}}");
+    let ask = Ask::new(&format!("m-btool\n{tool}\nmodel: say done"));
+    let mut follow = world.follow(&ask).await;
+    follow.until_event("toolCall").await;
+    world.b.kill().await;
+    // A does not take silence for an end.
+    follow.within(Duration::from_secs(3)).await;
+    assert!(!follow.story().is_ended(), "{}", follow.story());
+    world.b.serve().await;
+    let story = follow.end().await;
+    assert_eq!(story.outcome(), "succeeded", "{story}");
+    assert_eq!((story.payloads("toolCall").len(), story.payloads("toolResult").len()), (1, 1));
+    assert!(story.answer().ends_with("done"), "{story}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "once\n");
+    world.verify(&story).await;
+    world.asked("m-btool", 2);
+}
+
+async fn a_in_text(world: Arc<World>) {
+    let ask = Ask::new(&format!("m-atext\nmodel: delay 100\nmodel: say {WORDS}"));
+    let mut follow = world.follow(&ask).await;
+    follow.until(|story| story.answer().contains("three")).await;
+    world.a.restart().await;
+    let story = follow.end().await;
+    story.is_answered(WORDS);
+    world.verify(&story).await;
+    world.asked("m-atext", 1);
+}
+
+async fn a_before_b_heard(world: Arc<World>) {
+    world.wire.close();
+    let ask = Ask::new(&format!("m-unheard\nmodel: delay 20\nmodel: say {WORDS}"));
+    let run = world.start(&ask).await;
+    world.a.kill().await;
+    world.wire.open();
+    world.asked("m-unheard", 0);
+    world.a.serve().await;
+    let story = world.a.follow(run["run"].as_str().unwrap(), 0).end().await;
+    story.is_answered(WORDS);
+    world.same_again(&ask, &story).await;
+    world.verify(&story).await;
+    world.asked("m-unheard", 1);
+}
+
+async fn cancel_while_away(world: Arc<World>) {
+    let ask = Ask::new(&format!("m-gone\nmodel: delay 500\nmodel: say {WORDS}"));
+    let mut follow = world.follow(&ask).await;
+    follow.until(|story| story.answer().contains("two")).await;
+    let session = follow.story().session();
+    world.b.kill().await;
+    let answer = world.a.json(&["run", "cancel", follow.story().run()]).await;
+    assert_eq!(answer["state"], "requested");
+    world.b.serve().await;
+    let story = follow.end().await;
+    assert_eq!(story.outcome(), "cancelled", "{story}");
+    assert!(!world.is_active("auto", &session).await, "the gateway goes on");
+    world.verify(&story).await;
+    world.asked("m-gone", 1);
+}
+
+async fn same_key(world: Arc<World>) {
+    let ask = Ask::new(&format!("m-keys\nmodel: delay 100\nmodel: say {WORDS}"));
+    let mut follow = world.follow(&ask).await;
+    follow.until(|story| story.answer().contains("three")).await;
+    // Asked again while B is away, and again while it comes back.
+    world.b.kill().await;
+    assert_eq!(world.start(&ask).await["run"], follow.story().run());
+    world.b.serve().await;
+    world.a.restart().await;
+    assert_eq!(world.start(&ask).await["run"], follow.story().run());
+    let story = follow.end().await;
+    story.is_answered(WORDS);
+    world.b.restart().await;
+    world.same_again(&ask, &story).await;
+    world.a.restart().await;
+    world.same_again(&ask, &story).await;
+    world.verify(&story).await;
+    world.asked("m-keys", 1);
+}
+
+/// Short runs, B killed at a random moment of each, some twice.
+async fn at_random(world: Arc<World>) {
+    let mut dice = Dice::new();
+    let mut phases: BTreeMap<String, u32> = BTreeMap::new();
+    for round in 0..ROUNDS {
+        let marker = format!("m-dice-{round}.");
+        let tool = "model: tool exec {\"command\":\"sleep 0.3; echo ran\"}";
+        let ask = Ask::new(&format!("{marker}\n{tool}\nmodel: delay 40\nmodel: say {WORDS}"));
+        let mut follow = world.follow(&ask).await;
+        for _ in 0..=dice.below(2) {
+            follow.within(Duration::from_millis(dice.below(1_800))).await;
+            let story = follow.story();
+            let phase = match story.lines().last() {
+                None => "accepted or not",
+                Some(_) if story.is_ended() => "ended",
+                Some(_) if story.has("toolResult") => "after the tool",
+                Some(_) if story.has("toolCall") => "in the tool",
+                Some(_) => "started",
+            };
+            *phases.entry(phase.to_owned()).or_default() += 1;
+            world.b.restart().await;
+        }
+        let begun = Instant::now();
+        let story = follow.end().await;
+        assert_eq!(story.outcome(), "succeeded", "{story}");
+        assert!(story.answer().ends_with(WORDS), "{story}");
+        assert_eq!((story.payloads("toolCall").len(), story.payloads("toolResult").len()), (1, 1));
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        world.same_again(&ask, &story).await;
+        world.verify(&story).await;
+        world.asked(&marker, 2);
+    }
+    println!("  killed when the client had seen: {phases:?}");
+}
+
+const ROUNDS: u32 = 10;
