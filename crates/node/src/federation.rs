@@ -81,7 +81,7 @@ impl Federation {
         };
         let status = response.status().as_u16().to_string();
         let operation = route.map_or("other", |op| op.path().rsplit('/').next().unwrap_or("runs"));
-        metrics::counter!("landbridge_federation_requests_total", "op" => operation, "status" => status)
+        metrics::counter!(crate::observe::FEDERATION_REQUESTS, "op" => operation, "status" => status)
             .increment(1);
         response
     }

@@ -170,7 +170,7 @@ impl Driver {
                 //= STR-13
                 //= STR-23
                 tracing::warn!(run = %self.entry().run, what, "a stream did not fit together");
-                metrics::counter!("landbridge_stream_mismatches_total").increment(1);
+                metrics::counter!(crate::observe::STREAM_MISMATCHES).increment(1);
                 self.say(format!("the stream did not fit together: {what}"));
                 self.from_start = true;
                 Ok(if progressed { Attempt::Progress } else { Attempt::Nothing })

@@ -144,7 +144,7 @@ impl StreamWriter {
                 let stalls_at = state.taken_at + self.shared.settings.stall;
                 if !state.held.is_empty() && Instant::now() >= stalls_at {
                     state.end(End::BrokenOff);
-                    metrics::counter!("landbridge_streams_cut_total", "reason" => "stalled")
+                    metrics::counter!(crate::observe::STREAMS_CUT, "reason" => "stalled")
                         .increment(1);
                     return Err(StreamEnd::Stalled);
                 }

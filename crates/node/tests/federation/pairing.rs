@@ -2,10 +2,9 @@
 
 use landbridge_node::local::api::{Join, NewInvite};
 use landbridge_node::net::App;
-use landbridge_proto::wire::name::Alias;
 use landbridge_proto::wire::problem::Code;
 
-use crate::support::{NOW, World, started};
+use crate::support::{World, started};
 
 fn invite(alias: &str) -> NewInvite {
     serde_json::from_value(serde_json::json!({"alias": alias})).unwrap()
@@ -52,17 +51,9 @@ async fn who_was_paired_is_a_stranger_until_a_person_accepts() {
     let refused = world.ask_for(started("early", "hang")).await;
     assert_eq!(refused.unsigned().await, "verification_failed");
     assert!(world.a.core.peer_view(world.b.core.own()).is_err());
-    assert!(
-        world
-            .a
-            .core
-            .route(&Alias::new("eu").unwrap())
-            .is_none_or(|_| { world.a.core.trust.state().federation.is_none() })
-    );
     // Accepting is a new federation document under the policy key, which the daemon does not have.
     world.b.pin("us", &world.a, vec![crate::support::grant()]).await;
     world.a.pin("eu", &world.b, Vec::new()).await;
     assert!(world.b.bridge.pairings().await.unwrap().is_empty());
     assert_eq!(world.ask_for(started("early", "hang")).await.status, 200);
-    assert!(world.b.core.now() >= NOW);
 }
