@@ -3,6 +3,7 @@
 
 mod calling;
 mod documents;
+mod local_api;
 mod pairing;
 mod refusals;
 mod starting;
