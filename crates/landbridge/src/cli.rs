@@ -180,7 +180,7 @@ pub(crate) struct PeerShowArgs {
 /// What every command needs that signs the federation document.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
-    /// The policy key's file [default: <home>/offline/policy.key]
+    /// The policy key's file [default: HOME/offline/policy.key]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) policy_key: Option<PathBuf>,
     /// Show the change and sign nothing
@@ -535,7 +535,7 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigCheckArgs {
-    /// The file [default: <home>/config.toml]
+    /// The file [default: HOME/landbridge.toml]
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
 }

@@ -225,7 +225,7 @@ impl Driver {
             match action {
                 Action::Publish | Action::SendCancel => self.core.wakes.wake(&self.entry().run),
                 Action::Finish => metrics::counter!(
-                    "landbridge_runs_called_total",
+                    crate::observe::RUNS_CALLED,
                     "outcome" => self.entry().outcome.clone().unwrap_or_default()
                 )
                 .increment(1),

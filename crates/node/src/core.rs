@@ -55,6 +55,8 @@ pub struct Settings {
     pub key_window_ms: i64,
     /// How long settled journal entries are kept, in milliseconds.
     pub journal_ms: i64,
+    /// How long a stream may say nothing before it is left, in milliseconds.
+    pub silence_ms: u64,
     /// The first pause between two attempts, in milliseconds; it doubles with each failure.
     pub retry_ms_min: i64,
     /// The longest pause between two attempts, in milliseconds.
@@ -73,6 +75,7 @@ impl Default for Settings {
             frames_ms: limit::KEY_WINDOW_MS,
             key_window_ms: limit::KEY_WINDOW_MS,
             journal_ms: 30 * 24 * 3_600_000,
+            silence_ms: limit::SILENCE_MS_MAX.unsigned_abs(),
             retry_ms_min: 100,
             retry_ms_max: 15_000,
         }

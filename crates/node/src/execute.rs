@@ -171,7 +171,7 @@ impl Driver {
             Action::Stop { intent, reason } => self.stop(row, &intent, reason),
             Action::Publish => self.core.wakes.wake(&row.run),
             Action::Finish => metrics::counter!(
-                "landbridge_runs_executed_total",
+                crate::observe::RUNS_EXECUTED,
                 "outcome" => row.outcome.clone().unwrap_or_default()
             )
             .increment(1),

@@ -60,7 +60,8 @@ impl Federation {
         }
     }
 
-    /// Answers one request.
+    /// Answers one request. Of its headers only the media type and the framing have a say.
+    //= REQ-5
     pub async fn answer(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
         let path = request.uri().path().to_owned();
         let route = Op::ALL.into_iter().find(|op| op.path() == path);
@@ -69,7 +70,9 @@ impl Federation {
             _ if request.uri().query().is_some() => unsigned(&Problem::new(Code::NotFound)),
             (Some(op), Method::POST) => self.operation(op, request).await,
             (None, Method::POST) if path == pairing::PATH => self.pairing(request).await,
-            (None, Method::GET) => documents::get(&self.core, &path),
+            (None, Method::GET) if documents::is_document(&path) => {
+                documents::get(&self.core, &path)
+            }
             (Some(_), _) => unsigned(&Problem::new(Code::MethodNotAllowed)),
             (None, _) if path == pairing::PATH || documents::is_document(&path) => {
                 unsigned(&Problem::new(Code::MethodNotAllowed))
@@ -78,7 +81,7 @@ impl Federation {
         };
         let status = response.status().as_u16().to_string();
         let operation = route.map_or("other", |op| op.path().rsplit('/').next().unwrap_or("runs"));
-        metrics::counter!("landbridge_federation_requests_total", "op" => operation, "status" => status)
+        metrics::counter!(crate::observe::FEDERATION_REQUESTS, "op" => operation, "status" => status)
             .increment(1);
         response
     }

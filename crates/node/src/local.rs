@@ -1,8 +1,8 @@
 //! The local plane: what workflow engines, the command line and the console of this machine may ask.
 //!
 //! It never shares a listener, a credential or a parser with the federation plane. A request passes
-//! [`gate`] (is this a local client, and not a web page?), then [`auth`] (who, and may they?), then
-//! [`body`] (is it well formed?), and only then reaches [`crate::bridge::Bridge`].
+//! `gate` (is this a local client, and not a web page?), then [`auth`] (who, and may they?), then
+//! `body` (is it well formed?), and only then reaches [`crate::bridge::Bridge`].
 
 mod admin;
 pub mod api;

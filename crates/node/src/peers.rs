@@ -110,6 +110,7 @@ impl Core {
     /// # Errors
     ///
     /// [`PeerError::NoEndpoint`].
+    //= ID-38
     pub fn targets(&self, peer: &GatewayId) -> Result<Vec<Target>, PeerError> {
         let state = self.trust.state();
         let told = state.peers.get(peer).map(|view| view.chain().root().endpoints.clone());

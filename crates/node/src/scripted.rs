@@ -3,7 +3,7 @@
 //! It stands in for a real gateway, which survives the bridge. So a run must go on while the bridge is
 //! dead, without a process that it could go on in: a run is a timeline, a function of its script and
 //! of the moment it was started, and only that moment and the moment of a stop are stored. Whoever
-//! looks again sees it where it has got to by then. The directives are [`script`]'s.
+//! looks again sees it where it has got to by then. The directives are those of `script`.
 
 mod ledger;
 mod script;

@@ -8,6 +8,7 @@ use landbridge_proto::machine::contract::{RunPhase, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::name::{GatewayId, TenantPair, Timestamp};
 use landbridge_store::{Fault, Handle, OpenError, Options as StoreOptions};
+use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
 
 use crate::adapter::Adapter;
@@ -25,7 +26,7 @@ use crate::net::client::{Client, ClientSettings};
 use crate::net::connect::TcpConnector;
 use crate::net::listen::{TcpListener, UnixListener};
 use crate::net::{App, tls};
-use crate::observe::Exporter;
+use crate::observe::{self, Exporter};
 use crate::trust::{Trust, TrustError};
 
 /// Between two looks at what needs care, in milliseconds.
@@ -132,6 +133,7 @@ pub async fn serve(
     let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
     tokio::spawn(plane.report_strangers());
     tokio::spawn(care(Arc::clone(&core), exporter));
+    tokio::spawn(measure(Arc::clone(&core), bridge, executions, calls));
     ready(&listening);
 
     let ended = tokio::select! {
@@ -326,6 +328,27 @@ async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
         }
         tokio::select! {
             () = core.clock.sleep_until(now.plus_ms(CARE_EVERY_MS)) => {}
+            () = core.stopping.cancelled() => {}
+        }
+    }
+}
+
+/// Records levels, which nobody could count where they change.
+async fn measure(core: Arc<Core>, bridge: Bridge, executions: Arc<Executions>, calls: Arc<Calls>) {
+    let level = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    while !core.stopping.is_cancelled() {
+        gauge!(observe::EXECUTING).set(level(executions.count()));
+        gauge!(observe::CALLING).set(level(calls.count()));
+        gauge!(observe::READY).set(if bridge.ready().is_ok() { 1.0 } else { 0.0 });
+        let stats = core.store.stats();
+        counter!(observe::COMMITS).absolute(stats.groups);
+        counter!(observe::COMMITTED_BATCHES).absolute(stats.batches);
+        gauge!(observe::COMMIT_SECONDS_MAX).set(stats.slowest_commit.as_secs_f64());
+        if let Ok((rows, _)) = core.store.reads().audit_head() {
+            gauge!(observe::AUDIT_ROWS).set(level(usize::try_from(rows).unwrap_or(usize::MAX)));
+        }
+        tokio::select! {
+            () = core.clock.sleep_until(core.now().plus_ms(CARE_EVERY_MS)) => {}
             () = core.stopping.cancelled() => {}
         }
     }

@@ -168,8 +168,9 @@ impl Driver {
             Left::Ended => Ok(Attempt::Nothing),
             Left::Mismatch(what) => {
                 //= STR-13
+                //= STR-23
                 tracing::warn!(run = %self.entry().run, what, "a stream did not fit together");
-                metrics::counter!("landbridge_stream_mismatches_total").increment(1);
+                metrics::counter!(crate::observe::STREAM_MISMATCHES).increment(1);
                 self.say(format!("the stream did not fit together: {what}"));
                 self.from_start = true;
                 Ok(if progressed { Attempt::Progress } else { Attempt::Nothing })
@@ -192,7 +193,7 @@ impl Driver {
         let mut reader = SseReader::new();
         let mut reception: Option<Reception> = None;
         //= STR-17
-        let silence = Duration::from_millis(limit::SILENCE_MS_MAX.unsigned_abs());
+        let silence = Duration::from_millis(self.core.settings.silence_ms);
         let mut heard = tokio::time::Instant::now();
         loop {
             let chunk = tokio::select! {

@@ -29,8 +29,7 @@ pub(super) struct Strangers(Mutex<BTreeMap<String, u64>>);
 impl Strangers {
     pub(super) fn count(&self, problem: &Problem) {
         let code = problem.code_text().to_owned();
-        metrics::counter!("landbridge_strangers_refused_total", "code" => code.clone())
-            .increment(1);
+        metrics::counter!(crate::observe::STRANGERS_REFUSED, "code" => code.clone()).increment(1);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(code).or_default() += 1;
     }

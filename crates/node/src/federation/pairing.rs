@@ -95,6 +95,8 @@ impl Federation {
     }
 
     /// Uses up the invite and keeps the newcomer until a person decides, in one transaction.
+    //= ID-35
+    //= ID-36
     async fn keep(&self, newcomer: Newcomer) -> Result<Response<ResponseBody>, Problem> {
         let core = &self.core;
         let Newcomer { view, request, invite, words } = newcomer;

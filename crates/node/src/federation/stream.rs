@@ -110,9 +110,9 @@ enum Ended {
 
 impl Sender {
     async fn run(mut self, run: RunId, accept: Envelope) {
-        metrics::gauge!("landbridge_streams").increment(1.0);
+        metrics::gauge!(crate::observe::STREAMS).increment(1.0);
         let ended = self.send_all(&run, accept).await;
-        metrics::gauge!("landbridge_streams").decrement(1.0);
+        metrics::gauge!(crate::observe::STREAMS).decrement(1.0);
         match ended {
             Ok(()) => {}
             Err(Ended::Reader(end)) => tracing::debug!(%run, %end, "stream ended"),

@@ -174,7 +174,7 @@ async fn drain(mut connections: JoinSet<Ended>, drain_for: Duration) {
 }
 
 fn refused(reason: &'static str) {
-    metrics::counter!("landbridge_connections_refused_total", "reason" => reason).increment(1);
+    metrics::counter!(crate::observe::CONNECTIONS_REFUSED, "reason" => reason).increment(1);
 }
 
 /// Counts how a connection ended. Nothing of it is worth more than a debug line: anybody can cause it.
@@ -195,7 +195,7 @@ fn record(ended: Result<Ended, tokio::task::JoinError>) {
         }
         Err(_) => "drained",
     };
-    metrics::counter!("landbridge_connections_ended_total", "reason" => reason).increment(1);
+    metrics::counter!(crate::observe::CONNECTIONS_ENDED, "reason" => reason).increment(1);
 }
 
 /// Which count is full.
@@ -264,7 +264,7 @@ impl Door {
             }
             *count += 1;
         }
-        metrics::gauge!("landbridge_connections").increment(1);
+        metrics::gauge!(crate::observe::CONNECTIONS).increment(1);
         Ok(Place {
             handshaking,
             seat: Seat { _total: total, source, sources: Arc::clone(&self.sources) },
@@ -274,7 +274,7 @@ impl Door {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        metrics::gauge!("landbridge_connections").decrement(1);
+        metrics::gauge!(crate::observe::CONNECTIONS).decrement(1);
         let Some(source) = self.source else { return };
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = sources.get_mut(&source) {

@@ -169,7 +169,7 @@ impl AsyncRead for WatchedIo {
             && let Some(flood) = &mut self.flood
             && let Err(flood) = flood.read(&buf.filled()[before..], Instant::now())
         {
-            metrics::counter!("landbridge_connections_cut_total", "reason" => "flood").increment(1);
+            metrics::counter!(crate::observe::CONNECTIONS_CUT, "reason" => "flood").increment(1);
             return Poll::Ready(Err(io::Error::other(flood)));
         }
         poll

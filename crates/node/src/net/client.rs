@@ -171,6 +171,7 @@ impl Client {
     /// # Errors
     ///
     /// When there is no usable head in time. Any HTTP status is a response, a redirect too.
+    //= ID-39
     pub async fn post(
         &self,
         target: &Target,

@@ -288,7 +288,7 @@ where
             tokio::select! {
                 () = stream => {}
                 () = stalled => {
-                    metrics::counter!("landbridge_streams_cut_total", "reason" => "write_stalled").increment(1);
+                    metrics::counter!(crate::observe::STREAMS_CUT, "reason" => "write_stalled").increment(1);
                 }
                 () = gone.cancelled() => {}
             }
@@ -315,7 +315,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         if self.connection.protocol == Protocol::Http2 {
             self.next_watch.put(Some(Arc::clone(&watch)));
         }
-        metrics::counter!("landbridge_requests_total").increment(1);
+        metrics::counter!(crate::observe::REQUESTS).increment(1);
         if let Err(status) = check_head(&self.shared.settings, &request) {
             return Box::pin(async move { Ok(refuse(status, watch, in_flight)) });
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
+use landbridge_proto::wire::limit;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -32,7 +33,8 @@ impl Default for StreamSettings {
         Self {
             held_bytes_max: 256 * 1024,
             chunk_bytes_max: 64 * 1024,
-            stall: Duration::from_secs(30),
+            //= STR-19
+            stall: Duration::from_millis(limit::SILENCE_MS_MAX.unsigned_abs()),
         }
     }
 }
@@ -142,7 +144,7 @@ impl StreamWriter {
                 let stalls_at = state.taken_at + self.shared.settings.stall;
                 if !state.held.is_empty() && Instant::now() >= stalls_at {
                     state.end(End::BrokenOff);
-                    metrics::counter!("landbridge_streams_cut_total", "reason" => "stalled")
+                    metrics::counter!(crate::observe::STREAMS_CUT, "reason" => "stalled")
                         .increment(1);
                     return Err(StreamEnd::Stalled);
                 }
@@ -304,6 +306,7 @@ mod tests {
         assert_eq!(next(&mut body).await, Some(Ok("y".into())));
     }
 
+    //= STR-19
     #[tokio::test]
     async fn a_reader_that_takes_nothing_is_cut_and_sees_an_error() {
         let (mut writer, mut body) = small_with(Duration::from_millis(50));

@@ -194,6 +194,7 @@ impl Identity {
     /// When key and certificate do not belong together.
     pub fn server_config(&self) -> Result<Arc<rustls::ServerConfig>, IdentityError> {
         let mut config = rustls::ServerConfig::builder_with_provider(provider())
+            //= ID-37
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(IdentityError::Refused)?
             .with_no_client_auth()

@@ -3,6 +3,8 @@
 
 mod calling;
 mod documents;
+mod local_api;
+mod pairing;
 mod refusals;
 mod starting;
 mod streams;

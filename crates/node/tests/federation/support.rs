@@ -73,6 +73,23 @@ impl World {
 
     /// Two bridges that have pinned each other; `settings` are B's.
     pub(crate) async fn with(settings: Settings) -> Self {
+        Self::of(Settings::default(), settings).await
+    }
+
+    /// As [`World::with`], with settings for A too; its route is added.
+    pub(crate) async fn of(ours: Settings, settings: Settings) -> Self {
+        let world = Self::apart(ours, settings).await;
+        world.a.pin("eu", &world.b, Vec::new()).await;
+        world.b.pin("us", &world.a, vec![grant()]).await;
+        world
+    }
+
+    /// Two bridges that do not know each other.
+    pub(crate) async fn strangers() -> Self {
+        Self::apart(Settings::default(), Settings::default()).await
+    }
+
+    async fn apart(ours: Settings, settings: Settings) -> Self {
         let (clock, network) = (VirtualClock::new(NOW), MemoryNetwork::new());
         let eu = Route {
             peer: Alias::new("eu").unwrap(),
@@ -81,21 +98,10 @@ impl World {
             deadline_ms_max: None,
         };
         let routes = [(Alias::new("eu").unwrap(), eu)].into();
-        let a = Side::new("us", 1, Settings { routes, ..Settings::default() }, &clock, &network);
+        let a = Side::new("us", 1, Settings { routes, ..ours }, &clock, &network);
         let b = Side::new("eu", 2, settings, &clock, &network);
         let (a, b) = (a.await, b.await);
-        a.pin("eu", &b, Vec::new()).await;
-        b.pin("us", &a, vec![grant()]).await;
         Self { clock, network, a, b }
-    }
-
-    /// B's federation plane, reachable for A.
-    pub(crate) fn serve(&self) -> CancellationToken {
-        let plane = self.b.plane.clone();
-        self.serve_app(App::new(move |request| {
-            let plane = plane.clone();
-            async move { plane.answer(request).await }
-        }))
     }
 
     /// Anything under B's name and TLS key.
@@ -211,8 +217,9 @@ impl Side {
         let url = format!("https://{name}.example:7443");
         let entropy = SeededEntropy::new(seed);
         let new = NewIdentity { endpoints: vec![EndpointUrl::new(&url).unwrap()], now: NOW };
-        Identity::create(home.path(), &new, &entropy).unwrap();
-        let identity = Identity::load(home.path()).unwrap();
+        let place = home.path().join("bridge");
+        Identity::create(&place, &new, &entropy).unwrap();
+        let identity = Identity::load(&place).unwrap();
         let clock = Arc::new(clock.clone());
         let adapter = Scripted::open(&home.path().join("gateway"), clock.clone()).unwrap();
         let store = Handle::memory();
@@ -272,7 +279,9 @@ impl Side {
 
     /// Puts a federation document in force, signed by this side's own policy key.
     pub(crate) async fn put(&self, draft: FederationDraft) {
-        let policy = load_key(&offline_key(self.home.path(), Role::Policy), Role::Policy).unwrap();
+        let policy =
+            load_key(&offline_key(&self.home.path().join("bridge"), Role::Policy), Role::Policy)
+                .unwrap();
         let document = draft.finish(self.core.now()).unwrap();
         let envelope = sign_typed(&policy, &document).unwrap();
         self.core.trust.put_federation(&self.core, &envelope).await.unwrap();

@@ -190,6 +190,7 @@ async fn a_router_is_an_app() {
     }
 }
 
+//= ID-39
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
     let asked = Arc::new(AtomicUsize::new(0));

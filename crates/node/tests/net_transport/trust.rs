@@ -13,6 +13,7 @@ use rustls_pki_types::pem::PemObject;
 
 use super::support::{client, echo, patient, start, start_tls, within};
 
+//= ID-38
 #[tokio::test]
 async fn another_key_than_the_pinned_one_is_refused() {
     let server = start(patient(), echo()).await;
@@ -81,6 +82,7 @@ async fn loopback_is_not_dialled_unless_allowed() {
     assert!(matches!(error, ClientError::Forbidden(_)) && !error.may_have_arrived(), "{error:?}");
 }
 
+//= ID-37
 #[tokio::test]
 async fn only_tls_1_3_is_spoken() {
     let server = start(patient(), echo()).await;

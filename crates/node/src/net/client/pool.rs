@@ -245,7 +245,7 @@ impl Pool {
             .and_then(|chain| SpkiDigest::of(chain.first()?).ok())
             .map(PeerKey)
             .ok_or_else(|| ClientError::Handshake(io::ErrorKind::InvalidData.into()))?;
-        metrics::counter!("landbridge_client_connections_total").increment(1);
+        metrics::counter!(crate::observe::CLIENT_CONNECTIONS).increment(1);
         if is_h2 {
             self.open_http2(Box::new(stream), peer).await
         } else {
