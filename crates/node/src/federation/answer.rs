@@ -10,7 +10,7 @@ use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::limit;
-use landbridge_proto::wire::name::GatewayId;
+use landbridge_proto::wire::name::{GatewayId, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Cancel, CancelResult, Findings, RunState, Target};
 use landbridge_proto::wire::stream::{One, Outcome};
@@ -104,7 +104,7 @@ impl Federation {
                 //= REQ-34
                 Ok(run) => {
                     if let Some(run) = run {
-                        self.executions.stop(&run, StopReason::Cancel).await;
+                        self.stop(&run).await?;
                     }
                     return self.answered(admitted, result);
                 }
@@ -113,6 +113,21 @@ impl Federation {
             }
         }
         Err(Problem::new(Code::Internal))
+    }
+
+    /// Has a stop recorded before anybody is told of it: a caller that was answered does not ask again.
+    //= REQ-33
+    async fn stop(&self, run: &RunId) -> Result<(), Problem> {
+        if self.executions.stop(run, StopReason::Cancel).await {
+            return Ok(());
+        }
+        let row = self.core.store.reads().run(run).map_err(|fault| unreadable(&fault))?;
+        match row {
+            // It ended while it was told.
+            Some(row) if row.phase == RunPhase::Settled => Ok(()),
+            _ if self.core.draining.is_cancelled() => Err(Problem::new(Code::Draining)),
+            _ => Err(Problem::new(Code::Internal).with_detail("the run is not driven now")),
+        }
     }
 
     /// Says where a run stands.
