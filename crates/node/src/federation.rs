@@ -21,7 +21,7 @@ use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
-use landbridge_proto::wire::name::GatewayId;
+use landbridge_proto::wire::name::{GatewayId, Owner};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Body, Op, Refusal};
 use landbridge_proto::wire::stream::One;
@@ -97,6 +97,9 @@ impl Federation {
     }
 
     async fn decide(&self, op: Op, body: &[u8]) -> Response<ResponseBody> {
+        // A store that cannot be read is found out where the key is looked for.
+        let keeps_keys =
+            |owner: &Owner| self.core.store.reads().keeps_keys_of(owner).unwrap_or(true);
         let opened = {
             let state = self.core.trust.state();
             let gate = Gate {
@@ -105,6 +108,7 @@ impl Federation {
                 issued: state.issued,
                 federation: state.federation.as_ref(),
                 peers: &state.peers,
+                keeps_keys: &keeps_keys,
                 now: self.core.now(),
             };
             let opened = gate.open(op, body);

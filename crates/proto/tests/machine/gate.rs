@@ -17,7 +17,7 @@ use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::{Kind, Role};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, RunId, TenantId, TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, Owner, RunId, TenantId, TenantPair, Timestamp,
 };
 use landbridge_proto::wire::problem::Code;
 use landbridge_proto::wire::request::{Body, Op, Request, Target};
@@ -89,6 +89,7 @@ impl World {
             issued: Seen { n: 1, seq: NOW.0.unsigned_abs() },
             federation: self.federation.as_ref(),
             peers: &self.peers,
+            keeps_keys: &|_| false,
             now,
         };
         gate.open(Op::Start, bytes)
@@ -465,6 +466,32 @@ fn a_tenant_pair_that_is_not_listed_is_not_granted() {
     }
 }
 
+//= REQ-13
+#[test]
+fn a_tenant_pair_whose_keys_are_kept_is_admitted_without_a_grant() {
+    let world = World::new();
+    let own = world.b.id();
+    let tenant = |name| TenantId::new(name).unwrap();
+    let pair = TenantPair { dst: tenant("finance"), src: tenant("acme") };
+    let kept = Owner { caller: world.a.id(), tenant: pair.clone() };
+    let gate = Gate {
+        own: &own,
+        min_proto: 1,
+        issued: Seen { n: 1, seq: NOW.0.unsigned_abs() },
+        federation: world.federation.as_ref(),
+        peers: &world.peers,
+        keeps_keys: &|owner| *owner == kept,
+        now: NOW,
+    };
+    let operation = world.operation(|said| said.tenant = pair.clone());
+    let admitted = gate.open(Op::Start, &operation).unwrap();
+    assert_eq!((admitted.owner(), admitted.grant()), (&kept, None));
+    let other = TenantPair { dst: tenant("finance"), src: tenant("other") };
+    let operation = world.operation(|said| said.tenant = other.clone());
+    let refused = gate.open(Op::Start, &operation).unwrap_err();
+    assert_eq!(refused.problem.code(), Some(Code::NotGranted));
+}
+
 //= REQ-14
 #[test]
 fn a_request_outside_the_clocks_tolerance_is_skewed() {
@@ -507,6 +534,7 @@ fn a_request_in_no_spoken_version_is_unsupported() {
         issued: Seen { n: 1, seq: NOW.0.unsigned_abs() },
         federation: world.federation.as_ref(),
         peers: &world.peers,
+        keeps_keys: &|_| false,
         now: NOW,
     };
     let refused = gate.open(Op::Start, &world.operation(|_| ())).unwrap_err();

@@ -42,6 +42,10 @@ impl Reads for Engine {
         Ok(self.now().keys.get(&(owner.clone(), key.clone())).cloned())
     }
 
+    fn keeps_keys_of(&self, owner: &Owner) -> Result<bool, Fault> {
+        Ok(self.now().keys.keys().any(|(of, _)| of == owner))
+    }
+
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Fault> {
         Ok(self.now().runs.get(run).map(|row| RunRow::clone(row)))
     }

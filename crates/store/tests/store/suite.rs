@@ -432,6 +432,10 @@ fn open_runs_are_listed_oldest_first(bench: &mut Bench) {
     assert_eq!(bench.reads.open_runs_of(&owner(1)).unwrap(), 3);
     assert_eq!(bench.reads.open_runs_of(&owner(2)).unwrap(), 1);
     assert_eq!(bench.reads.open_runs_of(&owner(3)).unwrap(), 0);
+    let block = Write::BlockKey { owner: owner(4), key: key(1), at: Timestamp(1) };
+    bench.write(vec![block]);
+    let keeps = |n| bench.reads.keeps_keys_of(&owner(n)).unwrap();
+    assert_eq!([1, 2, 3, 4].map(keeps), [true, true, false, true]);
 }
 
 fn documents_are_kept_and_never_replaced(bench: &mut Bench) {
