@@ -42,14 +42,21 @@ pub struct Federation {
     core: Arc<Core>,
     executions: Arc<Executions>,
     strangers: Arc<answer::Strangers>,
-    rates: Arc<rate::Rates>,
+    rates: Arc<rate::Rates<Owner>>,
+    records: Arc<rate::Rates<GatewayId>>,
 }
 
 impl Federation {
     /// The plane over a bridge's core and its drivers.
     #[must_use]
     pub fn new(core: Arc<Core>, executions: Arc<Executions>) -> Self {
-        Self { core, executions, strangers: Arc::default(), rates: Arc::default() }
+        Self {
+            core,
+            executions,
+            strangers: Arc::default(),
+            rates: Arc::default(),
+            records: Arc::default(),
+        }
     }
 
     /// Answers one request.
@@ -139,7 +146,14 @@ impl Federation {
             Body::Cancel(cancel) => self.cancel(&admitted, cancel).await,
             Body::Inspect(target) => self.inspect(&admitted, target).await,
         };
-        done.unwrap_or_else(|problem| self.signed(&admitted, &problem))
+        match done {
+            Ok(response) => response,
+            Err(problem) => {
+                let story = problem.detail.clone().unwrap_or_default();
+                self.audit_refusal(&admitted.owner().caller, &problem, &story).await;
+                self.signed(&admitted, &problem)
+            }
+        }
     }
 
     async fn refused(&self, refused: Refused) -> Response<ResponseBody> {

@@ -19,7 +19,10 @@ use super::{Federation, one_envelope};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::net::ResponseBody;
 
-/// What strangers were refused, counted: garbage cannot fill the audit log.
+/// Records of refusals that one peer can cause in a minute.
+const RECORDS_PER_MINUTE_MAX: u32 = 60;
+
+/// What strangers were refused, and peers beyond their share, counted: garbage cannot fill the audit log.
 #[derive(Debug, Default)]
 pub(super) struct Strangers(Mutex<BTreeMap<String, u64>>);
 
@@ -225,7 +228,14 @@ impl Federation {
         }
     }
 
+    /// Records a refusal of an authenticated request, or counts it once the peer had its share of the
+    /// log: a peer that asks wrongly all day cannot fill it.
+    //= PRB-10
     pub(super) async fn audit_refusal(&self, peer: &GatewayId, problem: &Problem, story: &str) {
+        if self.records.take(peer, RECORDS_PER_MINUTE_MAX, self.core.now()).is_err() {
+            self.strangers.count(problem);
+            return;
+        }
         let detail = [("code", problem.code_text()), ("story", story)];
         let audit =
             self.core.audit(peer.as_str(), "request_refused", self.core.own().as_str(), detail);

@@ -42,8 +42,6 @@ impl Federation {
                 }
                 StartDecision::Refuse(problem) => {
                     self.accept_jti(admitted, "start_refused").await?;
-                    let story = problem.detail.clone().unwrap_or_default();
-                    self.audit_refusal(&admitted.owner().caller, &problem, &story).await;
                     return Err(*problem);
                 }
                 StartDecision::Create => {
