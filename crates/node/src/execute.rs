@@ -12,7 +12,7 @@ use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
 use landbridge_proto::machine::report::{Report, StopReason};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::adapter::{Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
@@ -29,7 +29,14 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
-pub struct Executions(Mutex<BTreeMap<RunId, mpsc::Sender<Input>>>);
+pub struct Executions(Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>);
+
+/// What a driver is told, and whom it tells once that is durable.
+#[derive(Debug)]
+struct Told {
+    input: Input,
+    durable: Option<oneshot::Sender<()>>,
+}
 
 impl Executions {
     /// How many runs are driven now.
@@ -62,13 +69,14 @@ impl Executions {
         });
     }
 
-    /// Tells a run's driver to stop it; `false` when the run is not driven.
+    /// Tells a run's driver to stop it, and waits until that is durable: whoever is answered after it
+    /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned();
-        match sender {
-            Some(sender) => sender.send(Input::Stop(reason)).await.is_ok(),
-            None => false,
-        }
+        let Some(sender) = sender else { return false };
+        let (durable, recorded) = oneshot::channel();
+        let told = Told { input: Input::Stop(reason), durable: Some(durable) };
+        sender.send(told).await.is_ok() && recorded.await.is_ok()
     }
 }
 
@@ -83,7 +91,7 @@ enum DriveError {
 struct Driver {
     core: Arc<Core>,
     work: Option<Work>,
-    inbox: mpsc::Sender<Input>,
+    inbox: mpsc::Sender<Told>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
 }
@@ -91,13 +99,14 @@ struct Driver {
 /// What a driver waited for.
 enum Next {
     Input(Input),
+    Told(Told),
     /// The adapter stopped watching although the run has not settled.
     Unwatched,
     Leave,
 }
 
 impl Driver {
-    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Input>) -> Self {
+    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
         Self { core: Arc::clone(core), work, inbox, reports: None, deadline_told: false }
     }
@@ -105,7 +114,7 @@ impl Driver {
     async fn run(
         mut self,
         executor: Executor,
-        mut inbox: mpsc::Receiver<Input>,
+        mut inbox: mpsc::Receiver<Told>,
     ) -> Result<(), DriveError> {
         let unreadable = || DriveError::Unreadable("its work".to_owned());
         self.work.as_ref().ok_or_else(unreadable)?;
@@ -113,6 +122,13 @@ impl Driver {
         while executor.row().phase != RunPhase::Settled {
             match self.next(&executor, &mut inbox).await {
                 Next::Input(input) => executor = self.step(executor, input).await?,
+                Next::Told(Told { input, durable }) => {
+                    executor = self.step(executor, input).await?;
+                    if let Some(durable) = durable {
+                        // Whoever asked may be gone.
+                        let _ = durable.send(());
+                    }
+                }
                 Next::Unwatched => {
                     let intent = executor.row().intent.clone().unwrap_or_default();
                     let at = self.core.now().plus_ms(STOP_RETRY_MS);
@@ -125,7 +141,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn next(&mut self, executor: &Executor, inbox: &mut mpsc::Receiver<Input>) -> Next {
+    async fn next(&mut self, executor: &Executor, inbox: &mut mpsc::Receiver<Told>) -> Next {
         let deadline = executor.row().deadline;
         let grace_over = deadline.plus_ms(limit::DEADLINE_GRACE_MS);
         let until = if self.deadline_told { grace_over } else { deadline };
@@ -133,7 +149,7 @@ impl Driver {
         tokio::select! {
             biased;
             () = core.stopping.cancelled() => Next::Leave,
-            input = inbox.recv() => input.map_or(Next::Leave, Next::Input),
+            told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
             () = core.clock.sleep_until(until) => {
                 if std::mem::replace(&mut self.deadline_told, true) {
                     Next::Input(Input::GraceOver)
@@ -187,7 +203,7 @@ impl Driver {
                 Err(fault) => Input::NotIntended(fault.0),
             };
             // The driver may have settled the run meanwhile; then nobody needs the intent.
-            let _ = inbox.send(input).await;
+            let _ = inbox.send(Told { input, durable: None }).await;
         });
     }
 

@@ -43,7 +43,6 @@ pub struct Federation {
     executions: Arc<Executions>,
     strangers: Arc<answer::Strangers>,
     rates: Arc<rate::Rates<Owner>>,
-    /// Audit records of refusals that each peer may still cause.
     records: Arc<rate::Rates<GatewayId>>,
 }
 
@@ -108,6 +107,9 @@ impl Federation {
     }
 
     async fn decide(&self, op: Op, body: &[u8]) -> Response<ResponseBody> {
+        // A store that cannot be read is found out where the key is looked for.
+        let keeps_keys =
+            |owner: &Owner| self.core.store.reads().keeps_keys_of(owner).unwrap_or(true);
         let opened = {
             let state = self.core.trust.state();
             let gate = Gate {
@@ -116,8 +118,8 @@ impl Federation {
                 issued: state.issued,
                 federation: state.federation.as_ref(),
                 peers: &state.peers,
+                keeps_keys: &keeps_keys,
                 now: self.core.now(),
-                keeps_key: &|owner| self.core.store.reads().keeps_key_of(owner).unwrap_or(false),
             };
             let opened = gate.open(op, body);
             //= STR-25
@@ -150,8 +152,8 @@ impl Federation {
         match done {
             Ok(response) => response,
             Err(problem) => {
-                let story = problem.detail.as_deref().unwrap_or_default();
-                self.audit_refusal(&admitted.owner().caller, &problem, story).await;
+                let story = problem.detail.clone().unwrap_or_default();
+                self.audit_refusal(&admitted.owner().caller, &problem, &story).await;
                 self.signed(&admitted, &problem)
             }
         }

@@ -10,7 +10,7 @@ use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::limit;
-use landbridge_proto::wire::name::GatewayId;
+use landbridge_proto::wire::name::{GatewayId, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Cancel, CancelResult, Findings, RunState, Target};
 use landbridge_proto::wire::stream::{One, Outcome};
@@ -19,10 +19,10 @@ use super::{Federation, one_envelope};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::net::ResponseBody;
 
-/// Refusals of one peer that are recorded in a minute, each by itself.
-const REFUSALS_PER_MINUTE: u32 = 60;
+/// Records of refusals that one peer can cause in a minute.
+const RECORDS_PER_MINUTE_MAX: u32 = 60;
 
-/// What strangers were refused, counted: garbage cannot fill the audit log.
+/// What strangers were refused, and peers beyond their share, counted: garbage cannot fill the audit log.
 #[derive(Debug, Default)]
 pub(super) struct Strangers(Mutex<BTreeMap<String, u64>>);
 
@@ -106,7 +106,7 @@ impl Federation {
                 //= REQ-34
                 Ok(run) => {
                     if let Some(run) = run {
-                        self.executions.stop(&run, StopReason::Cancel).await;
+                        self.stop(&run).await?;
                     }
                     return self.answered(admitted, result);
                 }
@@ -115,6 +115,21 @@ impl Federation {
             }
         }
         Err(Problem::new(Code::Internal))
+    }
+
+    /// Has a stop recorded before anybody is told of it: a caller that was answered does not ask again.
+    //= REQ-33
+    async fn stop(&self, run: &RunId) -> Result<(), Problem> {
+        if self.executions.stop(run, StopReason::Cancel).await {
+            return Ok(());
+        }
+        let row = self.core.store.reads().run(run).map_err(|fault| unreadable(&fault))?;
+        match row {
+            // It ended while it was told.
+            Some(row) if row.phase == RunPhase::Settled => Ok(()),
+            _ if self.core.draining.is_cancelled() => Err(Problem::new(Code::Draining)),
+            _ => Err(Problem::new(Code::Internal).with_detail("the run is not driven now")),
+        }
     }
 
     /// Says where a run stands.
@@ -212,11 +227,13 @@ impl Federation {
         }
     }
 
-    /// Records a refusal of an authenticated request; what is beyond the peer's quota is only counted.
+    /// Records a refusal of an authenticated request, or counts it once the peer had its share of the
+    /// log: a peer that asks wrongly all day cannot fill it.
+    //= PRB-10
     pub(super) async fn audit_refusal(&self, peer: &GatewayId, problem: &Problem, story: &str) {
-        //= PRB-10
-        if self.records.take(peer, REFUSALS_PER_MINUTE, self.core.now()).is_err() {
-            return self.strangers.count(problem);
+        if self.records.take(peer, RECORDS_PER_MINUTE_MAX, self.core.now()).is_err() {
+            self.strangers.count(problem);
+            return;
         }
         let detail = [("code", problem.code_text()), ("story", story)];
         let audit =

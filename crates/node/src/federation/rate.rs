@@ -1,13 +1,23 @@
-//! How often a peer may cause something, such as a new run: a bucket each, refilled as time goes by.
+//! How much somebody may do in a minute: a bucket for each, refilled as time goes by. New runs have one
+//! for each tenant pair, records of refusals one for each peer.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use landbridge_proto::wire::name::Timestamp;
 
-/// Buckets of those who caused something lately.
+/// Buckets of those who did something lately.
 #[derive(Debug)]
 pub(super) struct Rates<K>(Mutex<BTreeMap<K, Bucket>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// What may happen now, in thousandths.
+    tokens_milli: i64,
+    /// What may happen in a minute, in thousandths; not the same for everybody.
+    full_milli: i64,
+    at: Timestamp,
+}
 
 impl<K> Default for Rates<K> {
     fn default() -> Self {
@@ -15,23 +25,16 @@ impl<K> Default for Rates<K> {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    /// How often it may happen now, in thousandths.
-    tokens_milli: i64,
-    at: Timestamp,
-}
-
-impl<K: Ord + Clone> Rates<K> {
-    /// Takes one of a minute's share; `Err` says in how many milliseconds there will be one.
+impl<K: Clone + Ord> Rates<K> {
+    /// Takes one; `Err` says in how many milliseconds there will be one.
     pub(super) fn take(&self, who: &K, per_minute: u32, now: Timestamp) -> Result<(), u64> {
-        let full = i64::from(per_minute.max(1)) * 1_000;
+        let full_milli = i64::from(per_minute.max(1)) * 1_000;
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A full bucket says nothing that a new one does not.
-        buckets.retain(|_, bucket| bucket.refilled(full, now).tokens_milli < full);
-        let fresh = Bucket { tokens_milli: full, at: now };
+        buckets.retain(|_, bucket| bucket.refilled(now).tokens_milli < bucket.full_milli);
+        let fresh = Bucket { tokens_milli: full_milli, full_milli, at: now };
         let bucket = buckets.entry(who.clone()).or_insert(fresh);
-        *bucket = bucket.refilled(full, now);
+        *bucket = Bucket { full_milli, ..*bucket }.refilled(now);
         if bucket.tokens_milli < 1_000 {
             let missing = u64::try_from(1_000 - bucket.tokens_milli).unwrap_or(1_000);
             return Err((missing * 60).div_ceil(u64::from(per_minute.max(1))));
@@ -43,10 +46,11 @@ impl<K: Ord + Clone> Rates<K> {
 
 impl Bucket {
     /// The bucket as it stands at `now`; a clock that went back refills nothing.
-    fn refilled(self, full: i64, now: Timestamp) -> Self {
+    fn refilled(self, now: Timestamp) -> Self {
         let passed_ms = now.since_ms(self.at).max(0);
-        let more = full.saturating_mul(passed_ms) / 60_000;
-        Self { tokens_milli: self.tokens_milli.saturating_add(more).min(full), at: now }
+        let more = self.full_milli.saturating_mul(passed_ms) / 60_000;
+        let tokens_milli = self.tokens_milli.saturating_add(more).min(self.full_milli);
+        Self { tokens_milli, at: now, ..self }
     }
 }
 
@@ -73,5 +77,19 @@ mod tests {
         rates.take(&owner("other"), 60, now).unwrap();
         rates.take(&owner("acme"), 60, now.plus_ms(1_000)).unwrap();
         assert!(rates.take(&owner("acme"), 60, now.plus_ms(500)).is_err(), "the clock went back");
+    }
+
+    #[test]
+    fn somebody_with_a_smaller_bucket_refills_no_other() {
+        let (rates, now) = (Rates::default(), Timestamp(1_000_000));
+        for _ in 0..600 {
+            rates.take(&"much", 600, now).unwrap();
+        }
+        let later = now.plus_ms(10_000);
+        rates.take(&"little", 60, later).unwrap();
+        for _ in 0..100 {
+            rates.take(&"much", 600, later).unwrap();
+        }
+        assert!(rates.take(&"much", 600, later).is_err());
     }
 }

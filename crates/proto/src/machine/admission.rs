@@ -37,10 +37,10 @@ pub struct Gate<'a> {
     pub federation: Option<&'a TrustedFederation>,
     /// What it knows of its pinned peers.
     pub peers: &'a BTreeMap<GatewayId, PeerView>,
+    /// Whether it keeps keys of an owner: asked only where there is no grant.
+    pub keeps_keys: &'a dyn Fn(&Owner) -> bool,
     /// The present.
     pub now: Timestamp,
-    /// Whether it keeps a key of this owner: a run that exists outlives the grant that it began under.
-    pub keeps_key: &'a dyn Fn(&Owner) -> bool,
 }
 
 /// A request that passed every check before the store's.
@@ -187,11 +187,11 @@ impl Gate<'_> {
             return Err(refuse(Code::PeerSuspended, "the peer is suspended".to_owned()));
         }
         //= REQ-13
-        let pair = said.tenant.clone();
-        let grant = federation.and_then(|federation| federation.grant(&said.iss, &pair)).cloned();
-        let owner = Owner { caller: said.iss.clone(), tenant: pair };
-        if grant.is_none() && !(self.keeps_key)(&owner) {
-            let story = format!("no tenant pair {} to {}", owner.tenant.src, owner.tenant.dst);
+        let owner = Owner { caller: said.iss.clone(), tenant: said.tenant.clone() };
+        let pair = &owner.tenant;
+        let grant = federation.and_then(|federation| federation.grant(&said.iss, pair)).cloned();
+        if grant.is_none() && !(self.keeps_keys)(&owner) {
+            let story = format!("no tenant pair {} to {}", pair.src, pair.dst);
             return Err(refuse(Code::NotGranted, story));
         }
         self.check_time(said)?;

@@ -516,12 +516,12 @@ pub trait Reads: Send + Sync {
     fn jti_seen(&self, issuer: &GatewayId, jti: &Jti) -> Result<bool, Self::Fault>;
     /// What the owner's key is bound to.
     fn key(&self, owner: &Owner, key: &IdempotencyKey) -> Result<Option<KeyRecord>, Self::Fault>;
+    /// Whether any key of the owner is kept, bound to a run or blocked.
+    fn keeps_keys_of(&self, owner: &Owner) -> Result<bool, Self::Fault>;
     /// An executor's run.
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Self::Fault>;
     /// All runs without a terminal, oldest first.
     fn open_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
-    /// Whether any key of the owner is remembered, with a run or blocked.
-    fn keeps_key_of(&self, owner: &Owner) -> Result<bool, Self::Fault>;
     /// How many runs without a terminal the owner has.
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Self::Fault>;
     /// Frames after `after`, whole, at most `count` and, after the first, at most `bytes` in sum.

@@ -32,7 +32,6 @@ pub(crate) struct World {
     b: Gateway,
     federation: Option<TrustedFederation>,
     peers: BTreeMap<GatewayId, PeerView>,
-    kept: Option<Owner>,
 }
 
 pub(crate) fn grant() -> Grant {
@@ -79,7 +78,7 @@ impl World {
         let envelope = sign_typed(&b.signer(Role::Policy), &document).unwrap();
         let federation = TrustedFederation::open(&envelope, &b.chain, 1, NOW).unwrap();
         let peers = [(a.id(), a.view())].into();
-        Self { a, b, federation: Some(federation), peers, kept: None }
+        Self { a, b, federation: Some(federation), peers }
     }
 
     fn open_at(&self, now: Timestamp, bytes: &[u8]) -> Result<Admitted, Box<Refused>> {
@@ -90,8 +89,8 @@ impl World {
             issued: Seen { n: 1, seq: NOW.0.unsigned_abs() },
             federation: self.federation.as_ref(),
             peers: &self.peers,
+            keeps_keys: &|_| false,
             now,
-            keeps_key: &|owner| self.kept.as_ref() == Some(owner),
         };
         gate.open(Op::Start, bytes)
     }
@@ -468,15 +467,29 @@ fn a_tenant_pair_that_is_not_listed_is_not_granted() {
 }
 
 //= REQ-13
-//= REQ-19
 #[test]
-fn a_withdrawn_grant_does_not_hide_runs_that_exist() {
+fn a_tenant_pair_whose_keys_are_kept_is_admitted_without_a_grant() {
+    let world = World::new();
+    let own = world.b.id();
     let tenant = |name| TenantId::new(name).unwrap();
     let pair = TenantPair { dst: tenant("finance"), src: tenant("acme") };
-    let mut world = World::new();
-    world.kept = Some(Owner { caller: world.a.id(), tenant: pair.clone() });
-    let admitted = world.open(&world.operation(|said| said.tenant = pair)).unwrap();
-    assert!(admitted.grant().is_none());
+    let kept = Owner { caller: world.a.id(), tenant: pair.clone() };
+    let gate = Gate {
+        own: &own,
+        min_proto: 1,
+        issued: Seen { n: 1, seq: NOW.0.unsigned_abs() },
+        federation: world.federation.as_ref(),
+        peers: &world.peers,
+        keeps_keys: &|owner| *owner == kept,
+        now: NOW,
+    };
+    let operation = world.operation(|said| said.tenant = pair.clone());
+    let admitted = gate.open(Op::Start, &operation).unwrap();
+    assert_eq!((admitted.owner(), admitted.grant()), (&kept, None));
+    let other = TenantPair { dst: tenant("finance"), src: tenant("other") };
+    let operation = world.operation(|said| said.tenant = other.clone());
+    let refused = gate.open(Op::Start, &operation).unwrap_err();
+    assert_eq!(refused.problem.code(), Some(Code::NotGranted));
 }
 
 //= REQ-14
@@ -521,8 +534,8 @@ fn a_request_in_no_spoken_version_is_unsupported() {
         issued: Seen { n: 1, seq: NOW.0.unsigned_abs() },
         federation: world.federation.as_ref(),
         peers: &world.peers,
+        keeps_keys: &|_| false,
         now: NOW,
-        keeps_key: &|_| false,
     };
     let refused = gate.open(Op::Start, &world.operation(|_| ())).unwrap_err();
     assert_eq!(refused.problem.code(), Some(Code::ProtocolUnsupported));

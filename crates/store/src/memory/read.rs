@@ -42,6 +42,10 @@ impl Reads for Engine {
         Ok(self.now().keys.get(&(owner.clone(), key.clone())).cloned())
     }
 
+    fn keeps_keys_of(&self, owner: &Owner) -> Result<bool, Fault> {
+        Ok(self.now().keys.keys().any(|(of, _)| of == owner))
+    }
+
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Fault> {
         Ok(self.now().runs.get(run).map(|row| RunRow::clone(row)))
     }
@@ -52,10 +56,6 @@ impl Reads for Engine {
         let mut open: Vec<_> = open.map(|row| RunRow::clone(row)).collect();
         open.sort_by_key(|row| (row.created, row.run.clone()));
         Ok(open)
-    }
-
-    fn keeps_key_of(&self, owner: &Owner) -> Result<bool, Fault> {
-        Ok(self.now().keys.keys().any(|(of, _)| of == owner))
     }
 
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Fault> {

@@ -143,6 +143,16 @@ impl Reads for Readers {
         })
     }
 
+    fn keeps_keys_of(&self, owner: &Owner) -> Result<bool, Fault> {
+        let sql = "SELECT 1 FROM runs WHERE caller = ?1 AND dst = ?2 AND src = ?3
+                   UNION ALL
+                   SELECT 1 FROM blocked_keys WHERE caller = ?1 AND dst = ?2 AND src = ?3
+                   LIMIT 1";
+        let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
+        let params = params![caller, pair.dst.as_str(), pair.src.as_str()];
+        Ok(self.one(sql, params, |_| Ok(()))?.is_some())
+    }
+
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Fault> {
         let sql = format!(
             "SELECT {RUN_COLUMNS} FROM runs r JOIN run_texts t USING (run) WHERE r.run = ?1"
@@ -156,15 +166,6 @@ impl Reads for Readers {
              WHERE r.phase <> 'settled' ORDER BY r.created, r.run"
         );
         self.all(&sql, [], row::run)
-    }
-
-    fn keeps_key_of(&self, owner: &Owner) -> Result<bool, Fault> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE caller = ?1 AND dst = ?2 AND src = ?3)
-                       OR EXISTS (SELECT 1 FROM blocked_keys
-                                  WHERE caller = ?1 AND dst = ?2 AND src = ?3)";
-        let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
-        let params = params![caller, pair.dst.as_str(), pair.src.as_str()];
-        Ok(self.one(sql, params, |row| row.get(0))?.unwrap_or(false))
     }
 
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Fault> {

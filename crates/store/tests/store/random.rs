@@ -186,6 +186,7 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
         add("run", &reads.run(&run).unwrap());
         add("entry", &reads.entry(&run).unwrap());
         add("seals", &reads.received_seals(&run).unwrap());
+        add("keeps", &reads.keeps_keys_of(&owner(n)).unwrap());
         add("open of", &reads.open_runs_of(&owner(n)).unwrap());
         add("newest", &reads.newest_document(&gateway(1), kind(n)).unwrap());
         add("documents", &reads.documents(&gateway(1), kind(n)).unwrap());

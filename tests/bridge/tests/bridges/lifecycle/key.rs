@@ -41,15 +41,35 @@ async fn the_executor_answers_a_known_key_with_the_same_accept_and_frames() {
         let again = forge.send(RUNS, &start).await;
         assert_eq!(payload(&first.text), payload(&again.text));
     }
-    let taken_back = ["grant", "remove", "us", "--agent", "demo"];
     assert_eq!(pair.b.executions().unwrap().len(), 1);
-    pair.b.json(&taken_back).await.unwrap();
-    // The run was taken while it was granted: its caller can still read it, and starts nothing new.
-    start["jti"] = forge.start("signed-twice-00001")["jti"].clone();
-    let again = forge.send(RUNS, &start).await;
-    assert_eq!(payload(&first.text), payload(&again.text), "{}", again.text);
+}
+
+#[tokio::test]
+async fn a_run_outlives_its_grant_for_who_was_granted_it() {
+    let pair = Pair::granted(&[], &[], &[]).await.unwrap();
+    let forge = Forge::of(&pair.a, &pair.b).await;
+    let key = "taken-while-granted";
+    let first = forge.send(RUNS, &forge.start(key)).await;
+    assert!(first.is_whole_stream(), "{}", first.text);
+    let open = pair.run("goes-on-without-one", "say begun\nhang").await.unwrap();
+    frames(&pair.a, &open, 2).await;
+    pair.b.json(&["grant", "remove", "us", "--agent", "demo"]).await.unwrap();
+    // What was taken can be read, and stopped.
+    let attach = forge.request("attach", json!({"after": 0, "idempotencyKey": key}));
+    let again = forge.send("/federation/v1/runs/attach", &attach).await;
+    assert!(again.is_whole_stream(), "{}", again.text);
+    assert_eq!(payload(&first.text), payload(&again.text));
+    let cancel = format!("/v1/runs/{open}/cancel");
+    pair.a.api().post(&cancel, &json!({})).await.unwrap();
+    let (history, exit) = finish(&pair, &open).await;
+    assert_eq!((history.said("outcome"), exit), ("cancelled", 0));
+    // Nothing new starts; and a pair that never had a grant has no keys either.
     let new = forge.send(RUNS, &forge.start("after-it-was-taken")).await;
     assert_eq!(new.refusal(), (403, "not_granted", true));
+    let mut other = forge.request("attach", json!({"after": 0, "idempotencyKey": key}));
+    other["tenant"]["src"] = "acme".into();
+    let other = forge.send("/federation/v1/runs/attach", &other).await;
+    assert_eq!(other.refusal(), (403, "not_granted", true));
 }
 
 #[tokio::test]

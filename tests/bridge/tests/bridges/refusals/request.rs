@@ -98,7 +98,7 @@ async fn a_status_that_expired_or_went_back_is_refused() {
         assert!(since < status["issued"].as_i64().unwrap());
         status["issued"] = since.into();
         status["seq"] = since.into();
-        status["expires"] = (since + 1).into();
+        (status["expires"], status["refresh_ms"]) = ((since + 1).into(), 1.into());
     });
     let back = scene.forge.restate(|status| {
         let since = status["incarnation"]["since"].clone();
