@@ -17,15 +17,14 @@ async fn neighbours_leave_each_other_alone() {
     scenarios.finish();
 }
 
-/// Each tenant has an agent of its own: inside one agent of OpenClaw there are no walls.
 async fn two_tenants(world: Arc<World>) {
-    world.grant(&world.b, "us", "auto", "acme-eu:acme").await;
-    world.grant(&world.b, "us", "main", "bolt-eu:bolt").await;
+    world.grant(&world.b, "us", "acme", "acme-eu:acme").await;
+    world.grant(&world.b, "us", "bolt", "bolt-eu:bolt").await;
     let ask = |gateway, agent, prompt: &str| Ask { gateway, agent, ..Ask::new(prompt) };
-    let of_acme = ask("acme", "auto", &format!("m-acme\nmodel: delay 50\nmodel: say acme {WORDS}"));
+    let of_acme = ask("acme", "acme", &format!("m-acme\nmodel: delay 50\nmodel: say acme {WORDS}"));
     // The same key for both: tenants have key spaces of their own.
     let mut of_bolt =
-        ask("bolt", "main", &format!("m-bolt\nmodel: delay 50\nmodel: say bolt {WORDS}"));
+        ask("bolt", "bolt", &format!("m-bolt\nmodel: delay 50\nmodel: say bolt {WORDS}"));
     of_bolt.key.clone_from(&of_acme.key);
     let (acme, bolt) = tokio::join!(world.run(&of_acme), world.run(&of_bolt));
     acme.is_answered(&format!("acme {WORDS}"));
@@ -36,12 +35,12 @@ async fn two_tenants(world: Arc<World>) {
     assert_ne!(acme.run(), bolt.run());
 
     // A grant for one tenant holds for no other.
-    for (gateway, agent) in [("acme", "main"), ("bolt", "auto")] {
+    for (gateway, agent) in [("acme", "bolt"), ("bolt", "acme")] {
         let story = world.run(&ask(gateway, agent, "m-astray")).await;
         assert_eq!((story.outcome(), story.code()), ("rejected", "not_granted"), "{story}");
     }
     // Nobody goes on in another tenant's session.
-    let mut intruder = ask("bolt", "main", "m-astray");
+    let mut intruder = ask("bolt", "bolt", "m-astray");
     intruder.session = Some(acme.session());
     let story = world.run(&intruder).await;
     assert_eq!((story.outcome(), story.side_effects()), ("rejected", "none"), "{story}");
