@@ -72,7 +72,7 @@ const STEPS: &[(&str, Work)] = &[
     ("tests", Work::Tests),
     // cargo run --release --package landbridge -- demo --json
     ("demo", Work::Pending("the demo is not built yet")),
-    ("openclaw", Work::Cargo(&["xtask", "openclaw", "test"], &[])),
+    ("openclaw", Work::Cargo(&["xtask", "openclaw", "test"], &[("LANDBRIDGE_SLOW", "1")])),
     ("deny", Work::Tool("deny", &["deny", "--locked", "check"])),
 ];
 
