@@ -39,6 +39,8 @@ enum Chore {
     },
     /// Check that data flows one way through the crates and inside `proto`.
     Layers,
+    /// Run every test, those against a real OpenClaw gateway included.
+    Test,
     /// Check the specification against the code and the tests that cite it.
     Spec(spec::Options),
     /// Check file lengths, forbidden words and the pages that have to exist.
@@ -54,6 +56,7 @@ fn main() -> Result<ExitCode> {
             openclaw::run(&arguments)?;
             ExitCode::SUCCESS
         }
+        Chore::Test => return ci::run(&root, &ci::Options::tests()),
         Chore::Spec(options) => conclude("spec", &spec::run(&root, &options)?),
         Chore::Tree => conclude("tree", &tree::check(&root)?),
     })

@@ -294,7 +294,7 @@ async fn ask_to_cancel(
     let body = Body::Cancel(Cancel { target: Target::Key(entry.key.clone()), reason: None });
     let signed = core.sign_request(&entry.peer, &entry.tenant, body)?;
     match core.send(&entry.peer, Op::Cancel.path(), &signed, roots_from).await? {
-        Reply::Open(response) => core.read_answer(&entry.peer, &signed, response).await.map(Some),
+        Reply::Open(response) => core.read_answer(&entry.peer, &signed, *response).await.map(Some),
         Reply::Refused(refusal) => {
             let problem = &refusal.value().problem;
             tracing::warn!(run = %entry.run, %problem, "cancel refused");

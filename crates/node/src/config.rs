@@ -80,16 +80,13 @@ pub struct Local {
     pub listen: Option<SocketAddr>,
 }
 
-/// The gateway beside this bridge.
+/// The gateway beside this bridge. Which adapters there are is for the program to say that has them.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Gateway {
-    /// A real OpenClaw gateway.
-    Openclaw {
-        /// Its WebSocket.
-        url: GatewayUrl,
-    },
-    /// The embedded, deterministic one.
-    Scripted,
+pub struct Gateway {
+    /// The adapter's name; `None`: the program's own choice.
+    pub adapter: Option<String>,
+    /// The gateway's WebSocket, for adapters that speak to one.
+    pub url: GatewayUrl,
 }
 
 /// A logical gateway id.

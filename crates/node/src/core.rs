@@ -1,7 +1,7 @@
 //! What every part of a running bridge shares: identity, store, clock, adapter and trust.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use landbridge_proto::machine::contract::AuditEvent;
 use landbridge_proto::machine::contract::Write;
@@ -239,31 +239,69 @@ pub fn bug(what: &str, error: &dyn std::fmt::Display) -> Problem {
 }
 
 /// Who waits for more of which run. A waiter subscribes first and reads then, so none sleeps through.
+///
+/// A run for which nobody waits leaves no trace for long: only the waiters keep their entry alive.
 #[derive(Debug, Default)]
-pub struct Wakes(Mutex<BTreeMap<RunId, Arc<Notify>>>);
+pub struct Wakes(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    runs: BTreeMap<RunId, Weak<Notify>>,
+    /// When there are so many entries, those for which nobody waits any more are dropped.
+    sweep_at: usize,
+}
 
 impl Wakes {
     /// What is notified when there is more of a run.
     #[must_use]
     pub fn of(&self, run: &RunId) -> Arc<Notify> {
-        let mut wakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(wakes.entry(run.clone()).or_default())
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = waiting.runs.get(run).and_then(Weak::upgrade) {
+            return notify;
+        }
+        if waiting.runs.len() >= waiting.sweep_at {
+            waiting.runs.retain(|_, notify| notify.strong_count() > 0);
+            waiting.sweep_at = waiting.runs.len() * 2 + 64;
+        }
+        let notify = Arc::new(Notify::new());
+        waiting.runs.insert(run.clone(), Arc::downgrade(&notify));
+        notify
     }
 
-    /// Wakes everybody who waits for a run, and forgets runs for which nobody does.
+    /// Wakes everybody who waits for a run.
     pub fn wake(&self, run: &RunId) {
-        let mut wakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(notify) = wakes.get(run) {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = waiting.runs.get(run).and_then(Weak::upgrade) {
             notify.notify_waiters();
-            if Arc::strong_count(notify) == 1 {
-                wakes.remove(run);
-            }
         }
     }
 
     /// Wakes everybody.
     pub fn wake_all(&self) {
-        let wakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        wakes.values().for_each(|notify| notify.notify_waiters());
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.runs.values().filter_map(Weak::upgrade).for_each(|notify| notify.notify_waiters());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn run(n: usize) -> RunId {
+        let last = char::from(b'a' + u8::try_from(n % 26).unwrap());
+        let before = char::from(b'a' + u8::try_from(n / 26 % 26).unwrap());
+        RunId::new(format!("run-{}{before}{last}", "a".repeat(24))).unwrap()
+    }
+
+    #[test]
+    fn runs_for_which_nobody_waits_are_forgotten() {
+        let wakes = Wakes::default();
+        let kept = wakes.of(&run(0));
+        for n in 1..600 {
+            drop(wakes.of(&run(n)));
+        }
+        assert!(wakes.0.lock().unwrap().runs.len() < 200);
+        assert!(Arc::ptr_eq(&kept, &wakes.of(&run(0))));
     }
 }

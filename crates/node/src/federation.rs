@@ -21,7 +21,7 @@ use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
-use landbridge_proto::wire::name::GatewayId;
+use landbridge_proto::wire::name::{GatewayId, Owner};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Body, Op, Refusal};
 use landbridge_proto::wire::stream::One;
@@ -42,14 +42,22 @@ pub struct Federation {
     core: Arc<Core>,
     executions: Arc<Executions>,
     strangers: Arc<answer::Strangers>,
-    rates: Arc<rate::Rates>,
+    rates: Arc<rate::Rates<Owner>>,
+    /// Audit records of refusals that each peer may still cause.
+    records: Arc<rate::Rates<GatewayId>>,
 }
 
 impl Federation {
     /// The plane over a bridge's core and its drivers.
     #[must_use]
     pub fn new(core: Arc<Core>, executions: Arc<Executions>) -> Self {
-        Self { core, executions, strangers: Arc::default(), rates: Arc::default() }
+        Self {
+            core,
+            executions,
+            strangers: Arc::default(),
+            rates: Arc::default(),
+            records: Arc::default(),
+        }
     }
 
     /// Answers one request.
@@ -106,6 +114,7 @@ impl Federation {
                 federation: state.federation.as_ref(),
                 peers: &state.peers,
                 now: self.core.now(),
+                keeps_key: &|owner| self.core.store.reads().keeps_key_of(owner).unwrap_or(false),
             };
             let opened = gate.open(op, body);
             //= STR-25
@@ -135,7 +144,14 @@ impl Federation {
             Body::Cancel(cancel) => self.cancel(&admitted, cancel).await,
             Body::Inspect(target) => self.inspect(&admitted, target).await,
         };
-        done.unwrap_or_else(|problem| self.signed(&admitted, &problem))
+        match done {
+            Ok(response) => response,
+            Err(problem) => {
+                let story = problem.detail.as_deref().unwrap_or_default();
+                self.audit_refusal(&admitted.owner().caller, &problem, story).await;
+                self.signed(&admitted, &problem)
+            }
+        }
     }
 
     async fn refused(&self, refused: Refused) -> Response<ResponseBody> {

@@ -77,7 +77,7 @@ pub enum PeerError {
 #[derive(Debug)]
 pub enum Reply {
     /// A stream, or one envelope: not read yet.
-    Open(Response<ResponseStream>),
+    Open(Box<Response<ResponseStream>>),
     /// A refusal that the peer signed, bound to the request.
     Refused(Box<Verified<Refusal>>),
 }
@@ -274,7 +274,7 @@ impl Core {
     ) -> Result<Reply, PeerError> {
         let status = response.status().as_u16();
         if status == 200 {
-            return Ok(Reply::Open(response));
+            return Ok(Reply::Open(Box::new(response)));
         }
         let media = response.headers().get(CONTENT_TYPE).cloned();
         let (_, body) = client::collect(response, limit::ENVELOPE_BYTES_MAX).await?;

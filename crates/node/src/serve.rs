@@ -340,10 +340,11 @@ async fn refresh_peers(core: &Core) {
             let status = known.newest().value();
             now.since_ms(status.issued) >= status.refresh_ms.max(CARE_EVERY_MS)
         });
-        if due && state.active(gateway) {
-            if let Err(error) = core.refresh_peer(gateway).await {
-                tracing::debug!(peer = %gateway, %error, "a peer was not refreshed");
-            }
+        if due
+            && state.active(gateway)
+            && let Err(error) = core.refresh_peer(gateway).await
+        {
+            tracing::debug!(peer = %gateway, %error, "a peer was not refreshed");
         }
     }
 }

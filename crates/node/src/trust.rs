@@ -248,12 +248,12 @@ impl Trust {
             }
         }
         let digest = |view: &PeerView| view.status().map(|status| status.newest().digest());
-        if digest(&view) != digest(known) {
-            if let Some(status) = view.status() {
-                let newest = status.newest();
-                let version = newest.value().seq.unsigned_abs();
-                writes.push(save(gateway, DocumentKind::Status, version, newest.envelope(), now));
-            }
+        if digest(&view) != digest(known)
+            && let Some(status) = view.status()
+        {
+            let newest = status.newest();
+            let version = newest.value().seq.unsigned_abs();
+            writes.push(save(gateway, DocumentKind::Status, version, newest.envelope(), now));
         }
         if writes.is_empty() {
             return Ok(());

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use landbridge_node::config::{Config, ConfigErrors, Home, Overrides, example};
+use clap::ValueEnum as _;
+use landbridge_node::config::{Config, ConfigErrors, Gateway, Home, Overrides, example};
 
-use crate::cli::ConfigCheckArgs;
+use crate::cli::{AdapterChoice, ConfigCheckArgs};
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::out::{Look, Out};
 
@@ -27,6 +28,7 @@ pub(super) fn check(home: &Path, args: &ConfigCheckArgs, out: &Out) -> Result<Ex
         Config::load(&home, &environment())
     };
     let config = checked.map_err(|errors| wrong(&errors))?;
+    adapter(&config.gateway)?;
     let answer = serde_json::json!({"file": path, "ok": true, "routes": config.routes.len()});
     out.data(&answer, |_| String::new())?;
     out.say(Look::Green, format!("{} is right; {} routes", path.display(), config.routes.len()));
@@ -41,6 +43,21 @@ pub(crate) fn environment() -> Overrides {
     Overrides::of_environment(variables)
 }
 
+/// The adapter that the settings name. Only this program knows which ones it has.
+pub(crate) fn adapter(gateway: &Gateway) -> Result<AdapterChoice, Failure> {
+    let Some(name) = &gateway.adapter else { return Ok(AdapterChoice::Openclaw) };
+    let known = AdapterChoice::value_variants();
+    known.iter().find(|choice| choice.as_str() == name).copied().ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|choice| choice.as_str()).collect();
+        Failure::new(Exit::Config, "the configuration is wrong")
+            .why(format!(
+                "gateway.adapter: there is no adapter {name:?}; allowed: {}",
+                names.join(", ")
+            ))
+            .next("landbridge config example")
+    })
+}
+
 /// A failure with everything that is wrong.
 pub(crate) fn wrong(errors: &ConfigErrors) -> Failure {
     let failure = errors
@@ -50,4 +67,24 @@ pub(crate) fn wrong(errors: &ConfigErrors) -> Failure {
             failure.why(wrong)
         });
     failure.next("landbridge config example")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn chosen(text: &str) -> Result<AdapterChoice, Failure> {
+        let path = Path::new("landbridge.toml");
+        let config = Config::parse(text, path, &Home::at("/h"), &Overrides::none()).unwrap();
+        adapter(&config.gateway)
+    }
+
+    #[test]
+    fn adapters_are_those_of_this_program() {
+        assert_eq!(chosen("").unwrap(), AdapterChoice::Openclaw);
+        assert_eq!(chosen("[gateway]\nadapter = \"scripted\"").unwrap(), AdapterChoice::Scripted);
+        let failure = chosen("[gateway]\nadapter = \"open\"").unwrap_err();
+        assert_eq!(failure.exit(), Exit::Config);
+    }
 }

@@ -13,7 +13,7 @@ use landbridge_proto::wire::name::Timestamp;
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::command::config::{environment, wrong};
+use crate::command::config::{adapter, environment, wrong};
 use crate::command::init::home_failure;
 use crate::exit::{Exit, Failure};
 use crate::offline::identity_failure;
@@ -93,7 +93,10 @@ fn look_at_home(path: &Path, findings: &mut Findings) {
     };
     findings.ok("home", format!("{} is its owner's only", path.display()));
     match Config::load(&home, &environment()) {
-        Ok(config) => findings.ok("settings", format!("{} routes", config.routes.len())),
+        Ok(config) => match adapter(&config.gateway) {
+            Ok(_) => findings.ok("settings", format!("{} routes", config.routes.len())),
+            Err(failure) => findings.failure("settings", &failure),
+        },
         Err(errors) => findings.failure("settings", &wrong(&errors)),
     }
     match Identity::load(path) {

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use landbridge_node::config::{Config, Gateway, Home};
+use landbridge_node::config::{Config, Home};
 use landbridge_node::local::api::BridgeView;
 use landbridge_openclaw::{Fault, OpenClawConfig, Pairing, Secret, pair};
 use zeroize::Zeroizing;
 
-use crate::cli::{GatewayConnectArgs, GatewayTokenArgs};
+use crate::cli::{AdapterChoice, GatewayConnectArgs, GatewayTokenArgs};
 use crate::client::Client;
-use crate::command::config::{environment, wrong};
+use crate::command::config::{adapter, environment, wrong};
 use crate::command::init::home_failure;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::out::{Look, Out, fields};
@@ -67,9 +67,9 @@ pub(super) async fn connect(
 /// The gateway that was named, or the configured one. The running bridge uses the configured one.
 fn gateway_url(home: &Home, named: Option<&str>, out: &Out) -> Result<String, Failure> {
     let config = Config::load(home, &environment()).map_err(|errors| wrong(&errors))?;
-    let configured = match &config.gateway {
-        Gateway::Openclaw { url } => Some(url.as_str()),
-        Gateway::Scripted => None,
+    let configured = match adapter(&config.gateway)? {
+        AdapterChoice::Openclaw => Some(config.gateway.url.as_str()),
+        AdapterChoice::Scripted => None,
     };
     let Some(named) = named else {
         return configured.map(str::to_owned).ok_or_else(|| {

@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(config.federation.listen, args.listen);
         assert_eq!(config.federation.told_endpoint().to_string(), "https://eu.example:7443");
         assert_eq!(config.federation.danger_allow_addresses.len(), 1);
-        assert_eq!(config.gateway, landbridge_node::config::Gateway::Scripted);
+        assert_eq!(config.gateway.adapter.as_deref(), Some("scripted"));
     }
 
     #[test]

@@ -141,7 +141,7 @@ async fn list(client: &Client, args: RunListArgs, out: &Out) -> Result<Exit, Fai
             rows.push(vec![
                 run.run.to_string(),
                 run.gateway.to_string(),
-                run.agent.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string),
+                run.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
                 run.outcome.clone().unwrap_or_else(|| run.phase.clone()),
                 run.frames.to_string(),
                 run.created.clone(),
@@ -169,7 +169,7 @@ async fn show(client: &Client, run: &RunId, out: &Out) -> Result<Exit, Failure> 
             ("gateway", view.gateway.to_string()),
             ("peer", view.peer.to_string()),
             ("tenants", format!("{} -> {}", view.tenant.src, view.tenant.dst)),
-            ("agent", view.agent.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string)),
+            ("agent", view.agent.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("key", view.idempotency_key.to_string()),
             ("phase", view.phase.clone()),
             ("outcome", optional(&view.outcome)),

@@ -10,14 +10,14 @@ use landbridge_node::config::{Config, Gateway, Home, Log, Overrides};
 use landbridge_node::identity::Identity;
 use landbridge_node::observe::Exporter;
 use landbridge_node::scripted::Scripted;
-use landbridge_node::serve::{Listening, Parts, ServeError};
+use landbridge_node::serve::{Listening, Parts};
 use landbridge_openclaw::{OpenClaw, OpenClawConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::ServeArgs;
-use crate::command::config::{environment, wrong};
+use crate::cli::{AdapterChoice, ServeArgs};
+use crate::command::config::{adapter as chosen, environment, wrong};
 use crate::command::init::home_failure;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::offline::identity_failure;
@@ -32,8 +32,7 @@ pub(super) async fn serve(home: &Path, args: &ServeArgs, out: &Out) -> Result<Ex
     let adapter = adapter(&config.gateway, &home)?;
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
-    let exporter = Exporter::install()
-        .map_err(|error| Failure::new(Exit::Internal, "cannot keep metrics").because(error))?;
+    let exporter = Exporter::install().or_fail(Exit::Internal, || "cannot keep metrics")?;
     let parts = Parts {
         identity,
         config,
@@ -43,22 +42,15 @@ pub(super) async fn serve(home: &Path, args: &ServeArgs, out: &Out) -> Result<Ex
         entropy: Arc::new(SystemEntropy),
         exporter: Some(exporter),
     };
-    let out = *out;
-    landbridge_node::serve::serve(parts, stop, move |listening| say_ready(&out, listening))
+    landbridge_node::serve::serve(parts, stop, |listening| say_ready(out, listening))
         .await
-        .map_err(|error| serve_failure(error, &home))?;
+        .map_err(|error| {
+            Failure::new(Exit::Failed, "the bridge does not run")
+                .because(error)
+                .next(format!("landbridge doctor --home {}", home.path().display()))
+        })?;
     out.say(Look::Dim, "stopped");
     Ok(Exit::Success)
-}
-
-fn serve_failure(error: ServeError, home: &Home) -> Failure {
-    let next = match &error {
-        ServeError::Bind { .. } => {
-            "another process may use it: choose another address in landbridge.toml".to_owned()
-        }
-        _ => format!("landbridge doctor --home {}", home.path().display()),
-    };
-    Failure::new(Exit::Failed, "the bridge does not run").because(error).next(next)
 }
 
 /// Flags beat the environment.
@@ -74,8 +66,9 @@ fn overrides(args: &ServeArgs) -> Overrides {
 }
 
 fn adapter(gateway: &Gateway, home: &Home) -> Result<Arc<dyn Adapter>, Failure> {
-    match gateway {
-        Gateway::Openclaw { url } => {
+    match chosen(gateway)? {
+        AdapterChoice::Openclaw => {
+            let url = &gateway.url;
             let config = OpenClawConfig::new(url.as_str(), home.gateway());
             let adapter = OpenClaw::open(&config).map_err(|fault| {
                 Failure::new(Exit::Failed, format!("the gateway at {url} cannot be used"))
@@ -84,7 +77,7 @@ fn adapter(gateway: &Gateway, home: &Home) -> Result<Arc<dyn Adapter>, Failure> 
             })?;
             Ok(Arc::new(adapter))
         }
-        Gateway::Scripted => {
+        AdapterChoice::Scripted => {
             let place = home.gateway();
             let adapter = Scripted::open(&place, Arc::new(SystemClock))
                 .or_fail(Exit::CannotCreate, || format!("cannot use {}", place.display()))?;
@@ -129,27 +122,18 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
 
 /// Says once that the bridge listens: who waits for it need not poll.
 fn say_ready(out: &Out, listening: &Listening) {
-    let Listening { gateway, federation, local, socket, executing, calling, .. } = listening;
+    let Listening { gateway, federation, socket, .. } = listening;
     if out.json() {
         let line = serde_json::json!({
-            "event": "ready", "gateway": gateway, "listen": federation, "local": local,
-            "socket": socket, "executing": executing, "calling": calling,
-            "pid": std::process::id(),
+            "event": "ready", "gateway": gateway, "listen": federation, "local": listening.local,
+            "socket": socket, "pid": std::process::id(),
+            "executing": listening.executing, "calling": listening.calling,
         });
         let mut stdout = std::io::stdout().lock();
         // Whoever waited may be gone; the bridge serves all the same.
         let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
     } else {
-        let taken_up = match executing + calling {
-            0 => String::new(),
-            open => format!("; {open} open runs taken up"),
-        };
-        out.say(
-            Look::Green,
-            format!(
-                "{gateway} listens on {federation}; local API at {}{taken_up}",
-                socket.display()
-            ),
-        );
+        let at = socket.display();
+        out.say(Look::Green, format!("{gateway} listens on {federation}; local API at {at}"));
     }
 }

@@ -31,11 +31,13 @@ impl Record {
         for line in transcript.lines() {
             let value: Value = serde_json::from_str(line)
                 .or_fail(Exit::Failed, || "a transcript's line is no JSON")?;
-            if value.get("seal").is_some() {
-                record.seals += 1;
-            }
-            if let Some(frame) = line.strip_prefix(FRAME) {
-                record.frame(frame.strip_suffix('}').unwrap_or_default())?;
+            match value["type"].as_str() {
+                Some("seal") => record.seals += 1,
+                Some("frame") => {
+                    let frame = value["value"].as_str().unwrap_or_default();
+                    record.frame(frame)?;
+                }
+                _ => {}
             }
         }
         let terminals = record.events.iter().filter(|event| *event == "terminal").count();
@@ -66,13 +68,11 @@ impl Record {
     }
 }
 
-/// What a frame's line of a transcript begins with; the frame's exact bytes and `}` follow.
-const FRAME: &str = r#"{"frame":"#;
-
 /// The transcript with one letter of one output frame changed, and what was changed.
 pub(super) fn tampered(transcript: &str) -> Option<(String, String)> {
-    const BEFORE: &str = r#""text":""#;
-    let is_output = |line: &&str| line.starts_with(FRAME) && line.contains(r#""output""#);
+    const BEFORE: &str = r#"\"text\":\""#;
+    let is_output =
+        |line: &&str| line.contains(r#""type":"frame""#) && line.contains(r#"\"output\""#);
     let line =
         transcript.lines().find(|line| is_output(line) && letters(line, BEFORE).is_some())?;
     let (from, to) = letters(line, BEFORE)?;
@@ -88,7 +88,7 @@ pub(super) fn tampered(transcript: &str) -> Option<(String, String)> {
 /// The first word of at least three letters behind `before`.
 fn letters(line: &str, before: &str) -> Option<(usize, usize)> {
     let begin = line.find(before)? + before.len();
-    let end = begin + line[begin..].find(['\\', '"'])?;
+    let end = begin + line[begin..].find('\\')?;
     let mut from = begin;
     for (at, c) in line[begin..end].char_indices().chain(std::iter::once((end - begin, ' '))) {
         if c.is_ascii_alphabetic() {
@@ -108,7 +108,9 @@ mod tests {
     use super::*;
 
     fn transcript(frames: &[&str]) -> String {
-        frames.iter().map(|frame| format!("{FRAME}{frame}}}\n")).collect()
+        let line =
+            |frame: &&str| serde_json::json!({"type": "frame", "value": frame}).to_string() + "\n";
+        frames.iter().map(line).collect()
     }
 
     const STARTED: &str = r#"{"seq":1,"event":"started","payload":{}}"#;

@@ -30,7 +30,10 @@ impl Bridge {
             }
             frames.extend(more);
         }
-        let seals = reads.received_seals(run).map_err(|fault| unreadable(&fault))?;
+        let mut seals = reads.received_seals(run).map_err(|fault| unreadable(&fault))?;
+        // What was received since the entry was read is not in its receipt.
+        frames.truncate(usize::try_from(entry.seq).unwrap_or(usize::MAX));
+        seals.retain(|seal| seal.seq <= entry.seq);
         let receipt = match &entry.receipt {
             Some(receipt) => receipt.clone(),
             None => {

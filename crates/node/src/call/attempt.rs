@@ -9,7 +9,7 @@ use landbridge_proto::trust::verified::{Verified, VerifyError};
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::problem::{Code, Problem};
-use landbridge_proto::wire::request::{Attach, Body, Op, Start, Target};
+use landbridge_proto::wire::request::{Attach, Body, Op, Refusal, Start, Target};
 use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::{Accept, Outcome, SideEffects};
 
@@ -231,6 +231,7 @@ impl Driver {
             (Event::Accept(_), Some(_)) => Err(Left::Mismatch("a second accept".to_owned())),
             (_, None) => Err(Left::Mismatch("a stream begins with its accept".to_owned())),
             (Event::Status(envelope), Some(_)) => self.status(envelope).await,
+            (Event::Problem(envelope), Some(_)) => Err(self.told(signed, &envelope)),
             (Event::Alive(seal), Some(reception)) => {
                 let view = self.view()?;
                 reception.alive(&view, &seal, self.core.now()).map_err(|fault| mismatch(&fault))
@@ -274,6 +275,22 @@ impl Driver {
         match entry.head {
             Some(head) if !self.from_start => Reception::after(accept, entry.seq, head),
             _ => Reception::start(accept),
+        }
+    }
+
+    /// Why the executor ends the connection: for people, and no statement about the run.
+    fn told(&self, signed: &Signed, envelope: &Envelope) -> Left {
+        let view = match self.view() {
+            Ok(view) => view,
+            Err(left) => return left,
+        };
+        match view.verify::<Refusal>(envelope, self.core.now()) {
+            Ok(refusal) if refusal.value().request == signed.digest => {
+                self.say(format!("the peer ended the stream: {}", refusal.value().problem));
+                Left::Ended
+            }
+            Ok(_) => Left::Mismatch("a problem that answers another request".to_owned()),
+            Err(fault) => unverified(&fault),
         }
     }
 

@@ -94,13 +94,10 @@ fn local(raw: &Raw, home: &Home) -> Result<Local, Wrong> {
 }
 
 fn gateway(raw: &Raw) -> Result<Gateway, Wrong> {
-    let adapter: At<'_, String> = required("gateway.adapter", &raw.gateway.adapter, ADAPTERS)?;
+    let adapter: Option<At<'_, String>> =
+        optional("gateway.adapter", &raw.gateway.adapter, "an adapter's name")?;
     let url = required("gateway.url", &raw.gateway.url, "ws:// on loopback, wss:// elsewhere")?;
-    match adapter.value.as_str() {
-        "openclaw" => Ok(Gateway::Openclaw { url: url.value }),
-        "scripted" => Ok(Gateway::Scripted),
-        other => Err(adapter.wrong(&format!("there is no adapter {other:?}"), ADAPTERS)),
-    }
+    Ok(Gateway { adapter: adapter.map(|adapter| adapter.value), url: url.value })
 }
 
 fn limits(raw: &Raw) -> Result<Limits, Wrong> {
@@ -307,7 +304,6 @@ fn size(number: i64) -> usize {
 }
 
 const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:7443 or [::1]:7443";
-const ADAPTERS: &str = "openclaw, scripted";
 const BLOCKS: &str = "a list of blocks, each by its first address and its bits, such as [\"10.0.0.0/8\", \"::1/128\"]";
 const LEVELS: &str =
     "error, warn, info, debug, trace, or a filter such as info,landbridge_node=debug";

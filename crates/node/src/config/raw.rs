@@ -179,8 +179,8 @@ settings! {
     /// The gateway beside this bridge, which does the work that peers are granted.
     gateway: RawGateway {
         /// `openclaw` for a real gateway, `scripted` for the embedded one of demonstrations and
-        /// tests. Takes effect at the next start.
-        adapter: Text = "\"openclaw\"";
+        /// tests. Unset: `openclaw`. Takes effect at the next start.
+        adapter: Text ~ "\"scripted\"";
         /// The WebSocket of the OpenClaw gateway; `ws://` for loopback, `wss://` for anything else.
         /// Not used by `scripted`. Takes effect at the next start.
         url: Text = "\"ws://127.0.0.1:18789\"";

@@ -162,7 +162,7 @@ fn dangerous_or_contradicting_settings_are_refused() {
         ("[federation]\ndanger_allow_addresses = [\"10.0.0.1/8\"]", "\"10.0.0.1/8\" is no block"),
         ("[federation]\ndanger_allow_addresses = true", "not a list"),
         ("[gateway]\nurl = \"ws://gw.example:1\"", "use wss://"),
-        ("[gateway]\nadapter = \"open\"", "allowed: openclaw, scripted"),
+        ("[gateway]\nadapter = 7", "gateway.adapter: not a text"),
         ("[limits]\nkey_window = \"23h\"", "1d to 3650d"),
         ("[limits]\nkey_window = \"8d\"", "retention.frames: 7d is out of range"),
         ("[limits]\ndeadline_max = \"5m\"", "limits.deadline_default"),

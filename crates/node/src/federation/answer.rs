@@ -19,6 +19,9 @@ use super::{Federation, one_envelope};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::net::ResponseBody;
 
+/// Refusals of one peer that are recorded in a minute, each by itself.
+const REFUSALS_PER_MINUTE: u32 = 60;
+
 /// What strangers were refused, counted: garbage cannot fill the audit log.
 #[derive(Debug, Default)]
 pub(super) struct Strangers(Mutex<BTreeMap<String, u64>>);
@@ -210,7 +213,12 @@ impl Federation {
         }
     }
 
+    /// Records a refusal of an authenticated request; what is beyond the peer's quota is only counted.
     pub(super) async fn audit_refusal(&self, peer: &GatewayId, problem: &Problem, story: &str) {
+        //= PRB-10
+        if self.records.take(peer, REFUSALS_PER_MINUTE, self.core.now()).is_err() {
+            return self.strangers.count(problem);
+        }
         let detail = [("code", problem.code_text()), ("story", story)];
         let audit =
             self.core.audit(peer.as_str(), "request_refused", self.core.own().as_str(), detail);

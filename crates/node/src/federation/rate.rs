@@ -1,30 +1,36 @@
-//! How many new runs a peer may start: a bucket for each tenant pair, refilled as time goes by.
+//! How often a peer may cause something, such as a new run: a bucket each, refilled as time goes by.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use landbridge_proto::wire::name::{Owner, Timestamp};
+use landbridge_proto::wire::name::Timestamp;
 
-/// Buckets of the owners that started something lately.
-#[derive(Debug, Default)]
-pub(super) struct Rates(Mutex<BTreeMap<Owner, Bucket>>);
+/// Buckets of those who caused something lately.
+#[derive(Debug)]
+pub(super) struct Rates<K>(Mutex<BTreeMap<K, Bucket>>);
+
+impl<K> Default for Rates<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// Starts that may happen now, in thousandths.
+    /// How often it may happen now, in thousandths.
     tokens_milli: i64,
     at: Timestamp,
 }
 
-impl Rates {
-    /// Takes one start; `Err` says in how many milliseconds there will be one.
-    pub(super) fn take(&self, owner: &Owner, per_minute: u32, now: Timestamp) -> Result<(), u64> {
+impl<K: Ord + Clone> Rates<K> {
+    /// Takes one of a minute's share; `Err` says in how many milliseconds there will be one.
+    pub(super) fn take(&self, who: &K, per_minute: u32, now: Timestamp) -> Result<(), u64> {
         let full = i64::from(per_minute.max(1)) * 1_000;
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A full bucket says nothing that a new one does not.
         buckets.retain(|_, bucket| bucket.refilled(full, now).tokens_milli < full);
         let fresh = Bucket { tokens_milli: full, at: now };
-        let bucket = buckets.entry(owner.clone()).or_insert(fresh);
+        let bucket = buckets.entry(who.clone()).or_insert(fresh);
         *bucket = bucket.refilled(full, now);
         if bucket.tokens_milli < 1_000 {
             let missing = u64::try_from(1_000 - bucket.tokens_milli).unwrap_or(1_000);
@@ -47,7 +53,7 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use landbridge_proto::wire::name::{GatewayId, TenantId, TenantPair};
+    use landbridge_proto::wire::name::{GatewayId, Owner, TenantId, TenantPair};
 
     use super::*;
 

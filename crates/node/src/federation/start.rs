@@ -41,9 +41,8 @@ impl Federation {
                     return self.stream(admitted, &run, 0).await;
                 }
                 StartDecision::Refuse(problem) => {
+                    //= REQ-24
                     self.accept_jti(admitted, "start_refused").await?;
-                    let story = problem.detail.clone().unwrap_or_default();
-                    self.audit_refusal(&admitted.owner().caller, &problem, &story).await;
                     return Err(*problem);
                 }
                 StartDecision::Create => {

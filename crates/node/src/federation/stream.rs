@@ -10,13 +10,15 @@ use landbridge_proto::machine::admission::Admitted;
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::outgoing::{Durable, Sealed, seal_over};
+use landbridge_proto::trust::signer::sign_typed;
+use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
-use landbridge_proto::wire::request::Attach;
+use landbridge_proto::wire::request::{Attach, Refusal};
 use landbridge_proto::wire::sse::{Batch, Event, FrameLine};
-use landbridge_proto::wire::stream::Seen;
+use landbridge_proto::wire::stream::{One, Seen};
 
 use super::Federation;
 use super::answer::Found;
@@ -62,6 +64,7 @@ impl Federation {
             core: Arc::clone(&self.core),
             peer: admitted.owner().caller.clone(),
             told: admitted.request().value().seen,
+            request: admitted.request().digest(),
             writer,
             chain,
         };
@@ -80,6 +83,8 @@ struct Sender {
     peer: GatewayId,
     /// The newest of our statuses that the peer was told.
     told: Seen,
+    /// The request that opened the stream.
+    request: Digest,
     writer: StreamWriter,
     chain: Chain,
 }
@@ -112,8 +117,15 @@ impl Sender {
             Ok(()) => {}
             Err(Ended::Reader(end)) => tracing::debug!(%run, %end, "stream ended"),
             Err(error) => {
-                tracing::info!(%run, %error, "stream broken off");
-                self.writer.break_off();
+                tracing::info!(%run, %error, "stream ended before its run");
+                let told = match error {
+                    Ended::Peer => self.send_problem(Code::PeerSuspended).await,
+                    Ended::Draining => self.send_problem(Code::Draining).await,
+                    _ => Err(error),
+                };
+                if told.is_err() {
+                    self.writer.break_off();
+                }
             }
         }
     }
@@ -182,13 +194,28 @@ impl Sender {
     //= STR-18
     async fn send_status(&mut self) -> Result<(), Ended> {
         let state = self.core.trust.state();
-        if state.issued > self.told {
-            if let Some(status) = &state.status {
-                self.send(&Event::Status(status.clone())).await?;
-                self.told = state.issued;
-            }
+        if state.issued > self.told
+            && let Some(status) = &state.status
+        {
+            self.send(&Event::Status(status.clone())).await?;
+            self.told = state.issued;
         }
         Ok(())
+    }
+
+    /// Says why the stream ends, signed and bound to the request that opened it.
+    async fn send_problem(&mut self, code: Code) -> Result<(), Ended> {
+        let refusal = Refusal {
+            aud: self.peer.clone(),
+            iss: self.core.own().clone(),
+            problem: Problem::new(code),
+            request: self.request,
+            root_version: self.core.identity.root().version(),
+            t: self.core.now(),
+            v: One,
+        };
+        let envelope = sign_typed(self.core.identity.stream(), &refusal)?;
+        self.send(&Event::Problem(envelope)).await
     }
 
     //= STR-1

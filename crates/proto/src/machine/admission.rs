@@ -26,7 +26,6 @@ use crate::wire::request::{Op, Request, Start};
 use crate::wire::stream::Seen;
 
 /// What a receiver knows when a request arrives.
-#[derive(Debug)]
 pub struct Gate<'a> {
     /// Its own gateway.
     pub own: &'a GatewayId,
@@ -40,6 +39,8 @@ pub struct Gate<'a> {
     pub peers: &'a BTreeMap<GatewayId, PeerView>,
     /// The present.
     pub now: Timestamp,
+    /// Whether it keeps a key of this owner: a run that exists outlives the grant that it began under.
+    pub keeps_key: &'a dyn Fn(&Owner) -> bool,
 }
 
 /// A request that passed every check before the store's.
@@ -188,8 +189,9 @@ impl Gate<'_> {
         //= REQ-13
         let pair = said.tenant.clone();
         let grant = federation.and_then(|federation| federation.grant(&said.iss, &pair)).cloned();
-        if grant.is_none() {
-            let story = format!("no tenant pair {} to {}", pair.src, pair.dst);
+        let owner = Owner { caller: said.iss.clone(), tenant: pair };
+        if grant.is_none() && !(self.keeps_key)(&owner) {
+            let story = format!("no tenant pair {} to {}", owner.tenant.src, owner.tenant.dst);
             return Err(refuse(Code::NotGranted, story));
         }
         self.check_time(said)?;
@@ -204,7 +206,7 @@ impl Gate<'_> {
             let story = format!("shown {:?}, issued {:?}: rolled back", said.seen, self.issued);
             return Err(refuse(Code::RolledBack, story));
         }
-        Ok((Owner { caller: said.iss.clone(), tenant: pair }, grant))
+        Ok((owner, grant))
     }
 
     fn check_time(&self, said: &Request) -> Result<(), Box<Refused>> {

@@ -179,6 +179,7 @@ impl Caller {
         problem: Problem,
     ) -> Result<OwnEnd, MalformedFrame> {
         //= STR-29
+        //= STR-38
         let entry = &self.entry;
         let code = problem.code_text().to_owned();
         let side_effects = problem.side_effects;

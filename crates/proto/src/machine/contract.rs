@@ -520,6 +520,8 @@ pub trait Reads: Send + Sync {
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Self::Fault>;
     /// All runs without a terminal, oldest first.
     fn open_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
+    /// Whether any key of the owner is remembered, with a run or blocked.
+    fn keeps_key_of(&self, owner: &Owner) -> Result<bool, Self::Fault>;
     /// How many runs without a terminal the owner has.
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Self::Fault>;
     /// Frames after `after`, whole, at most `count` and, after the first, at most `bytes` in sum.

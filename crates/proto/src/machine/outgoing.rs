@@ -46,6 +46,7 @@ impl Durable {
             return Ok(None);
         }
         let (count, bytes) = (limit::BATCH_FRAMES_MAX, limit::BATCH_BYTES_MAX);
+        //= STR-7
         let mut lines = reads.frames(&row.run, after, count, bytes)?;
         // A step that came after `row` was read may have added more: they wait for the next batch.
         let known = usize::try_from(row.seq - after).unwrap_or(usize::MAX);
@@ -63,6 +64,7 @@ impl Durable {
     /// # Errors
     ///
     /// Returns the store's fault.
+    //= STR-20
     pub fn chain_at<R: Reads + ?Sized>(
         reads: &R,
         row: &RunRow,

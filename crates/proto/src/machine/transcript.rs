@@ -11,11 +11,14 @@ use std::fmt;
 use serde::Serialize;
 
 use super::contract::ReceivedSeal;
+use crate::wire::document::{FormVersion, gateway_id};
 use crate::wire::envelope::{Envelope, InvalidEnvelope};
+use crate::wire::json::canonical;
 use crate::wire::kind::Kind;
 use crate::wire::name::{GatewayId, RunId, TenantPair, Timestamp};
 use crate::wire::sse::{FrameLine, Malformed};
-use crate::wire::transcript::Line;
+use crate::wire::stream::Accept;
+use crate::wire::transcript::{Header, Line, LineFault, Side};
 
 /// What a verifier found.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -166,6 +169,15 @@ pub enum NotExportable {
         #[source]
         fault: Malformed,
     },
+    /// No root of a side.
+    #[error("no root of the {of:?} is stored")]
+    NoRoots {
+        /// Whose.
+        of: Side,
+    },
+    /// A line that a reader would refuse for its form.
+    #[error("a line cannot be written")]
+    BadLine(#[source] LineFault),
     /// Frames and seals do not fit together.
     #[error("the seals do not cover the frames up to {seq}")]
     Unsealed {
@@ -181,23 +193,41 @@ pub enum NotExportable {
 /// [`NotExportable`] when the store's rows do not fit together.
 //= STR-34
 pub fn export(run: &Export) -> Result<Vec<String>, NotExportable> {
-    let mut lines = vec![Line::Header.text()];
-    push(&mut lines, Kind::Root, &run.executor_roots)?;
-    push(&mut lines, Kind::Status, &run.executor_statuses)?;
-    push(&mut lines, Kind::Root, &run.caller_roots)?;
-    push(&mut lines, Kind::Status, &run.caller_statuses)?;
-    push(&mut lines, Kind::Request, &run.request)?;
-    push(&mut lines, Kind::Accept, &run.accept)?;
+    let caller = roots(Side::Caller, &run.caller_roots)?;
+    let executor = roots(Side::Executor, &run.executor_roots)?;
+    let accept = run.accept.as_ref().map(|text| read(Kind::Accept, text)).transpose()?;
+    let header = Header {
+        caller: gateway_id(&caller[0].digest()),
+        executor: gateway_id(&executor[0].digest()),
+        run: accept.as_ref().and_then(claimed_run),
+        v: FormVersion,
+    };
+    let mut lines = vec![Line::Header(header)];
+    let sides = [(Side::Caller, caller), (Side::Executor, executor)];
+    lines.extend(
+        sides
+            .into_iter()
+            .flat_map(|(of, roots)| roots.into_iter().map(move |value| Line::Root { of, value })),
+    );
+    let sides = [(Side::Caller, &run.caller_statuses), (Side::Executor, &run.executor_statuses)];
+    for (of, statuses) in sides {
+        for status in statuses {
+            lines.push(Line::Status { of, value: read(Kind::Status, status)? });
+        }
+    }
+    if let Some(request) = &run.request {
+        lines.push(Line::Request { value: read(Kind::Request, request)? });
+    }
+    lines.extend(accept.map(|value| Line::Accept { value }));
     let own_end = frames(&mut lines, run)?;
-    push(&mut lines, Kind::Receipt, own_end.or(run.receipt.as_ref()))?;
-    Ok(lines)
+    if let Some(receipt) = own_end.or(run.receipt.as_ref()) {
+        lines.push(Line::Receipt { value: read(Kind::Receipt, receipt)? });
+    }
+    lines.iter().map(text).collect()
 }
 
 /// Frames, each batch followed by its seal; gives back the receipt that stands for a seal at the end.
-fn frames<'a>(
-    lines: &mut Vec<String>,
-    run: &'a Export,
-) -> Result<Option<&'a String>, NotExportable> {
+fn frames<'a>(lines: &mut Vec<Line>, run: &'a Export) -> Result<Option<&'a String>, NotExportable> {
     let mut seq = 0;
     for ReceivedSeal { seq: covered, seal, .. } in &run.seals {
         let unsealed = NotExportable::Unsealed { seq: *covered };
@@ -205,37 +235,48 @@ fn frames<'a>(
         let Some(batch) = run.frames.get(seq..to).filter(|batch| !batch.is_empty()) else {
             return Err(unsealed);
         };
-        let read = |fault| NotExportable::Unreadable { kind: Kind::Seal, fault };
-        if Envelope::parse(seal.as_bytes()).map_err(read)?.kind() == Kind::Receipt {
-            return if to == run.frames.len() { Ok(Some(seal)) } else { Err(unsealed) };
-        }
+        let value = match read(Kind::Seal, seal) {
+            Err(NotExportable::AnotherKind { found: Kind::Receipt, .. }) => {
+                return if to == run.frames.len() { Ok(Some(seal)) } else { Err(unsealed) };
+            }
+            read => read?,
+        };
         for frame in batch {
             seq += 1;
-            let line = FrameLine::new(frame.as_bytes());
             let bad = |fault| NotExportable::BadFrame { seq: seq as u64, fault };
-            lines.push(Line::Frame(line.map_err(bad)?).text());
+            lines.push(Line::Frame { value: FrameLine::new(frame.as_bytes()).map_err(bad)? });
         }
-        push(lines, Kind::Seal, [seal])?;
+        lines.push(Line::Seal { value });
     }
-    if seq == run.frames.len() {
-        Ok(None)
-    } else {
-        Err(NotExportable::Unsealed { seq: seq as u64 + 1 })
+    match seq == run.frames.len() {
+        true => Ok(None),
+        false => Err(NotExportable::Unsealed { seq: seq as u64 + 1 }),
     }
 }
 
-fn push<'a>(
-    lines: &mut Vec<String>,
-    kind: Kind,
-    envelopes: impl IntoIterator<Item = &'a String>,
-) -> Result<(), NotExportable> {
-    for envelope in envelopes {
-        let read = |fault| NotExportable::Unreadable { kind, fault };
-        let envelope = Envelope::parse(envelope.as_bytes()).map_err(read)?;
-        let found = envelope.kind();
-        let other = NotExportable::AnotherKind { expected: kind, found };
-        let line = Line::of(envelope).filter(|_| found == kind).ok_or(other)?;
-        lines.push(line.text());
+fn roots(of: Side, stored: &[String]) -> Result<Vec<Envelope>, NotExportable> {
+    let roots = stored.iter().map(|text| read(Kind::Root, text)).collect::<Result<Vec<_>, _>>()?;
+    if roots.is_empty() { Err(NotExportable::NoRoots { of }) } else { Ok(roots) }
+}
+
+fn read(kind: Kind, stored: &str) -> Result<Envelope, NotExportable> {
+    let envelope = Envelope::parse(stored.as_bytes())
+        .map_err(|fault| NotExportable::Unreadable { kind, fault })?;
+    let found = envelope.kind();
+    if found == kind {
+        Ok(envelope)
+    } else {
+        Err(NotExportable::AnotherKind { expected: kind, found })
     }
-    Ok(())
+}
+
+/// The run that an accept names; the caller verified it before it stored it.
+fn claimed_run(accept: &Envelope) -> Option<RunId> {
+    canonical::from_slice::<Accept>(accept.payload()).ok().map(|accept| accept.run)
+}
+
+fn text(line: &Line) -> Result<String, NotExportable> {
+    let mut bytes = line.to_bytes().map_err(NotExportable::BadLine)?;
+    bytes.pop();
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

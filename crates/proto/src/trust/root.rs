@@ -133,12 +133,6 @@ impl TrustedRoot {
         Self::genesis(envelope, &gateway_id(&envelope.digest()))
     }
 
-    /// Whether an envelope says that it is a first root: a claim, used only to tell where a chain begins.
-    #[must_use]
-    pub fn claims_to_be_first(envelope: &Envelope) -> bool {
-        claim(envelope).is_ok_and(|root| root.version == 1)
-    }
-
     /// Walks a whole chain that this gateway kept, however long; time is not judged.
     ///
     /// # Errors

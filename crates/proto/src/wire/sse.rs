@@ -24,6 +24,8 @@ pub enum Event {
     Alive(Envelope),
     /// A newer status of the executor.
     Status(Envelope),
+    /// The executor's reason for ending the connection; no statement about the run.
+    Problem(Envelope),
 }
 
 /// Frames of one commit, and the seal that covers them.
@@ -203,6 +205,7 @@ impl Event {
             }
             Self::Alive(envelope) => write_one(out, ALIVE, envelope),
             Self::Status(envelope) => write_one(out, STATUS, envelope),
+            Self::Problem(envelope) => write_one(out, PROBLEM, envelope),
         }
     }
 
@@ -298,6 +301,7 @@ const ACCEPT: &[u8] = b"event: accept\n";
 const FRAMES: &[u8] = b"event: frames\n";
 const ALIVE: &[u8] = b"event: alive\n";
 const STATUS: &[u8] = b"event: status\n";
+const PROBLEM: &[u8] = b"event: problem\n";
 const DATA: &[u8] = b"data: ";
 
 /// The offset just behind the first of the two line feeds that end an event.
@@ -332,6 +336,9 @@ fn parse(event: &[u8]) -> Result<Event, Malformed> {
     }
     if let Some(envelope) = one(STATUS, Kind::Status) {
         return envelope.map(Event::Status);
+    }
+    if let Some(envelope) = one(PROBLEM, Kind::Problem) {
+        return envelope.map(Event::Problem);
     }
     Err(Malformed::UnexpectedLine { expected: "an id or the name of an event" })
 }

@@ -1,49 +1,115 @@
-//! A run as a file that anybody can verify: one line for each thing that was signed or sealed.
+//! A run as a file that anybody can verify: one canonical JSON line for each thing that was signed.
 //!
-//! A line is an object with one member, and what stands in it are the bytes that crossed: an envelope
-//! in its one spelling, or a frame as it was hashed. Nothing is wrapped or escaped, so a line is judged
-//! by the very bytes that were signed. The reader judges each line's form; which line may follow which,
-//! who signed what, and whether the chain holds is for [`crate::machine::transcript`].
+//! The lines come in one order, so that there is one file for one run: header; the caller's roots;
+//! the executor's roots; statuses; request; accept; frames, each batch followed by its seal; receipt.
+//! A frame is a JSON string that holds its exact bytes. The reader judges form and order. Who signed
+//! what, and whether the chain holds, is for whoever verifies; a file that ends early is well formed.
 
-use super::envelope::{Envelope, InvalidEnvelope};
+use serde::{Deserialize, Serialize};
+
+use super::document::FormVersion;
+use super::envelope::Envelope;
+use super::json::{InvalidJson, canonical};
 use super::kind::Kind;
 use super::limit;
-use super::sse::{FrameLine, Malformed};
+use super::name::{GatewayId, RunId};
+use super::sse::FrameLine;
 
 /// One line of a transcript.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Line {
-    /// The first line: what the file is, and the version of its form.
-    Header,
-    /// A root of the executor or of the caller.
-    Root(Envelope),
-    /// A status of the executor or of the caller.
-    Status(Envelope),
+    /// What the file is about. Nothing is trusted because it stands here.
+    Header(Header),
+    /// A root of one side, from its first on.
+    Root {
+        /// Whose.
+        of: Side,
+        /// The root.
+        value: Envelope,
+    },
+    /// A status of one side, in the order in which they arrived.
+    Status {
+        /// Whose.
+        of: Side,
+        /// The status.
+        value: Envelope,
+    },
     /// What the caller asked.
-    Request(Envelope),
-    /// The executor's word that it took the run.
-    Accept(Envelope),
-    /// The exact bytes of one frame.
-    Frame(FrameLine),
+    Request {
+        /// The request.
+        value: Envelope,
+    },
+    /// The executor's first word.
+    Accept {
+        /// The accept.
+        value: Envelope,
+    },
+    /// One frame.
+    Frame {
+        /// Its exact bytes.
+        value: FrameLine,
+    },
     /// The executor's word for all frames so far.
-    Seal(Envelope),
+    Seal {
+        /// The seal.
+        value: Envelope,
+    },
     /// The caller's own word about what it received.
-    Receipt(Envelope),
+    Receipt {
+        /// The receipt.
+        value: Envelope,
+    },
 }
 
-/// Why bytes are not a line of a transcript.
+/// What a transcript is about.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The gateway that asked.
+    pub caller: GatewayId,
+    /// The gateway that ran.
+    pub executor: GatewayId,
+    /// The run, as the executor names it; absent where it was never told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// The form's version.
+    pub v: FormVersion,
+}
+
+/// A side of a run.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The gateway that asked.
+    Caller,
+    /// The gateway that ran.
+    Executor,
+}
+
+/// What is wrong with a transcript.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum InvalidLine {
-    /// Longer than any line may be.
-    #[error("a line has at most {max} bytes", max = limit::TRANSCRIPT_LINE_BYTES_MAX)]
-    TooLong,
-    /// Not an object with one member that this form knows.
-    #[error("not a line of a transcript")]
-    UnknownLine,
-    /// Not an envelope.
-    #[error("not an envelope")]
-    BadEnvelope(#[source] InvalidEnvelope),
-    /// An envelope of another kind than the line's.
+#[error("line {line}")]
+pub struct TranscriptError {
+    /// The line, from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    #[source]
+    pub fault: LineFault,
+}
+
+/// What is wrong with a line of a transcript.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum LineFault {
+    /// Longer than any line.
+    #[error("a line has at most {max} bytes")]
+    TooLong {
+        /// The most allowed.
+        max: usize,
+    },
+    /// Not a line in its one spelling.
+    #[error("not a canonical line of a transcript")]
+    NotCanonical(#[source] InvalidJson),
+    /// An envelope of another kind than the line's type.
     #[error("expected a {expected}, got a {found}")]
     AnotherKind {
         /// The kind expected.
@@ -51,115 +117,124 @@ pub enum InvalidLine {
         /// The kind found.
         found: Kind,
     },
-    /// Not the bytes of a frame.
-    #[error("not a frame")]
-    BadFrame(#[source] Malformed),
+    /// A line that comes too late, too early or once too often.
+    #[error("a line out of order")]
+    OutOfOrder,
+    /// The file does not begin with a header.
+    #[error("no header")]
+    NoHeader,
+    /// The last line has no line feed.
+    #[error("the last line has no end")]
+    NoLineEnd,
 }
 
-const HEADER: &[u8] = b"{\"transcript\":1}";
-const FRAME: &[u8] = b"{\"frame\":";
-type Wrap = fn(Envelope) -> Line;
-const ENVELOPES: [(&[u8], Kind, Wrap); 6] = [
-    (b"{\"root\":", Kind::Root, Line::Root),
-    (b"{\"status\":", Kind::Status, Line::Status),
-    (b"{\"request\":", Kind::Request, Line::Request),
-    (b"{\"accept\":", Kind::Accept, Line::Accept),
-    (b"{\"seal\":", Kind::Seal, Line::Seal),
-    (b"{\"receipt\":", Kind::Receipt, Line::Receipt),
-];
-
 impl Line {
-    /// The line of an envelope; `None` for a kind that no transcript holds.
-    #[must_use]
-    pub fn of(envelope: Envelope) -> Option<Self> {
-        let kind = envelope.kind();
-        let (_, _, wrap) = ENVELOPES.into_iter().find(|(_, of, _)| *of == kind)?;
-        Some(wrap(envelope))
-    }
-
-    /// Reads a line, without the line feed that ends it.
+    /// The line's bytes, with the line feed that ends it.
     ///
     /// # Errors
     ///
-    /// Returns what is wrong with its form.
-    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidLine> {
+    /// Refuses a line that the reader would refuse for its form.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, LineFault> {
+        self.check_kind()?;
+        let mut bytes = canonical::to_vec(self).map_err(LineFault::NotCanonical)?;
         if bytes.len() > limit::TRANSCRIPT_LINE_BYTES_MAX {
-            return Err(InvalidLine::TooLong);
+            return Err(LineFault::TooLong { max: limit::TRANSCRIPT_LINE_BYTES_MAX });
         }
-        if bytes == HEADER {
-            return Ok(Self::Header);
-        }
-        let inside = |prefix: &[u8]| bytes.strip_prefix(prefix)?.strip_suffix(b"}");
-        if let Some(frame) = inside(FRAME) {
-            return FrameLine::new(frame).map(Self::Frame).map_err(InvalidLine::BadFrame);
-        }
-        for (prefix, expected, wrap) in ENVELOPES {
-            if let Some(envelope) = inside(prefix) {
-                let envelope = Envelope::parse(envelope).map_err(InvalidLine::BadEnvelope)?;
-                let found = envelope.kind();
-                if found != expected {
-                    return Err(InvalidLine::AnotherKind { expected, found });
-                }
-                return Ok(wrap(envelope));
-            }
-        }
-        Err(InvalidLine::UnknownLine)
+        bytes.push(b'\n');
+        Ok(bytes)
     }
 
-    /// The line, without the line feed that ends it.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let (member, value) = match self {
-            Self::Header => return String::from_utf8_lossy(HEADER).into_owned(),
-            Self::Frame(frame) => ("frame", frame.as_str().to_owned()),
-            Self::Root(envelope) => ("root", text(envelope)),
-            Self::Status(envelope) => ("status", text(envelope)),
-            Self::Request(envelope) => ("request", text(envelope)),
-            Self::Accept(envelope) => ("accept", text(envelope)),
-            Self::Seal(envelope) => ("seal", text(envelope)),
-            Self::Receipt(envelope) => ("receipt", text(envelope)),
+    fn parse(bytes: &[u8]) -> Result<Self, LineFault> {
+        if bytes.len() > limit::TRANSCRIPT_LINE_BYTES_MAX {
+            return Err(LineFault::TooLong { max: limit::TRANSCRIPT_LINE_BYTES_MAX });
+        }
+        let line: Self = canonical::from_slice(bytes).map_err(LineFault::NotCanonical)?;
+        line.check_kind()?;
+        Ok(line)
+    }
+
+    fn check_kind(&self) -> Result<(), LineFault> {
+        let (expected, envelope) = match self {
+            Self::Header(_) | Self::Frame { .. } => return Ok(()),
+            Self::Root { value, .. } => (Kind::Root, value),
+            Self::Status { value, .. } => (Kind::Status, value),
+            Self::Request { value } => (Kind::Request, value),
+            Self::Accept { value } => (Kind::Accept, value),
+            Self::Seal { value } => (Kind::Seal, value),
+            Self::Receipt { value } => (Kind::Receipt, value),
         };
-        format!("{{\"{member}\":{value}}}")
+        let found = envelope.kind();
+        if found == expected { Ok(()) } else { Err(LineFault::AnotherKind { expected, found }) }
+    }
+
+    /// Where the line stands in the file, and whether others of its place may follow.
+    const fn place(&self) -> (u8, bool) {
+        match self {
+            Self::Header(_) => (0, false),
+            Self::Root { of: Side::Caller, .. } => (1, true),
+            Self::Root { of: Side::Executor, .. } => (2, true),
+            Self::Status { of: Side::Caller, .. } => (3, true),
+            Self::Status { of: Side::Executor, .. } => (4, true),
+            Self::Request { .. } => (5, false),
+            Self::Accept { .. } => (6, false),
+            Self::Frame { .. } | Self::Seal { .. } => (7, true),
+            Self::Receipt { .. } => (8, false),
+        }
     }
 }
 
-fn text(envelope: &Envelope) -> String {
-    // An envelope's spelling is ASCII.
-    String::from_utf8_lossy(&envelope.to_bytes()).into_owned()
+/// Reads a transcript line by line.
+#[derive(Debug, Default)]
+pub struct TranscriptReader {
+    lines: u64,
+    place: u8,
+}
+
+impl TranscriptReader {
+    /// A reader at the beginning of a file.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next line, with the line feed that ends it.
+    ///
+    /// # Errors
+    ///
+    /// Says which line is wrong, and how.
+    pub fn line(&mut self, bytes: &[u8]) -> Result<Line, TranscriptError> {
+        let first = self.lines == 0;
+        self.lines = self.lines.saturating_add(1);
+        self.read(bytes, first).map_err(|fault| TranscriptError { line: self.lines, fault })
+    }
+
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    ///
+    /// As [`TranscriptReader::line`].
+    pub fn read_all(bytes: &[u8]) -> Result<Vec<Line>, TranscriptError> {
+        if bytes.is_empty() {
+            return Err(TranscriptError { line: 1, fault: LineFault::NoHeader });
+        }
+        let mut reader = Self::new();
+        bytes.split_inclusive(|&byte| byte == b'\n').map(|line| reader.line(line)).collect()
+    }
+
+    fn read(&mut self, bytes: &[u8], first: bool) -> Result<Line, LineFault> {
+        let bytes = bytes.strip_suffix(b"\n").ok_or(LineFault::NoLineEnd)?;
+        let line = Line::parse(bytes)?;
+        let (place, repeats) = line.place();
+        if first {
+            return if place == 0 { Ok(line) } else { Err(LineFault::NoHeader) };
+        }
+        if place < self.place || (place == self.place && !repeats) {
+            return Err(LineFault::OutOfOrder);
+        }
+        self.place = place;
+        Ok(line)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn a_line_reads_back_from_its_one_spelling() {
-        for text in [
-            r#"{"transcript":1}"#,
-            r#"{"frame":{"seq":1,"event":"output","payload":{"text":"}"}}}"#,
-        ] {
-            assert_eq!(Line::parse(text.as_bytes()).unwrap().text(), text);
-        }
-    }
-
-    #[test]
-    fn other_lines_are_refused() {
-        for bad in [
-            "",
-            "{}",
-            r#"{"transcript":2}"#,
-            r#"{"transcript":1} "#,
-            r#"{"header":{}}"#,
-            r#"{"frame":}"#,
-            "{\"frame\":{\r}}",
-            r#"{"root":{}}"#,
-            r#"{"frame":{"seq":1}"#,
-        ] {
-            let read = Line::parse(bad.as_bytes());
-            // The inside of a frame is for the frame's own reader to judge; the braces are the line's.
-            let kept = read.is_ok_and(|line| line.text() == bad);
-            assert!(!kept || bad == r#"{"frame":{"seq":1}"#, "{bad}");
-        }
-    }
-}
+mod tests;

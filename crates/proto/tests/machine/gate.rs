@@ -17,7 +17,7 @@ use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::{Kind, Role};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, RunId, TenantId, TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, Owner, RunId, TenantId, TenantPair, Timestamp,
 };
 use landbridge_proto::wire::problem::Code;
 use landbridge_proto::wire::request::{Body, Op, Request, Target};
@@ -32,6 +32,7 @@ pub(crate) struct World {
     b: Gateway,
     federation: Option<TrustedFederation>,
     peers: BTreeMap<GatewayId, PeerView>,
+    kept: Option<Owner>,
 }
 
 pub(crate) fn grant() -> Grant {
@@ -78,7 +79,7 @@ impl World {
         let envelope = sign_typed(&b.signer(Role::Policy), &document).unwrap();
         let federation = TrustedFederation::open(&envelope, &b.chain, 1, NOW).unwrap();
         let peers = [(a.id(), a.view())].into();
-        Self { a, b, federation: Some(federation), peers }
+        Self { a, b, federation: Some(federation), peers, kept: None }
     }
 
     fn open_at(&self, now: Timestamp, bytes: &[u8]) -> Result<Admitted, Box<Refused>> {
@@ -90,6 +91,7 @@ impl World {
             federation: self.federation.as_ref(),
             peers: &self.peers,
             now,
+            keeps_key: &|owner| self.kept.as_ref() == Some(owner),
         };
         gate.open(Op::Start, bytes)
     }
@@ -465,6 +467,18 @@ fn a_tenant_pair_that_is_not_listed_is_not_granted() {
     }
 }
 
+//= REQ-13
+//= REQ-19
+#[test]
+fn a_withdrawn_grant_does_not_hide_runs_that_exist() {
+    let tenant = |name| TenantId::new(name).unwrap();
+    let pair = TenantPair { dst: tenant("finance"), src: tenant("acme") };
+    let mut world = World::new();
+    world.kept = Some(Owner { caller: world.a.id(), tenant: pair.clone() });
+    let admitted = world.open(&world.operation(|said| said.tenant = pair)).unwrap();
+    assert!(admitted.grant().is_none());
+}
+
 //= REQ-14
 #[test]
 fn a_request_outside_the_clocks_tolerance_is_skewed() {
@@ -508,6 +522,7 @@ fn a_request_in_no_spoken_version_is_unsupported() {
         federation: world.federation.as_ref(),
         peers: &world.peers,
         now: NOW,
+        keeps_key: &|_| false,
     };
     let refused = gate.open(Op::Start, &world.operation(|_| ())).unwrap_err();
     assert_eq!(refused.problem.code(), Some(Code::ProtocolUnsupported));

@@ -3,6 +3,7 @@
 
 mod gate;
 mod gateway;
+mod outgoing;
 mod run;
 mod start;
 mod step;

@@ -13,8 +13,11 @@ use landbridge_proto::trust::verified::Verified;
 use landbridge_proto::wire::document::{Disclose, Disclosure};
 use landbridge_proto::wire::kind::{Kind, Role};
 use landbridge_proto::wire::name::{AgentName, Alias, RunId};
+use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, CancelResult, Findings};
-use landbridge_proto::wire::stream::{Accept, Channel, Ending, Frame, One, Outcome, SideEffects};
+use landbridge_proto::wire::stream::{
+    Accept, By, Channel, Ending, Frame, One, Outcome, SideEffects,
+};
 
 use crate::gateway::NOW;
 use crate::run::{Run, run_id, start, tenants, text};
@@ -276,6 +279,34 @@ fn frames_that_come_again_are_not_kept_again() {
     assert_eq!(after.entry().seq, 8);
 }
 
+/// A wrong member of an accept, and how it becomes wrong.
+type Wrong<'a> = (&'static str, &'a dyn Fn(&mut Accept));
+
+//= STR-29
+//= STR-38
+#[test]
+fn the_callers_own_end_says_what_came_before_it() {
+    let run = Run::new();
+    let (own, now) = (run.caller.id(), NOW.plus_ms(5));
+    let streaming = Caller::read(entry(&run, EntryPhase::Streaming, 8));
+    let end = streaming.own_end(now, &own, 1, Outcome::Lost, Caller::lost("silence")).unwrap();
+    let terminal = Frame::parse(&end.line).unwrap().terminal().unwrap();
+    assert_eq!((terminal.by, terminal.side_effects), (By::Caller, SideEffects::Unknown));
+    let receipt = &end.receipt;
+    assert_eq!((receipt.seq, receipt.head), (8, streaming.entry().head));
+    assert_eq!(receipt.accept, Some(run.accept.digest()));
+    assert_eq!(receipt.lost.as_ref().unwrap().code, "run_lost");
+
+    let awaiting = Caller::read(entry(&run, EntryPhase::AwaitAccept, 0));
+    let verdict = Problem::new(Code::NotGranted);
+    let end = awaiting.own_end(now, &own, 1, Outcome::Rejected, verdict.clone()).unwrap();
+    let terminal = Frame::parse(&end.line).unwrap().terminal().unwrap();
+    assert_eq!((terminal.outcome, terminal.problem), (Outcome::Rejected, Some(verdict)));
+    let receipt = &end.receipt;
+    assert_eq!((receipt.seq, receipt.head, receipt.accept), (0, None, None));
+    assert_eq!(receipt.lost.as_ref().unwrap().code, "not_granted");
+}
+
 //= REQ-30
 //= STR-24
 #[test]
@@ -290,7 +321,7 @@ fn an_accept_that_is_not_the_invocations_is_refused() {
         let envelope = run.executor.sign(Kind::Accept, Role::Stream, &said);
         run.executor.view().verify(&envelope, NOW).unwrap()
     };
-    let changes: [(&str, &dyn Fn(&mut Accept)); 6] = [
+    let changes: [Wrong<'_>; 6] = [
         ("iss", &|said| said.iss = said.aud.clone()),
         ("aud", &|said| said.aud = said.iss.clone()),
         ("tenant", &|said| std::mem::swap(&mut said.tenant.dst, &mut said.tenant.src)),

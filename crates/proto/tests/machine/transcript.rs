@@ -45,14 +45,57 @@ fn an_honest_transcript_is_verified() {
 fn the_lines_stand_in_the_order_of_the_specification() {
     let run = Run::new();
     let lines = export(&run.export()).unwrap();
-    let member = |line: &String| line[2..].split('"').next().unwrap().to_owned();
-    let mut names: Vec<String> = lines.iter().map(member).collect();
-    names.dedup();
-    let head = ["transcript", "root", "status", "root", "status", "request", "accept"];
-    assert_eq!(names[..7], head);
-    assert_eq!(names[7..9], ["frame", "seal"]);
-    assert_eq!(names.last().unwrap(), "receipt");
-    assert_eq!(lines[8], format!("{{\"frame\":{}}}", run.lines[0]));
+    let heads = [
+        "{\"caller\":\"gw1-",
+        "{\"of\":\"caller\",\"type\":\"root\",",
+        "{\"of\":\"executor\",\"type\":\"root\",",
+        "{\"of\":\"caller\",\"type\":\"status\",",
+        "{\"of\":\"caller\",\"type\":\"status\",",
+        "{\"of\":\"executor\",\"type\":\"status\",",
+        "{\"type\":\"request\",",
+        "{\"type\":\"accept\",",
+        "{\"type\":\"frame\",\"value\":\"",
+        "{\"type\":\"seal\",",
+    ];
+    for (line, head) in lines.iter().zip(heads) {
+        assert!(line.starts_with(head), "{line}");
+    }
+    assert!(lines.last().unwrap().starts_with("{\"type\":\"receipt\","));
+    let frame: serde_json::Value = serde_json::from_str(&lines[8]).unwrap();
+    assert_eq!(frame["value"], run.lines[0]);
+}
+
+//= STR-36
+#[test]
+fn the_published_transcript_is_verified() {
+    let bytes = include_bytes!("../../../../spec/examples/transcript.jsonl");
+    let executor: serde_json::Value =
+        serde_json::from_slice(bytes.split(|&b| b == b'\n').next().unwrap()).unwrap();
+    let pin = executor["executor"].as_str().unwrap().parse().unwrap();
+    let verdict = verify(bytes, &pin);
+    assert_eq!(verdict.outcome, Outcome::Verified, "{verdict:?}");
+    assert_eq!((verdict.summary.frames, verdict.summary.warnings.len()), (3, 0));
+}
+
+//= STR-36
+#[test]
+fn a_header_that_says_something_else_is_found() {
+    let run = Run::new();
+    let lines = export(&run.export()).unwrap();
+    let caller = run.caller.id();
+    let other = Gateway::new(99).id();
+    let executor = run.executor.id();
+    for (was, is, line) in [
+        (caller.as_str(), other.as_str(), 2),
+        (executor.as_str(), other.as_str(), 3),
+        ("run-abcdefghijklmnopqrstuvwxyz", "run-bbcdefghijklmnopqrstuvwxyz", 8),
+        (",\"run\":\"run-abcdefghijklmnopqrstuvwxyz\"", "", 8),
+    ] {
+        let mut changed = lines.clone();
+        changed[0] = changed[0].replace(was, is);
+        let found = judge(&run, &changed).outcome;
+        assert!(matches!(found, Outcome::Tampered { line: at, .. } if at == line), "{found}");
+    }
 }
 
 //= STR-35
@@ -123,10 +166,10 @@ fn lines_removed_doubled_or_swapped_are_found() {
     let run = Run::new();
     let lines = export(&run.export()).unwrap();
     // Each seal covers all frames before it, so the final one stands in for those between.
-    let last = format!("{{\"seal\":{}}}", text(&run.seals[5].1));
+    let last = format!("{{\"type\":\"seal\",\"value\":{}}}", text(&run.seals[5].1));
     let optional = |line: &str| {
-        let may = ["{\"status\"", "{\"seal\"", "{\"receipt\""];
-        line != last && may.iter().any(|start| line.starts_with(start))
+        let may = ["\"type\":\"status\"", "\"type\":\"seal\"", "\"type\":\"receipt\""];
+        line != last && may.iter().any(|kind| line.contains(kind))
     };
     for at in 0..lines.len() {
         let mut less = lines.clone();
@@ -152,7 +195,7 @@ fn another_executor_than_the_pinned_one_is_named() {
         let verdict = verify(&file(&lines), &pin);
         assert_eq!(verdict.outcome, Outcome::NotThePinnedSigner { found: run.executor.id() });
         assert_eq!(verdict.exit_code(), 3);
-        assert_eq!(verify(&file(&lines[..2]), &pin).exit_code(), 3, "also when nothing follows");
+        assert_eq!(verify(&file(&lines[..3]), &pin).exit_code(), 3, "also when nothing follows");
     }
 }
 
@@ -184,11 +227,12 @@ fn each_seal_is_judged_by_the_root_that_it_names_at_the_time_that_it_states() {
     // Without the second root the first two batches hold, and the status that speaks of it does not.
     given.executor_roots.pop();
     let lines = export(&given).unwrap();
-    assert!(matches!(judge(&run, &lines).outcome, Outcome::Tampered { line: 3, .. }));
+    assert!(matches!(judge(&run, &lines).outcome, Outcome::Tampered { line: 6, .. }));
     given.executor_statuses.clear();
     let lines = export(&given).unwrap();
-    let seal =
-        lines.iter().position(|line| line == &format!("{{\"seal\":{}}}", text(&run.seals[3].1)));
+    let seal = lines.iter().position(|line| {
+        line == &format!("{{\"type\":\"seal\",\"value\":{}}}", text(&run.seals[3].1))
+    });
     let Outcome::Tampered { line, .. } = judge(&run, &lines).outcome else { panic!("no root") };
     assert_eq!(line, seal.unwrap() as u64 + 1);
 }
@@ -226,7 +270,7 @@ fn the_callers_own_end_is_its_receipt_and_no_final_seal() {
         at: NOW,
     });
     let lines = export(&given).unwrap();
-    assert_eq!(lines.iter().filter(|line| line.starts_with("{\"frame\"")).count(), 10);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("{\"type\":\"frame\"")).count(), 10);
     let verdict = judge(&run, &lines);
     assert_eq!((&verdict.outcome, verdict.exit_code()), (&Outcome::Unfinished { seq: 10 }, 5));
     assert_eq!(verdict.summary.outcome.as_deref(), Some("lost"));

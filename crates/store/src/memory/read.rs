@@ -54,6 +54,10 @@ impl Reads for Engine {
         Ok(open)
     }
 
+    fn keeps_key_of(&self, owner: &Owner) -> Result<bool, Fault> {
+        Ok(self.now().keys.keys().any(|(of, _)| of == owner))
+    }
+
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Fault> {
         let now = self.now();
         let open = now.runs.values().filter(|row| row.phase != RunPhase::Settled);

@@ -158,6 +158,15 @@ impl Reads for Readers {
         self.all(&sql, [], row::run)
     }
 
+    fn keeps_key_of(&self, owner: &Owner) -> Result<bool, Fault> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE caller = ?1 AND dst = ?2 AND src = ?3)
+                       OR EXISTS (SELECT 1 FROM blocked_keys
+                                  WHERE caller = ?1 AND dst = ?2 AND src = ?3)";
+        let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
+        let params = params![caller, pair.dst.as_str(), pair.src.as_str()];
+        Ok(self.one(sql, params, |row| row.get(0))?.unwrap_or(false))
+    }
+
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Fault> {
         let sql = "SELECT count(*) FROM runs
                    WHERE caller = ?1 AND dst = ?2 AND src = ?3 AND phase <> 'settled'";

@@ -432,6 +432,11 @@ fn open_runs_are_listed_oldest_first(bench: &mut Bench) {
     assert_eq!(bench.reads.open_runs_of(&owner(1)).unwrap(), 3);
     assert_eq!(bench.reads.open_runs_of(&owner(2)).unwrap(), 1);
     assert_eq!(bench.reads.open_runs_of(&owner(3)).unwrap(), 0);
+    assert!(bench.reads.keeps_key_of(&owner(1)).unwrap());
+    assert!(!bench.reads.keeps_key_of(&owner(3)).unwrap());
+    let block = Write::BlockKey { owner: owner(3), key: key(9), at: Timestamp(1) };
+    bench.write(vec![block]);
+    assert!(bench.reads.keeps_key_of(&owner(3)).unwrap());
 }
 
 fn documents_are_kept_and_never_replaced(bench: &mut Bench) {

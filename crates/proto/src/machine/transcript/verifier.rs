@@ -19,36 +19,15 @@ use crate::wire::limit;
 use crate::wire::name::{GatewayId, KeyId, Timestamp};
 use crate::wire::request::{Body, Receipt, Request, Start};
 use crate::wire::stream::{Accept, Frame, MalformedFrame, Seal};
-use crate::wire::transcript::{InvalidLine, Line};
-
-/// Where in the file the walk is: after which kind of line.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-enum Place {
-    #[default]
-    Start,
-    Header,
-    ExecutorRoots,
-    ExecutorStatuses,
-    CallerRoots,
-    CallerStatuses,
-    Request,
-    Accept,
-    Frames,
-    FinalSeal,
-    Receipt,
-}
+use crate::wire::transcript::{Header, Line, LineFault, Side, TranscriptReader};
 
 /// Why a line does not hold.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
-    #[error("the last line has no line feed")]
-    NoLineEnd,
-    #[error("a transcript begins with its header")]
-    NoHeader,
     #[error("a line that does not belong here")]
     Misplaced,
     #[error(transparent)]
-    Line(#[from] InvalidLine),
+    Line(#[from] LineFault),
     #[error("not a frame")]
     Frame(#[source] MalformedFrame),
     #[error("the executor is not the pinned gateway")]
@@ -67,7 +46,7 @@ enum Fault {
 
 /// One gateway of the transcript.
 #[derive(Debug)]
-struct Side {
+struct Gateway {
     chain: TrustedRoot,
     status: Option<Verified<Status>>,
     revoked: BTreeMap<KeyId, Revoked>,
@@ -90,11 +69,13 @@ struct Stream {
 
 #[derive(Debug, Default)]
 struct Walk {
-    place: Place,
-    executor: Option<Side>,
-    caller: Option<Side>,
+    reader: TranscriptReader,
+    header: Option<Header>,
+    executor: Option<Gateway>,
+    caller: Option<Gateway>,
     request: Option<(Verified<Request>, Start)>,
     stream: Option<Stream>,
+    receipt: bool,
     /// What a key that a status revokes has signed, in words, and the last frame of it.
     disputed: BTreeMap<String, u64>,
     summary: Summary,
@@ -110,7 +91,7 @@ pub(super) fn judge(bytes: &[u8], pin: &GatewayId) -> Verdict {
         }
     }
     let outcome = match walk.check_pin(pin) {
-        Ok(()) if walk.place == Place::Start => Fault::NoHeader.outcome(1),
+        Ok(()) if walk.header.is_none() => Fault::from(LineFault::NoHeader).outcome(1),
         Ok(()) => walk.end(),
         Err(fault) => fault.outcome(number),
     };
@@ -122,9 +103,7 @@ impl Fault {
         let what = self.story();
         match self {
             Self::NotPinned(found) => Outcome::NotThePinnedSigner { found },
-            Self::NoLineEnd | Self::NoHeader | Self::Misplaced | Self::Line(_) | Self::Frame(_) => {
-                Outcome::Unreadable { line, what }
-            }
+            Self::Misplaced | Self::Line(_) | Self::Frame(_) => Outcome::Unreadable { line, what },
             _ => Outcome::Tampered { line, what },
         }
     }
@@ -142,76 +121,52 @@ impl Fault {
 
 impl Walk {
     fn take(&mut self, line: &[u8], pin: &GatewayId) -> Result<(), Fault> {
-        let line = line.strip_suffix(b"\n").ok_or(Fault::NoLineEnd)?;
-        let line = match Line::parse(line) {
-            Err(_) if self.place == Place::Start => return Err(Fault::NoHeader),
-            read => read?,
-        };
-        // The chain of the executor ends where another line begins; who it is comes before all else.
-        if !matches!(line, Line::Root(_)) {
+        let line = self.reader.line(line).map_err(|error| error.fault)?;
+        // The chain of the executor ends where another line begins; who it is comes before the rest.
+        if !matches!(line, Line::Root { of: Side::Executor, .. }) {
             self.check_pin(pin)?;
         }
-        match (self.place, line) {
-            (Place::Start, Line::Header) => self.place = Place::Header,
-            (Place::Start, _) => return Err(Fault::NoHeader),
-            (_, Line::Root(envelope)) => self.root(&envelope, pin)?,
-            (_, Line::Status(envelope)) => self.status(&envelope)?,
-            (_, Line::Request(envelope)) => self.request(&envelope)?,
-            (Place::Request, Line::Accept(envelope)) => self.accept(&envelope)?,
-            (Place::Accept | Place::Frames | Place::FinalSeal, Line::Frame(frame)) => {
-                self.frame(frame.as_str())?;
+        match line {
+            Line::Header(header) => self.header = Some(header),
+            Line::Root { of, value } => self.root(of, &value)?,
+            Line::Status { of: Side::Caller, value } => side(&mut self.caller)?.status(&value)?,
+            Line::Status { of: Side::Executor, value } => {
+                side(&mut self.executor)?.status(&value)?
             }
-            (Place::Frames, Line::Seal(envelope)) => self.seal(&envelope)?,
-            (_, Line::Receipt(envelope)) => self.receipt(&envelope)?,
-            _ => return Err(Fault::Misplaced),
+            Line::Request { value } => self.request(&value)?,
+            Line::Accept { value } => self.accept(&value)?,
+            Line::Frame { value } => self.frame(value.as_str())?,
+            Line::Seal { value } => self.seal(&value)?,
+            Line::Receipt { value } => self.receipt(&value)?,
         }
         Ok(())
     }
 
-    fn root(&mut self, envelope: &Envelope, pin: &GatewayId) -> Result<(), Fault> {
-        let first = TrustedRoot::claims_to_be_first(envelope);
-        match (self.place, first) {
-            (Place::Header, _) => {
-                self.executor = Some(Side::new(envelope)?);
-                self.summary.executor = self.executor.as_ref().map(Side::gateway);
-                self.place = Place::ExecutorRoots;
-            }
-            (Place::ExecutorRoots, true) | (Place::ExecutorStatuses, _) => {
-                self.check_pin(pin)?;
-                self.caller = Some(Side::new(envelope)?);
-                self.summary.caller = self.caller.as_ref().map(Side::gateway);
-                self.place = Place::CallerRoots;
-            }
-            (Place::ExecutorRoots, false) => side(&mut self.executor)?.advance(envelope)?,
-            (Place::CallerRoots, _) => side(&mut self.caller)?.advance(envelope)?,
-            _ => return Err(Fault::Misplaced),
-        }
-        Ok(())
-    }
-
-    fn status(&mut self, envelope: &Envelope) -> Result<(), Fault> {
-        let (of, place) = match self.place {
-            Place::ExecutorRoots | Place::ExecutorStatuses => {
-                (&mut self.executor, Place::ExecutorStatuses)
-            }
-            Place::CallerRoots | Place::CallerStatuses => (&mut self.caller, Place::CallerStatuses),
-            _ => return Err(Fault::Misplaced),
+    fn root(&mut self, of: Side, envelope: &Envelope) -> Result<(), Fault> {
+        let header = self.header.as_ref().ok_or(Fault::Misplaced)?;
+        let (gateway, said, told) = match of {
+            Side::Caller => (&mut self.caller, &header.caller, &mut self.summary.caller),
+            Side::Executor => (&mut self.executor, &header.executor, &mut self.summary.executor),
         };
-        side(of)?.status(envelope)?;
-        self.place = place;
-        Ok(())
+        match gateway {
+            Some(gateway) => gateway.advance(envelope),
+            None => {
+                let new = Gateway::new(envelope)?;
+                same(new.id() == *said, "root", "gateway")?;
+                *told = Some(new.id());
+                *gateway = Some(new);
+                Ok(())
+            }
+        }
     }
 
     fn request(&mut self, envelope: &Envelope) -> Result<(), Fault> {
-        if !matches!(self.place, Place::CallerRoots | Place::CallerStatuses) {
-            return Err(Fault::Misplaced);
-        }
         let (executor, caller) = (side(&mut self.executor)?, side(&mut self.caller)?);
         let stated = |said: &Request| Stated { root_version: None, at: said.iat };
         let request = recorded::<Request>("request", caller, envelope, stated)?;
         let said = request.value();
-        same(said.iss == caller.gateway(), "request", "iss")?;
-        same(said.aud == executor.gateway(), "request", "aud")?;
+        same(said.iss == caller.id(), "request", "iss")?;
+        same(said.aud == executor.id(), "request", "aud")?;
         let Body::Start(start) = &said.body else {
             return Err(Fault::Member("request", "op"));
         };
@@ -219,7 +174,6 @@ impl Walk {
         self.dispute("request", &request, 0);
         self.summary.tenant = Some(request.value().tenant.clone());
         self.request = Some((request, start));
-        self.place = Place::Request;
         Ok(())
     }
 
@@ -238,18 +192,19 @@ impl Walk {
         };
         let accept = recorded::<Accept>("accept", executor, envelope, stated)?;
         let said = accept.value();
-        same(said.iss == executor.gateway(), "accept", "iss")?;
-        same(said.aud == caller.gateway(), "accept", "aud")?;
+        same(said.iss == executor.id(), "accept", "iss")?;
+        same(said.aud == caller.id(), "accept", "aud")?;
         same(said.tenant == asked.tenant, "accept", "tenant")?;
         same(said.key == start.idempotency_key, "accept", "key")?;
         let print = print_of(start).ok().map(|(print, _)| print);
         same(print == Some(said.print), "accept", "print")?;
         same(asked.proto.contains(&said.proto), "accept", "proto")?;
+        let header = self.header.as_ref().and_then(|header| header.run.as_ref());
+        same(header == Some(&said.run), "accept", "run")?;
         self.dispute("accept", &accept, 0);
         self.summary.run = Some(accept.value().run.clone());
         let chain = Chain::start(accept.digest());
         self.stream = Some(Stream { accept, chain, sealed: chain, terminal: None });
-        self.place = Place::Accept;
         Ok(())
     }
 
@@ -268,7 +223,6 @@ impl Walk {
             stream.terminal = Some(terminal.outcome.as_str().to_owned());
         }
         stream.chain = stream.chain.push(line);
-        self.place = Place::Frames;
         Ok(())
     }
 
@@ -294,22 +248,18 @@ impl Walk {
         self.summary.frames = said.seq;
         if ended {
             self.summary.outcome.clone_from(&stream.terminal);
-            self.place = Place::FinalSeal;
         }
         self.dispute("seal", &seal, seal.value().seq);
         Ok(())
     }
 
     fn receipt(&mut self, envelope: &Envelope) -> Result<(), Fault> {
-        if !(Place::CallerRoots..Place::Receipt).contains(&self.place) {
-            return Err(Fault::Misplaced);
-        }
         let (executor, caller) = (side(&mut self.executor)?, side(&mut self.caller)?);
         let stated = |said: &Receipt| Stated { root_version: Some(said.root_version), at: said.t };
         let receipt = recorded::<Receipt>("receipt", caller, envelope, stated)?;
         let said = receipt.value();
-        same(said.iss == caller.gateway(), "receipt", "iss")?;
-        same(said.aud == executor.gateway(), "receipt", "aud")?;
+        same(said.iss == caller.id(), "receipt", "iss")?;
+        same(said.aud == executor.id(), "receipt", "aud")?;
         if let Some((_, start)) = &self.request {
             same(said.key == start.idempotency_key, "receipt", "key")?;
         }
@@ -320,23 +270,17 @@ impl Walk {
         let accept = stream.map(|stream| &stream.accept);
         same(said.accept == accept.map(Verified::digest), "receipt", "accept")?;
         same(said.run == accept.map(|accept| accept.value().run.clone()), "receipt", "run")?;
+        same(self.header.as_ref().is_some_and(|header| header.run == said.run), "receipt", "run")?;
         same(said.seq == stream.map_or(0, |stream| stream.sealed.seq()), "receipt", "seq")?;
         same(said.head == stream.map(|stream| stream.sealed.head()), "receipt", "head")?;
         if let Some(lost) = &said.lost {
-            same(self.place != Place::FinalSeal, "receipt", "lost")?;
+            same(stream.is_none_or(|stream| stream.terminal.is_none()), "receipt", "lost")?;
             let warning = format!("the caller ended the run itself: {}", lost.code);
             self.summary.warnings.push(warning);
             self.summary.outcome = Some("lost".to_owned());
         }
         self.dispute("receipt", &receipt, 0);
-        self.place = match self.place {
-            Place::FinalSeal => Place::Receipt,
-            // Whatever follows is misplaced; the missing final seal is what the end will tell.
-            _ => {
-                self.summary.warnings.push("the receipt is not of a finished run".to_owned());
-                Place::Receipt
-            }
-        };
+        self.receipt = true;
         Ok(())
     }
 
@@ -359,9 +303,7 @@ impl Walk {
 
     fn check_pin(&self, pin: &GatewayId) -> Result<(), Fault> {
         match &self.executor {
-            Some(executor) if executor.gateway() != *pin => {
-                Err(Fault::NotPinned(executor.gateway()))
-            }
+            Some(executor) if executor.id() != *pin => Err(Fault::NotPinned(executor.id())),
             _ => Ok(()),
         }
     }
@@ -372,7 +314,7 @@ impl Walk {
         if stream.is_some_and(|stream| stream.sealed != stream.chain) {
             self.summary.warnings.push("no seal covers the last frames".to_owned());
         }
-        if self.place != Place::Receipt {
+        if !self.receipt {
             self.summary.warnings.push("the caller's receipt is missing".to_owned());
         }
         match (ended, self.summary.frames) {
@@ -390,13 +332,13 @@ impl Walk {
     }
 }
 
-impl Side {
+impl Gateway {
     fn new(envelope: &Envelope) -> Result<Self, Fault> {
         let chain = TrustedRoot::introduced(envelope)?;
         Ok(Self { chain, status: None, revoked: BTreeMap::new() })
     }
 
-    fn gateway(&self) -> GatewayId {
+    fn id(&self) -> GatewayId {
         self.chain.gateway().clone()
     }
 
@@ -416,7 +358,7 @@ impl Side {
             |said: &Status| Stated { root_version: Some(said.root_version), at: said.issued };
         let status = recorded::<Status>("status", self, envelope, stated)?;
         let said = status.value();
-        same(said.iss == self.gateway(), "status", "iss")?;
+        same(said.iss == self.id(), "status", "iss")?;
         same(self.chain.digest_of(said.root_version) == Some(said.root), "status", "root")?;
         if let Some(before) = self.status.as_ref().map(Verified::value) {
             same(said.seq > before.seq, "status", "seq")?;
@@ -432,7 +374,7 @@ impl Side {
     }
 }
 
-fn side(of: &mut Option<Side>) -> Result<&mut Side, Fault> {
+fn side(of: &mut Option<Gateway>) -> Result<&mut Gateway, Fault> {
     of.as_mut().ok_or(Fault::Misplaced)
 }
 
@@ -442,7 +384,7 @@ fn same(holds: bool, what: &'static str, member: &'static str) -> Result<(), Fau
 
 fn recorded<T>(
     what: &'static str,
-    side: &Side,
+    side: &Gateway,
     envelope: &Envelope,
     stated: impl Fn(&T) -> Stated,
 ) -> Result<Verified<T>, Fault>

@@ -24,6 +24,7 @@ fn stream() -> Vec<Event> {
         Event::Alive(envelope(Kind::Seal)),
         Event::Status(envelope(Kind::Status)),
         batch(3, &["{}"]),
+        Event::Problem(envelope(Kind::Problem)),
     ]
 }
 

@@ -1,0 +1,9 @@
+//! Two bridges in one process: what crosses the federation plane, clause by clause.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod calling;
+mod documents;
+mod refusals;
+mod starting;
+mod streams;
+mod support;

@@ -1,0 +1,9 @@
+//! Two real bridges: killed at any moment, attacked, and led through a run's whole life.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod dice;
+mod forge;
+mod kill9;
+mod lifecycle;
+mod phases;
+mod refusals;
