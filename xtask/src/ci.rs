@@ -83,7 +83,7 @@ const STEPS: &[(&str, Work)] = &[
             &[],
         ),
     ),
-    ("openclaw", Work::Cargo(&["xtask", "openclaw", "test"], &[])),
+    ("openclaw", Work::Cargo(&["xtask", "openclaw", "test"], &[("LANDBRIDGE_SLOW", "1")])),
     ("deny", Work::Tool("deny", &["deny", "--locked", "check"])),
 ];
 

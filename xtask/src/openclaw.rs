@@ -4,6 +4,8 @@
 //! folder outside the tree. No package script runs: Node comes as a plain platform package instead of
 //! one that downloads it.
 
+mod suite;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,9 +29,10 @@ enum Verb {
     Install,
     /// Runs a gateway with a scripted model until Ctrl-C.
     Start,
-    /// Runs the tests against real gateways; none is skipped.
+    /// Runs the tests against real gateways: the adapter's own, and the whole path. None is skipped
+    /// but the one of six minutes, unless LANDBRIDGE_SLOW is 1.
     Test {
-        /// Goes to `cargo test`, such as `--test restarts` or, behind another `--`, a test's name.
+        /// Runs only these: goes to `cargo test`, such as `--test restarts` or, behind another `--`, a test's name.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
@@ -67,10 +70,18 @@ impl OpenClaw {
                 &["run", "--quiet", "--package", "landbridge-harness", "--bin", "try-openclaw"],
                 &[],
             ),
-            // Gateways are heavy: one test binary at a time, a few tests of it at once.
-            Verb::Test { rest } => {
-                cargo(&folder, &["test", "--package", "landbridge-openclaw"], &rest)
-            }
+            Verb::Test { rest } if rest.is_empty() => suite::run(&folder),
+            Verb::Test { rest } => cargo(
+                &folder,
+                &[
+                    "test",
+                    "--package",
+                    "landbridge-openclaw",
+                    "--package",
+                    "landbridge-openclaw-tests",
+                ],
+                &rest,
+            ),
         }
     }
 }

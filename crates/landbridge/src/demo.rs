@@ -77,6 +77,7 @@ pub(crate) async fn demo(args: DemoArgs, out: &Out) -> Result<Exit, Failure> {
         Ok(()) => Err(Failure::new(Exit::Failed, "not everything happened as it must")
             .why(format!("{facts:?}"))
             .next(format!("a look at the logs in {}", place.display()))),
+        Err(failure) if failure.next_step().is_some() => Err(failure),
         Err(failure) => Err(failure.next(format!("a look at the logs in {}", place.display()))),
     }
 }
@@ -146,6 +147,9 @@ impl<'a> Stage<'a> {
         stage.a.add_route("eu")?;
         stage.a.serve(None).await?;
         stage.b.serve(None).await?;
+        if url.is_some() {
+            stage.b.find_agent(&stage.agent).await?;
+        }
         Ok(stage)
     }
 

@@ -144,12 +144,20 @@ impl Bridge {
         Follow::new(self.command(&["--json", "run", "tail", run, "--after", &after]), run)
     }
 
-    /// Asks the local API with a token; returns status and body.
-    pub async fn ask(&self, path: &str, token: &str) -> (u16, Value) {
+    /// Asks the local API with a token, by POST where there is a body; returns status and body.
+    pub async fn ask(&self, path: &str, token: &str, body: Option<&Value>) -> (u16, Value) {
         let mut stream = UnixStream::connect(self.home.join("landbridge.sock")).await.unwrap();
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: landbridge\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
-        );
+        let verb = if body.is_some() { "POST" } else { "GET" };
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let head = [
+            format!("{verb} {path} HTTP/1.1"),
+            "Host: landbridge".to_owned(),
+            format!("Authorization: Bearer {token}"),
+            "Content-Type: application/json".to_owned(),
+            format!("Content-Length: {}", body.len()),
+            "Connection: close".to_owned(),
+        ];
+        let request = format!("{}\r\n\r\n{body}", head.join("\r\n"));
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         let read = stream.read_to_string(&mut answer);

@@ -26,7 +26,10 @@ async fn wrong_token(world: Arc<World>) {
     println!("  {said}");
     assert_eq!(exit, 1, "{said}");
     let said = said.to_string();
-    assert!(said.contains("token") && !said.contains("not-the-shared-token"), "{said}");
+    assert!(
+        said.contains("refuses the shared token") && !said.contains("not-the-shared-token"),
+        "{said}"
+    );
     assert!(!stranger.home().join("gateway/device.token").exists());
     // A bridge without a device serves all the same, and says what is missing.
     stranger.serve().await;

@@ -122,11 +122,11 @@ async fn at_random(world: Arc<World>) {
     let mut phases: BTreeMap<String, u32> = BTreeMap::new();
     for round in 0..ROUNDS {
         let marker = format!("m-dice-{round}.");
-        let tool = "model: tool exec {\"command\":\"sleep 0.3; echo ran\"}";
-        let ask = Ask::new(&format!("{marker}\n{tool}\nmodel: delay 40\nmodel: say {WORDS}"));
+        let tool = "model: tool exec {\"command\":\"sleep 0.4; echo ran\"}";
+        let ask = Ask::new(&format!("{marker}\n{tool}\nmodel: delay 50\nmodel: say {WORDS}"));
         let mut follow = world.follow(&ask).await;
         for _ in 0..=dice.below(2) {
-            follow.within(Duration::from_millis(dice.below(1_800))).await;
+            follow.within(Duration::from_millis(dice.below(1_400))).await;
             let story = follow.story();
             let phase = match story.lines().last() {
                 None => "accepted or not",

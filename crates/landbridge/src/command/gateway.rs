@@ -4,7 +4,7 @@ use std::path::Path;
 
 use landbridge_node::config::{Config, Home};
 use landbridge_node::local::api::BridgeView;
-use landbridge_openclaw::{OpenClawConfig, Pairing, Secret, pair};
+use landbridge_openclaw::{Fault, OpenClawConfig, Pairing, Secret, pair};
 use zeroize::Zeroizing;
 
 use crate::cli::{AdapterChoice, GatewayConnectArgs, GatewayTokenArgs};
@@ -22,9 +22,17 @@ pub(super) async fn connect(
 ) -> Result<Exit, Failure> {
     let home = Home::open(home).map_err(|fault| home_failure(&fault))?;
     let config = OpenClawConfig::new(gateway_url(&home, args.url.as_deref(), out)?, home.gateway());
-    let failed = |fault| {
-        Failure::new(Exit::Failed, format!("the bridge is not connected to {}", config.url))
-            .because(fault)
+    let failed = |fault| match fault {
+        // While pairing there is no other credential that could be wrong.
+        Fault::Unauthorized { code } => {
+            Failure::new(Exit::Failed, format!("{} refuses the shared token", config.url))
+                .why(code)
+                .next("the same command with the token of the gateway's own gateway.auth.token")
+        }
+        fault => {
+            Failure::new(Exit::Failed, format!("the bridge is not connected to {}", config.url))
+                .because(fault)
+        }
     };
     match pair(&config, shared_token(&args.token)?).await.map_err(failed)? {
         Pairing::Paired { device, gateway, version, scopes } => {

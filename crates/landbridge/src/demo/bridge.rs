@@ -110,6 +110,30 @@ impl Bridge {
         }
     }
 
+    /// Waits until the bridge has reached its gateway, and checks that there is such an agent.
+    pub(super) async fn find_agent(&self, agent: &str) -> Result<(), Failure> {
+        let begun = std::time::Instant::now();
+        loop {
+            match self.json(&["gateway", "status"]).await {
+                Ok(status) => {
+                    let agents = status["agents"].as_array().into_iter().flatten();
+                    let agents: Vec<&str> = agents.filter_map(Value::as_str).collect();
+                    if agents.contains(&agent) {
+                        return Ok(());
+                    }
+                    return Err(Failure::new(
+                        Exit::Usage,
+                        format!("the gateway has no agent {agent}"),
+                    )
+                    .why(format!("it has {}", agents.join(", ")))
+                    .next("the same command with --agent and one of these"));
+                }
+                Err(failure) if begun.elapsed() > READY_WITHIN => return Err(failure),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
     /// Starts the process and waits until it says that it listens.
     pub(super) async fn serve(&mut self, listen: Option<SocketAddr>) -> Result<(), Failure> {
         let log = self.home.join("bridge.log");
@@ -230,12 +254,17 @@ impl Bridge {
     fn failed(&self, arguments: &[&str], output: &Output) -> Failure {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let verbs = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
-        let said = serde_json::from_str::<Value>(stderr.lines().last().unwrap_or_default())
-            .ok()
-            .and_then(|error| error["error"]["what"].as_str().map(str::to_owned));
-        Failure::new(Exit::Failed, format!("at bridge {}: landbridge {verbs} failed", self.name))
-            .why(said.unwrap_or_else(|| stderr.trim().to_owned()))
-            .why(last_lines(&self.home.join("bridge.log")))
+        let failure = Failure::new(
+            Exit::Failed,
+            format!("at bridge {}: landbridge {verbs} failed", self.name),
+        );
+        let said = serde_json::from_str::<Value>(stderr.lines().last().unwrap_or_default());
+        let Ok(said) = said else { return failure.why(stderr.trim()) };
+        let reasons = said["error"]["why"].as_array().into_iter().flatten();
+        let told = std::iter::once(&said["error"]["what"]).chain(reasons).filter_map(Value::as_str);
+        let failure = told.fold(failure, Failure::why);
+        let log = self.home.join("bridge.log");
+        if log.exists() { failure.why(last_lines(&log)) } else { failure }
     }
 }
 
