@@ -38,6 +38,10 @@ impl Reads for Log {
         panic!("only frames are asked for")
     }
 
+    fn keeps_keys_of(&self, _: &Owner) -> Result<bool, Infallible> {
+        panic!("only frames are asked for")
+    }
+
     fn open_runs_of(&self, _: &Owner) -> Result<u64, Infallible> {
         panic!("only frames are asked for")
     }
