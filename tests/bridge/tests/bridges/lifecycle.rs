@@ -26,7 +26,7 @@ async fn finish(pair: &Pair, run: &str) -> (History, i32) {
 }
 
 /// Waits until a resource says what it must.
-async fn until(api: &Api, path: &str, what: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(api: &Api, path: &str, what: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let answer = api.get(path).await.map(|answer| answer.json()).unwrap_or_default();

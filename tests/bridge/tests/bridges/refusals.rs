@@ -11,6 +11,7 @@ use landbridge_harness::bridge::{Bridge, Pair};
 use serde_json::Value;
 
 use crate::forge::{Forge, RUNS, Reply};
+use crate::lifecycle::until;
 
 /// Two paired bridges, B granting `demo`, and somebody with A's keys.
 struct Scene {
@@ -25,7 +26,6 @@ struct State {
     blocked: i64,
     requests: i64,
     executions: usize,
-    executing: u64,
 }
 
 impl Scene {
@@ -65,19 +65,20 @@ impl Scene {
     }
 }
 
+/// What B has stored and done, once it executes nothing: a run that has just ended may still be let go.
 async fn state(b: &Bridge) -> State {
+    let idle = |view: &Value| view["executing"] == 0;
+    until(&b.api(), "/v1/admin/bridge", idle).await;
     let database = rusqlite::Connection::open(b.home().join("state/landbridge.db")).unwrap();
     let count = |table: &str| {
         let sql = format!("SELECT count(*) FROM {table}");
         database.query_row(&sql, [], |row| row.get(0)).unwrap()
     };
-    let view = b.api().get("/v1/admin/bridge").await.unwrap().json();
     State {
         runs: count("runs"),
         blocked: count("blocked_keys"),
         requests: count("jtis"),
         executions: b.executions().unwrap().len(),
-        executing: view["executing"].as_u64().unwrap(),
     }
 }
 
