@@ -71,17 +71,17 @@ impl Calls {
             from_start: false,
             roots_from: None,
         };
-        let calls = Arc::clone(self);
+        let (calls, driven) = (Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             if let Err(error) = driver.run().await {
                 tracing::error!(run = %run, %error, "a call is not driven any more until the next start");
             }
-            run
         });
         tokio::spawn(async move {
-            if let Ok(run) = driving.await {
-                calls.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+            if let Err(error) = driving.await {
+                tracing::error!(run = %driven, %error, "a call's driver failed");
             }
+            calls.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&driven);
         });
     }
 

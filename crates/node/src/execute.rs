@@ -50,7 +50,7 @@ impl Executions {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), sender.clone());
-        let (core, executions) = (Arc::clone(core), Arc::clone(self));
+        let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
                 Ok(executor) => Driver::new(&core, &executor, sender).run(executor, inbox).await,
@@ -59,13 +59,13 @@ impl Executions {
             if let Err(error) = ended {
                 tracing::error!(%run, %error, "a run is not driven any more until the next start");
             }
-            run
         });
         tokio::spawn(async move {
             // A panic in one driver ends that driver only; its run is taken up at the next start.
-            if let Ok(run) = driving.await {
-                executions.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+            if let Err(error) = driving.await {
+                tracing::error!(run = %driven, %error, "a run's driver failed");
             }
+            executions.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&driven);
         });
     }
 
