@@ -35,10 +35,11 @@ pub(super) fn run(folder: &Path) -> anyhow::Result<()> {
     tests.sort_by_key(|test| test.name == SLOW);
     let waiting = Mutex::new(tests);
     let ends = Mutex::new(Vec::new());
+    let next = || held(&waiting).pop();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(test) = held(&waiting).pop() {
+                while let Some(test) = next() {
                     let end = test.run(folder, &program);
                     held(&ends).push(end);
                 }
