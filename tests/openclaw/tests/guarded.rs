@@ -47,7 +47,7 @@ async fn wrong_token(world: Arc<World>) {
 async fn revoked(world: Arc<World>) {
     world.run(&Ask::new("m-before\nmodel: say fine")).await.is_answered("fine");
     let mut running = Ask::new(&format!("m-running\nmodel: delay 700\nmodel: say {WORDS}"));
-    running.deadline = "6s";
+    running.deadline = "12s";
     let mut running = world.follow(&running).await;
     running.until(|story| story.answer().contains("two")).await;
     let file = world.b.home().join("gateway");

@@ -1,13 +1,14 @@
 //! The tests against real gateways, in the order that wastes the least time.
 //!
 //! Cargo runs test binaries one after the other, and one of these waits for six minutes on purpose. So
-//! they are built by cargo and run from here: the one that waits begins first and runs beside the rest,
-//! and the rest run one test at a time, because a gateway takes a gigabyte and much of a processor.
+//! they are built by cargo and run from here, the one that waits first and beside it the rest. A gateway
+//! takes a gigabyte and much of a processor, so there are never more than two.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -24,64 +25,70 @@ pub(super) fn run(folder: &Path) -> anyhow::Result<()> {
     let names = names()?;
     let mut arguments = vec!["test", "--no-run"];
     arguments.extend(names.iter().flat_map(|name| ["--test", name.as_str()]));
-    let tests = build(&arguments)?;
-    let tests = tests.iter().filter(|((package, _), _)| PACKAGES.contains(&package.as_str()));
-    let (slow, rest): (Vec<_>, Vec<_>) = tests.partition(|((_, test), _)| test == SLOW);
-    let begin = |((package, test), path): (&(String, String), &PathBuf)| {
-        Running::begin(package, test, path, folder, &program)
-    };
-    // Where it is not wanted, it says so and ends at once.
-    let slow = slow.into_iter().map(begin).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut ends = Vec::new();
-    for test in rest {
-        ends.push(begin(test)?.end()?);
-    }
-    for test in slow {
-        ends.push(test.end()?);
-    }
+    let built = build(&arguments)?;
+    let mut tests: Vec<Test> = built
+        .into_iter()
+        .filter(|((package, _), _)| PACKAGES.contains(&package.as_str()))
+        .map(|((package, name), path)| Test { package, name, path })
+        .collect();
+    // Taken from the end: the one that waits first.
+    tests.sort_by_key(|test| test.name == SLOW);
+    let waiting = Mutex::new(tests);
+    let ends = Mutex::new(Vec::new());
+    let next = || held(&waiting).pop();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(test) = next() {
+                    let end = test.run(folder, &program);
+                    held(&ends).push(end);
+                }
+            });
+        }
+    });
     println!("== tests against real gateways");
-    for (name, passed, seconds) in &ends {
-        println!("{name}: {} ({seconds} s)", if *passed { "passed" } else { "FAILED" });
+    let mut failed = Vec::new();
+    for end in ends.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let (name, passed, seconds) = end?;
+        println!("{name}: {} ({seconds} s)", if passed { "passed" } else { "FAILED" });
+        if !passed {
+            failed.push(name);
+        }
     }
-    let failed: Vec<&str> =
-        ends.iter().filter(|(_, passed, _)| !passed).map(|(name, ..)| name.as_str()).collect();
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
 }
 
-/// A test binary at work.
-struct Running {
-    name: String,
-    begun: Instant,
-    process: Child,
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Running {
-    fn begin(
-        package: &str,
-        test: &str,
-        path: &Path,
-        folder: &Path,
-        program: &Path,
-    ) -> anyhow::Result<Self> {
-        let name = format!("{package} {test}");
-        println!("== {name}");
-        let process = Command::new(path)
+/// A test binary.
+struct Test {
+    package: String,
+    name: String,
+    path: PathBuf,
+}
+
+impl Test {
+    /// Runs it, and prints what it said in one piece.
+    fn run(&self, folder: &Path, program: &Path) -> anyhow::Result<(String, bool, u64)> {
+        let name = format!("{} {}", self.package, self.name);
+        eprintln!("== {name} begins");
+        let begun = Instant::now();
+        let output = Command::new(&self.path)
             .args(["--nocapture", "--test-threads", "1"])
-            .current_dir(root().join(package))
+            .current_dir(root().join(&self.package))
             .env("LANDBRIDGE_OPENCLAW", folder)
             .env("LANDBRIDGE_BIN", program)
             .stdin(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{} cannot be run", path.display()))?;
-        Ok(Self { name, begun: Instant::now(), process })
-    }
-
-    fn end(mut self) -> anyhow::Result<(String, bool, u64)> {
-        let status = self.process.wait()?;
-        Ok((self.name, status.success(), self.begun.elapsed().as_secs()))
+            .output()
+            .with_context(|| format!("{} cannot be run", self.path.display()))?;
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        println!("== {name}\n{}{}", said(&output.stdout), said(&output.stderr));
+        Ok((name, output.status.success(), begun.elapsed().as_secs()))
     }
 }
 
@@ -134,5 +141,7 @@ fn root() -> &'static Path {
 }
 
 const PACKAGES: [&str; 2] = ["crates/openclaw", "tests/openclaw"];
+/// Each with one gateway at a time.
+const AT_ONCE: usize = 2;
 /// Waits for six minutes.
 const SLOW: &str = "later";
