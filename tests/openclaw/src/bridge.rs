@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -118,6 +118,19 @@ impl Bridge {
             self.log_end()
         );
         serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// Waits until the bridge has reached its gateway; returns what it says of it.
+    pub async fn reaches_gateway(&self) -> Value {
+        let end = Instant::now() + COMMAND_WITHIN;
+        while Instant::now() < end {
+            let output = self.output(&["gateway", "status"]).await;
+            if output.status.success() {
+                return serde_json::from_slice(&output.stdout).unwrap_or_default();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("bridge {} does not reach its gateway: {}", self.name, self.log_end());
     }
 
     /// Runs a command that must fail; returns its exit code and what it said, as JSON.

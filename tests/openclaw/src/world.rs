@@ -98,6 +98,7 @@ impl World {
         world.connect(&world.b).await;
         world.a.serve().await;
         world.b.serve().await;
+        world.b.reaches_gateway().await;
         world.introduce(&world.b, "eu", "us").await;
         world.grant(&world.b, "us", "auto", "default:default").await;
         world.grant(&world.b, "us", "main", "default:default").await;
@@ -111,6 +112,7 @@ impl World {
         let bridge = Bridge::init(self.place.path(), name, port, port, &work).await;
         self.connect(&bridge).await;
         bridge.serve().await;
+        bridge.reaches_gateway().await;
         self.introduce(&bridge, name, "us").await;
         self.grant(&bridge, "us", "auto", "default:default").await;
         bridge

@@ -39,7 +39,7 @@ async fn wrong_token(world: Arc<World>) {
     // With the right token the same home works.
     world.connect(&stranger).await;
     stranger.serve().await;
-    let status = stranger.json(&["gateway", "status"]).await;
+    let status = stranger.reaches_gateway().await;
     assert!(status["agents"].to_string().contains("auto"), "{status}");
     stranger.kill().await;
 }
@@ -73,6 +73,7 @@ async fn revoked(world: Arc<World>) {
     // Paired anew, the bridge works again.
     world.connect(&world.b).await;
     world.b.restart().await;
+    world.b.reaches_gateway().await;
     world.run(&Ask::new("m-again\nmodel: say welcome back")).await.is_answered("welcome back");
     for marker in ["m-before", "m-running", "m-again"] {
         world.asked(marker, 1);

@@ -124,6 +124,7 @@ async fn at_random(world: Arc<World>) {
         let marker = format!("m-dice-{round}.");
         let tool = "model: tool exec {\"command\":\"sleep 0.4; echo ran\"}";
         let ask = Ask::new(&format!("{marker}\n{tool}\nmodel: delay 50\nmodel: say {WORDS}"));
+        world.b.reaches_gateway().await;
         let mut follow = world.follow(&ask).await;
         for _ in 0..=dice.below(2) {
             follow.within(Duration::from_millis(dice.below(1_400))).await;
