@@ -165,7 +165,10 @@ mod tests {
     }
 
     fn transcript(lines: &[&str]) -> String {
-        lines.iter().map(|line| format!("{{\"frame\":{line}}}\n")).collect()
+        let line = |frame: &&str| {
+            serde_json::json!({ "type": "frame", "value": frame }).to_string() + "\n"
+        };
+        lines.iter().map(line).collect()
     }
 
     #[test]

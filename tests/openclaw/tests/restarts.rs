@@ -116,10 +116,11 @@ async fn same_key(world: Arc<World>) {
     world.asked("m-keys", 1);
 }
 
-/// Short runs, B killed at a random moment of each, some twice.
+/// Short runs, one of the bridges killed at a random moment of each, some twice.
 async fn at_random(world: Arc<World>) {
     let mut dice = Dice::new();
     let mut phases: BTreeMap<String, u32> = BTreeMap::new();
+    let mut unknown = 0;
     for round in 0..ROUNDS {
         let marker = format!("m-dice-{round}.");
         let tool = "model: tool exec {\"command\":\"sleep 0.4; echo ran\"}";
@@ -136,20 +137,30 @@ async fn at_random(world: Arc<World>) {
                 Some(_) if story.has("toolCall") => "in the tool",
                 Some(_) => "started",
             };
-            *phases.entry(phase.to_owned()).or_default() += 1;
-            world.b.restart().await;
+            let (name, bridge) = if dice.below(4) == 0 { ("A", &world.a) } else { ("B", &world.b) };
+            *phases.entry(format!("{name} {phase}")).or_default() += 1;
+            bridge.restart().await;
         }
         let begun = Instant::now();
         let story = follow.end().await;
-        assert_eq!(story.outcome(), "succeeded", "{story}");
-        assert!(story.answer().ends_with(WORDS), "{story}");
-        assert_eq!((story.payloads("toolCall").len(), story.payloads("toolResult").len()), (1, 1));
         assert!(begun.elapsed() < Duration::from_secs(60));
         world.same_again(&ask, &story).await;
         world.verify(&story).await;
-        world.asked(&marker, 2);
+        if story.outcome() == "succeeded" {
+            assert!(story.answer().ends_with(WORDS), "{story}");
+            let (calls, results) = (story.payloads("toolCall"), story.payloads("toolResult"));
+            assert_eq!((calls.len(), results.len()), (1, 1));
+            world.asked(&marker, 2);
+        } else {
+            // Killed between the durable intent and the gateway's answer: what came of it cannot be
+            // known, so it is said, and never done again.
+            assert_eq!((story.code(), story.side_effects()), ("interrupted", "unknown"), "{story}");
+            unknown += 1;
+        }
     }
+    assert!(unknown < ROUNDS / 5, "{unknown} of {ROUNDS} ended without an answer");
+    println!("  {unknown} of {ROUNDS} ended as interrupted, side effects unknown");
     println!("  killed when the client had seen: {phases:?}");
 }
 
-const ROUNDS: u32 = 10;
+const ROUNDS: u32 = 50;
