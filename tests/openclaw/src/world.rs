@@ -223,6 +223,12 @@ impl World {
         assert_eq!(told.len(), times, "{marker}: (step, resumed) {told:?}");
     }
 
+    /// The model was not asked more often than this.
+    pub fn asked_at_most(&self, marker: &str, times: usize) {
+        let asked = self.model.asked_with(marker).len();
+        assert!(asked <= times, "{marker}: asked {asked} times");
+    }
+
     /// Waits until the model was asked.
     pub async fn model_has(&self, marker: &str) {
         until(&format!("the model is asked {marker}"), || {

@@ -155,6 +155,7 @@ async fn at_random(world: Arc<World>) {
             // Killed between the durable intent and the gateway's answer: what came of it cannot be
             // known, so it is said, and never done again.
             assert_eq!((story.code(), story.side_effects()), ("interrupted", "unknown"), "{story}");
+            world.asked_at_most(&marker, 2);
             unknown += 1;
         }
     }
