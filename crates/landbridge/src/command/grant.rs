@@ -178,7 +178,7 @@ fn least(tenant: &TenantArg) -> Grant {
         },
         frames_max: None,
         local: tenant.local.clone(),
-        modes: BTreeSet::from([Mode::Session, Mode::Turn]),
+        modes: BTreeSet::from([Mode::Session]),
         remote: tenant.remote.clone(),
         starts_per_second: None,
         tokens_per_day: None,
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_second_grant_keeps_what_it_does_not_name() {
         let first = parsed(
-            "landbridge grant add eu --agent ops --disclose-tool-args none --deadline-max 5m",
+            "landbridge grant add eu --agent ops --mode turn --disclose-tool-args none --deadline-max 5m",
         );
         let grant = widened(least(&first.tenant), &first);
         let second = parsed("landbridge grant add eu --agent sre --mode session");
