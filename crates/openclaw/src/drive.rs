@@ -184,7 +184,7 @@ impl Drive {
             self.on_taken(connection);
         }
         let stopped = self.is_stopped();
-        let active = look.active;
+        let active = look.active || look.waiting;
         match self.run.on_look(look, now(), stopped) {
             Rest::Over(verdict) if sight.resting.as_ref() == Some(&verdict) => {
                 // The final answer alone tells what hidden rows cost; it comes a moment later.
@@ -405,7 +405,7 @@ pub(crate) async fn stop(
 ) -> Result<bool, Fault> {
     let session = names.session.as_str();
     let look = look_at(connection, session, &mut None).await?;
-    let mut stopped = look.active;
+    let mut stopped = look.active || look.waiting;
     let in_flight = look.in_flight.as_ref().map(|(run, _)| run);
     let known: BTreeSet<&String> = runs.iter().chain(&look.active_runs).chain(in_flight).collect();
     for run in known {

@@ -363,10 +363,13 @@ impl Run {
         let Some(tasks) = &look.tasks else {
             return Rest::Busy;
         };
-        if look.active || look.children_active || tasks.open {
+        let ours = self.runs.contains(&look.last_run);
+        // After a restart the gateway may show a prompt as waiting, or its task as open, for ever.
+        let overdue = self.restarted.is_some_and(|at| now.since_ms(at) >= RESUME_MS_MAX);
+        let pending = look.waiting || tasks.open;
+        if look.active || look.children_active || (pending && (ours || !overdue)) {
             return Rest::Busy;
         }
-        let ours = self.runs.contains(&look.last_run);
         let end = match look.status.as_str() {
             "done" if ours && self.last != Some(LastSaid::Failed) => {
                 Some((Ending::Succeeded, None))

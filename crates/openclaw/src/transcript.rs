@@ -82,7 +82,9 @@ pub(crate) struct Call {
 pub(crate) struct Look {
     /// Rows that were not seen by the look before.
     pub rows: Vec<Row>,
-    /// A run of the session is at work now, or waits for its turn.
+    /// A prompt of the session waits for its turn.
+    pub(crate) waiting: bool,
+    /// A run of the session is at work now.
     pub active: bool,
     /// The gateway knows of child runs at work.
     pub children_active: bool,
@@ -130,8 +132,8 @@ impl Look {
             rows: rows(payload),
             active: flag(payload, &info("hasActiveRun"))
                 || !in_flight.is_empty()
-                || !active_runs.is_empty()
-                || list(payload, "/pendingInputs/items").iter().any(waits),
+                || !active_runs.is_empty(),
+            waiting: list(payload, "/pendingInputs/items").iter().any(waits),
             children_active: flag(payload, &info("hasActiveSubagentRun")),
             status: text(payload, &info("status")).to_owned(),
             last_run: last_run.to_owned(),
@@ -337,9 +339,9 @@ mod tests {
             json!({"sessionInfo": {"lastRunId": last_run},
                 "pendingInputs": {"items": [{"runId": "r", "state": state}]}})
         };
-        assert!(Look::read(&look("", "queued")).active);
-        assert!(!Look::read(&look("r", "queued")).active);
-        assert!(!Look::read(&look("", "interrupted")).active);
+        assert!(Look::read(&look("", "queued")).waiting);
+        assert!(!Look::read(&look("r", "queued")).waiting);
+        assert!(!Look::read(&look("", "interrupted")).waiting);
     }
 
     #[test]
