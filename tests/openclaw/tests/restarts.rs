@@ -121,7 +121,8 @@ async fn at_random(world: Arc<World>) {
     let mut dice = Dice::new();
     let mut phases: BTreeMap<String, u32> = BTreeMap::new();
     let mut unknown = 0;
-    for round in 0..ROUNDS {
+    let rounds = rounds();
+    for round in 0..rounds {
         let marker = format!("m-dice-{round}.");
         let tool = "model: tool exec {\"command\":\"sleep 0.4; echo ran\"}";
         let ask = Ask::new(&format!("{marker}\n{tool}\nmodel: delay 50\nmodel: say {WORDS}"));
@@ -159,9 +160,12 @@ async fn at_random(world: Arc<World>) {
             unknown += 1;
         }
     }
-    assert!(unknown < ROUNDS / 5, "{unknown} of {ROUNDS} ended without an answer");
-    println!("  {unknown} of {ROUNDS} ended as interrupted, side effects unknown");
+    assert!(unknown <= rounds / 5, "{unknown} of {rounds} ended without an answer");
+    println!("  {unknown} of {rounds} ended as interrupted, side effects unknown");
     println!("  killed when the client had seen: {phases:?}");
 }
 
-const ROUNDS: u32 = 50;
+/// How many runs; `LANDBRIDGE_KILLS` says more for a long campaign.
+fn rounds() -> u32 {
+    std::env::var("LANDBRIDGE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+}
