@@ -11,8 +11,9 @@ use async_trait::async_trait;
 pub use landbridge_proto::machine::report::{
     Channel, Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage,
 };
+pub use landbridge_proto::wire::document::Mode;
 use landbridge_proto::wire::name::{
-    AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp,
+    AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp, ToolName,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -28,7 +29,10 @@ pub struct Work {
     pub tenant: TenantPair,
     /// The agent that the grant allows.
     pub agent: AgentName,
-    /// The session to continue; `None` for a fresh one.
+    /// How it uses a session.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The session to continue, or under which a child is started; `None` for a fresh one.
     pub session: Option<SessionHandle>,
     /// What to do.
     pub ask: Ask,
@@ -42,6 +46,13 @@ pub struct Work {
 pub enum Ask {
     /// An agent turn over this text, taken literally.
     Prompt(String),
+    /// One call of a tool, under the tool policy of the agent.
+    ToolCall {
+        /// The tool.
+        tool: ToolName,
+        /// Its arguments, JSON text.
+        args: String,
+    },
 }
 
 /// Under which names the gateway will know the run. Opaque to the bridge, committed before the call.

@@ -158,8 +158,20 @@ fn is_in(report: &Report, passed: &Progress, progress: &Progress) -> bool {
 }
 
 fn timeline(work: &Work, started: Timestamp) -> Timeline {
-    let Ask::Prompt(prompt) = &work.ask;
-    Timeline::new(&work.run, script::parse(prompt), started)
+    Timeline::new(&work.run, script_of(&work.ask), started)
+}
+
+/// What is to be played: a prompt's script, or one tool call that answers with its arguments.
+fn script_of(ask: &Ask) -> Vec<script::Directive> {
+    match ask {
+        Ask::Prompt(prompt) => script::parse(prompt),
+        Ask::ToolCall { tool, args } => vec![script::Directive::Tool {
+            name: tool.to_string(),
+            args: args.clone(),
+            ok: true,
+            text: args.clone(),
+        }],
+    }
 }
 
 fn failed(code: TroubleCode, detail: &str, side_effects: SideEffects) -> Report {
@@ -244,8 +256,7 @@ impl Adapter for Scripted {
         let Some(started) = self.ledger.started(&work.run).map_err(fault)? else {
             return Ok(Stopped::NotRunning);
         };
-        let Ask::Prompt(prompt) = &work.ask;
-        let duration = script::duration_ms(&script::parse(prompt));
+        let duration = script::duration_ms(&script_of(&work.ask));
         let has_ended = duration.is_some_and(|ms| started.plus_ms(ms) <= now);
         if has_ended || self.ledger.stopped(&work.run).map_err(fault)?.is_some() {
             return Ok(Stopped::NotRunning);

@@ -97,7 +97,9 @@ impl Adapter for OpenClaw {
                 "the session is not one of this caller and tenant pair",
             ));
         };
-        let Ask::Prompt(prompt) = &work.ask;
+        let Ask::Prompt(prompt) = &work.ask else {
+            return Err(refused(TroubleCode::ToolUnavailable, "tools cannot be called directly"));
+        };
         if prompt.trim().is_empty() {
             return Err(refused(TroubleCode::InputRefused, "the prompt is empty"));
         }

@@ -304,7 +304,11 @@ impl Drive {
     }
 
     fn start_params(&self) -> Value {
-        let Ask::Prompt(prompt) = &self.work.ask;
+        // A tool call never comes here: the adapter refuses it before an intent is made.
+        let prompt = match &self.work.ask {
+            Ask::Prompt(prompt) => prompt,
+            Ask::ToolCall { args, .. } => args,
+        };
         // The bridge ends the run at its deadline; this is for the case that no bridge is left.
         let left_ms = self.work.deadline.since_ms(now()).max(0);
         json!({

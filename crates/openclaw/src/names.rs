@@ -130,6 +130,7 @@ pub(crate) mod tests {
                 dst: TenantId::new("here").unwrap(),
             },
             agent: AgentName::new("auto").unwrap(),
+            mode: landbridge_node::adapter::Mode::Session,
             session: None,
             ask: Ask::Prompt("hello".to_owned()),
             deadline: Timestamp(0),

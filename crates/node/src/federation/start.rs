@@ -186,6 +186,7 @@ impl Federation {
             caller: said.iss.clone(),
             tenant: said.tenant.clone(),
             agent: start.agent_target.agent.clone(),
+            mode: start.agent_target.mode,
             session: start.agent_target.session.clone(),
             ask: Ask::Prompt(start.prompt.clone()?),
             deadline,

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::adapter::Usage;
+use crate::adapter::{Mode, Usage};
 use crate::clock::VirtualClock;
 use crate::progress::progress_of;
 
@@ -97,6 +97,7 @@ fn work(prompt: &str) -> Work {
         caller: GatewayId::new(format!("gw1-{}", "a".repeat(52))).unwrap(),
         tenant: TenantPair { dst: tenant.clone(), src: tenant },
         agent: AgentName::new("demo").unwrap(),
+        mode: Mode::Session,
         session: None,
         ask: Ask::Prompt(prompt.to_owned()),
         deadline: START.plus_ms(3_600_000),
@@ -271,7 +272,7 @@ async fn a_stopped_run_settles_at_once_and_once_for_all() {
         world.clock.advance_ms(120_000);
         let again = world.gateway().stop(&work, &intent, why).await;
         assert_eq!(again, Ok(Stopped::NotRunning));
-        let Ask::Prompt(prompt) = &work.ask;
+        let Ask::Prompt(prompt) = &work.ask else { panic!("a prompt") };
         let log = progress(&before, Disclosure::Full);
         assert_eq!(rest(world.adopt(prompt, log).await).await, cancelled);
     }

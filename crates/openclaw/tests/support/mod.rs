@@ -102,6 +102,7 @@ pub fn work(prompt: &str) -> Work {
             dst: TenantId::new("here").unwrap(),
         },
         agent: AgentName::new("auto").unwrap(),
+        mode: landbridge_node::adapter::Mode::Session,
         session: None,
         ask: Ask::Prompt(prompt.to_owned()),
         deadline: Timestamp(i64::try_from(now).unwrap()).plus_ms(600_000),

@@ -101,6 +101,14 @@ pub enum TroubleCode {
     Interrupted,
     /// The gateway refused the input.
     InputRefused,
+    /// The session of a turn or subagent is gone.
+    SessionUnknown,
+    /// The gateway does not let the session start a subagent.
+    SubagentUnavailable,
+    /// The tool that was called failed.
+    ToolError,
+    /// The gateway does not offer the tool to the agent.
+    ToolUnavailable,
 }
 
 impl TroubleCode {
@@ -115,6 +123,10 @@ impl TroubleCode {
             Self::GatewayError => Code::GatewayError,
             Self::Interrupted => Code::Interrupted,
             Self::InputRefused => Code::InputRefused,
+            Self::SessionUnknown => Code::SessionUnknown,
+            Self::SubagentUnavailable => Code::SubagentUnavailable,
+            Self::ToolError => Code::ToolError,
+            Self::ToolUnavailable => Code::ToolUnavailable,
         }
     }
 }

@@ -107,6 +107,8 @@ codes! {
     ToolError, "tool_error", 502, false, Some(RetryMode::NewKey), "The tool that was called failed.";
     AgentUnknown, "agent_unknown", 404, false, Some(RetryMode::AfterChange), "The grant names an agent that the gateway does not have.";
     SessionUnknown, "session_unknown", 404, false, Some(RetryMode::AfterChange), "The session of a turn or subagent is gone.";
+    ToolUnavailable, "tool_unavailable", 404, false, Some(RetryMode::AfterChange), "The grant names a tool that the gateway does not offer to the agent.";
+    SubagentUnavailable, "subagent_unavailable", 501, false, Some(RetryMode::AfterChange), "The gateway does not let the session start a subagent.";
     Interrupted, "interrupted", 503, true, Some(RetryMode::NewKey), "The gateway or the bridge was restarted under the run, and the run did not survive.";
     Cancelled, "cancelled", 409, false, Some(RetryMode::NewKey), "The run was stopped because its caller asked.";
     DeadlineExceeded, "deadline_exceeded", 504, true, Some(RetryMode::NewKey), "The run did not end by its deadline.";
