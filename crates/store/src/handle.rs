@@ -17,6 +17,7 @@ use self::writer::Writer;
 use crate::fault::Fault;
 use crate::memory;
 use crate::sqlite::open::{OpenError, Options};
+use crate::sqlite::witness::Behind;
 use crate::sqlite::{Engine, Readers};
 
 /// The store of one bridge; clones share it, and dropping the last one waits for the writer.
@@ -24,6 +25,7 @@ use crate::sqlite::{Engine, Readers};
 pub struct Handle {
     reads: Arc<dyn Reads<Fault = Fault>>,
     database: Option<Arc<Readers>>,
+    behind: Option<Behind>,
     // Last, so that the writing connection outlives the reading ones and empties the log.
     writer: Arc<Writer>,
 }
@@ -42,10 +44,10 @@ impl Handle {
     /// Returns why the database cannot be used; see [`OpenError`].
     pub fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let engine = Engine::open(dir, options)?;
-        let readers = engine.readers();
+        let (readers, behind) = (engine.readers(), engine.behind().cloned());
         let writer = Writer::spawn(engine, options).map_err(OpenError::Thread)?;
         let reads: Arc<dyn Reads<Fault = Fault>> = Arc::clone(&readers) as _;
-        Ok(Self { writer: Arc::new(writer), reads, database: Some(readers) })
+        Ok(Self { writer: Arc::new(writer), reads, database: Some(readers), behind })
     }
 
     /// Opens the database in `dir` without a writer thread: each commit runs where it is called.
@@ -55,10 +57,10 @@ impl Handle {
     /// Returns why the database cannot be used; see [`OpenError`].
     pub fn open_inline(dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let engine = Engine::open(dir, options)?;
-        let readers = engine.readers();
+        let (readers, behind) = (engine.readers(), engine.behind().cloned());
         let reads: Arc<dyn Reads<Fault = Fault>> = Arc::clone(&readers) as _;
         let writer = Arc::new(Writer::inline(engine));
-        Ok(Self { writer, reads, database: Some(readers) })
+        Ok(Self { writer, reads, database: Some(readers), behind })
     }
 
     /// An empty store in memory, without a thread: for tests and simulations.
@@ -76,7 +78,7 @@ impl Handle {
         R: Reads<Fault = Fault> + 'static,
     {
         let writer = Arc::new(Writer::inline(store));
-        Self { writer, reads: Arc::new(reads), database: None }
+        Self { writer, reads: Arc::new(reads), database: None, behind: None }
     }
 
     /// A store over any engine, with a writer thread.
@@ -90,7 +92,7 @@ impl Handle {
         R: Reads<Fault = Fault> + 'static,
     {
         let writer = Writer::spawn(store, options).map_err(OpenError::Thread)?;
-        Ok(Self { writer: Arc::new(writer), reads: Arc::new(reads), database: None })
+        Ok(Self { writer: Arc::new(writer), reads: Arc::new(reads), database: None, behind: None })
     }
 
     /// Makes a batch durable, together with whatever else waits.
@@ -137,6 +139,12 @@ impl Handle {
             Some(readers) => readers.backup_to(path),
             None => Err(std::io::Error::other("a store in memory has no file").into()),
         }
+    }
+
+    /// What the witness showed, at the opening, that the database has lost.
+    #[must_use]
+    pub const fn behind(&self) -> Option<&Behind> {
+        self.behind.as_ref()
     }
 
     /// What the writer did so far.

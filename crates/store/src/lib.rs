@@ -12,3 +12,4 @@ pub mod sqlite;
 pub use fault::{Broken, Fault};
 pub use handle::{Handle, Stats};
 pub use sqlite::open::{OpenError, Options};
+pub use sqlite::witness::Behind;

@@ -8,6 +8,7 @@ pub mod open;
 mod read;
 mod row;
 mod schema;
+pub mod witness;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use self::open::{Lock, OpenError, Options};
 pub use self::read::Readers;
+use self::witness::{Behind, Counter};
 use crate::fault::Fault;
 
 /// The WAL is emptied into the database when its file is larger than this, in bytes.
@@ -35,6 +37,7 @@ pub struct Engine {
     /// Never contended: a mutex only because a connection cannot be shared between threads.
     db: Mutex<Connection>,
     wal: PathBuf,
+    counter: Counter,
     _lock: Lock,
 }
 
@@ -50,8 +53,25 @@ impl Engine {
         let path = open::database(dir)?;
         let mut db = open::writer(&path, options)?;
         schema::migrate(&mut db)?;
+        let counter = Counter::open(&db, options.witness.as_deref())?;
         let readers = Arc::new(Readers::open(&path, options)?);
-        Ok(Self { db: Mutex::new(db), readers, wal: open::wal(dir), _lock: lock })
+        Ok(Self { db: Mutex::new(db), readers, wal: open::wal(dir), counter, _lock: lock })
+    }
+
+    /// What the witness shows that the database has lost, as it was opened.
+    #[must_use]
+    pub const fn behind(&self) -> Option<&Behind> {
+        self.counter.behind()
+    }
+
+    /// Begins a history of its own: from now on the witness compares with what follows.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault; the former history then still counts.
+    pub fn begin_history(&mut self) -> Result<(), Fault> {
+        let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.counter.begin(db)
     }
 
     /// The reading half; outlives the engine.
@@ -97,6 +117,7 @@ impl Store for Engine {
                 }
             }
         }
+        self.counter.count(&tx)?;
         #[cfg(planted = "store_ack_before_commit")]
         {
             tx.set_drop_behavior(rusqlite::DropBehavior::Ignore);
@@ -104,6 +125,7 @@ impl Store for Engine {
         }
         #[cfg(not(planted = "store_ack_before_commit"))]
         tx.commit()?;
+        self.counter.committed();
         if std::fs::metadata(&self.wal)?.len() > WAL_BYTES_SOFT {
             truncate_wal(db)?;
         }

@@ -28,6 +28,8 @@ pub struct Options {
     pub queue: usize,
     /// How long a connection waits for a lock of the database.
     pub busy_timeout: Duration,
+    /// The file outside of the store that witnesses how far it came; `None`: there is no witness.
+    pub witness: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -38,6 +40,7 @@ impl Default for Options {
             group_bytes: 8 * 1024 * 1024,
             queue: 1024,
             busy_timeout: Duration::from_secs(5),
+            witness: None,
         }
     }
 }
