@@ -3,6 +3,7 @@
 //! The tree is the program's contract with scripts: a changed name or flag is a visible line here and
 //! in the files below. What a command does is in `command/`.
 
+mod backup;
 mod gateway;
 mod grant;
 mod peer;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use landbridge_proto::wire::name::AgentName;
 
+pub(crate) use self::backup::{BackupArgs, RecoverArgs, RestoreArgs};
 pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenArgs};
 pub(crate) use self::grant::{
     DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
@@ -86,6 +88,15 @@ pub(crate) enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Copy the bridge's state to a new directory, while it runs or not
+    #[command(long_about = backup::BACKUP)]
+    Backup(BackupArgs),
+    /// Put a backup in place of the state; the bridge then waits to be recovered
+    #[command(long_about = backup::RESTORE)]
+    Restore(RestoreArgs),
+    /// Begin a new incarnation of a bridge that lost history, so that it works again
+    #[command(long_about = backup::RECOVER)]
+    Recover(RecoverArgs),
     /// Print a script that completes commands in a shell
     Completions(CompletionsArgs),
     /// Show two bridges at work on this machine, in under twenty seconds

@@ -245,7 +245,7 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         }
         "agent_unknown" => "landbridge route list, and ask the other side which agents it has",
         "clock_skew" => "landbridge doctor; then set this machine's clock",
-        "rolled_back" => "landbridge doctor",
+        "rolled_back" => "stop the bridge; then landbridge recover --help",
         "gateway_unavailable" | "gateway_unsupported" => "landbridge gateway status",
         "verification_failed" => {
             "landbridge peer list at both sides, and landbridge audit show at the other"

@@ -1,6 +1,7 @@
 //! What each command does: reads its arguments, asks the bridge, prints the answer.
 
 mod audit;
+mod backup;
 mod completions;
 pub(crate) mod config;
 mod doctor;
@@ -49,6 +50,9 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Doctor => doctor::doctor(&client, out).await,
         Command::Config(ConfigCommand::Check(args)) => config::check(&home, &args, out),
         Command::Audit(AuditCommand::Show(args)) => audit::show(&client, &args, out).await,
+        Command::Backup(args) => backup::backup(&client, &args, out).await,
+        Command::Restore(args) => backup::restore(&home, &args, out),
+        Command::Recover(args) => backup::recover(&home, &args, out),
         Command::Verify(_)
         | Command::Completions(_)
         | Command::Demo(_)

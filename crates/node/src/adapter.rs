@@ -132,6 +132,10 @@ pub trait Adapter: Send + Sync + 'static {
 
     /// Starts the work and reports until it has settled. Called at most once for an intent, after the
     /// intent is durable. Returns early only when `reports` is closed.
+    ///
+    /// Looks first: a bridge that was restored from a backup may have forgotten that it started this
+    /// very work, and then has the same run and the same intent. What the gateway knows already is
+    /// reported as by [`Adapter::adopt`], and nothing is started.
     async fn start(&self, work: Work, intent: Intent, reports: Reports);
 
     /// Looks for the work of an earlier process and reports what is not in `progress`, until it has

@@ -22,6 +22,7 @@ pub use self::frames::Frames;
 use crate::call::Calls;
 use crate::core::{Core, bug, unreadable};
 use crate::execute::Executions;
+use crate::rollback::{ADVICE, RolledBack};
 
 /// Who asks on the local plane.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -102,10 +103,19 @@ impl Bridge {
             return Err("the bridge is shutting down".to_owned());
         }
         let state = self.core.trust.state();
+        if state.rolled_back.is_some() {
+            return Err(ADVICE.to_owned());
+        }
         if state.status.is_none() || state.status_expires <= self.core.now() {
             return Err("the bridge has no fresh status of its own".to_owned());
         }
         self.core.store.reads().clock().map(drop).map_err(|_| "the store cannot be read".to_owned())
+    }
+
+    /// Refuses while the bridge waits for a person to recover it.
+    fn check_history(&self) -> Result<(), Problem> {
+        //= ID-40
+        if self.core.trust.halted().is_cancelled() { Err(RolledBack::problem()) } else { Ok(()) }
     }
 
     /// Finishes `work` even when the client goes away.

@@ -13,6 +13,7 @@ use landbridge_proto::machine::caller::{Action, Caller, Handled, Input};
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow};
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::trust::verified::Verified;
+use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{RunId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -70,6 +71,8 @@ impl Calls {
             failures: 0,
             from_start: false,
             roots_from: None,
+            seal: None,
+            shows_status: false,
         };
         let (calls, driven) = (Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
@@ -111,6 +114,10 @@ struct Driver {
     from_start: bool,
     /// The peer lacks our roots after this version.
     roots_from: Option<u64>,
+    /// The newest seal in the journal, once it was looked for.
+    seal: Option<Envelope>,
+    /// The peer does not remember what it was told: show it.
+    shows_status: bool,
 }
 
 /// What came of one attempt.
@@ -128,7 +135,7 @@ enum Attempt {
 impl Driver {
     async fn run(mut self) -> Result<(), DriveError> {
         let mut cancelling: Option<tokio::task::JoinHandle<()>> = None;
-        while self.entry().phase != EntryPhase::Settled && !self.core.stopping.is_cancelled() {
+        while self.entry().phase != EntryPhase::Settled && !self.must_leave() {
             self.clear_desk().await?;
             if self.must_cancel() && cancelling.is_none() {
                 let (core, desk) = (Arc::clone(&self.core), Arc::clone(&self.desk));
@@ -168,11 +175,30 @@ impl Driver {
             let blocked = answer.value().result.cancel == Some(CancelResult::Blocked);
             self.step(Input::CancelAnswered(answer)).await?;
             if blocked && self.entry().phase == EntryPhase::AwaitAccept {
-                let problem = Problem::new(Code::CancelledBeforeStart);
-                self.end(Outcome::Cancelled, problem).await?;
+                let (outcome, problem) = self.blocked();
+                self.end(outcome, problem).await?;
             }
         }
         Ok(())
+    }
+
+    /// The bridge stops, or was rolled back: the run stays as it is in the journal.
+    fn must_leave(&self) -> bool {
+        self.core.stopping.is_cancelled() || self.core.trust.halted().is_cancelled()
+    }
+
+    /// What a blocked key means: the run was never led, unless the executor forgot since it was invoked.
+    fn blocked(&self) -> (Outcome, Problem) {
+        let entry = self.entry();
+        let state = self.core.trust.state();
+        let status = state.peers.get(&entry.peer).and_then(|view| view.status());
+        let life = status.map(|status| status.newest().value().incarnation);
+        //= REQ-66
+        if life.is_some_and(|life| life.n > 1 && entry.created < life.since) {
+            let lost = Problem::new(Code::LostHistory).with_side_effects(SideEffects::Unknown);
+            return (Outcome::Lost, lost);
+        }
+        (Outcome::Cancelled, Problem::new(Code::CancelledBeforeStart))
     }
 
     fn must_cancel(&self) -> bool {
@@ -196,6 +222,7 @@ impl Driver {
         tokio::select! {
             () = self.desk.poked.notified() => {}
             () = self.core.stopping.cancelled() => {}
+            () = self.core.trust.halted().cancelled() => {}
             () = self.core.clock.sleep_until(self.lost_at()) => {}
         }
     }
@@ -260,6 +287,13 @@ fn verdict(problem: &Problem, accepted: bool) -> (Outcome, Problem) {
     match problem.code() {
         Some(Code::CancelledBeforeStart) => (Outcome::Cancelled, problem.clone()),
         Some(Code::LostHistory | Code::KeyExpired) => (Outcome::Lost, problem.clone()),
+        //= REQ-65
+        Some(Code::KeyConflict) => {
+            let detail = "the key was used before, in a past that this bridge lost; what came of that \
+                          run is not known here";
+            let lost = problem.clone().with_detail(detail).with_side_effects(SideEffects::Unknown);
+            (Outcome::Lost, lost)
+        }
         _ => (Outcome::Rejected, problem.clone()),
     }
 }
@@ -293,7 +327,7 @@ async fn ask_to_cancel(
     core.freshen(&entry.peer).await?;
     let body = Body::Cancel(Cancel { target: Target::Key(entry.key.clone()), reason: None });
     let signed = core.sign_request(&entry.peer, &entry.tenant, body)?;
-    match core.send(&entry.peer, Op::Cancel.path(), &signed, roots_from).await? {
+    match core.send(&entry.peer, Op::Cancel.path(), &signed, roots_from, Vec::new()).await? {
         Reply::Open(response) => core.read_answer(&entry.peer, &signed, *response).await.map(Some),
         Reply::Refused(refusal) => {
             let problem = &refusal.value().problem;

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use landbridge_proto::machine::contract::AuditEvent;
 use landbridge_proto::machine::contract::Write;
 use landbridge_proto::machine::step::{NotReleased, Step};
+use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, InvalidName, Jti, RunId, TenantId, TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, InvalidName, Jti, Owner, RunId, TenantId,
+    TenantPair, Timestamp,
 };
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_store::{Fault, Handle};
@@ -110,6 +112,9 @@ pub struct Core {
     pub wakes: Wakes,
 }
 
+/// Begins what a run's id is the digest of.
+const RUN_TAG: &[u8] = b"landbridge-run-v1\n";
+
 /// Why a step did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
@@ -154,6 +159,31 @@ impl Core {
         let mut bytes = [0_u8; 16];
         self.entropy.fill(&mut bytes);
         let text = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase();
+        RunId::new(format!("run-{text}"))
+    }
+
+    /// The id of the run that a peer's key and body make here.
+    ///
+    /// It follows from them alone, and so do the names under which the gateway knows the run: should
+    /// this bridge forget a run that it executed, the same start leads to the same names, and the
+    /// gateway tells that it knows them.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] cannot happen: the alphabet is the name's own.
+    //= REQ-63
+    pub fn run_id_of(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        print: &Digest,
+    ) -> Result<RunId, InvalidName> {
+        let pair = &owner.tenant;
+        let names = [self.own().as_str(), owner.caller.as_str(), pair.src.as_str(), pair.dst.as_str()];
+        let names = format!("{}\n{key}\n", names.join("\n"));
+        let digest = Digest::of(RUN_TAG, &[names.as_bytes(), print.as_bytes()]);
+        let (half, _) = digest.as_bytes().split_at(16);
+        let text = data_encoding::BASE32_NOPAD.encode(half).to_ascii_lowercase();
         RunId::new(format!("run-{text}"))
     }
 

@@ -149,6 +149,8 @@ impl Driver {
         tokio::select! {
             biased;
             () = core.stopping.cancelled() => Next::Leave,
+            //= ID-40
+            () = core.trust.halted().cancelled() => Next::Leave,
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
             () = core.clock.sleep_until(until) => {
                 if std::mem::replace(&mut self.deadline_told, true) {

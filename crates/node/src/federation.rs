@@ -5,6 +5,7 @@
 
 mod answer;
 mod documents;
+mod history;
 pub mod pairing;
 mod rate;
 mod start;
@@ -130,7 +131,7 @@ impl Federation {
                 other => other,
             }
         };
-        match opened {
+        match self.check_history(opened, body).await {
             Ok(admitted) => {
                 if let Err(error) = self.core.trust.learn(&self.core, admitted.learned()).await {
                     tracing::warn!(%error, "what a request taught was not kept");

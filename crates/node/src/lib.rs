@@ -4,6 +4,7 @@
 //! [`bridge`] for what can be asked of a bridge, at [`adapter`] for what a bridge asks of a gateway.
 
 pub mod adapter;
+pub mod backup;
 pub mod bridge;
 pub mod call;
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod net;
 pub mod observe;
 pub mod peers;
 pub mod progress;
+pub mod rollback;
 pub mod scripted;
 pub mod serve;
 pub mod trust;

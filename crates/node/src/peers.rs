@@ -229,7 +229,8 @@ impl Core {
         Ok(Signed { envelope, digest })
     }
 
-    /// Sends a signed request, with our fresh status and the roots that the peer lacks.
+    /// Sends a signed request, with our fresh status, the roots that the peer lacks, and what we hold
+    /// under its own signature.
     ///
     /// # Errors
     ///
@@ -240,6 +241,7 @@ impl Core {
         path: &str,
         signed: &Signed,
         roots_from: Option<u64>,
+        held: Vec<Envelope>,
     ) -> Result<Reply, PeerError> {
         let status = self.trust.state().status.clone().ok_or(PeerError::NoStatus)?;
         let roots = roots_from.map(|have| {
@@ -251,6 +253,7 @@ impl Core {
             roots: roots.filter(|roots| !roots.is_empty()),
             status,
             request: signed.envelope.clone(),
+            held: (!held.is_empty()).then_some(held),
         };
         let body = Bytes::from(operation.to_bytes());
         let mut headers = HeaderMap::new();

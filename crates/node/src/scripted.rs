@@ -36,7 +36,8 @@ const RETRY_MS: i64 = 1_000;
 
 /// The scripted gateway over its directory.
 ///
-/// The directory holds `executions.log` with one line for each start, however often a run is started.
+/// The directory holds `executions.log` with one line for each execution, and `repeated.log` with one
+/// for each time that it was asked to start what it had executed before, and did not.
 pub struct Scripted {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
@@ -201,8 +202,14 @@ impl Adapter for Scripted {
         Ok(Intent(serde_json::json!({ "run": work.run })))
     }
 
-    async fn start(&self, work: Work, _intent: Intent, reports: Reports) {
+    async fn start(&self, work: Work, intent: Intent, reports: Reports) {
         let now = self.clock.now();
+        //= REQ-63
+        #[cfg(not(planted = "start_without_a_look"))]
+        if matches!(self.ledger.started(&work.run), Ok(Some(_))) {
+            self.ledger.repeated(&work.run);
+            return self.adopt(work, intent, Progress::default(), reports).await;
+        }
         let end = match self.ledger.start(&work.run, now) {
             Ok(true) => return self.follow(&work.run, timeline(&work, now), &reports).await,
             Ok(false) => failed(

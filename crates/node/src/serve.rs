@@ -27,6 +27,7 @@ use crate::net::connect::TcpConnector;
 use crate::net::listen::{TcpListener, UnixListener};
 use crate::net::{App, tls};
 use crate::observe::{self, Exporter};
+use crate::rollback;
 use crate::trust::{Trust, TrustError};
 
 /// Between two looks at what needs care, in milliseconds.
@@ -130,6 +131,7 @@ pub async fn serve(
         executing: take_up_runs(&core, &executions)?,
         calling: take_up_calls(&core, &calls)?,
     };
+    rollback::stop_abandoned(&core)?;
     let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
     tokio::spawn(plane.report_strangers());
     tokio::spawn(care(Arc::clone(&core), exporter));
@@ -175,7 +177,14 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
 }
 
 fn open(state: &Path) -> Result<Handle, OpenError> {
-    Handle::open(state, &StoreOptions::default())
+    Handle::open(state, &store_options(state))
+}
+
+/// How a bridge's store is opened: with its witness beside the directory, so that whoever copies the
+/// directory back does not copy the witness back.
+#[must_use]
+pub fn store_options(state: &Path) -> StoreOptions {
+    StoreOptions { witness: Some(state.with_extension("witness")), ..StoreOptions::default() }
 }
 
 fn settings(config: &Config) -> Settings {
@@ -216,6 +225,9 @@ fn next_epoch(store: &Handle) -> Result<u64, ServeError> {
 }
 
 fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize, ServeError> {
+    if core.trust.halted().is_cancelled() {
+        return Ok(0);
+    }
     let rows = core.store.reads().open_runs()?;
     let count = rows.len();
     for row in rows {
@@ -226,6 +238,9 @@ fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize,
 }
 
 fn take_up_calls(core: &Arc<Core>, calls: &Arc<Calls>) -> Result<usize, ServeError> {
+    if core.trust.halted().is_cancelled() {
+        return Ok(0);
+    }
     let entries = core.store.reads().open_entries()?;
     let count = entries.len();
     for entry in entries {

@@ -24,9 +24,11 @@ use landbridge_proto::wire::name::{GatewayId, Timestamp};
 use landbridge_proto::wire::stream::Seen;
 use landbridge_store::{Fault, Handle};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::core::{Core, StepError};
 use crate::identity::Identity;
+use crate::rollback::{self, RolledBack};
 
 /// A new status is issued when this much of the old one's life is left, in milliseconds.
 const STATUS_REFRESH_MS: i64 = limit::STATUS_LIFE_MS / 2;
@@ -48,6 +50,8 @@ pub struct State {
     pub status_expires: Timestamp,
     /// Which life of this gateway this is.
     pub incarnation: Incarnation,
+    /// That this gateway lost history; then it waits for a person.
+    pub rolled_back: Option<RolledBack>,
 }
 
 /// The present state, and the right to replace it.
@@ -55,6 +59,9 @@ pub struct State {
 pub struct Trust {
     state: RwLock<Arc<State>>,
     changing: Mutex<()>,
+    /// The numbers of all our statuses, those of earlier processes included.
+    issued: RwLock<BTreeSet<u64>>,
+    halted: CancellationToken,
 }
 
 /// Why stored trust cannot be used, or a change was refused.
@@ -145,13 +152,60 @@ impl Trust {
             issued: Seen::default(),
             status_expires: Timestamp(0),
             incarnation: incarnation(store, now)?,
+            rolled_back: rolled_back(store, own, now)?,
         };
         if let Some(row) = document(store, own, DocumentKind::Status)? {
             state.issued = Seen { n: state.incarnation.n, seq: row.version };
         }
         state.quarantined = quarantined(store)?;
         install(store, &mut state, federation)?;
-        Ok(Self { state: RwLock::new(Arc::new(state)), changing: Mutex::new(()) })
+        let halted = CancellationToken::new();
+        if state.rolled_back.is_some() {
+            halted.cancel();
+        }
+        Ok(Self {
+            state: RwLock::new(Arc::new(state)),
+            changing: Mutex::new(()),
+            issued: RwLock::new(rollback::issued(store, own)?.into_iter().collect()),
+            halted,
+        })
+    }
+
+    /// Cancelled once this gateway knows that it was rolled back: drivers leave, streams end.
+    #[must_use]
+    pub const fn halted(&self) -> &CancellationToken {
+        &self.halted
+    }
+
+    /// Whether this gateway remembers to have issued what a peer says to have seen of it. What an
+    /// earlier incarnation issued is not asked for, and nothing seen is always remembered.
+    #[must_use]
+    pub fn remembers(&self, seen: Seen) -> bool {
+        let state = self.state();
+        let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner);
+        seen.seq == 0
+            || seen.n < state.incarnation.n
+            || (seen.n == state.incarnation.n && issued.contains(&seen.seq))
+    }
+
+    /// Stops this gateway: it was shown that it lost history.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] when the finding cannot be made durable; it is in force all the same.
+    pub async fn roll_back(&self, core: &Core, found: RolledBack) -> Result<(), TrustError> {
+        let _changing = self.changing.lock().await;
+        let state = self.state();
+        if state.rolled_back.is_some() {
+            return Ok(());
+        }
+        tracing::error!(told_by = found.told_by, peer = ?found.peer, "{}", rollback::ADVICE);
+        let writes = found.writes(core.own());
+        self.replace(State { rolled_back: Some(found), ..State::clone(&state) });
+        self.halted.cancel();
+        core.wakes.wake_all();
+        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        Ok(())
     }
 
     /// The present state.
@@ -198,6 +252,7 @@ impl Trust {
         let writes = vec![Write::SaveDocument(row), Write::Clock(now)];
         core.commit(Step::new(Vec::new(), writes, ())).await?;
         let issued = seen_of(&status);
+        self.issued.write().unwrap_or_else(PoisonError::into_inner).insert(issued.seq);
         let status_expires = status.expires;
         self.replace(State {
             status: Some(envelope),
@@ -337,7 +392,7 @@ impl Trust {
 }
 
 const QUARANTINED: &str = "quarantined";
-const INCARNATION: &str = "incarnation";
+pub(crate) const INCARNATION: &str = "incarnation";
 
 /// A document's row.
 pub(crate) fn row(
@@ -426,20 +481,43 @@ fn parse(row: &DocumentRow) -> Result<Envelope, TrustError> {
     })
 }
 
+pub(crate) fn parse_incarnation(text: &str) -> Option<Incarnation> {
+    let (n, since) = text.split_once(' ')?;
+    Some(Incarnation { n: n.parse().ok()?, since: Timestamp(since.parse().ok()?) })
+}
+
+pub(crate) fn incarnation_text(incarnation: Incarnation) -> String {
+    format!("{} {}", incarnation.n, incarnation.since)
+}
+
 fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, Fault> {
-    let parse = |text: &str| {
-        let (n, since) = text.split_once(' ')?;
-        Some(Incarnation { n: n.parse().ok()?, since: Timestamp(since.parse().ok()?) })
-    };
-    if let Some(known) = store.reads().meta(INCARNATION)?.as_deref().and_then(parse) {
+    let known = store.reads().meta(INCARNATION)?;
+    if let Some(known) = known.as_deref().and_then(parse_incarnation) {
         return Ok(known);
     }
     let first = Incarnation { n: 1, since: now };
-    let value = format!("{} {}", first.n, first.since);
+    let value = incarnation_text(first);
     let writes = vec![Write::PutMeta { name: INCARNATION.to_owned(), value }];
     let (batch, _held) = Step::new(Vec::new(), writes, ()).split();
     store.commit_blocking(batch)?;
     Ok(first)
+}
+
+/// What is stored of a rollback, or what the store's witness says now; that is made durable first.
+fn rolled_back(
+    store: &Handle,
+    own: &GatewayId,
+    now: Timestamp,
+) -> Result<Option<RolledBack>, Fault> {
+    if let Some(known) = rollback::stored(store)? {
+        return Ok(Some(known));
+    }
+    let Some(behind) = store.behind() else { return Ok(None) };
+    let found = RolledBack::witnessed(behind, now);
+    tracing::error!(?behind, "{}", rollback::ADVICE);
+    let (batch, _held) = Step::new(Vec::new(), found.writes(own), ()).split();
+    store.commit_blocking(batch)?;
+    Ok(Some(found))
 }
 
 fn quarantined(store: &Handle) -> Result<BTreeSet<GatewayId>, Fault> {

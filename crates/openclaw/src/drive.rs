@@ -91,6 +91,11 @@ impl Drive {
         let notices = connection.notices();
         connection.call("sessions.messages.subscribe", &json!({"key": self.names.session})).await?;
         let mut sight = Sight::default();
+        //= REQ-63
+        if !self.asked && self.was_led_before(connection).await? {
+            tracing::warn!(run = %self.work.run, "the gateway knows a run that is new here; it is not started again");
+            self.asked = true;
+        }
         if self.asked {
             // Whatever the gateway does with the run after its return, it begins it soon.
             self.run.on_restart(now());
@@ -121,6 +126,18 @@ impl Drive {
             }
         }
         self.watch(connection, notices, sight).await
+    }
+
+    /// Whether the gateway knows this very run already: a bridge that was restored from a backup has
+    /// forgotten that it started it, and its names follow from what was asked.
+    async fn was_led_before(&self, connection: &Connection) -> Result<bool, Fault> {
+        let mut look = look_at(connection, &self.names.session, &mut None).await?;
+        // A fresh session belongs to one run alone: whatever is in it is this run's.
+        if self.work.session.is_none() && (look.active || look.waiting || !look.rows.is_empty()) {
+            return Ok(true);
+        }
+        look.tasks = Some(tasks(connection, &self.names.session).await?);
+        Ok(self.knows(&look))
     }
 
     async fn watch(

@@ -6,6 +6,7 @@ pub mod chain;
 pub mod contract;
 pub mod executor;
 pub mod framing;
+pub mod history;
 pub mod operation;
 pub mod outgoing;
 pub mod receive;

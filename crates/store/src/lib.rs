@@ -11,5 +11,5 @@ pub mod sqlite;
 
 pub use fault::{Broken, Fault};
 pub use handle::{Handle, Stats};
-pub use sqlite::open::{OpenError, Options};
+pub use sqlite::open::{OpenError, Options, secure as lock};
 pub use sqlite::witness::Behind;

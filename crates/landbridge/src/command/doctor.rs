@@ -138,6 +138,16 @@ async fn look_at_bridge(client: &Client, view: &BridgeView, findings: &mut Findi
         let detail = format!("version {} runs, and this command is {ours}", view.version);
         findings.add("bridge", State::Warn, detail, Some("restart the bridge".to_owned()));
     }
+    if let Some(found) = &view.rolled_back {
+        let detail = format!(
+            "rolled back: its state is older than what it has done (told by {}); it does nothing",
+            found.told_by
+        );
+        let next = "put newer state back if it exists; else stop the bridge, then landbridge recover";
+        findings.add("history", State::Fail, detail, Some(next.to_owned()));
+    } else {
+        findings.ok("history", format!("incarnation {}", view.incarnation));
+    }
     match client.bytes("/readyz").await {
         Ok(_) => findings.ok("state", format!("takes work; audit log: {}", view.audit)),
         Err(failure) => findings.failure("state", &failure),

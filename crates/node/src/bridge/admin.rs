@@ -36,6 +36,8 @@ impl Bridge {
             executing: self.executions.count() as u64,
             calling: self.calls.count() as u64,
             audit: format!("{rows} rows, head {head}"),
+            incarnation: self.core.trust.state().incarnation.n,
+            rolled_back: self.core.trust.state().rolled_back.clone(),
         })
     }
 
@@ -193,6 +195,31 @@ impl Bridge {
         let step = Step::new(Vec::new(), vec![Write::PutToken(row), audit], ());
         let core = std::sync::Arc::clone(&self.core);
         self.finish(async move { Ok(core.commit(step).await?) }).await
+    }
+
+    /// Copies the database into a directory, while the bridge works.
+    ///
+    /// # Errors
+    ///
+    /// A problem when there is a copy already, or none can be made.
+    pub async fn backup(&self, into: &std::path::Path) -> Result<(), Problem> {
+        let (store, into) = (self.core.store.clone(), into.to_owned());
+        let subject = into.to_string_lossy().into_owned();
+        let copied =
+            tokio::task::spawn_blocking(move || crate::backup::copy_database(&store, &into)).await;
+        match copied {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                return Err(Problem::new(Code::Internal).with_detail(error.to_string()));
+            }
+            Err(error) => return Err(crate::core::bug("a backup failed", &error)),
+        }
+        let audit = self.core.audit("admin", "backup_made", &subject, []);
+        let core = std::sync::Arc::clone(&self.core);
+        self.finish(async move {
+            Ok(core.commit(Step::new(Vec::new(), vec![audit], ())).await?)
+        })
+        .await
     }
 
     /// Audit rows after a number.

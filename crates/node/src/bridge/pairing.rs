@@ -177,6 +177,7 @@ impl Bridge {
             roots: Some(core.identity.chain().to_vec()),
             status: status.ok_or_else(|| PeerError::NoStatus.problem())?,
             request,
+            held: None,
         };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));

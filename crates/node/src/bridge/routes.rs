@@ -104,7 +104,7 @@ impl Bridge {
         let mut have = None;
         for _ in 0..2 {
             let signed = self.core.sign_request(&gid, &route.tenant, body.clone())?;
-            match self.core.send(&gid, Op::Inspect.path(), &signed, have).await {
+            match self.core.send(&gid, Op::Inspect.path(), &signed, have, Vec::new()).await {
                 Ok(Reply::Refused(refusal)) => {
                     let problem = refusal.into_value().problem;
                     if problem.code() == Some(Code::NotFound) {

@@ -15,6 +15,7 @@ use super::{Bridge, Frames, Principal};
 use crate::config::Period;
 use crate::core::{Route, StepError, bug, unreadable};
 use crate::local::api::{CancelView, RunList, RunView, StartRun};
+use crate::rollback::RolledBack;
 
 /// Runs of one page, unless the client asks for fewer.
 const PAGE: u32 = 50;
@@ -31,6 +32,7 @@ impl Bridge {
     }
 
     async fn start_durably(&self, who: &Principal, asked: StartRun) -> Result<RunView, Problem> {
+        self.check_history()?;
         if !who.may_use(&asked.gateway) {
             return Err(Problem::new(Code::NotGranted)
                 .with_detail(format!("this token may not use the gateway {}", asked.gateway)));
@@ -253,6 +255,7 @@ impl Bridge {
         if entry.phase == EntryPhase::Settled {
             return Ok(CancelView { run: entry.run, state: "alreadyTerminal".to_owned() });
         }
+        self.check_history()?;
         // Once the run's driver has it, it is recorded before it is sent; wait for that.
         let wake = self.core.wakes.of(run);
         loop {
@@ -270,6 +273,7 @@ impl Bridge {
             let again = self.core.now().plus_ms(1_000);
             tokio::select! {
                 () = more => {}
+                () = self.core.trust.halted().cancelled() => return Err(RolledBack::problem()),
                 () = self.core.clock.sleep_until(again) => {}
                 () = self.core.draining.cancelled() => return Err(Problem::new(Code::Draining)),
             }

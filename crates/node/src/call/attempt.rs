@@ -54,7 +54,8 @@ impl Driver {
     /// Asks once, and reads until the stream ends or something else comes first.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, DriveError> {
         let peer = self.entry().peer.clone();
-        let asked = self.ask().await;
+        let held = self.held();
+        let asked = self.ask(held).await;
         let (signed, reply) = match asked {
             Ok(asked) => asked,
             Err(AskError::Interrupted) => return Ok(Attempt::Interrupted),
@@ -74,6 +75,7 @@ impl Driver {
                 self.say(format!("the peer answered {problem}"));
                 //= PRB-6
                 if !problem.is_verdict() {
+                    self.shows_status |= problem.code() == Some(Code::RolledBack);
                     if let Some(have) = problem.have {
                         self.roots_from = Some(have);
                     }
@@ -127,7 +129,27 @@ impl Driver {
         Attempt::Nothing
     }
 
-    async fn ask(&self) -> Result<(Signed, Reply), AskError> {
+    /// What we hold under the executor's signature: one that lost its history must see that it did,
+    /// before it says anything that contradicts it.
+    //= ID-43
+    fn held(&mut self) -> Vec<Envelope> {
+        let entry = self.entry();
+        let accept = entry.accept.as_ref().map(String::as_bytes).map(Envelope::parse);
+        let mut held: Vec<_> = accept.into_iter().filter_map(Result::ok).collect();
+        if self.seal.is_none() && entry.seq > 0 {
+            let seals = self.core.store.reads().received_seals(&entry.run).unwrap_or_default();
+            self.seal = seals.last().and_then(|seal| Envelope::parse(seal.seal.as_bytes()).ok());
+        }
+        held.extend(self.seal.clone());
+        if self.shows_status {
+            let state = self.core.trust.state();
+            let status = state.peers.get(&self.entry().peer).and_then(|view| view.status());
+            held.extend(status.map(|status| status.newest().envelope().clone()));
+        }
+        held
+    }
+
+    async fn ask(&self, held: Vec<Envelope>) -> Result<(Signed, Reply), AskError> {
         let entry = self.entry();
         self.core.freshen(&entry.peer).await?;
         let (op, body) = match (&entry.phase, &entry.remote) {
@@ -144,7 +166,7 @@ impl Driver {
         };
         let signed = self.core.sign_request(&entry.peer, &entry.tenant, body)?;
         tokio::select! {
-            reply = self.core.send(&entry.peer, op.path(), &signed, self.roots_from) => {
+            reply = self.core.send(&entry.peer, op.path(), &signed, self.roots_from, held) => {
                 Ok((signed, reply?))
             }
             () = self.interrupted() => Err(AskError::Interrupted),
@@ -247,7 +269,9 @@ impl Driver {
                     return Err(Left::Mismatch("the event's id is not its last frame".to_owned()));
                 }
                 self.compare(&taken)?;
-                Ok(self.step(Input::Received(taken)).await?)
+                self.step(Input::Received(taken)).await?;
+                self.seal = Some(batch.seal().clone());
+                Ok(())
             }
         }
     }

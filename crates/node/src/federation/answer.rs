@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use http::Response;
 use landbridge_proto::machine::admission::Admitted;
 use landbridge_proto::machine::contract::{AuditEvent, Guard, KeyRecord, RunPhase, RunRow, Write};
+use landbridge_proto::machine::history::is_abandoned;
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::signer::sign_typed;
@@ -15,6 +16,7 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Cancel, CancelResult, Findings, RunState, Target};
 use landbridge_proto::wire::stream::{One, Outcome};
 
+use super::history::lost_history;
 use super::{Federation, one_envelope};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::net::ResponseBody;
@@ -189,6 +191,8 @@ impl Federation {
         };
         //= PRB-8
         match reads.run(&run).map_err(|fault| unreadable(&fault))? {
+            //= REQ-64
+            Some(row) if row.owner == *owner && is_abandoned(&row) => Err(lost_history()),
             Some(row) if row.owner == *owner => Ok(Found::Run(Box::new(row))),
             _ => Ok(Found::Nothing(target.clone())),
         }

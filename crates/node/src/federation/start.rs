@@ -162,7 +162,7 @@ impl Federation {
         grant: &Grant,
         print: Digest,
     ) -> Option<RunRow> {
-        let run = self.core.new_run_id().ok()?;
+        let run = self.core.run_id_of(admitted.owner(), &start.idempotency_key, &print).ok()?;
         let now = self.core.now();
         let deadline = deadline(start, grant, now);
         let said = admitted.request().value();

@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use landbridge_proto::machine::admission::Admitted;
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
+use landbridge_proto::machine::history::is_abandoned;
 use landbridge_proto::machine::outgoing::{Durable, Sealed, seal_over};
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::digest::Digest;
@@ -22,6 +23,7 @@ use landbridge_proto::wire::stream::{One, Seen};
 
 use super::Federation;
 use super::answer::Found;
+use super::history::lost_history;
 use crate::core::{Core, bug, unreadable};
 use crate::net::ResponseBody;
 use crate::net::stream::{StreamSettings, StreamWriter, channel};
@@ -49,6 +51,10 @@ impl Federation {
         let reads = self.core.store.reads();
         let row = reads.run(run).map_err(|fault| unreadable(&fault))?;
         let row = row.ok_or_else(|| Problem::new(Code::NotFound))?;
+        //= REQ-64
+        if is_abandoned(&row) {
+            return Err(lost_history());
+        }
         //= STR-21
         if after > row.seq {
             return Err(Problem::new(Code::CursorAhead));
@@ -106,6 +112,8 @@ enum Ended {
     Peer,
     #[error("the bridge is draining")]
     Draining,
+    #[error("the bridge was rolled back")]
+    RolledBack,
 }
 
 impl Sender {
@@ -120,6 +128,7 @@ impl Sender {
                 tracing::info!(%run, %error, "stream ended before its run");
                 let told = match error {
                     Ended::Peer => self.send_problem(Code::PeerSuspended).await,
+                    Ended::RolledBack => self.send_problem(Code::RolledBack).await,
                     Ended::Draining => self.send_problem(Code::Draining).await,
                     _ => Err(error),
                 };
@@ -160,6 +169,7 @@ impl Sender {
                 }
                 () = self.writer.gone() => return Ok(()),
                 () = core.draining.cancelled() => return Err(Ended::Draining),
+                () = core.trust.halted().cancelled() => return Err(Ended::RolledBack),
             }
         }
     }
@@ -169,6 +179,10 @@ impl Sender {
     }
 
     fn seal(&self, batch: Durable, row: &RunRow) -> Result<Sealed, Ended> {
+        //= ID-40
+        if self.core.trust.halted().is_cancelled() {
+            return Err(Ended::RolledBack);
+        }
         let signer = self.core.identity.stream();
         Ok(batch.seal(signer, row, self.core.identity.root().version(), self.core.now())?)
     }

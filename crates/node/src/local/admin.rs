@@ -12,7 +12,7 @@ use landbridge_proto::machine::contract::AuditRow;
 use landbridge_proto::wire::name::GatewayId;
 
 use super::api::{
-    AuditList, AuditView, BridgeView, FederationView, InviteView, Join, NewInvite, NewToken,
+    AuditList, AuditView, BackupInto, BridgeView, FederationView, InviteView, Join, NewInvite, NewToken,
     PairingView, PeerView, PutFederation, TokenView,
 };
 use super::auth::{Administer, May, Verb};
@@ -34,6 +34,7 @@ pub(super) fn routes() -> Router<Local> {
         .route("/v1/admin/tokens", get(tokens).post(create_token))
         .route("/v1/admin/tokens/{id}/revoke", post(revoke_token))
         .route("/v1/admin/audit", get(audit))
+        .route("/v1/admin/backup", post(backup))
 }
 
 type Answered<T> = Result<Answer<T>, LocalProblem>;
@@ -139,6 +140,15 @@ async fn audit(State(local): State<Local>, _: May<Administer>, uri: Uri) -> Answ
     let next = rows.last().map(|row| row.n).filter(|_| full);
     let view = |row: AuditRow| AuditView { n: row.n, event: row.event, head: row.head };
     Ok(Answer(AuditList { rows: rows.into_iter().map(view).collect(), next }))
+}
+
+async fn backup(
+    State(local): State<Local>,
+    _: May<Administer>,
+    Json(into): Json<BackupInto>,
+) -> Created<BackupInto> {
+    local.bridge.backup(&into.directory).await?;
+    Ok((StatusCode::CREATED, Answer(into)))
 }
 
 fn check_period(name: &str, text: Option<&str>) -> Result<(), LocalProblem> {

@@ -147,6 +147,20 @@ pub struct BridgeView {
     pub calling: u64,
     /// Audit rows and head.
     pub audit: String,
+    /// Which life of this gateway this is.
+    #[serde(default)]
+    pub incarnation: u64,
+    /// That the bridge lost history and waits for a person; absent where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<crate::rollback::RolledBack>,
+}
+
+/// Where a copy of the database is put; `landbridge backup` adds the rest.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackupInto {
+    /// A directory of the bridge's machine; the copy must not be there yet.
+    pub directory: std::path::PathBuf,
 }
 
 /// A peer, as `peer list` and `peer show` print it.

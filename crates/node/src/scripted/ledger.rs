@@ -15,6 +15,9 @@ use landbridge_proto::wire::name::{RunId, Timestamp};
 /// The file with a line for each start.
 const EXECUTIONS: &str = "executions.log";
 
+/// The file with a line for each start of what had been executed.
+const REPEATED: &str = "repeated.log";
+
 /// The directory of the scripted gateway.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -35,6 +38,14 @@ impl Ledger {
             OpenOptions::new().create(true).append(true).open(self.dir.join(EXECUTIONS))?;
         log.write_all(format!("{run} {at}\n").as_bytes())?;
         self.create(&self.path(run, "start"), at)
+    }
+
+    /// Notes that a run was asked for once more. Only tests read it.
+    pub(super) fn repeated(&self, run: &RunId) {
+        let log = OpenOptions::new().create(true).append(true).open(self.dir.join(REPEATED));
+        if let Err(error) = log.and_then(|mut log| log.write_all(format!("{run}\n").as_bytes())) {
+            tracing::warn!(%run, %error, "a repeated start was not noted");
+        }
     }
 
     /// When a run was executed; `None` when it never was.

@@ -245,13 +245,15 @@ async fn a_run_that_was_never_started_is_not_started_by_looking() {
 }
 
 #[tokio::test]
-async fn a_second_start_is_visible_and_does_nothing() {
+async fn what_was_executed_is_not_executed_again_but_told() {
     let world = World::new();
     let mut first = world.start("hang").await;
-    assert_eq!(ready(&mut first).await.len(), 1);
-    let second = rest(world.start("hang").await).await;
-    assert!(matches!(second[..], [Report::Settled { ending: Ending::Failed, .. }]));
-    assert_eq!(world.executions(), 2);
+    let told = ready(&mut first).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(ready(&mut world.start("hang").await).await, told);
+    assert_eq!(world.executions(), 1);
+    let repeated = std::fs::read_to_string(world.dir.path().join("repeated.log")).unwrap();
+    assert_eq!(repeated.lines().count(), 1);
     assert_eq!(ready(&mut first).await, []);
 }
 

@@ -268,7 +268,7 @@ async fn an_answer_to_something_else_is_no_answer() {
             let body = body.clone();
             async move { answer(200, "application/vnd.gfp.envelope+json", body) }
         }));
-        let reply = a.send(b.own(), Op::Inspect.path(), &signed, None).await.unwrap();
+        let reply = a.send(b.own(), Op::Inspect.path(), &signed, None, Vec::new()).await.unwrap();
         let Reply::Open(response) = reply else { panic!("refused") };
         let read = a.read_answer(b.own(), &signed, *response).await;
         stop.cancel();

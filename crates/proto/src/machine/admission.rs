@@ -342,7 +342,9 @@ fn malformed(fault: &MalformedOperation) -> Box<Refused> {
     let code = match fault {
         //= REQ-2
         //= ID-10
-        MalformedOperation::TooLong | MalformedOperation::TooManyRoots => Code::TooLarge,
+        MalformedOperation::TooLong
+        | MalformedOperation::TooManyRoots
+        | MalformedOperation::TooManyHeld => Code::TooLarge,
         MalformedOperation::BadShape => Code::Malformed,
     };
     let mut refused = refuse(code, fault.to_string());

@@ -17,6 +17,10 @@ pub struct Operation {
     pub status: Envelope,
     /// What is asked.
     pub request: Envelope,
+    /// What the sender holds under the receiver's own signature, so that a receiver that lost its
+    /// history can see it; absent when there is no reason to show any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Vec<Envelope>>,
 }
 
 /// Why bytes are not an operation.
@@ -25,12 +29,15 @@ pub enum MalformedOperation {
     /// Longer than allowed.
     #[error("an operation has at most {max} bytes", max = limit::OPERATION_BYTES_MAX)]
     TooLong,
-    /// Not the one spelling of the three members.
-    #[error("an operation is roots, status and request, in this order and without white space")]
+    /// Not the one spelling of its members.
+    #[error("an operation is roots, status, request and held, in this order and without white space")]
     BadShape,
     /// More roots than one update may bring.
     #[error("an operation brings at most {max} roots", max = limit::ROOT_STEPS_MAX)]
     TooManyRoots,
+    /// More of the receiver's own words than one operation may show.
+    #[error("an operation shows at most {max} held envelopes", max = limit::HELD_MAX)]
+    TooManyHeld,
 }
 
 impl Operation {
@@ -47,12 +54,17 @@ impl Operation {
         //= REQ-1
         let operation: Self =
             serde_json::from_slice(bytes).map_err(|_| MalformedOperation::BadShape)?;
-        let empty = operation.roots.as_ref().is_some_and(Vec::is_empty);
+        let empty = |list: &Option<Vec<Envelope>>| list.as_ref().is_some_and(Vec::is_empty);
+        let empty = empty(&operation.roots) || empty(&operation.held);
         if empty || operation.to_bytes() != bytes {
             return Err(MalformedOperation::BadShape);
         }
         if operation.roots.as_ref().is_some_and(|roots| roots.len() > limit::ROOT_STEPS_MAX) {
             return Err(MalformedOperation::TooManyRoots);
+        }
+        //= ID-43
+        if operation.held.as_ref().is_some_and(|held| held.len() > limit::HELD_MAX) {
+            return Err(MalformedOperation::TooManyHeld);
         }
         Ok(operation)
     }
@@ -62,19 +74,18 @@ impl Operation {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![b'{'];
         if let Some(roots) = &self.roots {
-            out.extend_from_slice(b"\"roots\":[");
-            for (at, root) in roots.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(&root.to_bytes());
-            }
-            out.extend_from_slice(b"],");
+            out.extend_from_slice(b"\"roots\":");
+            push_list(&mut out, roots);
+            out.push(b',');
         }
         out.extend_from_slice(b"\"status\":");
         out.extend_from_slice(&self.status.to_bytes());
         out.extend_from_slice(b",\"request\":");
         out.extend_from_slice(&self.request.to_bytes());
+        if let Some(held) = &self.held {
+            out.extend_from_slice(b",\"held\":");
+            push_list(&mut out, held);
+        }
         out.push(b'}');
         out
     }
@@ -95,6 +106,17 @@ impl Operation {
     fn claim(&self) -> Option<Claim> {
         serde_json::from_slice(self.status.payload()).ok()
     }
+}
+
+fn push_list(out: &mut Vec<u8>, envelopes: &[Envelope]) {
+    out.push(b'[');
+    for (at, envelope) in envelopes.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&envelope.to_bytes());
+    }
+    out.push(b']');
 }
 
 #[derive(Deserialize)]

@@ -81,6 +81,8 @@ pub const STATUS_LIFE_MS_MAX: i64 = 24 * 3_600_000;
 pub const ROOT_LIFE_MS_MAX: i64 = 400 * 24 * 3_600_000;
 /// Roots walked in one update.
 pub const ROOT_STEPS_MAX: usize = 32;
+/// Envelopes of the receiver's own that one operation shows.
+pub const HELD_MAX: usize = 3;
 /// Life of a membership.
 pub const MEMBERSHIP_LIFE_MS_MAX: i64 = 7 * 24 * 3_600_000;
 /// Default deadline of a run.

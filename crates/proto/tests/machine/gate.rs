@@ -142,7 +142,7 @@ fn learned_nothing(refused: &Refused) {
 }
 
 fn body(roots: Option<Vec<Envelope>>, status: Envelope, request: Envelope) -> Vec<u8> {
-    Operation { roots, status, request }.to_bytes()
+    Operation { roots, status, request, held: None }.to_bytes()
 }
 
 /// The envelope with one bit of its last signature changed.

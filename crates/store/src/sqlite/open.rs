@@ -118,10 +118,14 @@ pub enum OpenError {
 
 /// The operating system's lock on the store; gone when it is dropped or its process dies.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
 
 /// Makes the directory if there is none, checks who may enter it, and takes the lock.
-pub(super) fn secure(dir: &Path) -> Result<Lock, OpenError> {
+///
+/// # Errors
+///
+/// [`OpenError::InUse`] while another process has it, or what is wrong with the directory.
+pub fn secure(dir: &Path) -> Result<Lock, OpenError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::File { path, source }

@@ -89,6 +89,7 @@ async fn a_federation_request_is_not_answered_on_the_local_plane() {
         roots: None,
         status: scene.forge.status.clone(),
         request: scene.forge.sign(&scene.forge.start("on-the-other-plane")),
+        held: None,
     };
     let body: Value = serde_json::from_slice(&operation.to_bytes()).unwrap();
     let bearer = format!("Bearer {}", token(&scene.pair.a, &[]).await);
