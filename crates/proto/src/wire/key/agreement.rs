@@ -3,7 +3,7 @@
 //! What we accept, every careful implementation must accept: else two bridges disagree about a frame.
 //! What we refuse, others may accept; the rule is narrower than all of them.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use curve25519_dalek::EdwardsPoint;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
