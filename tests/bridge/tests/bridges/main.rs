@@ -7,3 +7,4 @@ mod kill9;
 mod lifecycle;
 mod phases;
 mod refusals;
+mod sigterm;
