@@ -179,7 +179,8 @@ impl Core {
         print: &Digest,
     ) -> Result<RunId, InvalidName> {
         let pair = &owner.tenant;
-        let names = [self.own().as_str(), owner.caller.as_str(), pair.src.as_str(), pair.dst.as_str()];
+        let names =
+            [self.own().as_str(), owner.caller.as_str(), pair.src.as_str(), pair.dst.as_str()];
         let names = format!("{}\n{key}\n", names.join("\n"));
         let digest = Digest::of(RUN_TAG, &[names.as_bytes(), print.as_bytes()]);
         let (half, _) = digest.as_bytes().split_at(16);

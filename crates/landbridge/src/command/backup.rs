@@ -38,8 +38,8 @@ pub(super) async fn backup(client: &Client, args: &BackupArgs, out: &Out) -> Res
         Err(error) => return Err(failure(error)),
     }
     let made = SystemClock.now();
-    let manifest = backup::finish(&home, own.gateway(), &directory, args.with_keys, made)
-        .map_err(failure)?;
+    let manifest =
+        backup::finish(&home, own.gateway(), &directory, args.with_keys, made).map_err(failure)?;
     let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
     out.data(&manifest, |manifest| {
         let (count, place) = (manifest.files.len(), directory.display());
@@ -64,8 +64,8 @@ pub(super) fn restore(home: &Path, args: &RestoreArgs, out: &Out) -> Result<Exit
     // A home without keys takes them from the backup; one that has keys takes only its own backups.
     let own = identity::own_root(home.path()).ok();
     let own = own.as_ref().map(|root| root.gateway());
-    let (_, aside) = backup::restore(&home, own, &args.directory, SystemClock.now())
-        .map_err(failure)?;
+    let (_, aside) =
+        backup::restore(&home, own, &args.directory, SystemClock.now()).map_err(failure)?;
     out.data(&json!({ "restored": args.directory, "replaced": aside }), |_| {
         format!("restored; what was there is in {}", aside.display())
     })?;
@@ -81,12 +81,14 @@ pub(super) fn recover(home: &Path, args: &RecoverArgs, out: &Out) -> Result<Exit
                     it back instead. Begin a new incarnation?";
     confirm(args.yes, question, out)?;
     let now = SystemClock.now();
-    let done = rollback::recover(&home.state(), own.gateway(), now, args.unnoticed)
-        .map_err(|error| match error {
-            RecoverError::NotRolledBack => Failure::new(Exit::Failed, error)
-                .next("landbridge serve, or --unnoticed when you know that history was lost"),
-            RecoverError::Open(error) => failure(BackupError::Open(error)),
-            other => Failure::new(Exit::Failed, "nothing was recovered").because(other),
+    let done =
+        rollback::recover(&home.state(), own.gateway(), now, args.unnoticed).map_err(|error| {
+            match error {
+                RecoverError::NotRolledBack => Failure::new(Exit::Failed, error)
+                    .next("landbridge serve, or --unnoticed when you know that history was lost"),
+                RecoverError::Open(error) => failure(BackupError::Open(error)),
+                other => Failure::new(Exit::Failed, "nothing was recovered").because(other),
+            }
         })?;
     let view = json!({
         "incarnation": done.incarnation.n, "since": instant(done.incarnation.since),

@@ -143,7 +143,8 @@ async fn look_at_bridge(client: &Client, view: &BridgeView, findings: &mut Findi
             "rolled back: its state is older than what it has done (told by {}); it does nothing",
             found.told_by
         );
-        let next = "put newer state back if it exists; else stop the bridge, then landbridge recover";
+        let next =
+            "put newer state back if it exists; else stop the bridge, then landbridge recover";
         findings.add("history", State::Fail, detail, Some(next.to_owned()));
     } else {
         findings.ok("history", format!("incarnation {}", view.incarnation));

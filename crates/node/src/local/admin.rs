@@ -12,8 +12,8 @@ use landbridge_proto::machine::contract::AuditRow;
 use landbridge_proto::wire::name::GatewayId;
 
 use super::api::{
-    AuditList, AuditView, BackupInto, BridgeView, FederationView, InviteView, Join, NewInvite, NewToken,
-    PairingView, PeerView, PutFederation, TokenView,
+    AuditHeadView, AuditList, AuditView, BackupInto, BridgeView, FederationView, InviteView, Join,
+    NewInvite, NewToken, PairingView, PeerView, PutFederation, TokenView,
 };
 use super::auth::{Administer, May, Verb};
 use super::body::{Json, Nothing, named, query, value};
@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<Local> {
         .route("/v1/admin/tokens/{id}/revoke", post(revoke_token))
         .route("/v1/admin/audit", get(audit))
         .route("/v1/admin/backup", post(backup))
+        .route("/v1/admin/audit/heads", get(audit_heads))
 }
 
 type Answered<T> = Result<Answer<T>, LocalProblem>;
@@ -149,6 +150,13 @@ async fn backup(
 ) -> Created<BackupInto> {
     local.bridge.backup(&into.directory).await?;
     Ok((StatusCode::CREATED, Answer(into)))
+}
+
+async fn audit_heads(
+    State(local): State<Local>,
+    _: May<Administer>,
+) -> Answered<Vec<AuditHeadView>> {
+    Ok(Answer(local.bridge.audit_heads()))
 }
 
 fn check_period(name: &str, text: Option<&str>) -> Result<(), LocalProblem> {

@@ -50,7 +50,9 @@ async fn stop(core: &Core, row: &RunRow) {
         match ask(core, row, &work).await {
             Ok(Stopped::NotRunning) => return,
             Ok(Stopped::Stopping) => {}
-            Err(fault) => tracing::warn!(run = %row.run, %fault, "an abandoned run is not stopped yet"),
+            Err(fault) => {
+                tracing::warn!(run = %row.run, %fault, "an abandoned run is not stopped yet")
+            }
         }
         if core.now() >= until || core.stopping.is_cancelled() {
             return;

@@ -79,7 +79,12 @@ pub fn recover(
     ];
     for row in open {
         list = format!("{list} {}", row.run);
-        writes.push(audit(now, "run_abandoned", row.run.as_str(), &[("owner", row.owner.caller.as_str())]));
+        writes.push(audit(
+            now,
+            "run_abandoned",
+            row.run.as_str(),
+            &[("owner", row.owner.caller.as_str())],
+        ));
         writes.push(Write::PutRun(closed(row, now)));
     }
     writes.push(Write::PutMeta { name: ABANDONED.to_owned(), value: list.trim().to_owned() });

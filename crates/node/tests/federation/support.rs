@@ -135,7 +135,10 @@ impl World {
         let core = &self.a.core;
         let request = sign_typed(core.identity.request(), request).unwrap();
         let status = core.trust.state().status.clone().unwrap();
-        (Operation { roots: None, status, request: request.clone(), held: None }.to_bytes(), request)
+        (
+            Operation { roots: None, status, request: request.clone(), held: None }.to_bytes(),
+            request,
+        )
     }
 
     /// Sends B a request, as `op` says.

@@ -30,7 +30,9 @@ pub enum MalformedOperation {
     #[error("an operation has at most {max} bytes", max = limit::OPERATION_BYTES_MAX)]
     TooLong,
     /// Not the one spelling of its members.
-    #[error("an operation is roots, status, request and held, in this order and without white space")]
+    #[error(
+        "an operation is roots, status, request and held, in this order and without white space"
+    )]
     BadShape,
     /// More roots than one update may bring.
     #[error("an operation brings at most {max} roots", max = limit::ROOT_STEPS_MAX)]

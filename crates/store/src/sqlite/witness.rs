@@ -102,7 +102,8 @@ impl Counter {
 
     /// Begins a history of its own: what the witness saw of the former one says nothing any more.
     pub(super) fn begin(&mut self, db: &Connection) -> Result<(), Fault> {
-        let line: String = db.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
+        let line: String =
+            db.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
         db.execute("UPDATE meta SET value = ?2 WHERE name = ?1", params![LINE, line])?;
         self.note.line = line;
         self.noted = 0;

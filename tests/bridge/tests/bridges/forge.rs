@@ -148,7 +148,8 @@ impl Forge {
         request: &Envelope,
         status: &Envelope,
     ) -> Reply {
-        let operation = Operation { roots: None, status: status.clone(), request: request.clone(), held: None };
+        let operation =
+            Operation { roots: None, status: status.clone(), request: request.clone(), held: None };
         let mut reply = self.post(path, operation.to_bytes(), &[]).await;
         self.read(&mut reply, request);
         reply

@@ -31,8 +31,12 @@ const WIDE: [(&str, &str); 3] = [
     ("LANDBRIDGE_LIMITS_RUNS_OPEN_PER_PEER_MAX", "1000"),
 ];
 
-const PROMPTS: [&str; 4] =
-    ["say at once", "count 30 25", "sleep 700\nsay late", "slow 80 one two three four five six seven"];
+const PROMPTS: [&str; 4] = [
+    "say at once",
+    "count 30 25",
+    "sleep 700\nsay late",
+    "slow 80 one two three four five six seven",
+];
 
 /// What a client was told, at the end.
 struct Told {
@@ -62,7 +66,13 @@ async fn whatever_is_copied_back_nothing_happens_twice_and_everybody_is_told_the
 }
 
 /// One round; says what its clients were told.
-async fn play(pair: &mut Pair, round: u64, executor: bool, machine: bool, dice: &mut Dice) -> Vec<Told> {
+async fn play(
+    pair: &mut Pair,
+    round: u64,
+    executor: bool,
+    machine: bool,
+    dice: &mut Dice,
+) -> Vec<Told> {
     let began = Instant::now();
     let mut clients = JoinSet::new();
     let early = 2 + dice.below(RUNS as u64 - 6) as usize;
@@ -108,7 +118,8 @@ async fn play(pair: &mut Pair, round: u64, executor: bool, machine: bool, dice: 
     known.extend(bound_keys(&pair.b));
     judge(pair, round, &told, &known).await;
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
-    told.iter().for_each(|one| *ends.entry(format!("{} by {}", one.outcome, one.by)).or_default() += 1);
+    told.iter()
+        .for_each(|one| *ends.entry(format!("{} by {}", one.outcome, one.by)).or_default() += 1);
     let (who, what) = (if executor { "B" } else { "A" }, if machine { "machine" } else { "state" });
     println!("round {round}: {what} of {who}, {ends:?}, {recovered}, {:?}", began.elapsed());
     told

@@ -62,7 +62,8 @@ async fn only_the_routes_in_their_one_spelling_are_answered() {
     let start = scene.forge.start("only-one-spelling1");
     let request = scene.forge.sign(&start);
     let operation =
-        Operation { roots: None, status: scene.forge.status.clone(), request, held: None }.to_bytes();
+        Operation { roots: None, status: scene.forge.status.clone(), request, held: None }
+            .to_bytes();
     let before = scene.state().await;
     let post = async |path: &str, headers: &[(&str, &str)], body: &[u8]| {
         let reply = scene.forge.post(path, body.to_vec(), headers).await;
