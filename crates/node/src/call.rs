@@ -13,6 +13,7 @@ use landbridge_proto::machine::caller::{Action, Caller, Handled, Input};
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow};
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::trust::verified::Verified;
+use landbridge_proto::wire::document::Incarnation;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{RunId, Timestamp};
@@ -187,18 +188,12 @@ impl Driver {
         self.core.stopping.is_cancelled() || self.core.trust.halted().is_cancelled()
     }
 
-    /// What a blocked key means: the run was never led, unless the executor forgot since it was invoked.
+    /// What a blocked key means here.
     fn blocked(&self) -> (Outcome, Problem) {
         let entry = self.entry();
         let state = self.core.trust.state();
         let status = state.peers.get(&entry.peer).and_then(|view| view.status());
-        let life = status.map(|status| status.newest().value().incarnation);
-        //= REQ-66
-        if life.is_some_and(|life| life.n > 1 && entry.created < life.since) {
-            let lost = Problem::new(Code::LostHistory).with_side_effects(SideEffects::Unknown);
-            return (Outcome::Lost, lost);
-        }
-        (Outcome::Cancelled, Problem::new(Code::CancelledBeforeStart))
+        blocked(status.map(|status| status.newest().value().incarnation), entry.created)
     }
 
     fn must_cancel(&self) -> bool {
@@ -275,6 +270,16 @@ impl Driver {
     }
 }
 
+/// What a blocked key means: the run was never led, unless the executor forgot since it was invoked.
+fn blocked(life: Option<Incarnation>, invoked: Timestamp) -> (Outcome, Problem) {
+    //= REQ-66
+    if life.is_some_and(|life| life.n > 1 && invoked < life.since) {
+        let lost = Problem::new(Code::LostHistory).with_side_effects(SideEffects::Unknown);
+        return (Outcome::Lost, lost);
+    }
+    (Outcome::Cancelled, Problem::new(Code::CancelledBeforeStart))
+}
+
 /// The own end that a verdict of the executor means.
 fn verdict(problem: &Problem, accepted: bool) -> (Outcome, Problem) {
     if accepted {
@@ -333,6 +338,25 @@ async fn ask_to_cancel(
             let problem = &refusal.value().problem;
             tracing::warn!(run = %entry.run, %problem, "cancel refused");
             Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    //= REQ-66
+    #[test]
+    fn a_blocked_key_is_cancelled_unless_the_executor_forgot_since() {
+        let life = |n, since| Some(Incarnation { n, since: Timestamp(since) });
+        for (life, outcome) in [
+            (None, Outcome::Cancelled),
+            (life(1, 9), Outcome::Cancelled),
+            (life(2, 5), Outcome::Cancelled),
+            (life(2, 6), Outcome::Lost),
+        ] {
+            assert_eq!(blocked(life, Timestamp(5)).0, outcome, "{life:?}");
         }
     }
 }

@@ -249,6 +249,7 @@ impl Trust {
         })?;
         let envelope = sign_typed(core.identity.status(), &status)?;
         let row = row(core.own(), DocumentKind::Status, status.seq.unsigned_abs(), &envelope, now);
+        //= ID-44
         let writes = vec![Write::SaveDocument(row), Write::Clock(now)];
         core.commit(Step::new(Vec::new(), writes, ())).await?;
         let issued = seen_of(&status);

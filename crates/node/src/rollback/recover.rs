@@ -113,6 +113,7 @@ pub fn mark_restored(state: &Path, own: &GatewayId, now: Timestamp) -> Result<()
     Ok(())
 }
 
+//= ID-45
 /// Later than everything that may have been lost, also where the clock was set back since.
 fn next(
     known: Option<Incarnation>,
@@ -150,4 +151,54 @@ fn audit(at: Timestamp, deed: &str, subject: &str, detail: &[(&str, &str)]) -> W
         subject: subject.to_owned(),
         detail: detail.collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use landbridge_proto::wire::stream::Seen;
+    use landbridge_store::Handle;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn own() -> GatewayId {
+        GatewayId::new(format!("gw1-{}", "a".repeat(52))).unwrap()
+    }
+
+    //= ID-45
+    #[test]
+    fn an_incarnation_follows_everything_that_was_shown_also_with_a_clock_that_went_back() {
+        let known = Some(Incarnation { n: 2, since: Timestamp(50) });
+        assert_eq!(next(known, None, Timestamp(60), NOW), Incarnation { n: 3, since: NOW });
+        let mut found = RolledBack::restored(NOW);
+        found.seen = Seen { n: 7, seq: 2_000_000_000_000 };
+        let after = Incarnation { n: 8, since: Timestamp(2_000_000_000_001) };
+        assert_eq!(next(known, Some(&found), Timestamp(60), NOW), after);
+        found.until = Timestamp(3_000_000_000_000);
+        assert_eq!(next(known, Some(&found), Timestamp(60), NOW).since, Timestamp(3_000_000_000_001));
+        assert_eq!(next(None, None, NOW.plus_ms(5), NOW).since, NOW.plus_ms(6));
+    }
+
+    //= ID-26
+    #[test]
+    fn only_what_was_rolled_back_is_recovered_and_once() {
+        let place = tempfile::tempdir().unwrap();
+        let state = place.path().join("state");
+        let refused = recover(&state, &own(), NOW, false);
+        assert!(matches!(refused, Err(RecoverError::NotRolledBack)), "{refused:?}");
+        mark_restored(&state, &own(), NOW).unwrap();
+        let done = recover(&state, &own(), NOW, false).unwrap();
+        assert_eq!((done.incarnation.n, done.found.unwrap().told_by.as_str()), (2, "restored"));
+        let refused = recover(&state, &own(), NOW, false);
+        assert!(matches!(refused, Err(RecoverError::NotRolledBack)), "{refused:?}");
+        // A person may know better.
+        assert_eq!(recover(&state, &own(), NOW, true).unwrap().incarnation.n, 3);
+        let store = Handle::open_inline(&state, &store_options(&state)).unwrap();
+        assert_eq!(super::super::stored(&store).unwrap(), None);
+        let rows = store.reads().audit(0, 100).unwrap();
+        assert_eq!(rows.iter().filter(|row| row.event.contains("incarnation_begun")).count(), 2);
+        let running = recover(&state, &own(), NOW, true);
+        assert!(matches!(running, Err(RecoverError::Open(OpenError::InUse { .. }))), "{running:?}");
+    }
 }

@@ -206,6 +206,54 @@ async fn a_verdict_on_a_start_ends_the_invocation_as_rejected_under_our_signatur
     assert_eq!(world.b.open_runs(), 0);
 }
 
+//= REQ-65
+#[tokio::test]
+async fn a_key_that_was_used_in_a_past_that_is_forgotten_here_ends_as_lost() {
+    let world = World::new().await;
+    let _sent = wire(&world, vec![Deed::Refuse(Code::KeyConflict, None)]);
+    let entry = ended(&world, "conflict", "say done").await;
+    assert_eq!(entry.outcome.as_deref(), Some("lost"));
+    let told = received(&world, &entry.run).join("\n");
+    assert!(told.contains(r#""sideEffects":"unknown""#), "{told}");
+}
+
+//= ID-43
+#[tokio::test]
+async fn an_attach_shows_what_the_executor_sealed() {
+    let world = World::new().await;
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let (kept, plane) = (Arc::clone(&held), world.b.plane.clone());
+    let deeds = Arc::new(Mutex::new(VecDeque::from([60_usize])));
+    let _stop = world.serve_app(App::new(move |request: HttpRequest<RequestBody>| {
+        let (kept, deeds, plane) = (Arc::clone(&kept), Arc::clone(&deeds), plane.clone());
+        async move {
+            let (head, body) = request.into_parts();
+            let bytes = body.collect().await.unwrap().to_bytes();
+            if let Ok(operation) = Operation::parse(&bytes) {
+                kept.lock().unwrap().push(operation.held.unwrap_or_default());
+            }
+            let request = HttpRequest::from_parts(head, RequestBody::full(bytes));
+            let response = plane.answer(request).await;
+            let cut = deeds.lock().unwrap().pop_front();
+            let Some(hundredths) = cut else { return response };
+            let (head, body) = response.into_parts();
+            let whole = body.collect().await.unwrap().to_bytes();
+            let part = whole.slice(..whole.len() * hundredths / 100);
+            Response::from_parts(head, Full::new(part).map_err(|never| match never {}).boxed_unsync())
+        }
+    }));
+    let entry = ended(&world, "shown", "say one\nsay two\nsay three").await;
+    assert_eq!(entry.outcome.as_deref(), Some("succeeded"));
+    let held = held.lock().unwrap();
+    assert!(held[0].is_empty(), "a start has nothing to show");
+    let kinds = |held: &[landbridge_proto::wire::envelope::Envelope]| {
+        held.iter().map(|envelope| envelope.kind()).collect::<Vec<_>>()
+    };
+    use landbridge_proto::wire::kind::Kind;
+    assert_eq!(kinds(&held[1])[0], Kind::Accept);
+    assert!(kinds(&held[1]).len() == 1 || kinds(&held[1])[1] == Kind::Seal);
+}
+
 //= STR-22
 #[tokio::test]
 async fn a_closed_connection_is_no_end_and_no_frame_comes_twice() {

@@ -147,6 +147,14 @@ impl World {
         Reply { request: Some(envelope), ..self.post(request.body.op().path(), bytes).await }
     }
 
+    /// Sends B the operation of a request, with what A holds beside it.
+    pub(crate) async fn show(&self, request: &Request, held: Vec<Envelope>) -> Reply {
+        let (bytes, envelope) = self.operation(request);
+        let operation = Operation { held: Some(held), ..Operation::parse(&bytes).unwrap() };
+        let path = request.body.op().path();
+        Reply { request: Some(envelope), ..self.post(path, operation.to_bytes()).await }
+    }
+
     pub(crate) async fn ask_for(&self, body: Body) -> Reply {
         self.ask(&self.request(body)).await
     }

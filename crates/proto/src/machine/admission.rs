@@ -201,7 +201,7 @@ impl Gate<'_> {
             let story = format!("versions {:?} are not spoken", said.proto);
             return Err(refuse(Code::ProtocolUnsupported, story));
         }
-        //= ID-25
+        //= ID-41
         if said.seen > self.issued {
             let story = format!("shown {:?}, issued {:?}: rolled back", said.seen, self.issued);
             return Err(refuse(Code::RolledBack, story));

@@ -90,7 +90,7 @@ codes! {
     AlreadyResolved, "already_resolved", 409, false, None, "The approval was decided otherwise before (reserved).";
     CursorGone, "cursor_gone", 410, false, None, "Frames right after after are no longer kept.";
     KeyExpired, "key_expired", 410, false, Some(RetryMode::NewKey), "The key is unknown and invokedAt is older than the key window.";
-    LostHistory, "lost_history", 410, false, Some(RetryMode::NewKey), "The key is unknown and invokedAt is older than the executor's incarnation.";
+    LostHistory, "lost_history", 410, false, Some(RetryMode::NewKey), "The key is unknown and invokedAt is older than the executor's incarnation, or the run belongs to an earlier one.";
     TooLarge, "too_large", 413, false, Some(RetryMode::AfterChange), "A size limit of limits.md is exceeded.";
     UnsupportedEncoding, "unsupported_encoding", 415, false, Some(RetryMode::AfterChange), "A content coding other than identity, or a media type other than application/json.";
     KeyConflict, "key_conflict", 422, false, Some(RetryMode::NewKey), "The key is bound to a body with another print.";

@@ -541,7 +541,7 @@ fn a_request_in_no_spoken_version_is_unsupported() {
     assert_eq!(refused.problem.code(), Some(Code::ProtocolUnsupported));
 }
 
-//= ID-25
+//= ID-41
 #[test]
 fn a_bridge_that_is_shown_more_than_it_remembers_was_rolled_back() {
     let known = Seen { n: 1, seq: NOW.0.unsigned_abs() };

@@ -8,3 +8,4 @@ mod make;
 mod open;
 mod random;
 mod suite;
+mod witness;
