@@ -54,7 +54,8 @@ A bridge runs beside each gateway. `landbridge demo` shows two of them at work. 
 at the other side.
 
 Data goes to standard output and talk to standard error. Commands other than init, verify, config,
-completions and demo speak with the running bridge through <home>/landbridge.sock.";
+backup, restore, recover, completions and demo need the running bridge: they speak with it through
+<home>/landbridge.sock. restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

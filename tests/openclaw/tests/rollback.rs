@@ -111,7 +111,8 @@ async fn play(
         assert_eq!(peer["state"], "active", "round {round}: {peer}");
     }
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
-    told.iter().for_each(|one| *ends.entry(format!("{} {}", one.outcome, one.code)).or_default() += 1);
+    told.iter()
+        .for_each(|one| *ends.entry(format!("{} {}", one.outcome, one.code)).or_default() += 1);
     let (who, what) = (if executor { "B" } else { "A" }, if machine { "machine" } else { "state" });
     println!("round {round}: {what} of {who}, {ends:?}, {recovered}, {:?}", begun.elapsed());
     told

@@ -176,7 +176,10 @@ mod tests {
         let after = Incarnation { n: 8, since: Timestamp(2_000_000_000_001) };
         assert_eq!(next(known, Some(&found), Timestamp(60), NOW), after);
         found.until = Timestamp(3_000_000_000_000);
-        assert_eq!(next(known, Some(&found), Timestamp(60), NOW).since, Timestamp(3_000_000_000_001));
+        assert_eq!(
+            next(known, Some(&found), Timestamp(60), NOW).since,
+            Timestamp(3_000_000_000_001)
+        );
         assert_eq!(next(None, None, NOW.plus_ms(5), NOW).since, NOW.plus_ms(6));
     }
 

@@ -239,7 +239,10 @@ async fn an_attach_shows_what_the_executor_sealed() {
             let (head, body) = response.into_parts();
             let whole = body.collect().await.unwrap().to_bytes();
             let part = whole.slice(..whole.len() * hundredths / 100);
-            Response::from_parts(head, Full::new(part).map_err(|never| match never {}).boxed_unsync())
+            Response::from_parts(
+                head,
+                Full::new(part).map_err(|never| match never {}).boxed_unsync(),
+            )
         }
     }));
     let entry = ended(&world, "shown", "say one\nsay two\nsay three").await;

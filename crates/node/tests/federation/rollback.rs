@@ -113,7 +113,8 @@ async fn a_bare_claim_is_refused_to_its_peer_and_stops_nobody() {
     world.a.core.trust.refresh_status(&world.a.core).await.unwrap();
     world.b.core.trust.refresh_status(&world.b.core).await.unwrap();
     assert!(world.b.core.trust.state().issued > issued);
-    for seen in [issued, world.b.core.trust.state().issued, Seen::default(), Seen { n: 1, seq: 0 }] {
+    for seen in [issued, world.b.core.trust.state().issued, Seen::default(), Seen { n: 1, seq: 0 }]
+    {
         let mut request = world.request(attach(&world.b.core.new_run_id().unwrap(), 0));
         request.seen = seen;
         assert_eq!(world.ask(&request).await.code(&world).await, "not_found", "{seen:?}");
@@ -147,7 +148,8 @@ async fn what_it_signed_and_does_not_have_stops_it_for_good() {
         let reply = world.ask_for(attach(&seal.run, 0)).await;
         assert_eq!(reply.code(&world).await, "rolled_back", "{what}");
         assert!(world.b.bridge.ready().unwrap_err().contains("landbridge recover"));
-        let start = serde_json::json!({"gateway": "us", "prompt": "x", "idempotencyKey": key("own")});
+        let start =
+            serde_json::json!({"gateway": "us", "prompt": "x", "idempotencyKey": key("own")});
         let start: StartRun = serde_json::from_value(start).unwrap();
         let refused = world.b.bridge.start_run(&Principal::Admin, start).await.unwrap_err();
         assert_eq!(refused.code(), Some(Code::RolledBack));
@@ -236,7 +238,8 @@ async fn the_same_key_and_body_make_the_same_run_and_anything_else_another() {
     };
     let first = id("acme", "key", &one);
     assert_eq!(first, id("acme", "key", &one));
-    let others: [RunId; 3] = [id("bolt", "key", &one), id("acme", "other", &one), id("acme", "key", &two)];
+    let others: [RunId; 3] =
+        [id("bolt", "key", &one), id("acme", "other", &one), id("acme", "key", &two)];
     assert!(others.iter().all(|other| *other != first));
     assert_ne!(world.a.core.run_id_of(&owner("acme"), &key("key"), &one).unwrap(), first);
 }
@@ -250,7 +253,8 @@ async fn a_status_is_in_the_store_before_anybody_can_see_it() {
         world.clock.advance_ms(31 * MINUTE_MS);
         b.trust.refresh_status(b).await.unwrap();
         let state = b.trust.state();
-        let stored = b.store.reads().newest_document(b.own(), DocumentKind::Status).unwrap().unwrap();
+        let stored =
+            b.store.reads().newest_document(b.own(), DocumentKind::Status).unwrap().unwrap();
         assert_eq!(stored.version, state.issued.seq);
         assert_eq!(stored.envelope.as_bytes(), state.status.as_ref().unwrap().to_bytes());
     }

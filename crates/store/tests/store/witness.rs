@@ -124,7 +124,8 @@ fn a_witness_that_cannot_be_read_says_nothing_and_one_that_is_old_neither() {
     let old = fs::read(place.witness()).unwrap();
     write(&mut engine, 2);
     drop(engine);
-    for bytes in [old.clone(), b"garbage".to_vec(), old[..20].to_vec(), Vec::new(), vec![0xff; 40]] {
+    for bytes in [old.clone(), b"garbage".to_vec(), old[..20].to_vec(), Vec::new(), vec![0xff; 40]]
+    {
         fs::write(place.witness(), bytes).unwrap();
         assert_eq!(place.open().behind(), None);
     }

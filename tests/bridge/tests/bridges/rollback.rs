@@ -65,6 +65,69 @@ async fn whatever_is_copied_back_nothing_happens_twice_and_everybody_is_told_the
     assert!(sums.keys().any(|end| end == "succeeded by executor"), "no run was led to its end");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_made_under_work_is_restored_and_recovered_step_by_step() {
+    let mut pair = Pair::granted(&WIDE, &WIDE, &[]).await.unwrap();
+    let kept = pair.run("before-the-backup-1", "say kept").await.unwrap();
+    let mut history = History::default();
+    pair.a.api().follow(&kept, &mut history).await.unwrap();
+    let open = pair.run("open-in-the-backup", "say begun\nhang").await.unwrap();
+    while pair.b.executions().unwrap().len() < 2 {
+        sleep(Duration::from_millis(10)).await;
+    }
+
+    // Made while it works; never made over another one; without keys.
+    let directory = pair.place.path().join("backup");
+    let path = directory.to_str().unwrap();
+    let manifest = pair.b.json(&["backup", path]).await.unwrap();
+    assert_eq!(
+        (&manifest["gateway"], &manifest["keys"]),
+        (&pair.b.gateway().into(), &false.into())
+    );
+    assert!(!directory.join("keys").exists() && !directory.join("offline").exists());
+    assert!(!pair.b.output(&["backup", path]).await.unwrap().status.success());
+
+    let lost = pair.run("after-the-backup-01", "say forgotten").await.unwrap();
+    let mut forgotten = History::default();
+    pair.a.api().follow(&lost, &mut forgotten).await.unwrap();
+    assert_eq!(forgotten.said("outcome"), "succeeded");
+
+    // Each step refuses to come before the one that it needs.
+    for early in [&["restore", path, "--yes"][..], &["recover", "--yes"]] {
+        assert!(!pair.b.output(early).await.unwrap().status.success(), "{early:?}");
+    }
+    pair.b.stop().await.unwrap();
+    assert!(!pair.b.output(&["recover", "--yes"]).await.unwrap().status.success());
+    assert!(!pair.b.output(&["restore", path]).await.unwrap().status.success(), "nobody decided");
+    let done = pair.b.json(&["restore", path, "--yes"]).await.unwrap();
+    assert!(Path::new(done["replaced"].as_str().unwrap()).join("state/landbridge.db").exists());
+    pair.b.serve().await.unwrap();
+    assert_eq!(pair.b.api().get("/readyz").await.unwrap().status, 503);
+    pair.b.stop().await.unwrap();
+    let done = pair.b.json(&["recover", "--yes"]).await.unwrap();
+    assert_eq!((&done["incarnation"], &done["abandoned"]), (&2.into(), &1.into()));
+    pair.b.serve().await.unwrap();
+    assert_eq!(pair.b.api().get("/readyz").await.unwrap().status, 200);
+
+    // What was open is lost and stopped, what had ended is as it was, and new work is done.
+    let mut history = History::default();
+    pair.a.api().follow(&open, &mut history).await.unwrap();
+    assert_eq!((history.said("outcome"), history.said("sideEffects")), ("lost", "unknown"));
+    let stopped = async || {
+        let events = pair.b.audit().await.unwrap();
+        events.iter().any(|event| event["deed"] == "abandoned_run_stopped")
+    };
+    while !stopped().await {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let new = pair.run("after-the-recovery1", "say new").await.unwrap();
+    let mut history = History::default();
+    pair.a.api().follow(&new, &mut history).await.unwrap();
+    assert_eq!(history.said("outcome"), "succeeded");
+    assert!(pair.b.executions().unwrap().values().all(|count| *count == 1));
+    assert_eq!(pair.a.json(&["peer", "show", "eu"]).await.unwrap()["state"], "active");
+}
+
 /// One round; says what its clients were told.
 async fn play(
     pair: &mut Pair,
