@@ -4,7 +4,7 @@
 //! are compared byte for byte, and whatever is not one of them does not exist.
 
 mod answer;
-mod documents;
+pub(crate) mod documents;
 mod history;
 pub mod pairing;
 mod rate;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use landbridge_proto::machine::admission::{Learned, PROTO};
+use landbridge_proto::machine::history::{Held, Present, judge};
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::signer::{SignError, sign_typed};
@@ -15,12 +16,15 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, InvalidName, TenantPair};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Body, Refusal, Request};
+use landbridge_store::Fault;
 
 use crate::core::Core;
 use crate::federation::ENVELOPE;
+use crate::federation::documents::KEPT_STATUS;
 use crate::net::client::{self, ClientError, ResponseStream, Target};
 use crate::net::endpoint::{Endpoint, InvalidEndpoint};
 use crate::net::tls::{SpkiDigest, Trust};
+use crate::rollback::RolledBack;
 
 /// How long a request of ours is good, in milliseconds.
 const REQUEST_LIFE_MS: i64 = 60_000;
@@ -130,10 +134,59 @@ impl Core {
     ///
     /// [`PeerError`] when it is not, and the peer cannot be asked.
     pub async fn freshen(&self, peer: &GatewayId) -> Result<(), PeerError> {
+        self.compare_history(peer).await;
         match self.peer_view(peer)?.check_fresh(self.now()) {
             Ok(()) => Ok(()),
             Err(_) => self.refresh_peer(peer).await,
         }
+    }
+
+    /// Asks a peer, once in a process, which status of ours it kept from before this process: one that we
+    /// do not remember proves that we were rolled back. A peer that does not answer is asked again.
+    //= ID-47
+    async fn compare_history(&self, peer: &GatewayId) {
+        let Some(first) = self.trust.to_compare(peer) else { return };
+        let path = format!("{KEPT_STATUS}{}/{}", self.own(), first.saturating_sub(1));
+        for target in self.targets(peer).unwrap_or_default() {
+            match self.fetch(&target, &path).await {
+                Ok(kept) => {
+                    self.trust.compared(peer);
+                    if let Some(kept) = kept {
+                        self.look_at(peer, &kept).await;
+                    }
+                    return;
+                }
+                Err(error) => tracing::debug!(%peer, %error, "it does not say what it kept of us"),
+            }
+        }
+    }
+
+    async fn look_at(&self, peer: &GatewayId, kept: &Envelope) {
+        match self.judge_held(peer, kept) {
+            Ok(Held::Lost(shown)) => {
+                let found = RolledBack::shown(peer, &shown, self.now());
+                if let Err(error) = self.trust.roll_back(self, found).await {
+                    tracing::error!(%error, "a rollback was not made durable");
+                }
+            }
+            Ok(_) => {}
+            Err(fault) => tracing::error!(%fault, "what a peer kept of us cannot be judged"),
+        }
+    }
+
+    /// Judges what a peer holds under our signature.
+    ///
+    /// # Errors
+    ///
+    /// Returns the store's fault.
+    pub fn judge_held(&self, peer: &GatewayId, held: &Envelope) -> Result<Held, Fault> {
+        let present = Present {
+            chain: self.identity.root(),
+            incarnation: self.trust.state().incarnation,
+            kept_ms: self.settings.frames_ms.max(self.settings.key_window_ms),
+            now: self.now(),
+        };
+        judge(self.store.reads(), &present, peer, held)
     }
 
     /// Asks a peer for newer roots and its present status, and keeps what verifies.

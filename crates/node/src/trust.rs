@@ -4,7 +4,7 @@
 //! judge one request by one state, so no request sees half of a change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use landbridge_proto::machine::admission::{Learned, seen_of};
 use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Guard, Write};
@@ -61,6 +61,10 @@ pub struct Trust {
     changing: Mutex<()>,
     /// The numbers of all our statuses, those of earlier processes included.
     issued: RwLock<BTreeSet<u64>>,
+    /// The number of this process's first status: what came before it may be forgotten.
+    first: OnceLock<u64>,
+    /// Peers that told what they kept from before it.
+    compared: RwLock<BTreeSet<GatewayId>>,
     halted: CancellationToken,
 }
 
@@ -166,6 +170,8 @@ impl Trust {
         Ok(Self {
             state: RwLock::new(Arc::new(state)),
             changing: Mutex::new(()),
+            first: OnceLock::new(),
+            compared: RwLock::default(),
             issued: RwLock::new(rollback::issued(store, own)?.into_iter().collect()),
             halted,
         })
@@ -186,6 +192,18 @@ impl Trust {
         seen.seq == 0
             || seen.n < state.incarnation.n
             || (seen.n == state.incarnation.n && issued.contains(&seen.seq))
+    }
+
+    /// The number of this process's first status, while a peer was not yet asked what came before it.
+    #[must_use]
+    pub fn to_compare(&self, peer: &GatewayId) -> Option<u64> {
+        let compared = self.compared.read().unwrap_or_else(PoisonError::into_inner);
+        self.first.get().copied().filter(|_| !compared.contains(peer))
+    }
+
+    /// A peer told what came before this process's first status.
+    pub fn compared(&self, peer: &GatewayId) {
+        self.compared.write().unwrap_or_else(PoisonError::into_inner).insert(peer.clone());
     }
 
     /// Stops this gateway: it was shown that it lost history.
@@ -254,6 +272,7 @@ impl Trust {
         core.commit(Step::new(Vec::new(), writes, ())).await?;
         let issued = seen_of(&status);
         self.issued.write().unwrap_or_else(PoisonError::into_inner).insert(issued.seq);
+        let _ = self.first.get_or_init(|| issued.seq);
         let status_expires = status.expires;
         self.replace(State {
             status: Some(envelope),

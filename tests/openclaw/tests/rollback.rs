@@ -67,6 +67,7 @@ async fn play(
         sleep(Duration::from_millis(dice.below(60))).await;
     }
     sleep(Duration::from_millis(dice.below(1_500))).await;
+    ended(&api(&world.a), round, dice.below(4) as usize).await;
     let copy = victim.home().with_extension(format!("copy-{round}"));
     victim.kill().await;
     keep(victim.home(), &copy);
@@ -82,21 +83,20 @@ async fn play(
     put_back(victim.home(), &copy, machine);
     victim.serve().await;
 
-    let mut recovered = Value::Null;
-    if executor || !machine {
-        if machine {
-            let probe = start(&format!("round-{round:04}-probe"), "model: say probe");
-            assert_eq!(api(&world.a).post("/v1/runs", &probe).await.unwrap().status, 201);
-        }
-        let until = Instant::now() + Duration::from_secs(60);
-        while api(victim).get("/readyz").await.unwrap().status == 200 {
-            assert!(Instant::now() < until, "round {round}: the rollback was not noticed");
-            sleep(Duration::from_millis(50)).await;
-        }
-        victim.kill().await;
-        recovered = victim.json(&["recover", "--yes"]).await;
-        victim.serve().await;
+    if machine {
+        // Only its peer can tell it: at the first contact.
+        let probe = start(&format!("round-{round:04}-probe"), "model: say probe");
+        let answer = api(&world.a).post("/v1/runs", &probe).await.unwrap();
+        assert!(matches!(answer.status, 201 | 503), "{}", answer.code());
     }
+    let until = Instant::now() + Duration::from_secs(60);
+    while api(victim).get("/readyz").await.unwrap().status == 200 {
+        assert!(Instant::now() < until, "round {round}: the rollback was not noticed");
+        sleep(Duration::from_millis(50)).await;
+    }
+    victim.kill().await;
+    let recovered = victim.json(&["recover", "--yes"]).await;
+    victim.serve().await;
     let mut told = Vec::new();
     let until = tokio::time::Instant::now() + ROUND_WITHIN;
     while let Ok(Some(one)) = tokio::time::timeout_at(until, clients.join_next()).await {
@@ -194,6 +194,25 @@ async fn taken(api: &Api, round: u64, early: usize) {
         sleep(Duration::from_millis(20)).await;
     }
     panic!("round {round}: no later run was taken");
+}
+
+/// Waits until so many runs of the round have ended.
+async fn ended(api: &Api, round: u64, count: usize) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < until {
+        if let Ok(list) = api.get("/v1/runs?limit=100").await {
+            let list = list.json();
+            let named = format!("round-{round:04}-");
+            let of_round = |run: &&Value| {
+                run["idempotencyKey"].as_str().is_some_and(|key| key.starts_with(&named))
+            };
+            let runs = list["runs"].as_array().into_iter().flatten().filter(of_round);
+            if runs.filter(|run| run["phase"] == "settled").count() >= count {
+                return;
+            }
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn keep(home: &Path, copy: &Path) {

@@ -152,6 +152,10 @@ impl Driver {
     async fn ask(&self, held: Vec<Envelope>) -> Result<(Signed, Reply), AskError> {
         let entry = self.entry();
         self.core.freshen(&entry.peer).await?;
+        //= ID-40
+        if self.must_leave() {
+            return Err(AskError::Interrupted);
+        }
         let (op, body) = match (&entry.phase, &entry.remote) {
             (EntryPhase::Streaming, Some(run)) => {
                 let after = if self.from_start { 0 } else { entry.seq };

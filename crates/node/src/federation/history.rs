@@ -1,7 +1,7 @@
 //! What a peer shows us of ourselves, looked at before anything else is done for it.
 
 use landbridge_proto::machine::admission::{Admitted, Refused};
-use landbridge_proto::machine::history::{Held, Present, judge};
+use landbridge_proto::machine::history::Held;
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::name::{GatewayId, RunId};
@@ -64,7 +64,7 @@ impl Federation {
     async fn look_at_held(&self, peer: &GatewayId, body: &[u8]) -> Result<Vec<RunId>, Problem> {
         let mut past = Vec::new();
         for envelope in held(body) {
-            match self.judge_held(peer, &envelope)? {
+            match self.core.judge_held(peer, &envelope).map_err(|fault| unreadable(&fault))? {
                 Held::Remembered => {}
                 Held::Past(run) => past.push(run),
                 Held::Lost(shown) => {
@@ -76,17 +76,6 @@ impl Federation {
             }
         }
         Ok(past)
-    }
-
-    fn judge_held(&self, peer: &GatewayId, envelope: &Envelope) -> Result<Held, Problem> {
-        let settings = &self.core.settings;
-        let present = Present {
-            chain: self.core.identity.root(),
-            incarnation: self.core.trust.state().incarnation,
-            kept_ms: settings.frames_ms.max(settings.key_window_ms),
-            now: self.core.now(),
-        };
-        judge(self.core.store.reads(), &present, peer, envelope).map_err(|fault| unreadable(&fault))
     }
 }
 

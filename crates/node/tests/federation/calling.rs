@@ -229,11 +229,12 @@ async fn an_attach_shows_what_the_executor_sealed() {
         async move {
             let (head, body) = request.into_parts();
             let bytes = body.collect().await.unwrap().to_bytes();
-            if let Ok(operation) = Operation::parse(&bytes) {
-                kept.lock().unwrap().push(operation.held.unwrap_or_default());
-            }
+            let asked = Operation::parse(&bytes).ok();
             let request = HttpRequest::from_parts(head, RequestBody::full(bytes));
             let response = plane.answer(request).await;
+            // Documents are not what is cut.
+            let Some(operation) = asked else { return response };
+            kept.lock().unwrap().push(operation.held.unwrap_or_default());
             let cut = deeds.lock().unwrap().pop_front();
             let Some(hundredths) = cut else { return response };
             let (head, body) = response.into_parts();

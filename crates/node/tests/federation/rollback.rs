@@ -2,8 +2,9 @@
 
 use landbridge_node::bridge::Principal;
 use landbridge_node::local::api::StartRun;
+use landbridge_node::net::App;
 use landbridge_node::trust::Trust;
-use landbridge_proto::machine::contract::{DocumentKind, RunPhase, RunRow, Write};
+use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, RunPhase, RunRow, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::signer::{Signer, sign_typed};
 use landbridge_proto::wire::digest::Digest;
@@ -14,7 +15,7 @@ use landbridge_proto::wire::problem::Code;
 use landbridge_proto::wire::request::Body;
 use landbridge_proto::wire::stream::{Accept, One, Seal, Seen};
 
-use crate::support::{MINUTE_MS, NOW, Reply, World, attach, key, nobody, pair, started};
+use crate::support::{MINUTE_MS, NOW, Reply, Side, World, attach, key, nobody, pair, started};
 
 async fn show(world: &World, body: Body, held: Vec<Envelope>) -> Reply {
     world.show(&world.request(body), held).await
@@ -47,7 +48,11 @@ where
 
 /// A status that B signed at a time and does not have.
 fn status(world: &World, at: Timestamp, n: u64) -> Envelope {
-    let b = &world.b.core;
+    status_of(&world.b, at, n)
+}
+
+fn status_of(side: &Side, at: Timestamp, n: u64) -> Envelope {
+    let b = &side.core;
     let root = b.identity.root();
     let status = Status::try_from(raw::Status {
         audit: AuditHead { head: Digest::of(b"head", &[]), size: 1 },
@@ -257,5 +262,63 @@ async fn a_status_is_in_the_store_before_anybody_can_see_it() {
             b.store.reads().newest_document(b.own(), DocumentKind::Status).unwrap().unwrap();
         assert_eq!(stored.version, state.issued.seq);
         assert_eq!(stored.envelope.as_bytes(), state.status.as_ref().unwrap().to_bytes());
+    }
+}
+
+//= ID-46
+#[tokio::test]
+async fn a_peer_finds_what_was_kept_of_it_and_a_stranger_nothing() {
+    let world = World::new().await;
+    let (a, b) = (&world.a.core, &world.b.core);
+    let first = a.trust.state().issued.seq;
+    world.clock.advance_ms(31 * MINUTE_MS);
+    a.trust.refresh_status(a).await.unwrap();
+    world.ask_for(started("staple", "say done")).await.events().rest().await;
+    let newest = a.trust.state().issued.seq;
+    let path = |gateway: &str, seq: u64| format!("/federation/v1/status/{gateway}/{seq}");
+    for (asked, seq) in
+        [(first, first), (newest - 1, first), (newest, newest), (newest + 9, newest)]
+    {
+        let kept = world.get(&path(a.own().as_str(), asked)).await.envelope().await;
+        let stored = a.store.reads().document_upto(a.own(), DocumentKind::Status, seq).unwrap();
+        assert_eq!(stored.unwrap().envelope.as_bytes(), kept.to_bytes(), "{asked}");
+    }
+    assert_eq!(world.get(&path(a.own().as_str(), first - 1)).await.status, 404);
+    assert_eq!(world.get(&path(a.own().as_str(), newest)).await.status, 200);
+    for wrong in [path(nobody().as_str(), newest), path(b.own().as_str(), newest), path("x", 1)] {
+        assert_eq!(world.get(&wrong).await.status, 404, "{wrong}");
+    }
+}
+
+//= ID-47
+#[tokio::test]
+async fn a_caller_meets_its_forgotten_status_at_the_executor_before_it_asks() {
+    for forgot in [true, false] {
+        let world = World::new().await;
+        let plane = world.b.plane.clone();
+        let _stop = world.serve_app(App::new(move |request| {
+            let plane = plane.clone();
+            async move { plane.answer(request).await }
+        }));
+        if forgot {
+            let status = status_of(&world.a, NOW.plus_ms(-1), 1);
+            let envelope = String::from_utf8(status.to_bytes()).unwrap();
+            let (gateway, kind) = (world.a.core.own().clone(), DocumentKind::Status);
+            let version = NOW.0.unsigned_abs() - 1;
+            let row = DocumentRow { gateway, kind, version, envelope, at: NOW };
+            let write = vec![Write::SaveDocument(row)];
+            world.b.core.commit(Step::new(Vec::new(), write, ())).await.unwrap();
+        }
+        let run = world.start_run("forgotten", "say done").await.run;
+        for _ in 0..200 {
+            let settled = world.a.core.store.reads().entry(&run).unwrap().unwrap().ended.is_some();
+            if settled || world.a.core.trust.halted().is_cancelled() {
+                break;
+            }
+            world.clock.advance_ms(20);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.a.core.trust.halted().is_cancelled(), forgot);
+        assert_eq!(world.b.deeds("run_created"), usize::from(!forgot));
     }
 }

@@ -567,6 +567,16 @@ pub trait Reads: Send + Sync {
         gateway: &GatewayId,
         kind: DocumentKind,
     ) -> Result<Vec<DocumentRow>, Self::Fault>;
+    /// The newest document of a kind whose version is not above `version`.
+    fn document_upto(
+        &self,
+        gateway: &GatewayId,
+        kind: DocumentKind,
+        version: u64,
+    ) -> Result<Option<DocumentRow>, Self::Fault> {
+        let all = self.documents(gateway, kind)?;
+        Ok(all.into_iter().rev().find(|row| row.version <= version))
+    }
     /// All local tokens, oldest first.
     fn tokens(&self) -> Result<Vec<TokenRow>, Self::Fault>;
     /// The token with this secret's hash.

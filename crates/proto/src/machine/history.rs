@@ -94,9 +94,8 @@ fn judge_status<R: Reads + ?Sized>(
         return Ok(Held::Remembered);
     }
     let seq = said.seq.unsigned_abs();
-    let stored = reads.documents(own, DocumentKind::Status)?;
-    if stored.iter().any(|row| row.version == seq && row.envelope.as_bytes() == envelope.to_bytes())
-    {
+    let stored = reads.document_upto(own, DocumentKind::Status, seq)?;
+    if stored.is_some_and(|row| row.envelope.as_bytes() == envelope.to_bytes()) {
         return Ok(Held::Remembered);
     }
     let seen = Seen { n: said.incarnation.n, seq };

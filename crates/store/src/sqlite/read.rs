@@ -283,6 +283,19 @@ impl Reads for Readers {
         self.all(sql, [gateway.as_str(), row::document_kind(kind)], row::document)
     }
 
+    fn document_upto(
+        &self,
+        gateway: &GatewayId,
+        kind: DocumentKind,
+        version: u64,
+    ) -> Result<Option<DocumentRow>, Fault> {
+        let sql = "SELECT gateway, kind, version, envelope, at FROM documents
+                   WHERE gateway = ?1 AND kind = ?2 AND version <= ?3 ORDER BY version DESC LIMIT 1";
+        let version = i64::try_from(version).unwrap_or(i64::MAX);
+        let params = rusqlite::params![gateway.as_str(), row::document_kind(kind), version];
+        self.one(sql, params, row::document)
+    }
+
     fn tokens(&self) -> Result<Vec<TokenRow>, Fault> {
         let sql = "SELECT id, hash, name, routes, verbs, created, expires, revoked FROM tokens
                    ORDER BY created, id";

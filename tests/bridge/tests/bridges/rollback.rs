@@ -3,7 +3,7 @@
 //!
 //! The scripted gateway's log of executions lies outside of what is copied back, as a real gateway would.
 //! In half of the rounds the witness beside the state is copied back too, as when a whole machine is
-//! restored: then only the peer can tell, or nobody needs to.
+//! restored: then only the peer can tell, at the first contact.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -163,14 +163,11 @@ async fn play(
     put_back(victim(pair, executor).home(), &copy, machine);
     victim(pair, executor).serve().await.unwrap();
 
-    let mut recovered = Value::Null;
-    if executor || !machine {
-        noticed(pair, executor, machine, round).await;
-        victim(pair, executor).stop().await.unwrap();
-        recovered = victim(pair, executor).json(&["recover", "--yes"]).await.unwrap();
-        victim(pair, executor).serve().await.unwrap();
-        assert_eq!(victim(pair, executor).api().get("/readyz").await.unwrap().status, 200);
-    }
+    noticed(pair, executor, machine, round).await;
+    victim(pair, executor).stop().await.unwrap();
+    let recovered = victim(pair, executor).json(&["recover", "--yes"]).await.unwrap();
+    victim(pair, executor).serve().await.unwrap();
+    assert_eq!(victim(pair, executor).api().get("/readyz").await.unwrap().status, 200);
     let mut told = Vec::new();
     let until = Instant::now() + ROUND_WITHIN;
     while let Ok(Some(one)) = tokio::time::timeout_at(until, clients.join_next()).await {
@@ -225,9 +222,9 @@ async fn noticed(pair: &mut Pair, executor: bool, machine: bool, round: u64) {
         // Only its peer can tell it: at the first contact.
         let probe = start(&format!("round-{round:04}-probe"), "say probe");
         let answer = pair.a.api().post("/v1/runs", &probe).await.unwrap();
-        assert_eq!(answer.status, 201, "{}", answer.code());
+        assert!(matches!(answer.status, 201 | 503), "{}", answer.code());
         let until = Instant::now() + Duration::from_secs(30);
-        while pair.b.api().get("/readyz").await.unwrap().status == 200 {
+        while victim(pair, executor).api().get("/readyz").await.unwrap().status == 200 {
             assert!(Instant::now() < until, "round {round}: the rollback was not noticed");
             sleep(Duration::from_millis(20)).await;
         }
