@@ -5,11 +5,12 @@
 //! its intent is durable.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
-use landbridge_proto::machine::report::{Report, StopReason};
+use landbridge_proto::machine::report::{Report, StopReason, Trouble, TroubleCode};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
 use tokio::sync::{mpsc, oneshot};
@@ -94,6 +95,8 @@ struct Driver {
     inbox: mpsc::Sender<Told>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
+    /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
+    goes_on_told: Arc<AtomicBool>,
 }
 
 /// What a driver waited for.
@@ -108,7 +111,14 @@ enum Next {
 impl Driver {
     fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
-        Self { core: Arc::clone(core), work, inbox, reports: None, deadline_told: false }
+        Self {
+            core: Arc::clone(core),
+            work,
+            inbox,
+            reports: None,
+            deadline_told: false,
+            goes_on_told: Arc::default(),
+        }
     }
 
     async fn run(
@@ -227,12 +237,20 @@ impl Driver {
     fn stop(&self, row: &RunRow, intent: &str, reason: StopReason) {
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
         let core = Arc::clone(&self.core);
+        let (inbox, told) = (self.inbox.clone(), Arc::clone(&self.goes_on_told));
         let settled = row.phase == RunPhase::Settled;
         let run = row.run.clone();
         tokio::spawn(async move {
             for _ in 0..STOPS_AFTER_TERMINAL {
                 match core.adapter.stop(&work, &intent, reason).await {
                     Ok(Stopped::NotRunning) => return,
+                    Ok(Stopped::GoesOn) => {
+                        if !told.swap(true, Ordering::Relaxed) {
+                            // The run may have settled meanwhile; then nobody needs to be told.
+                            let _ = inbox.send(cannot_stop()).await;
+                        }
+                        return;
+                    }
                     Ok(Stopped::Stopping) if !settled => return,
                     Ok(Stopped::Stopping) => {}
                     Err(fault) => {
@@ -244,6 +262,18 @@ impl Driver {
             }
         });
     }
+}
+
+/// What a peer is told of a stop that its run does not heed: a cancel must not look as if it had worked.
+//= REQ-44
+fn cannot_stop() -> Told {
+    let trouble = Trouble {
+        code: TroubleCode::NotSupported,
+        detail: "the gateway cannot stop a tool that was called directly; the run goes on until the \
+            tool answers or the deadline and its grace are over"
+            .to_owned(),
+    };
+    Told { input: Input::Reports(vec![Report::Error(trouble)]), durable: None }
 }
 
 async fn receive(reports: &mut Option<mpsc::Receiver<Report>>) -> Option<Vec<Report>> {
