@@ -24,9 +24,8 @@ export default definePluginEntry({
           label: name,
           description: `Test tool ${name}.`,
           parameters: words,
-          async execute(id, args, signal) {
+          async execute(id, args) {
             note("begun", name, args, context);
-            signal?.addEventListener("abort", () => note("aborted", name, args, context));
             const text = await execute(args, id);
             note("ended", name, args, context);
             return { content: [{ type: "text", text }], details: { id } };
@@ -40,7 +39,8 @@ export default definePluginEntry({
       await wait(ms ?? 1000);
       return `slowly added ${marker}`;
     });
-    add("tally_fail", async ({ marker }) => {
+    add("tally_fail", async ({ marker, ms }) => {
+      await wait(ms ?? 0);
       throw new Error(`a reason that holds a secret: ${marker}`);
     });
     add("tally_picky", async ({ marker }) => {
