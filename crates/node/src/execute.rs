@@ -269,9 +269,10 @@ impl Driver {
 fn cannot_stop() -> Told {
     let trouble = Trouble {
         code: TroubleCode::NotSupported,
-        detail: "the gateway cannot stop a tool that was called directly; the run goes on until the \
+        detail:
+            "the gateway cannot stop a tool that was called directly; the run goes on until the \
             tool answers or the deadline and its grace are over"
-            .to_owned(),
+                .to_owned(),
     };
     Told { input: Input::Reports(vec![Report::Error(trouble)]), durable: None }
 }

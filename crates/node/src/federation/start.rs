@@ -82,8 +82,7 @@ impl Federation {
         let decision = judge_start(start, print, record, admitted.grant(), memory, now);
         if decision == StartDecision::Create && !known {
             if start.prompt.is_none() && start.tool_call.is_none() {
-                let detail =
-                    "this executor runs prompts and tool calls; approvals are not offered";
+                let detail = "this executor runs prompts and tool calls; approvals are not offered";
                 let problem = Problem::new(Code::NotSupported).with_detail(detail);
                 return Ok(StartDecision::Refuse(Box::new(problem)));
             }

@@ -8,8 +8,7 @@ use std::fmt;
 
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair,
-    ToolName,
+    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair, ToolName,
 };
 use landbridge_proto::wire::problem::Problem;
 use landbridge_proto::wire::request::{CallerIdentity, Mode};

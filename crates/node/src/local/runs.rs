@@ -71,7 +71,9 @@ fn check(start: &StartRun, prompt_bytes_max: usize) -> Result<(), LocalProblem> 
         return Err(LocalProblem::malformed("give exactly one of `prompt` and `toolCall`"));
     }
     if start.tool_call.is_some() && start.mode != Mode::Session {
-        return Err(LocalProblem::malformed("a `toolCall` belongs to no session: leave out `mode`"));
+        return Err(LocalProblem::malformed(
+            "a `toolCall` belongs to no session: leave out `mode`",
+        ));
     }
     if start.prompt.as_ref().is_some_and(|prompt| prompt.len() > prompt_bytes_max) {
         let detail = format!("`prompt` has at most {prompt_bytes_max} bytes here");

@@ -9,3 +9,4 @@ mod refusals;
 mod starting;
 mod streams;
 mod support;
+mod tools;
