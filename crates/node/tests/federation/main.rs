@@ -7,6 +7,7 @@ mod local_api;
 mod pairing;
 mod refusals;
 mod starting;
+mod stopping;
 mod streams;
 mod support;
 mod tools;
