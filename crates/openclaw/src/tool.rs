@@ -311,8 +311,8 @@ fn answered(output: &Value) -> End {
     }
     let more = list(output, "/content").iter().any(|part| text(part, "/type") != "text");
     let ok = !flag(output, "/isError");
-    let trouble = (!ok)
-        .then(|| Trouble { code: TroubleCode::ToolError, detail: REFUSED_BY_TOOL.to_owned() });
+    let trouble =
+        (!ok).then(|| Trouble { code: TroubleCode::ToolError, detail: REFUSED_BY_TOOL.to_owned() });
     End { ok, text: said, trouble, side_effects: SideEffects::Possible, more }
 }
 
@@ -332,11 +332,13 @@ const CALL: &str = "call-1";
 /// What the gateway says of every failure of a tool.
 const HIDDEN: &str = "tool execution failed";
 const NOT_OFFERED: &str = "the gateway does not offer the tool to the agent";
-const CLOSED: &str = "the tool is about other sessions, memory or the gateway itself; peers do not call it";
+const CLOSED: &str =
+    "the tool is about other sessions, memory or the gateway itself; peers do not call it";
 const NOT_ALLOWED: &str = "the gateway's policy does not let the tool be called directly";
 const UNTOLD: &str = "the tool failed; the gateway does not tell why";
 const REFUSED_BY_TOOL: &str = "the tool failed; its result says why";
-const UNKNOWN: &str = "the call was interrupted; whether the tool was called, and what it did, is unknown";
+const UNKNOWN: &str =
+    "the call was interrupted; whether the tool was called, and what it did, is unknown";
 const START_MAX: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

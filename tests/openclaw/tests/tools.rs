@@ -108,6 +108,7 @@ async fn tools_are_called_through_two_bridges() {
     scenarios.play("a cancel of a slow tool", cancelled(share())).await;
     scenarios.play("what is disclosed", disclosed(share())).await;
     scenarios.play("a tool beyond its deadline", expired(share())).await;
+    scenarios.play("B is stopped in a call", stopped(share())).await;
     scenarios.play("B is killed in a call", killed(share())).await;
     scenarios.play("the gateway is killed in a call", gateway_killed(share())).await;
     scenarios.finish();
@@ -350,6 +351,22 @@ async fn expired(setting: Arc<Setting>) {
     assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
     assert_eq!(setting.tools.count("ended", "m-expired"), 0);
     setting.counted("m-expired", 1);
+}
+
+async fn stopped(setting: Arc<Setting>) {
+    let world = &setting.world;
+    let slow = call("tally_slow", &json!({"marker": "m-stopped", "ms": 3000}));
+    let mut follow = world.a.follow(&text(&setting.start(&slow).await, "run"), 0);
+    follow.until_event("toolCall").await;
+    // Nobody could learn later what the tool answered, so the bridge waits for it.
+    world.b.stop().await;
+    assert_eq!(setting.tools.count("ended", "m-stopped"), 1);
+    world.b.serve().await;
+    world.b.reaches_gateway().await;
+    let story = follow.end().await;
+    assert_eq!(story.terminal()["result"], "slowly added m-stopped", "{story}");
+    world.verify(&story).await;
+    setting.counted("m-stopped", 1);
 }
 
 async fn killed(setting: Arc<Setting>) {

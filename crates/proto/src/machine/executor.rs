@@ -25,9 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::chain::Chain;
 use super::contract::{AuditEvent, Guard, RunPhase, RunRow, StopRow, Write};
 use super::framing::{Framing, Lines};
-use super::report::{
-    Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage,
-};
+use super::report::{Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage};
 use super::step::Step;
 use crate::wire::document::Disclose;
 use crate::wire::name::{AgentName, Timestamp};

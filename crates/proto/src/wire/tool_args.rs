@@ -23,7 +23,11 @@ pub struct ToolArgs(String);
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidToolArgs {
     /// More bytes, or deeper, than the contract allows.
-    #[error("tool arguments are at most {} bytes and {} deep", limit::TOOL_ARGS_BYTES_MAX, limit::JSON_DEPTH_MAX)]
+    #[error(
+        "tool arguments are at most {} bytes and {} deep",
+        limit::TOOL_ARGS_BYTES_MAX,
+        limit::JSON_DEPTH_MAX
+    )]
     TooLarge,
     /// Not the JSON text of one object, or one that parsers could read differently.
     #[error("tool arguments are the JSON text of one object: {0}")]
@@ -46,7 +50,9 @@ impl ToolArgs {
         }
         match serde_json::from_str(&text) {
             Ok(Strict::Object) => Ok(Self(text)),
-            Ok(Strict::Other) => Err(InvalidToolArgs::NotAnObject("it is something else".to_owned())),
+            Ok(Strict::Other) => {
+                Err(InvalidToolArgs::NotAnObject("it is something else".to_owned()))
+            }
             Err(error) => Err(InvalidToolArgs::NotAnObject(error.to_string())),
         }
     }

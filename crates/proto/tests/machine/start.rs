@@ -8,8 +8,8 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{AgentName, SessionHandle, Timestamp, ToolName};
 use landbridge_proto::wire::problem::Code;
 use landbridge_proto::wire::request::{Start, ToolCall};
-use landbridge_proto::wire::tool_args::ToolArgs;
 use landbridge_proto::wire::stream::SideEffects;
+use landbridge_proto::wire::tool_args::ToolArgs;
 
 use crate::gate::grant;
 use crate::gateway::NOW;

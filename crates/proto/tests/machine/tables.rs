@@ -111,10 +111,7 @@ fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
         ("Reports output", Reports(vec![output("a"), output("b")])),
         ("Reports succeeded", Reports(vec![output("a"), settled(Ending::Succeeded), output("b")])),
         ("Reports failed", Reports(vec![settled(Ending::Failed)])),
-        (
-            "Reports tool failed",
-            Reports(vec![settled_by(Ending::Failed, TroubleCode::ToolError)]),
-        ),
+        ("Reports tool failed", Reports(vec![settled_by(Ending::Failed, TroubleCode::ToolError)])),
         ("Reports cancelled", Reports(vec![settled(Ending::Cancelled)])),
         ("Reports expired", Reports(vec![settled(Ending::Expired)])),
         ("Reports too many", Reports(vec![output("a"); 12])),
