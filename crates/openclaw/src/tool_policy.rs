@@ -3,8 +3,7 @@
 //! `tools.invoke` has no model in front of it and no approval behind it, and the gateway's own tools see
 //! more than one caller: they list, read and write to every session of an agent, its memory, and the
 //! gateway itself. A grant is a list of names, and a name tells an operator little. So the gateway's own
-//! tools are closed, but for those few that only turn arguments into something new; a plugin's tools are
-//! open to grants, unless their family or their plugin is about sessions, memory or the gateway.
+//! tools are closed, but for those few that only ask the world outside; a plugin's tools are open to grants, unless their family or their plugin is about sessions, memory or the gateway.
 
 /// Where the gateway's catalog says that a tool comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,16 +48,10 @@ fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Tools of the gateway's own that see nothing but their arguments and the world outside.
-const CORE_OPEN: [&str; 7] = [
-    "web_search",
-    "web_fetch",
-    "x_search",
-    "image_generate",
-    "music_generate",
-    "video_generate",
-    "tts",
-];
+/// Tools of the gateway's own that take a question or an address, and see nothing of this gateway. Those
+/// that make media are not among them: they take files of the gateway as models, and tell where they
+/// put theirs.
+const CORE_OPEN: [&str; 3] = ["web_search", "web_fetch", "x_search"];
 
 /// First words of names that are about other sessions or the gateway, whoever made the tool.
 const FAMILIES_CLOSED: [&str; 26] = [
@@ -91,7 +84,7 @@ const FAMILIES_CLOSED: [&str; 26] = [
 ];
 
 /// The gateway's own tools of the tested version that are closed and whose family does not say so.
-const CORE_CLOSED: [&str; 32] = [
+const CORE_CLOSED: [&str; 36] = [
     "ls",
     "read",
     "write",
@@ -123,6 +116,10 @@ const CORE_CLOSED: [&str; 32] = [
     "skill_workshop",
     "view_image",
     "image",
+    "image_generate",
+    "music_generate",
+    "video_generate",
+    "tts",
     "pdf",
 ];
 

@@ -139,16 +139,16 @@ impl Federation {
         let free = Guard::KeyFree { owner: admitted.owner().clone(), key };
         let (unseen, writes) = self.remember(admitted, "start_received");
         let audit = {
-            let detail = [
-                ("agent", start.agent_target.agent.as_str()),
-                ("principal", start.caller_identity.principal.as_str()),
-            ];
-            self.core.audit(
-                admitted.owner().caller.as_str(),
-                "run_created",
-                row.run.as_str(),
-                detail,
-            )
+            let (caller, run) = (admitted.owner().caller.as_str(), row.run.as_str());
+            let agent = ("agent", start.agent_target.agent.as_str());
+            let principal = ("principal", start.caller_identity.principal.as_str());
+            match &start.tool_call {
+                Some(call) => {
+                    let tool = ("tool", call.tool.as_str());
+                    self.core.audit(caller, "run_created", run, [agent, principal, tool])
+                }
+                None => self.core.audit(caller, "run_created", run, [agent, principal]),
+            }
         };
         let create = Write::CreateRun(row.clone());
         let step = Step::new(vec![unseen, free], writes.into(), row).with([create, audit]);

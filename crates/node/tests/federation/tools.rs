@@ -2,7 +2,7 @@
 
 use landbridge_node::bridge::Principal;
 use landbridge_node::local::api::StartRun;
-use landbridge_proto::machine::contract::{KeyRecord, RunPhase, RunRow};
+use landbridge_proto::machine::contract::{AuditEvent, KeyRecord, RunPhase, RunRow};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::{Disclose, Disclosure, Peer};
 use landbridge_proto::wire::name::{Owner, RunId, ToolName};
@@ -82,6 +82,9 @@ async fn a_granted_tool_is_called_with_the_very_arguments() {
         (&frames[3].1["outcome"], &frames[3].1["result"]),
         (&json!("succeeded"), &json!(args))
     );
+    let created =
+        |event: &AuditEvent| event.deed == "run_created" && event.detail["tool"] == "find";
+    assert!(world.b.audit().iter().any(created), "who called what is on record");
     // Another tool, and the same tool where only prompts are granted, is not.
     let other = world.ask_for(called("other", "drop", "{}")).await;
     assert_eq!(other.code(&world).await, "not_granted");
