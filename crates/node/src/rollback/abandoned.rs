@@ -48,7 +48,8 @@ async fn stop(core: &Core, row: &RunRow) {
     // At least once, also long after its deadline.
     loop {
         match ask(core, row, &work).await {
-            Ok(Stopped::NotRunning) => return,
+            // What goes on whatever is asked ends by itself.
+            Ok(Stopped::NotRunning | Stopped::GoesOn) => return,
             Ok(Stopped::Stopping) => {}
             Err(fault) => {
                 tracing::warn!(run = %row.run, %fault, "an abandoned run is not stopped yet")
