@@ -76,6 +76,7 @@ const STEPS: &[(&str, Work)] = &[
         ),
     ),
     ("tests", Work::Tests),
+    ("planted", Work::Cargo(&["xtask", "planted", "--short"], &[])),
     (
         "demo",
         Work::Cargo(

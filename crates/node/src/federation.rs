@@ -65,6 +65,11 @@ impl Federation {
         let path = request.uri().path().to_owned();
         let route = Op::ALL.into_iter().find(|op| op.path() == path);
         let response = match (route, request.method().clone()) {
+            _ if cfg!(planted = "operator_token_heeded")
+                && request.headers().contains_key(http::header::AUTHORIZATION) =>
+            {
+                whole(200, PROBLEM, b"{}".to_vec())
+            }
             //= REQ-4
             _ if request.uri().query().is_some() => unsigned(&Problem::new(Code::NotFound)),
             (Some(op), Method::POST) => self.operation(op, request).await,

@@ -137,6 +137,9 @@ impl Executor {
     #[must_use]
     pub fn handle(self, now: Timestamp, input: Input) -> Handled {
         match (self.row.phase, input) {
+            (RunPhase::Settled, Input::Stop(reason)) if cfg!(planted = "ends_twice") => {
+                Handled::Step(self.end(now, End::stopped(reason, SideEffects::None), Vec::new()))
+            }
             (RunPhase::Settled, _)
             | (RunPhase::AwaitIntent, Input::Reports(_))
             | (RunPhase::Running, Input::Intended(_) | Input::NotIntended(_)) => {
@@ -168,6 +171,9 @@ impl Executor {
 
     fn claim(self, epoch: u64) -> Step<(Self, Vec<Action>)> {
         let actions = match (&self.row.intent, &self.row.stop) {
+            (Some(intent), _) if cfg!(planted = "starts_again") => {
+                vec![Action::Start { intent: intent.clone() }]
+            }
             //= REQ-26
             (Some(intent), stop) => {
                 let adopt = Action::Adopt { intent: intent.clone() };
