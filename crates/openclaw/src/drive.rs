@@ -65,9 +65,12 @@ impl Drive {
                 () = self.reports.closed() => return,
                 up = self.next_connection() => up,
             };
-            let Some(up) = up else {
-                self.settle_and_report(Verdict::refused(unavailable())).await;
-                return;
+            let up = match up {
+                Ok(up) => up,
+                Err(verdict) => {
+                    self.settle_and_report(verdict).await;
+                    return;
+                }
             };
             match self.lead_on(&up).await {
                 Ok(Watched::Settled | Watched::Abandoned) => return,
@@ -80,12 +83,21 @@ impl Drive {
         }
     }
 
-    /// Before the start the bridge waits a moment; afterwards for as long as it takes.
-    async fn next_connection(&self) -> Option<Up> {
-        if self.asked {
-            return Some(self.link.wait_up().await);
+    /// Before the start the bridge waits a moment; afterwards for as long as it takes, unless the gateway
+    /// refuses the device: then nobody will ever tell what became of the run.
+    async fn next_connection(&self) -> Result<Up, Verdict> {
+        if !self.asked {
+            let up = self.link.up_within(Duration::from_millis(START_MS_MAX)).await;
+            return up.map_err(|_| Verdict::refused(unavailable()));
         }
-        self.link.up_within(Duration::from_millis(START_MS_MAX)).await.ok()
+        self.link.wait_up_unless_refused().await.map_err(|why| {
+            tracing::error!(run = %self.work.run, %why, "a run is given up: the gateway refuses the bridge");
+            Verdict {
+                ending: landbridge_node::adapter::Ending::Failed,
+                trouble: Some(why.trouble()),
+                side_effects: landbridge_node::adapter::SideEffects::Unknown,
+            }
+        })
     }
 
     async fn lead_on(&mut self, up: &Up) -> Result<Watched, Fault> {

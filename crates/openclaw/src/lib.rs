@@ -7,6 +7,7 @@
 //! Start reading at [`OpenClaw`]; the decisions are in `run.rs`, the loop around them in `drive.rs`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 mod adapter;
 mod connection;
@@ -41,6 +42,9 @@ pub struct OpenClawConfig {
     pub ca_file: Option<PathBuf>,
     /// Sends the bridge's credential in clear to a gateway that is not on loopback.
     pub danger_plaintext_gateway: bool,
+    /// How long the gateway may refuse the device, without a break, before runs that it had taken are
+    /// given up: long enough for an operator to pair again.
+    pub refused_max: Duration,
 }
 
 impl OpenClawConfig {
@@ -52,6 +56,7 @@ impl OpenClawConfig {
             state_dir: state_dir.into(),
             ca_file: None,
             danger_plaintext_gateway: false,
+            refused_max: REFUSED_MAX,
         }
     }
 
@@ -61,3 +66,5 @@ impl OpenClawConfig {
         format!("landbridge {}", device.get(..12).unwrap_or(device))
     }
 }
+
+const REFUSED_MAX: Duration = Duration::from_secs(120);
