@@ -34,7 +34,7 @@ use crate::exit;
 #[command(name = "landbridge", version, about, long_about = LONG_ABOUT, after_long_help = exit::HELP)]
 #[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// The bridge's home: keys, configuration, state and socket
+    /// The bridge's home: keys, configuration, state and socket [default: ~/.landbridge]
     #[arg(long, global = true, env = "LANDBRIDGE_HOME", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) home: Option<PathBuf>,
     /// Print data as JSON, one document or one line each; errors as JSON on standard error
@@ -51,14 +51,19 @@ A bridge runs beside each gateway. `landbridge demo` shows two of them at work. 
 `landbridge init`, `landbridge serve`, then `landbridge peer invite` here and `landbridge peer join`
 at the other side.
 
-Data goes to standard output and talk to standard error. Commands other than init, verify, config,
-completions and demo speak with the running bridge through <home>/landbridge.sock.";
+Data goes to standard output and talk to standard error. Most commands speak with the running
+bridge through <home>/landbridge.sock; init, serve, gateway connect, verify, config, completions and
+demo need none, and doctor says when there is none.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a new bridge: keys, certificate, first root and configuration
     Init(InitArgs),
     /// Run the bridge until it is told to stop
+    ///
+    /// The first SIGTERM or SIGINT takes no new work, lets connections end and waits, for seconds, until
+    /// the gateway has taken what it was just asked to start. Runs go on there, and are taken up at the
+    /// next start. A second signal cuts connections; a third ends at once with 130.
     Serve(ServeArgs),
     /// Peers: other gateways' bridges
     #[command(subcommand)]

@@ -164,7 +164,8 @@ impl Federation {
     ) -> Option<RunRow> {
         let run = self.core.new_run_id().ok()?;
         let now = self.core.now();
-        let deadline = deadline(start, grant, now);
+        let own_max = self.core.settings.deadline_ms_max;
+        let deadline = deadline(start, grant.deadline_ms_max.min(own_max), now);
         let said = admitted.request().value();
         let accept = Accept {
             aud: said.iss.clone(),
@@ -226,8 +227,8 @@ impl Federation {
 }
 
 //= REQ-27
-fn deadline(start: &Start, grant: &Grant, now: Timestamp) -> Timestamp {
-    let most = limit::DEADLINE_MS_MAX.min(grant.deadline_ms_max);
+fn deadline(start: &Start, allowed_ms: i64, now: Timestamp) -> Timestamp {
+    let most = limit::DEADLINE_MS_MAX.min(allowed_ms);
     let wanted = start.deadline.unwrap_or(now.plus_ms(limit::DEADLINE_MS.min(most)));
     wanted.min(now.plus_ms(most)).max(now)
 }
