@@ -10,3 +10,4 @@ mod starting;
 mod stopping;
 mod streams;
 mod support;
+mod tools;
