@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
 use landbridge_proto::machine::report::{Report, StopReason};
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::adapter::{Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
+use crate::seats::{Seat, Seats};
 
 /// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
 const REPORTS_QUEUED: usize = 256;
@@ -29,7 +31,10 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
-pub struct Executions(Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>);
+pub struct Executions {
+    drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
+    seats: Arc<Seats>,
+}
 
 /// What a driver is told, and whom it tells once that is durable.
 #[derive(Debug)]
@@ -39,21 +44,31 @@ struct Told {
 }
 
 impl Executions {
+    /// Who holds how many places for runs.
+    #[must_use]
+    pub const fn seats(&self) -> &Arc<Seats> {
+        &self.seats
+    }
+
     /// How many runs are driven now.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Begins to drive a run.
-    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow) {
+    /// Begins to drive a run, in the place that was taken for it.
+    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow, seat: Seat) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), sender.clone());
+        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        drivers.insert(run.clone(), sender.clone());
+        drop(drivers);
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
-                Ok(executor) => Driver::new(&core, &executor, sender).run(executor, inbox).await,
+                Ok(executor) => {
+                    Driver::new(&core, &executor, sender, seat).run(executor, inbox).await
+                }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
             if let Err(error) = ended {
@@ -65,14 +80,15 @@ impl Executions {
             if let Err(error) = driving.await {
                 tracing::error!(run = %driven, %error, "a run's driver failed");
             }
-            executions.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&driven);
+            let mut drivers = executions.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+            drivers.remove(&driven);
         });
     }
 
     /// Tells a run's driver to stop it, and waits until that is durable: whoever is answered after it
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned();
+        let sender = self.drivers.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned();
         let Some(sender) = sender else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
@@ -94,6 +110,8 @@ struct Driver {
     inbox: mpsc::Sender<Told>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
+    /// Free for the next run as soon as this one has its terminal.
+    seat: Option<Seat>,
 }
 
 /// What a driver waited for.
@@ -106,9 +124,10 @@ enum Next {
 }
 
 impl Driver {
-    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
+    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>, seat: Seat) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
-        Self { core: Arc::clone(core), work, inbox, reports: None, deadline_told: false }
+        let (core, seat) = (Arc::clone(core), Some(seat));
+        Self { core, work, inbox, reports: None, deadline_told: false, seat }
     }
 
     async fn run(
@@ -119,9 +138,17 @@ impl Driver {
         let unreadable = || DriveError::Unreadable("its work".to_owned());
         self.work.as_ref().ok_or_else(unreadable)?;
         let mut executor = self.step(executor, Input::Claim { epoch: self.core.epoch }).await?;
+        // A crash may have come between a booking and the stop that it called for.
+        executor = self.account(executor).await?;
         while executor.row().phase != RunPhase::Settled {
             match self.next(&executor, &mut inbox).await {
-                Next::Input(input) => executor = self.step(executor, input).await?,
+                Next::Input(input) => {
+                    let booked = executor.row().booked;
+                    executor = self.step(executor, input).await?;
+                    if executor.row().booked != booked {
+                        executor = self.account(executor).await?;
+                    }
+                }
                 Next::Told(Told { input, durable }) => {
                     executor = self.step(executor, input).await?;
                     if let Some(durable) = durable {
@@ -173,10 +200,32 @@ impl Driver {
             Handled::Ignored(executor) => return Ok(executor),
         };
         let (executor, actions) = self.core.commit(step).await?;
+        if executor.row().phase == RunPhase::Settled {
+            // Before anybody can read the terminal and ask for the next run.
+            self.seat = None;
+        }
         for action in actions {
             self.act(executor.row(), action);
         }
         Ok(executor)
+    }
+
+    /// Tells the run what its owner spent today, where a budget applies. What cannot be read is as if
+    /// nothing was left: a run that cannot be accounted for is not paid for.
+    //= REQ-57
+    async fn account(&mut self, executor: Executor) -> Result<Executor, DriveError> {
+        if !executor.is_budgeted() {
+            return Ok(executor);
+        }
+        let day = Day::of(self.core.now());
+        let today = match self.core.store.reads().spent(&executor.row().owner, day) {
+            Ok(today) => today,
+            Err(fault) => {
+                tracing::error!(run = %executor.row().run, %fault, "a day's use cannot be read");
+                Spent { tokens: u64::MAX, cost_micro_usd: u64::MAX }
+            }
+        };
+        self.step(executor, Input::Accounted(today)).await
     }
 
     fn act(&mut self, row: &RunRow, action: Action) {

@@ -220,7 +220,8 @@ fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize,
     let count = rows.len();
     for row in rows {
         debug_assert_ne!(row.phase, RunPhase::Settled, "an open run has no terminal");
-        executions.drive(core, row);
+        let seat = executions.seats().keep(&row.owner);
+        executions.drive(core, row, seat);
     }
     Ok(count)
 }
