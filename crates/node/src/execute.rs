@@ -145,7 +145,11 @@ impl Driver {
                 Next::Input(input) => {
                     let booked = executor.row().booked;
                     executor = self.step(executor, input).await?;
-                    if executor.row().booked != booked {
+                    let spent = executor.row().booked.beyond(booked);
+                    if !spent.is_nothing() {
+                        metrics::counter!(crate::observe::SPENT_TOKENS).increment(spent.tokens);
+                        metrics::counter!(crate::observe::SPENT_COST)
+                            .increment(spent.cost_micro_usd);
                         executor = self.account(executor).await?;
                     }
                 }

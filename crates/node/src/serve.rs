@@ -339,6 +339,9 @@ async fn measure(core: Arc<Core>, bridge: Bridge, executions: Arc<Executions>, c
     let level = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     while !core.stopping.is_cancelled() {
         gauge!(observe::EXECUTING).set(level(executions.count()));
+        let (owners, most) = executions.seats().spread();
+        gauge!(observe::OWNERS_EXECUTING).set(level(owners));
+        gauge!(observe::OWNER_EXECUTING_MAX).set(level(most));
         gauge!(observe::CALLING).set(level(calls.count()));
         gauge!(observe::READY).set(if bridge.ready().is_ok() { 1.0 } else { 0.0 });
         let stats = core.store.stats();

@@ -6,6 +6,7 @@
 use landbridge_proto::machine::admission::Admitted;
 use landbridge_proto::machine::budget::{Budget, Day};
 use landbridge_proto::wire::document::Grant;
+use landbridge_proto::wire::name::Owner;
 use landbridge_proto::wire::problem::{Code, Problem};
 
 use super::Federation;
@@ -13,7 +14,6 @@ use super::rate::Rate;
 use crate::core::unreadable;
 use crate::line::{NoPlace, Places, Turn};
 use crate::seats::{NoSeat, Room, Seat};
-use landbridge_proto::wire::name::Owner;
 
 /// How soon a peer that found no room may ask again, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -35,15 +35,15 @@ impl Federation {
     //= REQ-61
     pub(super) async fn turn(&self, owner: &Owner) -> Result<Turn<Owner>, Problem> {
         self.line.turn(owner).await.map_err(|full| match full {
-            NoPlace::Own => too_much("too many requests of this tenant pair wait"),
-            NoPlace::All => Problem::new(Code::Overloaded).with_retry_after_ms(RETRY_AFTER_MS),
+            NoPlace::Own => too_much("own_line", "too many requests of this tenant pair wait"),
+            NoPlace::All => full_here("line", Code::Overloaded),
         })
     }
 
     /// Refuses new work beyond what the grant and this bridge allow. The key stays free.
     pub(super) fn room(&self, admitted: &Admitted) -> Result<Seat, Problem> {
         if self.core.draining.is_cancelled() {
-            return Err(Problem::new(Code::Draining).with_retry_after_ms(RETRY_AFTER_MS));
+            return Err(full_here("draining", Code::Draining));
         }
         let grant = admitted.grant();
         self.check_day(admitted.owner(), grant)?;
@@ -61,9 +61,8 @@ impl Federation {
         let now = self.core.now();
         let spent = self.core.store.reads().spent(owner, Day::of(now));
         if budget.is_used_up(spent.map_err(|fault| unreadable(&fault))?) {
-            return Err(Problem::new(Code::RateLimited)
-                .with_detail("the day's tokens or cost are used up")
-                .with_retry_after_ms(Day::left_ms(now)));
+            let used_up = too_much("day", "the day's tokens or cost are used up");
+            return Err(used_up.with_retry_after_ms(Day::left_ms(now)));
         }
         Ok(())
     }
@@ -78,9 +77,14 @@ impl Federation {
             shared: self.others_may_come(),
         };
         self.executions.seats().take(owner, room).map_err(|none| match none {
-            NoSeat::Full => Problem::new(Code::Overloaded).with_retry_after_ms(RETRY_AFTER_MS),
-            NoSeat::Granted => too_much("as many runs as are allowed at the same time are open"),
-            NoSeat::Shared => too_much("the rest of this executor's places is kept for others"),
+            NoSeat::Full => full_here("places", Code::Overloaded),
+            NoSeat::Granted => {
+                let detail = "as many runs as are allowed at the same time are open";
+                too_much("granted_places", detail)
+            }
+            NoSeat::Shared => {
+                too_much("shared_places", "the rest of this executor's places is kept for others")
+            }
         })
     }
 
@@ -100,10 +104,16 @@ impl Federation {
             |starts| Rate::per_second(u32::try_from(starts).unwrap_or(u32::MAX)),
         );
         let taken = self.rates.take(owner, rate, self.core.now());
-        taken.map_err(|ms| too_much("too many starts").with_retry_after_ms(ms))
+        taken.map_err(|ms| too_much("rate", "too many starts").with_retry_after_ms(ms))
     }
 }
 
-fn too_much(what: &str) -> Problem {
-    Problem::new(Code::RateLimited).with_detail(what).with_retry_after_ms(RETRY_AFTER_MS)
+/// The owner's own part is used up.
+fn too_much(reason: &'static str, detail: &str) -> Problem {
+    full_here(reason, Code::RateLimited).with_detail(detail)
+}
+
+fn full_here(reason: &'static str, code: Code) -> Problem {
+    metrics::counter!(crate::observe::STARTS_REFUSED, "reason" => reason).increment(1);
+    Problem::new(code).with_retry_after_ms(RETRY_AFTER_MS)
 }
