@@ -21,6 +21,7 @@ mod run;
 mod tls;
 mod transcript;
 mod version;
+mod walls;
 mod wire;
 
 pub use adapter::OpenClaw;

@@ -71,7 +71,9 @@ impl Driver {
         match reply {
             Reply::Refused(refusal) => {
                 let problem = refusal.value().problem.clone();
-                self.say(format!("the peer answered {problem}"));
+                let later = problem.retry_after_ms.map(|ms| ms.div_ceil(1000));
+                let later = later.map_or(String::new(), |s| format!("; it says to come in {s} s"));
+                self.say(format!("the peer answered {problem}{later}"));
                 //= PRB-6
                 if !problem.is_verdict() {
                     if let Some(have) = problem.have {
