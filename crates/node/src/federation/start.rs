@@ -162,7 +162,7 @@ impl Federation {
             ask: Ask::Prompt(start.prompt.clone()?),
             deadline,
         };
-        //= REQ-58
+        //= REQ-62
         let asked = start.limits.clone().unwrap_or_default();
         let terms = Terms {
             agent: start.agent_target.agent.clone(),

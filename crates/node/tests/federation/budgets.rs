@@ -123,6 +123,7 @@ async fn runs_of_one_owner_share_one_day() {
 }
 
 //= REQ-58
+//= REQ-62
 #[tokio::test]
 async fn a_starts_own_limits_lower_the_grants_and_never_raise_them() {
     let world = granted(|grant| {

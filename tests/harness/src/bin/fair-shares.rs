@@ -20,12 +20,15 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use landbridge_harness::bridge::{Api, Pair};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 const USAGE: &str = "fair-shares [--seconds N] [--share STARTS_PER_SECOND] [--json]";
 /// How much more than its share the greedy tenant asks for.
 const GREED: u32 = 10;
+/// Connections of the greedy tenant's client: it is a client of the same local API as the other one.
+const CONNECTIONS: usize = 16;
 /// The bound that is to be kept.
 const RATIO_MAX: f64 = 2.0;
 
@@ -150,11 +153,14 @@ async fn flood(api: &Api, rate: u32, seconds: u32) -> anyhow::Result<u32> {
     let (mut tasks, api) = (JoinSet::new(), Arc::new(api.clone()));
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (mut asked, end) = (0, Instant::now() + Duration::from_secs(u64::from(seconds)));
     while Instant::now() < end {
         ticks.tick().await;
         let (api, n) = (Arc::clone(&api), asked);
+        let place = Arc::clone(&places).acquire_owned().await?;
         tasks.spawn(async move {
+            let _place = place;
             let start = start("greedy", "flood", n, "10m");
             api.post("/v1/runs", &start).await
         });
