@@ -20,6 +20,7 @@ use super::name::{
     ToolName,
 };
 use super::stream::{One, Seen};
+use super::tool_args::ToolArgs;
 
 /// An operation; its route is `/federation/v1/` and its path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -160,8 +161,8 @@ pub struct StartLimits {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolCall {
-    /// Its arguments, JSON text.
-    pub args: String,
+    /// Its arguments.
+    pub args: ToolArgs,
     /// The tool.
     pub tool: ToolName,
 }
@@ -294,6 +295,9 @@ pub enum MalformedRequest {
     /// Limits that limit nothing, or to nothing.
     #[error("limits name at least one limit, each at least 1")]
     Limits,
+    /// A tool call that names a session of an earlier run.
+    #[error("a toolCall has the mode session: it belongs to no conversation")]
+    ToolCallInSession,
     /// A claim, label or trace context is too long, or too many of them.
     #[error("{0} is larger than the contract allows")]
     TooLong(&'static str),
@@ -432,6 +436,10 @@ impl Start {
         }
         if (self.agent_target.mode == Mode::Session) == self.agent_target.session.is_some() {
             return Err(MalformedRequest::SessionAndMode);
+        }
+        //= REQ-40
+        if self.tool_call.is_some() && self.agent_target.mode != Mode::Session {
+            return Err(MalformedRequest::ToolCallInSession);
         }
         self.caller_identity.check()?;
         //= REQ-58

@@ -91,7 +91,11 @@ fn output(text: &str) -> Report {
 }
 
 fn settled(ending: Ending) -> Report {
-    let trouble = Trouble { code: TroubleCode::ModelError, detail: "overloaded".to_owned() };
+    settled_by(ending, TroubleCode::ModelError)
+}
+
+fn settled_by(ending: Ending, code: TroubleCode) -> Report {
+    let trouble = Trouble { code, detail: "overloaded".to_owned() };
     Report::Settled {
         ending,
         result: None,
@@ -128,6 +132,7 @@ fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
         ("Reports output", Reports(vec![output("a"), output("b")])),
         ("Reports succeeded", Reports(vec![output("a"), settled(Ending::Succeeded), output("b")])),
         ("Reports failed", Reports(vec![settled(Ending::Failed)])),
+        ("Reports tool failed", Reports(vec![settled_by(Ending::Failed, TroubleCode::ToolError)])),
         ("Reports cancelled", Reports(vec![settled(Ending::Cancelled)])),
         ("Reports expired", Reports(vec![settled(Ending::Expired)])),
         ("Reports too many", Reports(vec![output("a"); 12])),
@@ -150,6 +155,7 @@ fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
 //= STR-26
 //= STR-27
 //= STR-33
+//= REQ-44
 #[test]
 fn executor_table() {
     let mut table = String::new();
