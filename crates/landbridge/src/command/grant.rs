@@ -157,7 +157,8 @@ async fn list(client: &Client, args: &GrantListArgs, out: &Out) -> Result<Exit, 
         return Ok(Exit::Success);
     }
     let heading = [
-        "PEER", "TENANTS", "AGENTS", "ASKS", "TOOLS", "MODES", "DEADLINE", "SHOWS", "LIMITS", "TODAY",
+        "PEER", "TENANTS", "AGENTS", "ASKS", "TOOLS", "MODES", "DEADLINE", "SHOWS", "LIMITS",
+        "TODAY",
     ];
     let mut rows = vec![heading.map(String::from).to_vec()];
     rows.extend(grants.iter().map(|(peer, grant)| row(peer, grant, used(peer, grant))));

@@ -206,3 +206,30 @@ async fn starts_per_second_are_counted_by_the_second() {
     world.clock.advance_ms(60_000);
     assert_eq!((ask("four").await, ask("five").await, ask("six").await), (200, 200, 429));
 }
+
+//= REQ-61
+#[tokio::test]
+async fn a_backlog_waits_at_the_caller_and_all_of_it_happens() {
+    let world = granted(|grant| grant.starts_per_second = Some(1)).await;
+    let mut runs = Vec::new();
+    for n in 0..40 {
+        runs.push(world.start_run(&format!("backlog-{n}"), "say x").await.run);
+    }
+    let waits = |run: &RunId| {
+        let said = world.a.calls.connection(run).unwrap_or_default();
+        usize::from(said.starts_with("waits until earlier starts"))
+    };
+    for _ in 0..500 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        if runs.iter().map(waits).sum::<usize>() >= 23 {
+            break;
+        }
+    }
+    // One was taken at once, sixteen ask again and again, the others leave the peer alone.
+    assert_eq!(runs.iter().map(waits).sum::<usize>(), 23);
+    assert!(world.b.deeds("request_refused") <= 60);
+    for run in &runs {
+        world.until(run, |entry| entry.outcome.as_deref() == Some("succeeded")).await;
+    }
+    assert_eq!(world.b.deeds("run_created"), 40);
+}
