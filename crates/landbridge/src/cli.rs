@@ -6,6 +6,7 @@
 mod audit;
 mod gateway;
 mod grant;
+mod limit;
 mod peer;
 mod run;
 mod token;
@@ -20,6 +21,7 @@ pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenA
 pub(crate) use self::grant::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
+pub(crate) use self::limit::dollars;
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PolicyArgs, TenantArg,
 };

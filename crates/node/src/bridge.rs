@@ -15,7 +15,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::name::Alias;
+use landbridge_proto::wire::name::{Alias, Owner};
 use landbridge_proto::wire::problem::Problem;
 
 pub use self::frames::Frames;
@@ -70,6 +70,15 @@ impl Bridge {
     #[must_use]
     pub const fn new(core: Arc<Core>, calls: Arc<Calls>, executions: Arc<Executions>) -> Self {
         Self { core, calls, executions }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// How many places for runs an owner holds here.
+    pub(crate) fn open_places(&self, owner: &Owner) -> u64 {
+        u64::try_from(self.executions.seats().held_by(owner)).unwrap_or(u64::MAX)
     }
 
     /// Finds the principal behind a bearer secret; `None` when there is none, or no more.

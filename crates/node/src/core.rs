@@ -43,7 +43,7 @@ pub struct Settings {
     pub executing_max: usize,
     /// Open runs of one peer and tenant pair, where the grant says nothing.
     pub executing_per_owner_max: u64,
-    /// New runs of one peer in a minute.
+    /// New runs of one peer and tenant pair in a minute, where the grant says nothing.
     pub starts_per_minute_max: u32,
     /// A run's deadline unless its client says otherwise, in milliseconds.
     pub deadline_ms: i64,

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
 use landbridge_proto::machine::report::{Report, StopReason, Trouble, TroubleCode};
@@ -26,6 +27,7 @@ use self::handover::Handover;
 use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
+use crate::seats::{Seat, Seats};
 
 /// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
 const REPORTS_QUEUED: usize = 256;
@@ -41,6 +43,7 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 pub struct Executions {
     drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
     left: Notify,
+    seats: Arc<Seats>,
 }
 
 /// What a driver is told, and whom it tells once that is durable.
@@ -51,6 +54,12 @@ struct Told {
 }
 
 impl Executions {
+    /// Who holds how many places for runs.
+    #[must_use]
+    pub const fn seats(&self) -> &Arc<Seats> {
+        &self.seats
+    }
+
     /// Waits until no run is driven any more.
     pub async fn all_left(&self) {
         loop {
@@ -72,15 +81,17 @@ impl Executions {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to drive a run.
-    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow) {
+    /// Begins to drive a run, in the place that was taken for it.
+    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow, seat: Seat) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
         self.drivers().insert(run.clone(), sender.clone());
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
-                Ok(executor) => Driver::new(&core, &executor, sender).run(executor, inbox).await,
+                Ok(executor) => {
+                    Driver::new(&core, &executor, sender, seat).run(executor, inbox).await
+                }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
             if let Err(error) = ended {
@@ -125,6 +136,8 @@ struct Driver {
     /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
     goes_on_told: Arc<AtomicBool>,
     handover: Handover,
+    /// Free for the next run as soon as this one has its terminal.
+    seat: Option<Seat>,
 }
 
 /// What a driver waited for.
@@ -137,7 +150,7 @@ enum Next {
 }
 
 impl Driver {
-    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
+    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>, seat: Seat) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
         Self {
             core: Arc::clone(core),
@@ -147,6 +160,7 @@ impl Driver {
             deadline_told: false,
             goes_on_told: Arc::default(),
             handover: Handover::default(),
+            seat: Some(seat),
         }
     }
 
@@ -158,9 +172,21 @@ impl Driver {
         let unreadable = || DriveError::Unreadable("its work".to_owned());
         self.work.as_ref().ok_or_else(unreadable)?;
         let mut executor = self.step(executor, Input::Claim { epoch: self.core.epoch }).await?;
+        // A crash may have come between a booking and the stop that it called for.
+        executor = self.account(executor).await?;
         while executor.row().phase != RunPhase::Settled {
             match self.next(&executor, &mut inbox).await {
-                Next::Input(input) => executor = self.step(executor, input).await?,
+                Next::Input(input) => {
+                    let booked = executor.row().booked;
+                    executor = self.step(executor, input).await?;
+                    let spent = executor.row().booked.beyond(booked);
+                    if !spent.is_nothing() {
+                        metrics::counter!(crate::observe::SPENT_TOKENS).increment(spent.tokens);
+                        metrics::counter!(crate::observe::SPENT_COST)
+                            .increment(spent.cost_micro_usd);
+                        executor = self.account(executor).await?;
+                    }
+                }
                 Next::Told(Told { input, durable }) => {
                     executor = self.step(executor, input).await?;
                     if let Some(durable) = durable {
@@ -224,10 +250,32 @@ impl Driver {
             Handled::Ignored(executor) => return Ok(executor),
         };
         let (executor, actions) = self.core.commit(step).await?;
+        if executor.row().phase == RunPhase::Settled {
+            // Before anybody can read the terminal and ask for the next run.
+            self.seat = None;
+        }
         for action in actions {
             self.act(executor.row(), action);
         }
         Ok(executor)
+    }
+
+    /// Tells the run what its owner spent today, where a budget applies. What cannot be read is as if
+    /// nothing was left: a run that cannot be accounted for is not paid for.
+    //= REQ-57
+    async fn account(&mut self, executor: Executor) -> Result<Executor, DriveError> {
+        if !executor.is_budgeted() {
+            return Ok(executor);
+        }
+        let day = Day::of(self.core.now());
+        let today = match self.core.store.reads().spent(&executor.row().owner, day) {
+            Ok(today) => today,
+            Err(fault) => {
+                tracing::error!(run = %executor.row().run, %fault, "a day's use cannot be read");
+                Spent { tokens: u64::MAX, cost_micro_usd: u64::MAX }
+            }
+        };
+        self.step(executor, Input::Accounted(today)).await
     }
 
     fn act(&mut self, row: &RunRow, action: Action) {

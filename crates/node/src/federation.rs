@@ -5,6 +5,7 @@
 
 mod answer;
 mod documents;
+mod load;
 pub mod pairing;
 mod rate;
 mod start;
@@ -28,6 +29,7 @@ use landbridge_proto::wire::stream::One;
 
 use crate::core::Core;
 use crate::execute::Executions;
+use crate::line::Line;
 use crate::net::ResponseBody;
 use crate::net::limit_body::{self, BodyError, RequestBody};
 
@@ -44,6 +46,7 @@ pub struct Federation {
     strangers: Arc<answer::Strangers>,
     rates: Arc<rate::Rates<Owner>>,
     records: Arc<rate::Rates<GatewayId>>,
+    line: Arc<Line<Owner>>,
 }
 
 impl Federation {
@@ -56,6 +59,7 @@ impl Federation {
             strangers: Arc::default(),
             rates: Arc::default(),
             records: Arc::default(),
+            line: Arc::new(Line::new(load::PLACES)),
         }
     }
 
@@ -148,19 +152,28 @@ impl Federation {
     }
 
     async fn admitted(&self, admitted: Admitted) -> Response<ResponseBody> {
-        let done = match &admitted.request().value().body {
-            Body::Start(start) => self.start(&admitted, start).await,
-            Body::Attach(attach) => self.attach(&admitted, attach).await,
-            Body::Cancel(cancel) => self.cancel(&admitted, cancel).await,
-            Body::Inspect(target) => self.inspect(&admitted, target).await,
-        };
-        match done {
+        match self.decided(&admitted).await {
             Ok(response) => response,
             Err(problem) => {
                 let story = problem.detail.clone().unwrap_or_default();
                 self.audit_refusal(&admitted.owner().caller, &problem, &story).await;
                 self.signed(&admitted, &problem)
             }
+        }
+    }
+
+    async fn decided(&self, admitted: &Admitted) -> Result<Response<ResponseBody>, Problem> {
+        let body = &admitted.request().value().body;
+        // Work is stopped at once, however much of it waits to be begun.
+        if let Body::Cancel(cancel) = body {
+            return self.cancel(admitted, cancel).await;
+        }
+        let _turn = self.turn(admitted.owner()).await?;
+        match body {
+            Body::Start(start) => self.start(admitted, start).await,
+            Body::Attach(attach) => self.attach(admitted, attach).await,
+            Body::Cancel(cancel) => self.cancel(admitted, cancel).await,
+            Body::Inspect(target) => self.inspect(admitted, target).await,
         }
     }
 

@@ -13,5 +13,6 @@ pub mod problem;
 mod runs;
 pub mod server;
 mod stream;
+pub mod usage;
 
 pub use server::{Options, router};

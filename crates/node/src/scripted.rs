@@ -189,6 +189,7 @@ impl Adapter for Scripted {
             reachable: true,
             detail: None,
             agents: vec![AGENT.to_owned()],
+            cautions: Vec::new(),
         }
     }
 

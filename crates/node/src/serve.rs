@@ -217,7 +217,8 @@ fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize,
     let count = rows.len();
     for row in rows {
         debug_assert_ne!(row.phase, RunPhase::Settled, "an open run has no terminal");
-        executions.drive(core, row);
+        let seat = executions.seats().keep(&row.owner);
+        executions.drive(core, row, seat);
     }
     Ok(count)
 }
@@ -335,6 +336,9 @@ async fn measure(core: Arc<Core>, bridge: Bridge, executions: Arc<Executions>, c
     let level = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     while !core.stopping.is_cancelled() {
         gauge!(observe::EXECUTING).set(level(executions.count()));
+        let (owners, most) = executions.seats().spread();
+        gauge!(observe::OWNERS_EXECUTING).set(level(owners));
+        gauge!(observe::OWNER_EXECUTING_MAX).set(level(most));
         gauge!(observe::CALLING).set(level(calls.count()));
         gauge!(observe::READY).set(if bridge.ready().is_ok() { 1.0 } else { 0.0 });
         let stats = core.store.stats();

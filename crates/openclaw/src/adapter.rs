@@ -17,6 +17,7 @@ use crate::link::{Link, State};
 use crate::names::{self, Names};
 use crate::run::Run;
 use crate::tool::{self, Calls, ToolRun};
+use crate::walls;
 
 /// An OpenClaw gateway as the executor sees it.
 #[derive(Debug)]
@@ -94,16 +95,25 @@ impl OpenClaw {
 impl Adapter for OpenClaw {
     async fn describe(&self) -> Description {
         let state = self.link.state();
-        let (software, reachable, detail, agents) = match state {
-            State::Up(up) => (
-                format!("openclaw {}", up.connection.hello().version),
-                true,
-                None,
-                up.agents.to_vec(),
-            ),
-            State::Down(why) => (String::new(), false, why.map(|why| why.to_string()), Vec::new()),
-        };
-        Description { adapter: "openclaw".to_owned(), software, reachable, detail, agents }
+        let adapter = "openclaw".to_owned();
+        match state {
+            State::Up(up) => Description {
+                adapter,
+                software: format!("openclaw {}", up.connection.hello().version),
+                reachable: true,
+                detail: None,
+                agents: up.agents.to_vec(),
+                cautions: walls::cautions(&up.connection).await,
+            },
+            State::Down(why) => Description {
+                adapter,
+                software: String::new(),
+                reachable: false,
+                detail: why.map(|why| why.to_string()),
+                agents: Vec::new(),
+                cautions: Vec::new(),
+            },
+        }
     }
 
     async fn intend(&self, work: &Work) -> Result<Intent, AdapterFault> {
@@ -117,6 +127,10 @@ impl Adapter for OpenClaw {
         };
         if matches!(&work.ask, Ask::Prompt(prompt) if prompt.trim().is_empty()) {
             return Err(refused(TroubleCode::InputRefused, "the prompt is empty"));
+        }
+        if !names::is_agent(work.agent.as_str()) {
+            let detail = "the gateway would take this agent's name for another one's";
+            return Err(refused(TroubleCode::AgentUnknown, detail));
         }
         let up = self
             .link

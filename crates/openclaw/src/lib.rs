@@ -24,6 +24,7 @@ mod tool;
 mod tool_policy;
 mod transcript;
 mod version;
+mod walls;
 mod wire;
 
 pub use adapter::OpenClaw;

@@ -114,6 +114,16 @@ fn digest(fields: &[&str]) -> [u8; 32] {
 /// What marks the bridge's own sessions and runs at the gateway.
 pub(crate) const PREFIX: &str = "fed-";
 
+/// OpenClaw has an agent by exactly this id. It bends other names until they are ids, so that `Main` and
+/// `main`, or `a.b` and `a-b`, are one agent there and two in a grant: those are refused.
+pub(crate) fn is_agent(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let mut bytes = name.bytes();
+    name.len() <= 64
+        && bytes.next().is_some_and(plain)
+        && bytes.all(|byte| plain(byte) || byte == b'-' || byte == b'_')
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -161,5 +171,16 @@ pub(crate) mod tests {
         assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
         assert_eq!(keys[0], run_key(&work('a', "acme")));
         assert!(!keys[0].contains("acme"));
+    }
+
+    //= ID-29
+    #[test]
+    fn only_names_that_the_gateway_leaves_as_they_are_name_an_agent() {
+        for good in ["main", "a", "7", "tri-age_2"] {
+            assert!(is_agent(good), "{good}");
+        }
+        for bad in ["", "Main", "tri.age", "-main", "_x", "a b", "ma\u{ef}n", &"a".repeat(65)] {
+            assert!(!is_agent(bad), "{bad}");
+        }
     }
 }

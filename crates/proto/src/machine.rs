@@ -1,6 +1,7 @@
 //! Decisions: what a bridge does next, given what it knows. Pure, and persisted before it acts.
 pub mod admission;
 pub mod audit;
+pub mod budget;
 pub mod caller;
 pub mod chain;
 pub mod contract;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use landbridge_proto::machine::audit;
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
     AuditRow, DocumentKind, DocumentRow, EntryRow, InviteRow, KeyRecord, PairingRow, ReceivedSeal,
     RunRow, Store, TokenRow,
@@ -34,6 +35,7 @@ struct Model {
     jtis: Arc<BTreeMap<(GatewayId, Jti), Timestamp>>,
     keys: Arc<BTreeMap<(Owner, IdempotencyKey), KeyRecord>>,
     runs: Arc<BTreeMap<RunId, Arc<RunRow>>>,
+    spent: Arc<BTreeMap<(Owner, Day), Spent>>,
     frames: Arc<BTreeMap<RunId, Arc<Vec<Arc<str>>>>>,
     entries: Arc<BTreeMap<RunId, Arc<EntryRow>>>,
     entry_keys: Arc<BTreeMap<(GatewayId, TenantPair, IdempotencyKey), RunId>>,

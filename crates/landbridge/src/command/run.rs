@@ -68,6 +68,7 @@ fn start_body(args: RunStartArgs) -> Result<StartRun, Failure> {
         workflow: None,
     };
     Ok(StartRun {
+        limits: None,
         gateway: args.gateway,
         agent: args.agent,
         mode: match args.mode {

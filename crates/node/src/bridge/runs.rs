@@ -176,6 +176,7 @@ impl Bridge {
             deadline: Some(invoked_at.plus_ms(wanted.min(most))),
             idempotency_key: asked.idempotency_key.clone(),
             invoked_at,
+            limits: asked.limits.clone(),
             prompt: asked.prompt.clone(),
             remote_run_id: None,
             tool_call: tool_call.map_err(|error| refuse(error.to_string()))?,

@@ -1,5 +1,6 @@
 //! One attempt: a signed request, and as much of the answer as arrives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use landbridge_proto::machine::caller::{ForeignAccept, Input};
@@ -12,6 +13,7 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Attach, Body, Op, Refusal, Start, Target};
 use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::{Accept, Outcome, SideEffects};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Attempt, DriveError, Driver, verdict};
 use crate::net::client::ResponseStream;
@@ -54,6 +56,12 @@ impl Driver {
     /// Asks once, and reads until the stream ends or something else comes first.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, DriveError> {
         let peer = self.entry().peer.clone();
+        if self.entry().phase == EntryPhase::AwaitAccept && self.asking.is_none() {
+            self.asking = self.place_to_ask().await;
+            if self.asking.is_none() {
+                return Ok(Attempt::Interrupted);
+            }
+        }
         let asked = self.ask().await;
         let (signed, reply) = match asked {
             Ok(asked) => asked,
@@ -71,7 +79,9 @@ impl Driver {
         match reply {
             Reply::Refused(refusal) => {
                 let problem = refusal.value().problem.clone();
-                self.say(format!("the peer answered {problem}"));
+                let later = problem.retry_after_ms.map(|ms| ms.div_ceil(1000));
+                let later = later.map_or(String::new(), |s| format!("; it says to come in {s} s"));
+                self.say(format!("the peer answered {problem}{later}"));
                 //= PRB-6
                 if !problem.is_verdict() {
                     if let Some(have) = problem.have {
@@ -99,6 +109,19 @@ impl Driver {
                 let progressed = self.entry().seq > before;
                 self.left(left, progressed).await
             }
+        }
+    }
+
+    /// Waits until few enough starts of the tenant pair are undecided; `None`: something else comes first.
+    async fn place_to_ask(&self) -> Option<OwnedSemaphorePermit> {
+        let askers = Arc::clone(&self.askers);
+        if let Ok(place) = Arc::clone(&askers).try_acquire_owned() {
+            return Some(place);
+        }
+        self.say("waits until earlier starts of its tenants were decided");
+        tokio::select! {
+            place = askers.acquire_owned() => place.ok(),
+            () = self.interrupted() => None,
         }
     }
 

@@ -199,11 +199,12 @@ settings! {
         /// Open runs that this bridge executes for peers; more starts are answered `overloaded`.
         /// Takes effect at the next start.
         runs_open_max: Number = "64";
-        /// Of these, open runs of one peer and tenant pair, unless its grant says less; at most
-        /// `runs_open_max`. Takes effect at the next start.
+        /// Of these, open runs of one peer and tenant pair, unless its grant says otherwise; at most
+        /// `runs_open_max`, and where several tenant pairs have grants, at most as many as are free.
+        /// Takes effect at the next start.
         runs_open_per_peer_max: Number = "16";
-        /// New runs of one peer in a minute; more are answered `rate_limited`. Takes effect at the
-        /// next start.
+        /// New runs of one peer and tenant pair in a minute, unless its grant says how many in a
+        /// second; more are answered `rate_limited`. Takes effect at the next start.
         starts_per_minute_max: Number = "60";
         /// For how long after its terminal frame a run's idempotency key is remembered: the window
         /// that peers are told. At least `24h`. Takes effect at the next start.

@@ -15,6 +15,7 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Cancel, CancelResult, Findings, RunState, Target};
 use landbridge_proto::wire::stream::{One, Outcome};
 
+use super::rate::Rate;
 use super::{Federation, one_envelope};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::net::ResponseBody;
@@ -238,7 +239,11 @@ impl Federation {
     /// log: a peer that asks wrongly all day cannot fill it.
     //= PRB-10
     pub(super) async fn audit_refusal(&self, peer: &GatewayId, problem: &Problem, story: &str) {
-        if self.records.take(peer, RECORDS_PER_MINUTE_MAX, self.core.now()).is_err() {
+        if self
+            .records
+            .take(peer, Rate::per_minute(RECORDS_PER_MINUTE_MAX), self.core.now())
+            .is_err()
+        {
             self.strangers.count(problem);
             return;
         }

@@ -4,6 +4,7 @@ use http::Response;
 use landbridge_proto::machine::admission::{
     Admitted, Memory, PROTO, StartDecision, judge_start, print_of,
 };
+use landbridge_proto::machine::budget::{Budget, Spent};
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{Guard, RunPhase, RunRow, Write};
 use landbridge_proto::machine::executor::Terms;
@@ -21,9 +22,6 @@ use super::Federation;
 use crate::adapter::{Ask, Work};
 use crate::core::{StepError, bug, unreadable};
 use crate::net::ResponseBody;
-
-/// How soon a peer that was over its share may ask again, in milliseconds.
-const RETRY_AFTER_MS: u64 = 1_000;
 
 impl Federation {
     pub(super) async fn start(
@@ -46,14 +44,14 @@ impl Federation {
                     return Err(*problem);
                 }
                 StartDecision::Create => {
-                    self.check_load(admitted)?;
+                    let seat = self.room(admitted)?;
                     match self.create(admitted, start, print).await {
                         Err(StepError::Stale(_)) => {}
                         Err(error) => return Err(error.into()),
                         Ok(None) => return Err(Problem::new(Code::Internal)),
                         Ok(Some(row)) => {
                             let run = row.run.clone();
-                            self.executions.drive(&self.core, row);
+                            self.executions.drive(&self.core, row, seat);
                             return self.stream(admitted, &run, 0).await;
                         }
                     }
@@ -94,33 +92,6 @@ impl Federation {
             }
         }
         Ok(decision)
-    }
-
-    /// Refuses new work beyond what the grant and this bridge allow at once. The key stays free.
-    fn check_load(&self, admitted: &Admitted) -> Result<(), Problem> {
-        if self.core.draining.is_cancelled() {
-            return Err(Problem::new(Code::Draining).with_retry_after_ms(RETRY_AFTER_MS));
-        }
-        if self.executions.count() >= self.core.settings.executing_max {
-            return Err(Problem::new(Code::Overloaded).with_retry_after_ms(RETRY_AFTER_MS));
-        }
-        //= REQ-28
-        let open = self.core.store.reads().open_runs_of(admitted.owner());
-        let open = open.map_err(|fault| unreadable(&fault))?;
-        let granted = admitted.grant().and_then(|grant| grant.concurrent_max);
-        if open >= granted.unwrap_or(self.core.settings.executing_per_owner_max) {
-            return Err(Problem::new(Code::RateLimited)
-                .with_detail("as many runs as are allowed at the same time are open")
-                .with_retry_after_ms(RETRY_AFTER_MS));
-        }
-        let owner = admitted.owner();
-        let per_second = admitted.grant().and_then(|grant| grant.starts_per_second);
-        let per_minute =
-            per_second.and_then(|starts| u32::try_from(starts.saturating_mul(60)).ok());
-        let per_minute = per_minute.unwrap_or(self.core.settings.starts_per_minute_max);
-        self.rates.take(owner, per_minute, self.core.now()).map_err(|ms| {
-            Problem::new(Code::RateLimited).with_detail("too many starts").with_retry_after_ms(ms)
-        })
     }
 
     /// Commits key, print, run, request id and audit record in one transaction.
@@ -192,12 +163,16 @@ impl Federation {
             ask: ask_of(start)?,
             deadline,
         };
+        //= REQ-62
+        let asked = start.limits.clone().unwrap_or_default();
         let terms = Terms {
             agent: start.agent_target.agent.clone(),
             disclose: disclose(start, grant),
-            frames_max: grant.frames_max.unwrap_or(limit::RUN_FRAMES_MAX),
-            bytes_max: grant.bytes_max.unwrap_or(limit::RUN_BYTES_MAX),
+            frames_max: least([grant.frames_max, asked.frames], limit::RUN_FRAMES_MAX),
+            bytes_max: least([grant.bytes_max, asked.bytes], limit::RUN_BYTES_MAX),
             remote_run_id: start.remote_run_id.clone(),
+            day_budget: Budget::of_day(grant),
+            run_budget: Budget::of_run(start.limits.as_ref()),
         };
         let accept_digest = accept.digest();
         Some(RunRow {
@@ -220,6 +195,7 @@ impl Federation {
             seq: 0,
             head: Chain::start(accept_digest).head(),
             bytes: 0,
+            booked: Spent::default(),
             outcome: None,
             ended: None,
         })
@@ -251,6 +227,11 @@ fn deadline(start: &Start, allowed_ms: i64, now: Timestamp) -> Timestamp {
     let most = limit::DEADLINE_MS_MAX.min(allowed_ms);
     let wanted = start.deadline.unwrap_or(now.plus_ms(limit::DEADLINE_MS.min(most)));
     wanted.min(now.plus_ms(most)).max(now)
+}
+
+/// The smallest of what is limited, and of what the contract limits anyway.
+fn least<const N: usize>(limits: [Option<u64>; N], most: u64) -> u64 {
+    limits.into_iter().flatten().fold(most, u64::min)
 }
 
 fn text(bytes: &[u8]) -> String {

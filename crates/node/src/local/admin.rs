@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Local> {
     Router::new()
         .route("/v1/admin/bridge", get(bridge))
         .route("/v1/admin/peers", get(peers))
+        .route("/v1/admin/usage", get(super::usage::usage))
         .route("/v1/admin/invites", post(invite))
         .route("/v1/admin/joins", post(join))
         .route("/v1/admin/pairings", get(pairings))

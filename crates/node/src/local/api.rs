@@ -11,7 +11,7 @@ use landbridge_proto::wire::name::{
     AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair, ToolName,
 };
 use landbridge_proto::wire::problem::Problem;
-use landbridge_proto::wire::request::{CallerIdentity, Mode};
+use landbridge_proto::wire::request::{CallerIdentity, Mode, StartLimits};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/runs`: start a run at another gateway.
@@ -43,6 +43,9 @@ pub struct StartRun {
     /// How long the run may take, such as `"10m"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
+    /// What the run may use at most; it can only lower what the peer's grant allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<StartLimits>,
     /// Labels to find it by; kept here, and sent with the caller identity only when put there.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -76,6 +79,7 @@ impl fmt::Debug for StartRun {
             .field("idempotency_key", &self.idempotency_key)
             .field("caller_identity", &self.caller_identity)
             .field("deadline", &self.deadline)
+            .field("limits", &self.limits)
             .field("labels", &self.labels)
             .finish_non_exhaustive()
     }

@@ -158,7 +158,7 @@ impl Timeline {
                 self.push(Report::ToolResult { call, ok: true, text: args.clone() });
                 self.result = Some(args);
             }
-            Directive::Usage { input, output } => self.spend(input, output),
+            Directive::Usage { input, output, cost } => self.spend(input, output, cost),
             Directive::Phase(phase) => {
                 let started = std::mem::replace(&mut self.phase_began, self.at);
                 let (ending, ended) = (Ending::Succeeded, self.at);
@@ -195,10 +195,12 @@ impl Timeline {
 
     /// Usage is cumulative, and told when it has changed: two reports never look alike, so a position
     /// can be found again.
-    fn spend(&mut self, input: u64, output: u64) {
+    fn spend(&mut self, input: u64, output: u64, cost: Option<u64>) {
         let before = self.passed.usage.clone().unwrap_or_default();
         let (input, output) = (input.max(before.input), output.max(before.output));
-        let usage = Usage { input, output, total: input.saturating_add(output), ..before };
+        let (total, cost_micro_usd) =
+            (input.saturating_add(output), cost.max(before.cost_micro_usd));
+        let usage = Usage { input, output, total, cost_micro_usd, ..before };
         if self.passed.usage.as_ref() != Some(&usage) {
             self.push(Report::Usage(usage));
         }

@@ -466,6 +466,7 @@ pub(crate) fn start(name: &str, prompt: &str) -> Start {
         deadline: None,
         idempotency_key: key(name),
         invoked_at: NOW,
+        limits: None,
         prompt: Some(prompt.to_owned()),
         remote_run_id: None,
         tool_call: None,

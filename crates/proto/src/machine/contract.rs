@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{Day, Spent};
 use super::report::StopReason;
 use super::step::{Batch, Outcome};
 use crate::wire::digest::Digest;
@@ -136,6 +137,15 @@ pub enum Write {
         /// Exact frame bytes, in order.
         lines: Vec<String>,
     },
+    /// Adds to what an owner spent on a day. Sums end at `INTEGER_MAX`, where they stay.
+    BookUsage {
+        /// Who spent.
+        owner: Owner,
+        /// On which day.
+        day: Day,
+        /// What is added.
+        spent: Spent,
+    },
     /// Blocks a key for good: a start that arrives later is refused.
     BlockKey {
         /// Whose key.
@@ -198,7 +208,8 @@ pub enum Write {
     Prune {
         /// Request ids with an earlier `keep_until` go.
         jti_before: Timestamp,
-        /// Settled runs (frames, row and key) that ended earlier go; so do keys blocked earlier.
+        /// Settled runs (frames, row and key) that ended earlier go; so do keys blocked earlier, and
+        /// what was spent on the days before its day.
         runs_before: Timestamp,
         /// Settled journal entries that ended earlier go.
         entries_before: Timestamp,
@@ -260,6 +271,8 @@ pub struct RunRow {
     pub head: Digest,
     /// Frame bytes so far.
     pub bytes: u64,
+    /// How much of its usage stands in its owner's days.
+    pub booked: Spent,
     /// How it ended.
     pub outcome: Option<String>,
     /// When it ended.
@@ -524,6 +537,8 @@ pub trait Reads: Send + Sync {
     fn open_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
     /// How many runs without a terminal the owner has.
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Self::Fault>;
+    /// What the owner spent on a day.
+    fn spent(&self, owner: &Owner, day: Day) -> Result<Spent, Self::Fault>;
     /// Frames after `after`, whole, at most `count` and, after the first, at most `bytes` in sum.
     fn frames(
         &self,

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::*;
 use landbridge_proto::machine::outgoing::Durable;
@@ -43,6 +44,10 @@ impl Reads for Log {
     }
 
     fn open_runs_of(&self, _: &Owner) -> Result<u64, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn spent(&self, _: &Owner, _: Day) -> Result<Spent, Infallible> {
         panic!("only frames are asked for")
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
     AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryRow, InviteRow, KeyRecord,
     PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
@@ -62,6 +63,10 @@ impl Reads for Engine {
         let now = self.now();
         let open = now.runs.values().filter(|row| row.phase != RunPhase::Settled);
         Ok(open.filter(|row| row.owner == *owner).count() as u64)
+    }
+
+    fn spent(&self, owner: &Owner, day: Day) -> Result<Spent, Fault> {
+        Ok(self.now().spent.get(&(owner.clone(), day)).copied().unwrap_or_default())
     }
 
     fn frames(

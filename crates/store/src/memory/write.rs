@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use landbridge_proto::machine::audit;
+use landbridge_proto::machine::budget::Day;
 use landbridge_proto::machine::contract::{
     AuditEvent, AuditRow, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow, KeyRecord,
     ReceivedSeal, RunPhase, RunRow, TokenRow, Write,
@@ -60,6 +61,11 @@ impl Model {
                 Write::AppendFrames { run, first, lines } => {
                     self.append_frames(run, *first, lines)?;
                     runs.insert(run);
+                }
+                Write::BookUsage { owner, day, spent } => {
+                    let all = Arc::make_mut(&mut self.spent);
+                    let sum = all.entry((owner.clone(), *day)).or_default();
+                    *sum = sum.plus(*spent);
                 }
                 Write::BlockKey { owner, key, at } => self.block_key(owner, key, *at)?,
                 Write::CreateEntry(row) => {
@@ -242,6 +248,14 @@ impl Model {
                 Arc::make_mut(&mut self.keys).remove(&key);
             }
             Arc::make_mut(&mut self.frames).remove(&run);
+        }
+
+        let today = Day::of(runs_before);
+        let past = self.spent.keys().filter(|(_, day)| *day < today);
+        let past = past.map(|(owner, day)| (*day, owner.clone()));
+        let past: BTreeSet<_> = past.collect();
+        for (day, owner) in past.into_iter().take(limit) {
+            Arc::make_mut(&mut self.spent).remove(&(owner, day));
         }
 
         let blocked = self.keys.iter().filter_map(|(key, record)| match record {

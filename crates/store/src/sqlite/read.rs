@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use landbridge_proto::machine::audit;
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
     AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryRow, InviteRow, KeyRecord, PairingRow,
     Reads, ReceivedSeal, RunRow, TokenRow,
@@ -174,6 +175,14 @@ impl Reads for Readers {
         let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
         let params = params![caller, pair.dst.as_str(), pair.src.as_str()];
         Ok(self.one(sql, params, |row| row::number(row, 0))?.unwrap_or(0))
+    }
+
+    fn spent(&self, owner: &Owner, day: Day) -> Result<Spent, Fault> {
+        let sql = "SELECT tokens, cost_micro_usd FROM spent
+                   WHERE caller = ?1 AND dst = ?2 AND src = ?3 AND day = ?4";
+        let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
+        let params = params![caller, pair.dst.as_str(), pair.src.as_str(), day.0];
+        Ok(self.one(sql, params, |row| row::spent(row, 0, 1))?.unwrap_or_default())
     }
 
     fn frames(

@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
     DocumentKind, DocumentRow, EntryPhase, EntryRow, InviteRow, PairingRow, RunPhase, RunRow,
     StopRow, TokenRow,
@@ -21,7 +22,8 @@ use crate::fault::{Broken, Fault};
 /// The columns that [`run`] reads, from `runs` joined with `run_texts`.
 pub(super) const RUN_COLUMNS: &str = "r.run, r.caller, r.dst, r.src, r.key, r.print, t.request, \
      t.accept, r.accept_digest, t.work, t.terms, r.created, r.deadline, r.phase, r.intent, \
-     r.stop_reason, r.stop_at, r.epoch, r.revision, r.seq, r.head, r.bytes, r.outcome, r.ended";
+     r.stop_reason, r.stop_at, r.epoch, r.revision, r.seq, r.head, r.bytes, r.outcome, r.ended, \
+     r.booked_tokens, r.booked_cost";
 
 /// The columns that [`entry`] reads, from `entries` joined with `entry_texts`.
 pub(super) const ENTRY_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, e.key, e.print, \
@@ -53,6 +55,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
         seq: number(row, 19)?,
         head: digest(row, 20)?,
         bytes: number(row, 21)?,
+        booked: spent(row, 24, 25)?,
         outcome: row.get(22)?,
         ended: time_or_none(row, 23)?,
     })
@@ -134,6 +137,11 @@ pub(super) fn pairing(row: &Row<'_>) -> Result<PairingRow> {
         joined: row.get(4)?,
         at: time(row, 5)?,
     })
+}
+
+/// Reads tokens and cost.
+pub(super) fn spent(row: &Row<'_>, tokens: usize, cost: usize) -> Result<Spent> {
+    Ok(Spent { tokens: number(row, tokens)?, cost_micro_usd: number(row, cost)? })
 }
 
 /// A count as SQLite holds it.

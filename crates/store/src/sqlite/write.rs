@@ -7,6 +7,7 @@
 mod entry;
 mod prune;
 mod run;
+mod spent;
 mod trust;
 
 use std::collections::BTreeSet;
@@ -97,6 +98,7 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
                 run::append(db, run, *first, lines)?;
                 runs.insert(run);
             }
+            Write::BookUsage { owner, day, spent } => spent::book(db, owner, *day, *spent)?,
             Write::BlockKey { owner, key, at } => {
                 require(key_is_free(db, owner, key)?, || Broken::KeyTaken(key.clone()))?;
                 let sql = "INSERT INTO blocked_keys (caller, dst, src, key, at)

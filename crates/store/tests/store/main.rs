@@ -7,4 +7,5 @@ mod handle;
 mod make;
 mod open;
 mod random;
+mod spent;
 mod suite;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
     AuditEvent, DocumentKind, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow, PairingRow,
     RunPhase, RunRow, TokenRow, Write,
@@ -93,6 +94,7 @@ pub(crate) fn run(n: u64) -> RunRow {
         seq: 0,
         head: digest(2000 + n),
         bytes: 0,
+        booked: Spent::default(),
         outcome: None,
         ended: None,
     }

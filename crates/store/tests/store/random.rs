@@ -1,5 +1,6 @@
 //! The database against the model: random groups of random batches, every outcome and every read.
 
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
     DocumentKind, EntryFilter, EntryPhase, EntryRow, Guard, InviteRow, Reads, RunPhase, RunRow,
     StopRow, TokenRow, Write,
@@ -27,7 +28,7 @@ struct Plan {
 fn plan() -> impl Strategy<Value = Plan> {
     let guard = (0..7_u8, 0..FEW, 0..4_u64);
     let lie = prop::bool::weighted(0.02);
-    let write = (0..18_u8, 0..FEW, 0..6_u64, lie);
+    let write = (0..19_u8, 0..FEW, 0..6_u64, lie);
     (vec(guard, 0..2), vec(write, 0..5)).prop_map(|(guards, writes)| Plan { guards, writes })
 }
 
@@ -70,6 +71,7 @@ fn run_change(old: RunRow, x: u64) -> RunRow {
         stop: (x == 3).then(|| StopRow { reason: StopReason::Cancel, at: time(x) }),
         epoch: old.epoch + x / 4,
         bytes: old.bytes + x,
+        booked: Spent { tokens: x, cost_micro_usd: 2 * x },
         head: digest(x),
         outcome: settled.then(|| "succeeded".into()),
         ended: settled.then(|| time(old.revision)),
@@ -166,8 +168,15 @@ fn writes(
             let [jti_before, runs_before, entries_before] = [time(x - 1), time(n), time(n + 1)];
             vec![Write::Prune { jti_before, runs_before, entries_before, limit: 1 + n as u32 }]
         }
+        18 => vec![booking(n, x)],
         _ => vec![],
     }
+}
+
+/// Time is in hundredths of a second here, so all of it but the farthest lies in day 0.
+fn booking(n: u64, x: u64) -> Write {
+    let spent = Spent { tokens: 10 * n + x, cost_micro_usd: x };
+    Write::BookUsage { owner: owner(1 + n % 2), day: Day(i64::try_from(x).unwrap() - 3), spent }
 }
 
 /// Everything that can be read, as text.
@@ -178,6 +187,7 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
         let run = run_id(n);
         for x in 0..3 {
             add("jti", &reads.jti_seen(&gateway(x), &jti(n)).unwrap());
+            add("spent", &reads.spent(&owner(x), Day(i64::try_from(n).unwrap() - 2)).unwrap());
             add("key", &reads.key(&owner(x), &key(n)).unwrap());
             add("frames", &reads.frames(&run, x * 2, 5, 60 + x as usize * 60).unwrap());
             add("received", &reads.received(&run, x * 2, 5, 60).unwrap());

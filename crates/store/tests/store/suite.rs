@@ -39,11 +39,11 @@ impl Bench {
         self.store.apply(group)
     }
 
-    fn one(&mut self, guards: Vec<Guard>, writes: Vec<Write>) -> Outcome {
+    pub(crate) fn one(&mut self, guards: Vec<Guard>, writes: Vec<Write>) -> Outcome {
         self.group(&[batch(guards, writes)]).unwrap().remove(0)
     }
 
-    fn write(&mut self, writes: Vec<Write>) {
+    pub(crate) fn write(&mut self, writes: Vec<Write>) {
         assert_eq!(self.one(vec![], writes), Outcome::Committed);
     }
 
