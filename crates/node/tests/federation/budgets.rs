@@ -1,6 +1,7 @@
 //! Days with a budget, limits of a start, and shares of the places for runs.
 
 use landbridge_node::core::Settings;
+use landbridge_node::net::App;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::wire::document::Grant;
 use landbridge_proto::wire::name::{AgentName, Owner, RunId, TenantPair};
@@ -211,6 +212,11 @@ async fn starts_per_second_are_counted_by_the_second() {
 #[tokio::test]
 async fn a_backlog_waits_at_the_caller_and_all_of_it_happens() {
     let world = granted(|grant| grant.starts_per_second = Some(1)).await;
+    let plane = world.b.plane.clone();
+    world.serve_app(App::new(move |request| {
+        let plane = plane.clone();
+        async move { plane.answer(request).await }
+    }));
     let mut runs = Vec::new();
     for n in 0..40 {
         runs.push(world.start_run(&format!("backlog-{n}"), "say x").await.run);
@@ -225,8 +231,9 @@ async fn a_backlog_waits_at_the_caller_and_all_of_it_happens() {
             break;
         }
     }
-    // One was taken at once, sixteen ask again and again, the others leave the peer alone.
-    assert_eq!(runs.iter().map(waits).sum::<usize>(), 23);
+    // Sixteen at most ask again and again, the others leave the peer alone.
+    let waiting = runs.iter().map(waits).sum::<usize>();
+    assert!((23..=24).contains(&waiting), "{waiting} wait");
     assert!(world.b.deeds("request_refused") <= 60);
     for run in &runs {
         world.until(run, |entry| entry.outcome.as_deref() == Some("succeeded")).await;
