@@ -141,9 +141,9 @@ impl Caller {
         if let Some((_, member)) = checks.into_iter().find(|(holds, _)| !holds) {
             return Err(ForeignAccept::Member(member));
         }
-        let bytes = accept.envelope().to_bytes();
-        match &entry.accept {
-            Some(known) if known.as_bytes() != bytes => Err(ForeignAccept::SecondAccept),
+        // What was signed counts, not how often: a second signature over the same words says nothing new.
+        match self.accept_digest() {
+            Some(known) if known != accept.digest() => Err(ForeignAccept::SecondAccept),
             _ => Ok(()),
         }
     }
