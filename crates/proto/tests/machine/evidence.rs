@@ -286,7 +286,8 @@ fn no_bytes_make_the_reader_fail() {
     let pin = run.executor.id();
     let mut random = 1_u64;
     let mut next = |below: usize| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(random >> 33).unwrap() % below
     };
     for _ in 0..3_000 {
@@ -346,7 +347,8 @@ fn a_key_outside_its_time_or_of_no_such_root_proves_nothing() {
     // A seal dated after the key's end, and one that names a root that is not there.
     for (t, version) in [(NOW.plus_ms(301 * DAY_MS), 1), (NOW, 2)] {
         let chain = Chain::start(run.accept.digest()).push("{}");
-        let seal = seal_over(&run.executor.signer(Role::Stream), &run.row, chain, false, version, t);
+        let seal =
+            seal_over(&run.executor.signer(Role::Stream), &run.row, chain, false, version, t);
         let proof = Proof::Seals {
             accept: run.accept.envelope().clone(),
             first: run.seals[0].1.clone(),
