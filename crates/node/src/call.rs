@@ -4,6 +4,7 @@
 //! same key; what was received is in the journal, and the next attempt goes on from there.
 
 mod attempt;
+mod suspect;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
