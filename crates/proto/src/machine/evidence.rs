@@ -8,16 +8,18 @@
 mod find;
 mod verifier;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
 
 pub use self::find::Kept;
 use crate::wire::digest::Digest;
-use crate::wire::document::{FormVersion, gateway_id};
+use crate::wire::document::{FormVersion, Status, gateway_id};
 use crate::wire::envelope::Envelope;
 pub use crate::wire::evidence::Contradiction;
 use crate::wire::evidence::{Header, Line};
+use crate::wire::json::canonical;
 use crate::wire::name::{GatewayId, IdempotencyKey, KeyId, RunId, TenantPair, Timestamp};
 use crate::wire::transcript::LineFault;
 
@@ -64,6 +66,18 @@ impl Proof {
             Self::Accepts { .. } => Contradiction::Accepts,
             Self::Statuses { .. } => Contradiction::Statuses,
         }
+    }
+
+    /// The keys that claim to have signed the statements.
+    fn signers(&self) -> BTreeSet<KeyId> {
+        let statements = match self {
+            Self::Seals { accept, first, second, .. } => vec![accept, first, second],
+            Self::Accepts { first, second, .. } | Self::Statuses { first, second } => {
+                vec![first, second]
+            }
+        };
+        let signatures = statements.into_iter().flat_map(Envelope::signatures);
+        signatures.map(|one| one.keyid().clone()).collect()
     }
 
     fn lines(self) -> Vec<Line> {
@@ -133,7 +147,8 @@ pub fn evidence(
     }
 }
 
-/// The same evidence with what is known of the gateway's keys by now.
+/// The same evidence with what is known of the gateway's keys by now: `roots` are its chain, and of
+/// `statuses`, by `seq`, those are added that first revoke a key which signed.
 ///
 /// # Errors
 ///
@@ -145,7 +160,21 @@ pub fn evidence_with(
 ) -> Result<String, NotEvidence> {
     let proof = verifier::proof_of(file.as_bytes()).map_err(NotEvidence::BadLine)?;
     let proof = proof.ok_or_else(|| NotEvidence::NotProven("it is not complete".to_owned()))?;
-    evidence(roots, statuses, proof)
+    let mut signers = proof.signers();
+    let mut telling = Vec::new();
+    for status in statuses {
+        let Ok(said) = canonical::from_slice::<Status>(status.payload()) else { continue };
+        let before = signers.len();
+        signers.retain(|kid| said.revoked.iter().all(|one| one.kid != *kid));
+        if signers.len() < before {
+            telling.push(status.clone());
+        }
+    }
+    // What the file has is older than what revokes its keys, or the same.
+    if telling.is_empty() {
+        telling = verifier::statuses_of(file.as_bytes());
+    }
+    evidence(roots, &telling, proof)
 }
 
 /// What a verifier found.

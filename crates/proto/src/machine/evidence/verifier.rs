@@ -116,6 +116,19 @@ pub(super) fn proof_of(bytes: &[u8]) -> Result<Option<Proof>, LineFault> {
     })
 }
 
+/// The statuses of a file that tell of the gateway's keys, nothing of it verified.
+pub(super) fn statuses_of(bytes: &[u8]) -> Vec<Envelope> {
+    let mut reader = EvidenceReader::new();
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n');
+    let lines = lines.map_while(|line| reader.line(line).ok());
+    lines
+        .filter_map(|line| match line {
+            Line::Status { value } => Some(value),
+            _ => None,
+        })
+        .collect()
+}
+
 impl Fault {
     fn outcome(self, line: u64) -> Outcome {
         let what = self.story();
