@@ -47,8 +47,7 @@ impl Found {
     ///
     /// [`NotEvidence`] when a stranger would not be convinced.
     pub fn row(&self, peer: &PeerView, now: Timestamp) -> Result<EvidenceRow, NotEvidence> {
-        let roots: Vec<Envelope> =
-            peer.chain().roots().map(Verified::envelope).cloned().collect();
+        let roots: Vec<Envelope> = peer.chain().roots().map(Verified::envelope).cloned().collect();
         let newest = peer.status().map(|status| status.newest().envelope().clone());
         let statuses: Vec<Envelope> = newest.into_iter().collect();
         let file = evidence(&roots, &statuses, self.proof.clone())?;

@@ -118,17 +118,11 @@ impl Federation {
                 issued: state.issued,
                 federation: state.federation.as_ref(),
                 peers: &state.peers,
+                quarantined: &state.quarantined,
                 keeps_keys: &keeps_keys,
                 now: self.core.now(),
             };
-            let opened = gate.open(op, body);
-            //= STR-25
-            match opened {
-                Ok(admitted) if state.quarantined.contains(&admitted.owner().caller) => {
-                    Err(quarantined(&admitted))
-                }
-                other => other,
-            }
+            gate.open(op, body)
         };
         match opened {
             Ok(admitted) => {
@@ -222,15 +216,6 @@ impl Federation {
             Err(error) => unsigned(&crate::core::bug("a refusal was not signed", &error)),
         }
     }
-}
-
-fn quarantined(admitted: &Admitted) -> Box<Refused> {
-    Box::new(Refused {
-        problem: Problem::new(Code::PeerSuspended),
-        story: "the peer is quarantined".to_owned(),
-        authenticated: Some((admitted.owner().caller.clone(), admitted.request().digest())),
-        learned: admitted.learned().clone(),
-    })
 }
 
 /// A response that is one envelope.

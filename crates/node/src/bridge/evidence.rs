@@ -60,11 +60,7 @@ impl Bridge {
     /// # Errors
     ///
     /// `not_found` where the peer is not quarantined.
-    pub async fn resume_peer(
-        &self,
-        peer: &GatewayId,
-        because: String,
-    ) -> Result<Resumed, Problem> {
+    pub async fn resume_peer(&self, peer: &GatewayId, because: String) -> Result<Resumed, Problem> {
         let (bridge, peer) = (self.clone(), peer.clone());
         self.finish(async move {
             match bridge.core.trust.lift(&bridge.core, &peer, &because).await {
@@ -95,7 +91,10 @@ impl Bridge {
         let kept = |kind| -> Result<Vec<Envelope>, Problem> {
             let rows = self.core.store.reads().documents(&row.peer, kind);
             let rows = rows.map_err(|fault| unreadable(&fault))?;
-            Ok(rows.iter().filter_map(|row| Envelope::parse(row.envelope.as_bytes()).ok()).collect())
+            Ok(rows
+                .iter()
+                .filter_map(|row| Envelope::parse(row.envelope.as_bytes()).ok())
+                .collect())
         };
         let (roots, statuses) = (kept(DocumentKind::Root)?, kept(DocumentKind::Status)?);
         let file = evidence_with(&row.file, &roots, &statuses);

@@ -335,7 +335,8 @@ impl Driver {
             return Ok(());
         }
         //= STR-24
-        let what = || Left::Mismatch(format!("other frames than the journal's from {}", batch.first()));
+        let what =
+            || Left::Mismatch(format!("other frames than the journal's from {}", batch.first()));
         let found = self.batch_speaks(before, batch);
         Err(found.map_or_else(what, |found| Left::Equivocation(Box::new(found))))
     }

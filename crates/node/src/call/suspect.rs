@@ -4,10 +4,10 @@
 //! another attempt. Only what the peer's own key signed can speak against it: a verified seal over
 //! another head than the journal's, or a verified batch with another frame than the journal's.
 
+use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::Sides;
 use landbridge_proto::machine::evidence::{Kept, Proof};
 use landbridge_proto::machine::receive::SealedBatch;
-use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::trust::verified::Verified;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::Kind;
