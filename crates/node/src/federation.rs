@@ -44,6 +44,8 @@ pub struct Federation {
     strangers: Arc<answer::Strangers>,
     rates: Arc<rate::Rates<Owner>>,
     records: Arc<rate::Rates<GatewayId>>,
+    /// Held for reading from a run's commit until it is driven.
+    beginning: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Federation {
@@ -56,6 +58,7 @@ impl Federation {
             strangers: Arc::default(),
             rates: Arc::default(),
             records: Arc::default(),
+            beginning: Arc::default(),
         }
     }
 

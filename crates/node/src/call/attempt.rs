@@ -91,6 +91,11 @@ impl Driver {
                         landbridge_proto::machine::caller::Caller::lost(lost),
                     ));
                 }
+                //= STR-43
+                if accepted && !is_the_end(&problem) {
+                    self.wait_as_told(&problem).await;
+                    return Ok(Attempt::Nothing);
+                }
                 let (outcome, problem) = verdict(&problem, accepted);
                 Ok(Attempt::Over(outcome, problem))
             }
@@ -292,6 +297,7 @@ impl Driver {
     }
 
     /// Why the executor ends the connection: for people, and no statement about the run.
+    //= STR-46
     fn told(&self, signed: &Signed, envelope: &Envelope) -> Left {
         let view = match self.view() {
             Ok(view) => view,
@@ -353,6 +359,13 @@ impl Driver {
     fn view(&self) -> Result<landbridge_proto::trust::peer::PeerView, Left> {
         self.core.peer_view(&self.entry().peer).map_err(|_| Left::Ended)
     }
+}
+
+/// Whether a refusal means that an accepted run can have no sealed terminal any more. Others are of the
+/// moment: a person who suspended us may think better of it, and the run goes on meanwhile.
+fn is_the_end(problem: &Problem) -> bool {
+    //= STR-29
+    matches!(problem.code(), Some(Code::NotFound | Code::CursorGone | Code::LostHistory))
 }
 
 /// A peer whose documents must be refreshed is left, not suspected.

@@ -47,6 +47,7 @@ impl Federation {
                 }
                 StartDecision::Create => {
                     self.check_load(admitted)?;
+                    let _beginning = self.beginning.read().await;
                     match self.create(admitted, start, print).await {
                         Err(StepError::Stale(_)) => {}
                         Err(error) => return Err(error.into()),
@@ -98,6 +99,7 @@ impl Federation {
 
     /// Refuses new work beyond what the grant and this bridge allow at once. The key stays free.
     fn check_load(&self, admitted: &Admitted) -> Result<(), Problem> {
+        //= REQ-73
         if self.core.draining.is_cancelled() {
             return Err(Problem::new(Code::Draining).with_retry_after_ms(RETRY_AFTER_MS));
         }
@@ -136,6 +138,7 @@ impl Federation {
             return Ok(None);
         };
         let key = start.idempotency_key.clone();
+        //= REQ-67
         let free = Guard::KeyFree { owner: admitted.owner().clone(), key };
         let (unseen, writes) = self.remember(admitted, "start_received");
         let audit = {

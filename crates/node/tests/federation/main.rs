@@ -6,6 +6,7 @@ mod documents;
 mod equivocation;
 mod local_api;
 mod pairing;
+mod races;
 mod refusals;
 mod starting;
 mod stopping;

@@ -295,6 +295,11 @@ pub fn judge_start(
             if now.since_ms(start.invoked_at) > memory.key_window_ms {
                 return refuse(Problem::new(Code::KeyExpired).with_side_effects(unknown));
             }
+            //= REQ-68
+            if start.invoked_at.since_ms(now) > limit::CLOCK_SKEW_MS_MAX {
+                let detail = "the start was invoked later than now";
+                return refuse(Problem::new(Code::ClockSkew).with_detail(detail));
+            }
             match uncovered(start, grant) {
                 Some(problem) => refuse(problem),
                 None => StartDecision::Create,

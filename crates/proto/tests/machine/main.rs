@@ -5,6 +5,7 @@ mod evidence;
 mod gate;
 mod gateway;
 mod outgoing;
+mod races;
 mod run;
 mod start;
 mod step;
