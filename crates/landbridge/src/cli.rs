@@ -20,7 +20,7 @@ pub(crate) use self::audit::{AuditCommand, AuditExportArgs, AuditShowArgs, Audit
 pub(crate) use self::evidence::{EvidenceCommand, EvidenceExportArgs, EvidenceVerifyArgs};
 pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenArgs};
 pub(crate) use self::grant::{
-    DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
+    AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PeerResumeArgs, PolicyArgs,

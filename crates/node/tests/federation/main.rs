@@ -12,3 +12,4 @@ mod starting;
 mod stopping;
 mod streams;
 mod support;
+mod tools;
