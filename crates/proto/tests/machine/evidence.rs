@@ -340,6 +340,15 @@ fn a_key_that_is_revoked_or_retired_is_named() {
     assert!(warning.contains("revoked") && warning.contains(&since.to_string()), "{warning}");
 }
 
+//= STR-48
+#[test]
+fn the_published_evidence_is_proven() {
+    let (run, file) = forked();
+    let published = include_str!("../../../../spec/examples/evidence.jsonl");
+    assert_eq!(published, file, "the example is this very fork");
+    assert_eq!(outcome(&run, published), Outcome::Proven);
+}
+
 //= STR-49
 #[test]
 fn a_key_outside_its_time_or_of_no_such_root_proves_nothing() {
