@@ -4,6 +4,7 @@
 //! in the files below. What a command does is in `command/`.
 
 mod audit;
+mod evidence;
 mod gateway;
 mod grant;
 mod limit;
@@ -17,13 +18,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use landbridge_proto::wire::name::AgentName;
 
 pub(crate) use self::audit::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
+pub(crate) use self::evidence::{EvidenceCommand, EvidenceExportArgs, EvidenceVerifyArgs};
 pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenArgs};
 pub(crate) use self::grant::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
 pub(crate) use self::limit::dollars;
 pub(crate) use self::peer::{
-    PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PolicyArgs, TenantArg,
+    PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PeerResumeArgs, PolicyArgs,
+    TenantArg,
 };
 pub(crate) use self::run::{
     ModeChoice, RouteCommand, RouteTestArgs, RunCommand, RunExportArgs, RunListArgs, RunStartArgs,
@@ -87,6 +90,9 @@ pub(crate) enum Command {
     Gateway(GatewayCommand),
     /// Check a transcript against the gateway that must have signed it, offline
     Verify(VerifyArgs),
+    /// Evidence against peers that contradicted themselves under their signatures
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Look for what is wrong here, and say what to do
     Doctor,
     /// The configuration file
@@ -228,6 +234,8 @@ mod tests {
             "landbridge grant add eu --agent a --tenant acme",
             "landbridge grant add eu --agent a --deadline-max 10",
             "landbridge verify run.jsonl",
+            "landbridge evidence verify proof.jsonl",
+            "landbridge peer resume eu",
             "landbridge verify run.jsonl --pin gw1-short",
             "landbridge token create ci --verb admin",
             "landbridge",

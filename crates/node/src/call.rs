@@ -5,6 +5,7 @@
 
 mod askers;
 mod attempt;
+mod suspect;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -334,7 +334,9 @@ impl Driver {
         tokio::spawn(async move {
             for _ in 0..STOPS_AFTER_TERMINAL {
                 match core.adapter.stop(&work, &intent, reason).await {
-                    Ok(Stopped::NotRunning) => return,
+                    // It may be just about to run: a start that was handed over cannot be overtaken.
+                    Ok(Stopped::NotRunning) if settled || has_settled(&core, &run) => return,
+                    Ok(Stopped::NotRunning) => {}
                     Ok(Stopped::GoesOn) => {
                         if !told.swap(true, Ordering::Relaxed) {
                             // The run may have settled meanwhile; then nobody needs to be told.
@@ -366,6 +368,12 @@ fn cannot_stop() -> Told {
                 .to_owned(),
     };
     Told { input: Input::Reports(vec![Report::Error(trouble)]), durable: None }
+}
+
+/// Whether a run has its terminal. A store that cannot be read has not said so.
+fn has_settled(core: &Core, run: &RunId) -> bool {
+    let row = core.store.reads().run(run);
+    row.is_ok_and(|row| row.is_none_or(|row| row.phase == RunPhase::Settled))
 }
 
 async fn receive(reports: &mut Option<mpsc::Receiver<Report>>) -> Option<Vec<Report>> {

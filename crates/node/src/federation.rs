@@ -47,6 +47,8 @@ pub struct Federation {
     rates: Arc<rate::Rates<Owner>>,
     records: Arc<rate::Rates<GatewayId>>,
     line: Arc<Line<Owner>>,
+    /// Held for reading from a run's commit until it is driven.
+    beginning: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Federation {
@@ -60,6 +62,7 @@ impl Federation {
             rates: Arc::default(),
             records: Arc::default(),
             line: Arc::new(Line::new(load::PLACES)),
+            beginning: Arc::default(),
         }
     }
 
@@ -127,17 +130,11 @@ impl Federation {
                 issued: state.issued,
                 federation: state.federation.as_ref(),
                 peers: &state.peers,
+                quarantined: &state.quarantined,
                 keeps_keys: &keeps_keys,
                 now: self.core.now(),
             };
-            let opened = gate.open(op, body);
-            //= STR-25
-            match opened {
-                Ok(admitted) if state.quarantined.contains(&admitted.owner().caller) => {
-                    Err(quarantined(&admitted))
-                }
-                other => other,
-            }
+            gate.open(op, body)
         };
         match opened {
             Ok(admitted) => {
@@ -240,15 +237,6 @@ impl Federation {
             Err(error) => unsigned(&crate::core::bug("a refusal was not signed", &error)),
         }
     }
-}
-
-fn quarantined(admitted: &Admitted) -> Box<Refused> {
-    Box::new(Refused {
-        problem: Problem::new(Code::PeerSuspended),
-        story: "the peer is quarantined".to_owned(),
-        authenticated: Some((admitted.owner().caller.clone(), admitted.request().digest())),
-        learned: admitted.learned().clone(),
-    })
 }
 
 /// A response that is one envelope.

@@ -9,6 +9,7 @@ pub mod call;
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod evidence;
 pub mod execute;
 pub mod federation;
 pub mod identity;

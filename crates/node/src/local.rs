@@ -8,6 +8,7 @@ mod admin;
 pub mod api;
 pub mod auth;
 mod body;
+mod evidence;
 mod gate;
 pub mod problem;
 mod runs;

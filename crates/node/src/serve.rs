@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::contract::{RunPhase, Write};
 use landbridge_proto::machine::step::Step;
+use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, TenantPair, Timestamp};
 use landbridge_store::{Fault, Handle, OpenError, Options as StoreOptions};
 use metrics::{counter, gauge};
@@ -212,6 +213,7 @@ fn next_epoch(store: &Handle) -> Result<u64, ServeError> {
     Ok(held.release(receipt).map_err(StepError::Stale)?)
 }
 
+//= STR-45
 fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize, ServeError> {
     let rows = core.store.reads().open_runs()?;
     let count = rows.len();
@@ -379,7 +381,7 @@ async fn prune(core: &Core, now: Timestamp) {
         //= REQ-18
         jti_before: clock,
         //= REQ-25
-        runs_before: now.plus_ms(-core.settings.frames_ms.max(core.settings.key_window_ms)),
+        runs_before: now.plus_ms(-keys_kept_ms(&core.settings)),
         entries_before: now.plus_ms(-core.settings.journal_ms),
         limit: PRUNE_AT_ONCE,
     };
@@ -387,4 +389,11 @@ async fn prune(core: &Core, now: Timestamp) {
     if let Err(error) = core.commit(step).await {
         tracing::error!(%error, "old state was not deleted");
     }
+}
+/// For how long a settled run and its key are kept, in milliseconds. A start says when it was invoked
+/// by another clock: what is still young enough by that must not be forgotten by ours.
+//= REQ-69
+fn keys_kept_ms(settings: &Settings) -> i64 {
+    let window = settings.key_window_ms.saturating_add(limit::CLOCK_SKEW_MS_MAX);
+    settings.frames_ms.max(window)
 }

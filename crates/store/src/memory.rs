@@ -12,8 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryRow, InviteRow, KeyRecord, PairingRow, ReceivedSeal,
-    RunRow, Store, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
+    ReceivedSeal, RunRow, Store, TokenRow,
 };
 use landbridge_proto::machine::step::{Batch, Outcome};
 use landbridge_proto::wire::digest::Digest;
@@ -44,6 +44,7 @@ struct Model {
     tokens: Arc<BTreeMap<String, TokenRow>>,
     invites: Arc<BTreeMap<Digest, InviteRow>>,
     pairings: Arc<BTreeMap<GatewayId, PairingRow>>,
+    evidence: Arc<BTreeMap<String, EvidenceRow>>,
     meta: Arc<BTreeMap<String, String>>,
     clock: Timestamp,
     audit: Arc<Vec<Arc<AuditRow>>>,

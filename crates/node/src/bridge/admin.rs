@@ -73,6 +73,7 @@ impl Bridge {
                 endpoints: endpoints.iter().map(|known| known.url.to_string()).collect(),
                 root_version: view.map(|view| view.chain().version()),
                 status_issued: issued.map(instant),
+                evidence: self.evidence_against(&peer.gid)?,
                 tenants: peer.grants.iter().map(link).collect(),
                 grants: peer
                     .grants
@@ -90,6 +91,7 @@ impl Bridge {
                 endpoints: pairing.endpoints,
                 root_version: Some(pairing.root_version),
                 status_issued: None,
+                evidence: Vec::new(),
                 tenants: Vec::new(),
                 grants: Vec::new(),
             });

@@ -78,6 +78,7 @@ impl Federation {
         for _ in 0..3 {
             self.check_jti(admitted)?;
             let (result, step) = match self.find(admitted, &cancel.target)? {
+                //= REQ-70
                 Found::Run(row) if row.phase == RunPhase::Settled => {
                     let result = Findings {
                         cancel: Some(CancelResult::AlreadyTerminal),
@@ -97,6 +98,7 @@ impl Federation {
                 Found::Blocked => (blocked(), Step::new(Vec::new(), Vec::new(), None)),
                 Found::Nothing(Target::Run(_)) => return Err(Problem::new(Code::NotFound)),
                 //= REQ-32
+                //= REQ-67
                 Found::Nothing(Target::Key(key)) => {
                     let owner = admitted.owner().clone();
                     let guard = Guard::KeyFree { owner: owner.clone(), key: key.clone() };
@@ -123,6 +125,11 @@ impl Federation {
     /// Has a stop recorded before anybody is told of it: a caller that was answered does not ask again.
     //= REQ-33
     async fn stop(&self, run: &RunId) -> Result<(), Problem> {
+        if self.executions.stop(run, StopReason::Cancel).await {
+            return Ok(());
+        }
+        // It may have been committed a moment ago: its driver begins before this lock is free.
+        drop(self.beginning.write().await);
         if self.executions.stop(run, StopReason::Cancel).await {
             return Ok(());
         }

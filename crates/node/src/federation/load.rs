@@ -42,6 +42,7 @@ impl Federation {
 
     /// Refuses new work beyond what the grant and this bridge allow. The key stays free.
     pub(super) fn room(&self, admitted: &Admitted) -> Result<Seat, Problem> {
+        //= REQ-73
         if self.core.draining.is_cancelled() {
             return Err(full_here("draining", Code::Draining));
         }

@@ -45,6 +45,7 @@ impl Federation {
                 }
                 StartDecision::Create => {
                     let seat = self.room(admitted)?;
+                    let beginning = self.beginning.read().await;
                     match self.create(admitted, start, print).await {
                         Err(StepError::Stale(_)) => {}
                         Err(error) => return Err(error.into()),
@@ -52,6 +53,7 @@ impl Federation {
                         Ok(Some(row)) => {
                             let run = row.run.clone();
                             self.executions.drive(&self.core, row, seat);
+                            drop(beginning);
                             return self.stream(admitted, &run, 0).await;
                         }
                     }
@@ -107,6 +109,7 @@ impl Federation {
             return Ok(None);
         };
         let key = start.idempotency_key.clone();
+        //= REQ-67
         let free = Guard::KeyFree { owner: admitted.owner().clone(), key };
         let (unseen, writes) = self.remember(admitted, "start_received");
         let audit = {

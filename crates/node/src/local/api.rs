@@ -183,7 +183,7 @@ pub struct PeerView {
     pub alias: Alias,
     /// Who it is.
     pub gateway: GatewayId,
-    /// `active`, `suspended`, `revoked`, or `awaitingAccept` before both sides accepted.
+    /// `active`, `suspended`, `revoked`, `quarantined`, or `awaitingAccept` before both sides accepted.
     pub state: String,
     /// The twelve words, while it waits for acceptance.
     pub words: Option<String>,
@@ -193,6 +193,9 @@ pub struct PeerView {
     pub root_version: Option<u64>,
     /// When its newest status was issued.
     pub status_issued: Option<String>,
+    /// Evidence that it contradicted itself, by id, oldest first.
+    #[serde(default)]
+    pub evidence: Vec<String>,
     /// Tenant pairs: (local, remote).
     pub tenants: Vec<TenantLink>,
     /// What it may ask of us.
@@ -372,6 +375,61 @@ pub struct RouteTest {
 pub struct PutFederation {
     /// The new version's envelope, canonical bytes, signed by our policy key.
     pub envelope: String,
+}
+
+/// Evidence that a peer contradicted itself, as `evidence list` prints it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceView {
+    /// Its id.
+    pub id: String,
+    /// Our name for the peer, while it has one.
+    pub peer: Option<Alias>,
+    /// The peer.
+    pub gateway: GatewayId,
+    /// `seals`, `accepts` or `statuses`: which two statements contradict each other.
+    pub kind: String,
+    /// When it was found.
+    pub found: String,
+    /// The run of ours in which it was found.
+    pub run: Option<RunId>,
+    /// The peer is quarantined now.
+    pub quarantined: bool,
+}
+
+/// One piece of evidence, as `evidence show` prints it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceDetail {
+    /// What it is.
+    #[serde(flatten)]
+    pub evidence: EvidenceView,
+    /// What a verifier reads from it.
+    pub summary: serde_json::Value,
+    /// The number of the first line of `kept` and `other`.
+    pub first_frame: u64,
+    /// Frames of our journal where the histories differ; they are no part of the proof.
+    pub kept: Vec<String>,
+    /// The frames that came later.
+    pub other: Vec<String>,
+}
+
+/// `POST /v1/admin/peers/{gateway}/resume`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resume {
+    /// Why, in a person's words: for the audit log.
+    pub because: String,
+}
+
+/// A quarantine that ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumed {
+    /// The peer.
+    pub gateway: GatewayId,
+    /// Why.
+    pub because: String,
 }
 
 /// `GET /v1/admin/audit`.

@@ -13,7 +13,7 @@ use http::header::CONTENT_TYPE;
 use super::auth::{May, Read};
 use super::gate::{Gate, gate};
 use super::problem::{LocalCode, LocalProblem};
-use super::{admin, runs};
+use super::{admin, evidence, runs};
 use crate::bridge::Bridge;
 use crate::observe::Exporter;
 
@@ -67,6 +67,7 @@ fn routes() -> Router<Local> {
     Router::new()
         .merge(runs::routes())
         .merge(admin::routes())
+        .merge(evidence::routes())
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(render_metrics))

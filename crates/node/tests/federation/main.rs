@@ -4,8 +4,10 @@
 mod budgets;
 mod calling;
 mod documents;
+mod equivocation;
 mod local_api;
 mod pairing;
+mod races;
 mod refusals;
 mod starting;
 mod stopping;

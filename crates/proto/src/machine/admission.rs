@@ -5,7 +5,7 @@
 //! can act on a request that skipped a check. Steps 17 and 18 need the store's facts and are
 //! [`judge_start`] and its commit's guards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::contract::KeyRecord;
 use super::operation::{MalformedOperation, Operation};
@@ -37,6 +37,8 @@ pub struct Gate<'a> {
     pub federation: Option<&'a TrustedFederation>,
     /// What it knows of its pinned peers.
     pub peers: &'a BTreeMap<GatewayId, PeerView>,
+    /// Peers that contradicted themselves under their own signatures.
+    pub quarantined: &'a BTreeSet<GatewayId>,
     /// Whether it keeps keys of an owner: asked only where there is no grant.
     pub keeps_keys: &'a dyn Fn(&Owner) -> bool,
     /// The present.
@@ -188,6 +190,10 @@ impl Gate<'_> {
         if peer.is_none_or(|peer| peer.status != PeerStatus::Active) {
             return Err(refuse(Code::PeerSuspended, "the peer is suspended".to_owned()));
         }
+        //= STR-25
+        if self.quarantined.contains(&said.iss) {
+            return Err(refuse(Code::PeerSuspended, "the peer is quarantined".to_owned()));
+        }
         //= REQ-13
         let owner = Owner { caller: said.iss.clone(), tenant: said.tenant.clone() };
         let pair = &owner.tenant;
@@ -295,6 +301,11 @@ pub fn judge_start(
             }
             if now.since_ms(start.invoked_at) > memory.key_window_ms {
                 return refuse(Problem::new(Code::KeyExpired).with_side_effects(unknown));
+            }
+            //= REQ-68
+            if start.invoked_at.since_ms(now) > limit::CLOCK_SKEW_MS_MAX {
+                let detail = "the start was invoked later than now";
+                return refuse(Problem::new(Code::ClockSkew).with_detail(detail));
             }
             match uncovered(start, grant) {
                 Some(problem) => refuse(problem),

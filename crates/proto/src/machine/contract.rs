@@ -13,6 +13,7 @@ use super::budget::{Day, Spent};
 use super::report::StopReason;
 use super::step::{Batch, Outcome};
 use crate::wire::digest::Digest;
+use crate::wire::evidence::Contradiction;
 use crate::wire::name::{
     Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
 };
@@ -188,6 +189,9 @@ pub enum Write {
     },
     /// Creates or replaces a pairing that waits for a person (found by its peer).
     PutPairing(PairingRow),
+    /// Keeps evidence against a peer, for good. The same bytes again change nothing, other bytes under
+    /// a stored id are a fault.
+    KeepEvidence(EvidenceRow),
     /// Forgets a pairing that was decided.
     DropPairing {
         /// The peer.
@@ -462,6 +466,36 @@ pub struct PairingRow {
     pub at: Timestamp,
 }
 
+/// Evidence that a peer contradicted itself.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceRow {
+    /// Its id, taken from the digest of `file`.
+    pub id: String,
+    /// The peer.
+    pub peer: GatewayId,
+    /// What it contradicted itself about.
+    pub kind: Contradiction,
+    /// When it was found.
+    pub at: Timestamp,
+    /// The journal's run in which it was found.
+    pub run: Option<RunId>,
+    /// The portable proof, as it was proven then.
+    pub file: String,
+    /// The frames of both sides that differ, for people ([`Sides`], JSON).
+    pub sides: String,
+}
+
+/// What both histories say where they differ; empty where frames have no part in it.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Sides {
+    /// The number of the first line of each.
+    pub first: u64,
+    /// What the journal holds.
+    pub kept: Vec<String>,
+    /// What came later.
+    pub other: Vec<String>,
+}
+
 /// One thing worth remembering: who did what to what, and how it went. No payload, no secret.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AuditEvent {
@@ -590,6 +624,10 @@ pub trait Reads: Send + Sync {
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Self::Fault>;
     /// All pairings that wait for a person.
     fn pairings(&self) -> Result<Vec<PairingRow>, Self::Fault>;
+    /// Evidence by its id.
+    fn evidence(&self, id: &str) -> Result<Option<EvidenceRow>, Self::Fault>;
+    /// All evidence, oldest first.
+    fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Self::Fault>;
     /// A named value of the store's own.
     fn meta(&self, name: &str) -> Result<Option<String>, Self::Fault>;
     /// The durable clock: the latest time that was committed.

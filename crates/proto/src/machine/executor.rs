@@ -34,6 +34,7 @@ use crate::wire::problem::{Code, Problem};
 use crate::wire::stream::{By, Event, Outcome, Rest, Terminal};
 
 /// What a grant fixed for a run when it was admitted; later changes of the grant do not reach it.
+//= STR-41
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// The agent.
@@ -180,6 +181,7 @@ impl Executor {
             (RunPhase::Running, Input::Stop(reason)) => Handled::Step(self.stop(now, reason)),
             (RunPhase::Running, Input::GraceOver) => {
                 //= STR-27
+                //= REQ-72
                 let end = End::stopped(StopReason::Deadline, SideEffects::Unknown);
                 Handled::Step(self.end(now, end, Vec::new()))
             }
@@ -214,6 +216,7 @@ impl Executor {
 
     fn stop(self, now: Timestamp, reason: StopReason) -> Step<(Self, Vec<Action>)> {
         //= REQ-33
+        //= REQ-71
         let stop = self.row.stop.clone().unwrap_or(StopRow { reason, at: now });
         let reason = stop.reason;
         let intent = self.row.intent.clone().unwrap_or_default();

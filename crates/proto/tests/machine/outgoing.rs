@@ -125,6 +125,14 @@ impl Reads for Log {
         panic!("only frames are asked for")
     }
 
+    fn evidence(&self, _: &str) -> Result<Option<EvidenceRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
     fn meta(&self, _: &str) -> Result<Option<String>, Infallible> {
         panic!("only frames are asked for")
     }

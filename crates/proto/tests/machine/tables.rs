@@ -57,7 +57,7 @@ fn ending(writes: &[Write]) -> String {
     })
 }
 
-fn run_row(phase: RunPhase, stop: Option<StopReason>) -> RunRow {
+pub(crate) fn run_row(phase: RunPhase, stop: Option<StopReason>) -> RunRow {
     let terms = Terms {
         agent: AgentName::new("triage").unwrap(),
         disclose: Disclose {

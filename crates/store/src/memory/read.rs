@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryRow, InviteRow, KeyRecord,
-    PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryRow, EvidenceRow, InviteRow,
+    KeyRecord, PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
@@ -175,6 +175,16 @@ impl Reads for Engine {
         let mut pairings: Vec<_> = self.now().pairings.values().cloned().collect();
         pairings.sort_by_key(|row| (row.at, row.peer.clone()));
         Ok(pairings)
+    }
+
+    fn evidence(&self, id: &str) -> Result<Option<EvidenceRow>, Fault> {
+        Ok(self.now().evidence.get(id).cloned())
+    }
+
+    fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Fault> {
+        let mut all: Vec<_> = self.now().evidence.values().cloned().collect();
+        all.sort_by_key(|row| (row.at, row.id.clone()));
+        Ok(all)
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, Fault> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::Day;
 use landbridge_proto::machine::contract::{
-    AuditEvent, AuditRow, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow, KeyRecord,
-    ReceivedSeal, RunPhase, RunRow, TokenRow, Write,
+    AuditEvent, AuditRow, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow,
+    KeyRecord, ReceivedSeal, RunPhase, RunRow, TokenRow, Write,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{IdempotencyKey, Owner, RunId, Timestamp};
@@ -87,6 +87,7 @@ impl Model {
                 Write::PutPairing(row) => {
                     Arc::make_mut(&mut self.pairings).insert(row.peer.clone(), row.clone());
                 }
+                Write::KeepEvidence(row) => self.keep_evidence(row)?,
                 Write::DropPairing { peer } => {
                     Arc::make_mut(&mut self.pairings).remove(peer);
                 }
@@ -195,6 +196,12 @@ impl Model {
         }
         Arc::make_mut(&mut self.documents).insert(key, Arc::new(row.clone()));
         Ok(())
+    }
+
+    fn keep_evidence(&mut self, row: &EvidenceRow) -> Result<(), Fault> {
+        let all = Arc::make_mut(&mut self.evidence);
+        let kept = all.entry(row.id.clone()).or_insert_with(|| row.clone());
+        require(kept.file == row.file, || Broken::EvidenceDiffers(row.id.clone()))
     }
 
     fn put_token(&mut self, row: &TokenRow) -> Result<(), Fault> {

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryRow, InviteRow, KeyRecord, PairingRow,
-    Reads, ReceivedSeal, RunRow, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryRow, EvidenceRow, InviteRow, KeyRecord,
+    PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
@@ -312,6 +312,16 @@ impl Reads for Readers {
     fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {
         let sql = "SELECT peer, alias, words, genesis, joined, at FROM pairings ORDER BY at, peer";
         self.all(sql, [], row::pairing)
+    }
+
+    fn evidence(&self, id: &str) -> Result<Option<EvidenceRow>, Fault> {
+        let sql = "SELECT id, peer, kind, at, run, file, sides FROM evidence WHERE id = ?1";
+        self.one(sql, [id], row::evidence)
+    }
+
+    fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Fault> {
+        let sql = "SELECT id, peer, kind, at, run, file, sides FROM evidence ORDER BY at, id";
+        self.all(sql, [], row::evidence)
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, Fault> {

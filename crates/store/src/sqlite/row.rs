@@ -7,11 +7,12 @@ use std::str::FromStr;
 
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EntryPhase, EntryRow, InviteRow, PairingRow, RunPhase, RunRow,
-    StopRow, TokenRow,
+    DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, InviteRow, PairingRow, RunPhase,
+    RunRow, StopRow, TokenRow,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::evidence::Contradiction;
 use landbridge_proto::wire::name::{Owner, TenantPair, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row};
@@ -144,6 +145,19 @@ pub(super) fn spent(row: &Row<'_>, tokens: usize, cost: usize) -> Result<Spent> 
     Ok(Spent { tokens: number(row, tokens)?, cost_micro_usd: number(row, cost)? })
 }
 
+/// Reads `id, peer, kind, at, run, file, sides`.
+pub(super) fn evidence(row: &Row<'_>) -> Result<EvidenceRow> {
+    Ok(EvidenceRow {
+        id: row.get(0)?,
+        peer: name(row, 1)?,
+        kind: word(row, 2, &CONTRADICTIONS)?,
+        at: time(row, 3)?,
+        run: name_or_none(row, 4)?,
+        file: row.get(5)?,
+        sides: row.get(6)?,
+    })
+}
+
 /// A count as SQLite holds it.
 pub(super) fn int(number: u64) -> Result<i64, Fault> {
     i64::try_from(number).map_err(|_| Broken::OutOfRange(number).into())
@@ -204,6 +218,11 @@ fn word<T: Copy, const N: usize>(
     })
 }
 
+const CONTRADICTIONS: [(Contradiction, &str); 3] = [
+    (Contradiction::Seals, Contradiction::Seals.as_str()),
+    (Contradiction::Accepts, Contradiction::Accepts.as_str()),
+    (Contradiction::Statuses, Contradiction::Statuses.as_str()),
+];
 const STOP_REASONS: [(StopReason, &str); 3] = [
     (StopReason::Cancel, StopReason::Cancel.as_str()),
     (StopReason::Deadline, StopReason::Deadline.as_str()),

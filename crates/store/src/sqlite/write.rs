@@ -124,6 +124,7 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
             Write::CreateInvite(row) => trust::create_invite(db, row)?,
             Write::UseInvite { id, at } => trust::use_invite(db, id, *at)?,
             Write::PutPairing(row) => trust::put_pairing(db, row)?,
+            Write::KeepEvidence(row) => trust::keep_evidence(db, row)?,
             Write::DropPairing { peer } => {
                 execute(db, "DELETE FROM pairings WHERE peer = ?1", [peer.as_str()])?;
             }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
-    AuditEvent, DocumentKind, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow, PairingRow,
-    RunPhase, RunRow, TokenRow, Write,
+    AuditEvent, DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow,
+    PairingRow, RunPhase, RunRow, TokenRow, Write,
 };
 use landbridge_proto::machine::step::{Batch, Step};
 use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::evidence::Contradiction;
 use landbridge_proto::wire::name::{
     Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId, TenantPair,
     Timestamp,
@@ -192,6 +193,19 @@ pub(crate) fn pairing(n: u64) -> PairingRow {
         genesis: digest(n),
         joined: n.is_multiple_of(2),
         at: Timestamp(50),
+    }
+}
+
+pub(crate) fn evidence(n: u64, file: &str) -> EvidenceRow {
+    EvidenceRow {
+        id: format!("ev-{n}"),
+        peer: gateway(n),
+        kind: [Contradiction::Seals, Contradiction::Accepts, Contradiction::Statuses]
+            [n as usize % 3],
+        at: Timestamp(60),
+        run: n.is_multiple_of(2).then(|| run_id(n)),
+        file: file.into(),
+        sides: r#"{"first":0,"kept":[],"other":[]}"#.into(),
     }
 }
 

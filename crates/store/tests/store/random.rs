@@ -157,6 +157,7 @@ fn writes(
             Some(_) if lie => vec![Write::UseInvite { id: digest(n), at: time(x) }],
             Some(_) => vec![],
         },
+        14 if x == 3 => vec![Write::KeepEvidence(evidence(n, if lie { "other" } else { "a" }))],
         14 if x % 2 == 0 => vec![Write::PutPairing(pairing(n))],
         14 => vec![Write::DropPairing { peer: gateway(n) }],
         15 => vec![
@@ -218,6 +219,7 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
     add("open entries", &reads.open_entries().unwrap());
     add("tokens", &reads.tokens().unwrap());
     add("pairings", &reads.pairings().unwrap());
+    add("evidence", &reads.all_evidence().unwrap());
     add("clock", &reads.clock().unwrap());
     add("audit", &reads.audit(0, 10_000).unwrap());
     add("audit head", &reads.audit_head().unwrap());

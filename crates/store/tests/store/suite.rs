@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::contract::{
-    DocumentKind, EntryFilter, EntryPhase, EntryRow, Guard, InviteRow, KeyRecord, Reads, RunPhase,
-    RunRow, StopRow, Store, Write,
+    DocumentKind, EntryFilter, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow, KeyRecord,
+    Reads, RunPhase, RunRow, StopRow, Store, Write,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::{Batch, Outcome};
@@ -99,6 +99,7 @@ suite! {
     tokens_are_found_by_their_hash
     an_invite_is_used_once_and_loses_its_secret
     pairings_come_and_go
+    evidence_is_kept_and_never_replaced
     meta_is_replaced
     the_clock_never_goes_back
     audit_rows_are_chained_in_the_order_of_application
@@ -500,6 +501,18 @@ fn pairings_come_and_go(bench: &mut Bench) {
     bench.write(vec![Write::DropPairing { peer: gateway(2) }]);
     bench.write(vec![Write::DropPairing { peer: gateway(2) }]);
     assert_eq!(bench.reads.pairings().unwrap(), [changed]);
+}
+
+fn evidence_is_kept_and_never_replaced(bench: &mut Bench) {
+    bench.write(vec![Write::KeepEvidence(evidence(2, "b")), Write::KeepEvidence(evidence(1, "a"))]);
+    // Found again later: the same file.
+    let later = EvidenceRow { at: Timestamp(99), ..evidence(1, "a") };
+    bench.write(vec![Write::KeepEvidence(later)]);
+    assert_eq!(bench.reads.all_evidence().unwrap(), [evidence(1, "a"), evidence(2, "b")]);
+    assert_eq!(bench.reads.evidence("ev-2").unwrap(), Some(evidence(2, "b")));
+    assert_eq!(bench.reads.evidence("ev-3").unwrap(), None);
+    let other = Write::KeepEvidence(evidence(1, "other"));
+    bench.breaks(vec![other], Broken::EvidenceDiffers("ev-1".into()));
 }
 
 fn meta_is_replaced(bench: &mut Bench) {

@@ -10,13 +10,11 @@ use super::{Outcome, Summary, Verdict};
 use crate::machine::admission::print_of;
 use crate::machine::chain::Chain;
 use crate::machine::receive::{Mismatch, check_covers};
-use crate::trust::recorded::{RecordedError, Stated, verify_stated};
-use crate::trust::root::{RootError, TrustedRoot};
+use crate::machine::recorded::{Gateway, RecordedFault, Revoked, recorded, same};
+use crate::trust::recorded::Stated;
 use crate::trust::verified::Verified;
-use crate::wire::document::Status;
 use crate::wire::envelope::Envelope;
-use crate::wire::limit;
-use crate::wire::name::{GatewayId, KeyId, Timestamp};
+use crate::wire::name::GatewayId;
 use crate::wire::request::{Body, Receipt, Request, Start};
 use crate::wire::stream::{Accept, Frame, MalformedFrame, Seal};
 use crate::wire::transcript::{Header, Line, LineFault, Side, TranscriptReader};
@@ -32,30 +30,12 @@ enum Fault {
     Frame(#[source] MalformedFrame),
     #[error("the executor is not the pinned gateway")]
     NotPinned(GatewayId),
-    #[error("the chain of roots does not hold")]
-    Root(#[from] RootError),
-    #[error("the {0} does not hold")]
-    Recorded(&'static str, #[source] RecordedError),
-    #[error("the {0}'s {1} is not that of the lines before it")]
-    Member(&'static str, &'static str),
+    #[error(transparent)]
+    Recorded(#[from] RecordedFault),
     #[error("the stream does not hold")]
     Stream(#[from] Mismatch),
     #[error("frames that no seal covers stand before the receipt")]
     UnsealedFrames,
-}
-
-/// One gateway of the transcript.
-#[derive(Debug)]
-struct Gateway {
-    chain: TrustedRoot,
-    status: Option<Verified<Status>>,
-    revoked: BTreeMap<KeyId, Revoked>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Revoked {
-    issued: Timestamp,
-    since: Timestamp,
 }
 
 /// The frames so far.
@@ -149,7 +129,7 @@ impl Walk {
             Side::Executor => (&mut self.executor, &header.executor, &mut self.summary.executor),
         };
         match gateway {
-            Some(gateway) => gateway.advance(envelope),
+            Some(gateway) => Ok(gateway.advance(envelope)?),
             None => {
                 let new = Gateway::new(envelope)?;
                 same(new.id() == *said, "root", "gateway")?;
@@ -168,7 +148,7 @@ impl Walk {
         same(said.iss == caller.id(), "request", "iss")?;
         same(said.aud == executor.id(), "request", "aud")?;
         let Body::Start(start) = &said.body else {
-            return Err(Fault::Member("request", "op"));
+            return Err(RecordedFault::Member("request", "op").into());
         };
         let start = (**start).clone();
         self.dispute("request", &request, 0);
@@ -183,7 +163,7 @@ impl Walk {
         let asked = request.value();
         // An accept states no time: it answers the request, under a root that was there by then.
         let issued = |version| {
-            let mut roots = executor.chain.roots().map(Verified::value);
+            let mut roots = executor.chain().roots().map(Verified::value);
             roots.find(|root| root.version == version).map_or(asked.iat, |root| root.issued)
         };
         let stated = |said: &Accept| Stated {
@@ -290,7 +270,7 @@ impl Walk {
         for (name, side) in [("executor", &self.executor), ("caller", &self.caller)] {
             let Some(side) = side else { continue };
             for kid in signed.signers() {
-                if let Some(revoked) = side.revoked.get(kid) {
+                if let Some(revoked) = side.revoked(kid) {
                     let Revoked { issued, since } = revoked;
                     let text = format!(
                         "the {what} is signed by key {kid}, which the {name} revoked at {issued} with since {since}"
@@ -332,64 +312,6 @@ impl Walk {
     }
 }
 
-impl Gateway {
-    fn new(envelope: &Envelope) -> Result<Self, Fault> {
-        let chain = TrustedRoot::introduced(envelope)?;
-        Ok(Self { chain, status: None, revoked: BTreeMap::new() })
-    }
-
-    fn id(&self) -> GatewayId {
-        self.chain.gateway().clone()
-    }
-
-    fn advance(&mut self, envelope: &Envelope) -> Result<(), Fault> {
-        let before = self.chain.version();
-        let chain =
-            self.chain.advance(std::slice::from_ref(envelope), Timestamp(limit::INTEGER_MAX))?;
-        if chain.version() == before {
-            return Err(Fault::Member("root", "version"));
-        }
-        self.chain = chain;
-        Ok(())
-    }
-
-    fn status(&mut self, envelope: &Envelope) -> Result<(), Fault> {
-        let stated =
-            |said: &Status| Stated { root_version: Some(said.root_version), at: said.issued };
-        let status = recorded::<Status>("status", self, envelope, stated)?;
-        let said = status.value();
-        same(said.iss == self.id(), "status", "iss")?;
-        same(self.chain.digest_of(said.root_version) == Some(said.root), "status", "root")?;
-        if let Some(before) = self.status.as_ref().map(Verified::value) {
-            same(said.seq > before.seq, "status", "seq")?;
-            same(said.incarnation.n >= before.incarnation.n, "status", "incarnation")?;
-            same(said.root_version >= before.root_version, "status", "root_version")?;
-        }
-        for one in &said.revoked {
-            let revoked = Revoked { issued: said.issued, since: one.since };
-            self.revoked.entry(one.kid.clone()).or_insert(revoked);
-        }
-        self.status = Some(status);
-        Ok(())
-    }
-}
-
 fn side(of: &mut Option<Gateway>) -> Result<&mut Gateway, Fault> {
     of.as_mut().ok_or(Fault::Misplaced)
-}
-
-fn same(holds: bool, what: &'static str, member: &'static str) -> Result<(), Fault> {
-    if holds { Ok(()) } else { Err(Fault::Member(what, member)) }
-}
-
-fn recorded<T>(
-    what: &'static str,
-    side: &Gateway,
-    envelope: &Envelope,
-    stated: impl Fn(&T) -> Stated,
-) -> Result<Verified<T>, Fault>
-where
-    T: crate::wire::kind::PayloadKind + serde::Serialize + serde::de::DeserializeOwned,
-{
-    verify_stated(&side.chain, envelope, stated).map_err(|fault| Fault::Recorded(what, fault))
 }

@@ -178,8 +178,11 @@ fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
         for grant in &peer.grants {
             // Gateways may take names that differ in case for one agent, and its sessions, memory and
             // workspace are one room: so do we.
-            let folded: BTreeMap<_, _> =
-                grant.agents.iter().map(|agent| (agent.as_str().to_ascii_lowercase(), agent)).collect();
+            let folded: BTreeMap<_, _> = grant
+                .agents
+                .iter()
+                .map(|agent| (agent.as_str().to_ascii_lowercase(), agent))
+                .collect();
             for (folded, agent) in folded {
                 if !agents.insert(folded) {
                     return Err(InvalidFederation::SharedAgent { agent: agent.clone() });

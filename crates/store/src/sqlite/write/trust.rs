@@ -1,8 +1,10 @@
-//! Documents, tokens, invites and pairings.
+//! Documents, tokens, invites, pairings and evidence.
 
-use landbridge_proto::machine::contract::{DocumentRow, InviteRow, PairingRow, TokenRow};
+use landbridge_proto::machine::contract::{
+    DocumentRow, EvidenceRow, InviteRow, PairingRow, TokenRow,
+};
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::name::{RunId, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{execute, exists, require};
@@ -76,4 +78,19 @@ pub(super) fn put_pairing(db: &Connection, row: &PairingRow) -> Result<(), Fault
         params![peer, row.alias.as_str(), row.words, *row.genesis.as_bytes(), row.joined, row.at.0];
     execute(db, sql, params)?;
     Ok(())
+}
+
+/// Keeping the same bytes again changes nothing: when they were found first stays.
+pub(super) fn keep_evidence(db: &Connection, row: &EvidenceRow) -> Result<(), Fault> {
+    let sql = "INSERT INTO evidence (id, peer, kind, at, run, file, sides)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+    let run = row.run.as_ref().map(RunId::as_str);
+    let (peer, kind) = (row.peer.as_str(), row.kind.as_str());
+    let params = params![row.id, peer, kind, row.at.0, run, row.file, row.sides];
+    if execute(db, sql, params)? == 1 {
+        return Ok(());
+    }
+    let same = "SELECT 1 FROM evidence WHERE id = ?1 AND file = ?2";
+    let same = exists(db, same, params![row.id, row.file])?;
+    require(same, || Broken::EvidenceDiffers(row.id.clone()))
 }
