@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::contract::{
     AuditRow, DocumentKind, DocumentRow, EntryRow, InviteRow, KeyRecord, PairingRow, ReceivedSeal,
-    RunRow, Store, TokenRow,
+    RunRow, SessionRow, Store, TokenRow,
 };
 use landbridge_proto::machine::step::{Batch, Outcome};
 use landbridge_proto::wire::digest::Digest;
@@ -35,6 +35,8 @@ struct Model {
     keys: Arc<BTreeMap<(Owner, IdempotencyKey), KeyRecord>>,
     runs: Arc<BTreeMap<RunId, Arc<RunRow>>>,
     frames: Arc<BTreeMap<RunId, Arc<Vec<Arc<str>>>>>,
+    /// In the order of acceptance.
+    sessions: Arc<Vec<Arc<SessionRow>>>,
     entries: Arc<BTreeMap<RunId, Arc<EntryRow>>>,
     entry_keys: Arc<BTreeMap<(GatewayId, TenantPair, IdempotencyKey), RunId>>,
     received: Arc<BTreeMap<RunId, Arc<Received>>>,

@@ -7,6 +7,7 @@
 mod entry;
 mod prune;
 mod run;
+pub(super) mod session;
 mod trust;
 
 use std::collections::BTreeSet;
@@ -62,6 +63,10 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
                 db.prepare_cached(sql)?.query_row([gateway.as_str(), kind], |row| row.get(0))?;
             newest == version.map(int).transpose()?
         }
+        Guard::SessionKnown { owner, agent, session } => {
+            session::is_known(db, owner, agent, session)?
+        }
+        Guard::NextInSession { run } => session::is_next(db, run)?,
         Guard::InviteUnused { id } => exists(
             db,
             "SELECT 1 FROM invites WHERE id = ?1 AND used IS NULL",
@@ -93,6 +98,7 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
                 run::append(db, run, *first, lines)?;
                 runs.insert(run);
             }
+            Write::BindSession(row) => session::bind(db, row)?,
             Write::BlockKey { owner, key, at } => {
                 require(key_is_free(db, owner, key)?, || Broken::KeyTaken(key.clone()))?;
                 let sql = "INSERT INTO blocked_keys (caller, dst, src, key, at)
