@@ -5,6 +5,7 @@
 //! its intent is durable.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::adapter::{Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
+use crate::turns;
 
 /// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
 const REPORTS_QUEUED: usize = 256;
@@ -29,7 +31,15 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
-pub struct Executions(Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>);
+pub struct Executions(Mutex<BTreeMap<RunId, Driven>>);
+
+/// One run that has a driver.
+#[derive(Clone, Debug)]
+struct Driven {
+    inbox: mpsc::Sender<Told>,
+    /// It waits for its turn: nothing is done for it yet.
+    waiting: Arc<AtomicBool>,
+}
 
 /// What a driver is told, and whom it tells once that is durable.
 #[derive(Debug)]
@@ -39,21 +49,27 @@ struct Told {
 }
 
 impl Executions {
-    /// How many runs are driven now.
+    /// How many runs are at work now. One that waits for its turn is not: it takes the place of the run
+    /// of its session that is.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        let driven = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        driven.values().filter(|driven| !driven.waiting.load(Ordering::Relaxed)).count()
     }
 
     /// Begins to drive a run.
     pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), sender.clone());
+        let waiting = Arc::new(AtomicBool::new(false));
+        let driven = Driven { inbox: sender.clone(), waiting: Arc::clone(&waiting) };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), driven);
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
-                Ok(executor) => Driver::new(&core, &executor, sender).run(executor, inbox).await,
+                Ok(executor) => {
+                    Driver::new(&core, &executor, sender, waiting).run(executor, inbox).await
+                }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
             if let Err(error) = ended {
@@ -73,7 +89,7 @@ impl Executions {
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned();
-        let Some(sender) = sender else { return false };
+        let Some(Driven { inbox: sender, .. }) = sender else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
         sender.send(told).await.is_ok() && recorded.await.is_ok()
@@ -92,6 +108,7 @@ struct Driver {
     core: Arc<Core>,
     work: Option<Work>,
     inbox: mpsc::Sender<Told>,
+    waiting: Arc<AtomicBool>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
 }
@@ -106,9 +123,14 @@ enum Next {
 }
 
 impl Driver {
-    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
+    fn new(
+        core: &Arc<Core>,
+        executor: &Executor,
+        inbox: mpsc::Sender<Told>,
+        waiting: Arc<AtomicBool>,
+    ) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
-        Self { core: Arc::clone(core), work, inbox, reports: None, deadline_told: false }
+        Self { core: Arc::clone(core), work, inbox, waiting, reports: None, deadline_told: false }
     }
 
     async fn run(
@@ -196,9 +218,15 @@ impl Driver {
 
     fn intend(&self) {
         let Some(work) = self.work.clone() else { return };
-        let (adapter, inbox) = (Arc::clone(&self.core.adapter), self.inbox.clone());
+        let (core, inbox) = (Arc::clone(&self.core), self.inbox.clone());
+        let waiting = Arc::clone(&self.waiting);
         tokio::spawn(async move {
-            let input = match adapter.intend(&work).await {
+            tokio::select! {
+                // Settled while it waited, or left to another process.
+                () = inbox.closed() => return,
+                () = turns::come(&core, &work.run, &waiting) => {}
+            }
+            let input = match core.adapter.intend(&work).await {
                 Ok(intent) => Input::Intended(intent.0.to_string()),
                 Err(fault) => Input::NotIntended(fault.0),
             };

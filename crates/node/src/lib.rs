@@ -20,3 +20,4 @@ pub mod progress;
 pub mod scripted;
 pub mod serve;
 pub mod trust;
+mod turns;

@@ -6,6 +6,7 @@ mod documents;
 mod local_api;
 mod pairing;
 mod refusals;
+mod sessions;
 mod starting;
 mod streams;
 mod support;

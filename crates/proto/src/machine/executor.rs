@@ -14,6 +14,9 @@
 //! | Running | Adopt (and Stop) | — | — | frames; Settled with the last | Stop | Settled, effects unknown |
 //! | Settled | — | — | — | — | — | — |
 //!
+//! A run that names a session is given an intent only when no earlier run of the session is open; the
+//! commit of the intent checks it.
+//!
 //! The gateway is asked only after the intent is durable, and at most once: a run that is found in
 //! `Running` after a crash is looked for, never started again. The reason to stop is recorded before the
 //! gateway is asked to, because its answers to a cancel, a deadline and a timeout look alike.
@@ -23,12 +26,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::chain::Chain;
-use super::contract::{AuditEvent, Guard, RunPhase, RunRow, StopRow, Write};
+use super::contract::{AuditEvent, Guard, RunPhase, RunRow, SessionRow, StopRow, Write};
 use super::framing::{Framing, Lines};
 use super::report::{Ending, Report, SideEffects, StopReason, Trouble, Usage};
 use super::step::Step;
 use crate::wire::document::Disclose;
-use crate::wire::name::{AgentName, Timestamp};
+use crate::wire::name::{AgentName, SessionHandle, Timestamp};
 use crate::wire::problem::{Code, Problem};
 use crate::wire::stream::{By, Event, Outcome, Rest, Terminal};
 
@@ -186,7 +189,9 @@ impl Executor {
         //= REQ-26
         let row =
             RunRow { phase: RunPhase::Running, intent: Some(intent.clone()), ..self.row.clone() };
-        self.put(row, Vec::new(), vec![Action::Start { intent }])
+        //= REQ-48
+        let next = Guard::NextInSession { run: self.row.run.clone() };
+        self.put(row, Vec::new(), vec![Action::Start { intent }]).guarded([next])
     }
 
     fn stop(self, now: Timestamp, reason: StopReason) -> Step<(Self, Vec<Action>)> {
@@ -202,10 +207,15 @@ impl Executor {
     fn report(self, now: Timestamp, reports: Vec<Report>) -> Handled {
         let mut lines = Lines::after(Chain::stored(self.row.seq, self.row.head));
         let framing = self.framing();
+        let mut bind = None;
         for report in reports {
+            if let Report::Started { session, .. } = &report {
+                //= REQ-46
+                bind = Some(self.bind(session.clone()));
+            }
             if let Report::Settled { ending, result, trouble, usage, side_effects } = report {
                 let end = self.ending(ending, trouble, side_effects).with(result, usage);
-                return Handled::Step(self.end_after(now, end, lines, Vec::new()));
+                return Handled::Step(self.end_after(now, end, lines, Vec::new()).with(bind));
             }
             for event in framing.events(report) {
                 if lines.push(&event).is_err() {
@@ -222,7 +232,13 @@ impl Executor {
         if lines.lines.is_empty() {
             return Handled::Ignored(self);
         }
-        Handled::Step(self.append(lines))
+        Handled::Step(self.append(lines).with(bind))
+    }
+
+    /// The session is the run's from the frame on that tells its handle.
+    fn bind(&self, session: SessionHandle) -> Write {
+        let (run, owner) = (self.row.run.clone(), self.row.owner.clone());
+        Write::BindSession(SessionRow { run, owner, agent: self.terms.agent.clone(), session })
     }
 
     fn is_over_budget(&self, lines: &Lines) -> bool {
