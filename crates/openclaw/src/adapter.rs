@@ -13,15 +13,18 @@ use landbridge_node::adapter::{
 use crate::OpenClawConfig;
 use crate::drive::{self, Drive, Stops};
 use crate::fault::Fault;
+use crate::leads::Leads;
 use crate::link::{Link, State};
 use crate::names::{self, Names};
 use crate::run::Run;
+use crate::stop;
 
 /// An OpenClaw gateway as the executor sees it.
 #[derive(Debug)]
 pub struct OpenClaw {
     link: Link,
     stops: Stops,
+    leads: Leads,
 }
 
 impl OpenClaw {
@@ -32,7 +35,11 @@ impl OpenClaw {
     /// Returns what is wrong with the configuration or with the bridge's own files. A gateway that is
     /// away is not an error here.
     pub fn open(config: &OpenClawConfig) -> Result<Self, Fault> {
-        Ok(Self { link: Link::open(config)?, stops: Arc::new(Mutex::new(BTreeSet::new())) })
+        Ok(Self {
+            link: Link::open(config)?,
+            stops: Arc::new(Mutex::new(BTreeSet::new())),
+            leads: Leads::default(),
+        })
     }
 
     /// The bridge's device at the gateway.
@@ -67,7 +74,14 @@ impl OpenClaw {
         let key = names.key.clone();
         let run = Run::new(key.clone(), progress);
         let (link, stops) = (self.link.clone(), Arc::clone(&self.stops));
-        Drive { link, work, names, handle, stops, run, reports, asked }.lead().await;
+        let session = names.session.clone();
+        let leads = self.leads.clone();
+        leads.take(&session, &key);
+        let stop_key = key.clone();
+        Drive { link, work, names, stop_key, handle, stops, leads, run, reports, asked }
+            .lead()
+            .await;
+        self.leads.leave(&session, &key);
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
@@ -141,8 +155,12 @@ impl Adapter for OpenClaw {
         tracing::info!(run = %work.run, ?why, "asks the gateway to stop a run");
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(names.key.clone());
         let up = self.link.up().map_err(|fault| AdapterFault::from(&*fault))?;
-        let runs = [names.key.clone()];
-        match drive::stop(&up.connection, &names, &runs).await {
+        let stopped = if self.leads.is_anothers(&names.session, &names.key) {
+            stop::stop_run(&up.connection, &names).await
+        } else {
+            stop::stop_work(&up.connection, work, &names).await
+        };
+        match stopped {
             Ok(true) => Ok(Stopped::Stopping),
             Ok(false) => Ok(Stopped::NotRunning),
             Err(fault) => Err(AdapterFault::from(&fault)),

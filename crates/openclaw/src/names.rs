@@ -76,6 +76,12 @@ pub(crate) fn run_key(work: &Work) -> String {
     format!("{PREFIX}{}", HEXLOWER.encode(&digest(&fields)))
 }
 
+/// Under which label the gateway books the child that a run starts: how a later process finds it.
+pub(crate) fn child_label(work: &Work) -> String {
+    let key = run_key(work);
+    format!("{PREFIX}{}", short(&["child", &key]))
+}
+
 /// The gateway writes agent ids in lower case, also inside session keys.
 pub(crate) fn agent(work: &Work) -> String {
     work.agent.as_str().to_ascii_lowercase()

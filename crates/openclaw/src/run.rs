@@ -4,7 +4,7 @@
 //! from the transcript alone, in its order, so that a second process that reads the same transcript says
 //! the same things under the same names, and skips exactly what was said before ([`Progress`]).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use landbridge_node::adapter::{
     Channel, Ending, Progress, Report, SideEffects, Trouble, TroubleCode, Usage,
@@ -13,7 +13,7 @@ use landbridge_proto::wire::limit::OUTPUT_TEXT_BYTES_MAX;
 use landbridge_proto::wire::name::Timestamp;
 
 use crate::fault::run_trouble;
-use crate::transcript::{Call, Content, Look, Row, Said};
+use crate::transcript::{Call, Child, Content, Look, Row, Said};
 
 /// What is known of a run.
 #[derive(Debug)]
@@ -42,6 +42,9 @@ pub(crate) struct Run {
     last: Option<LastSaid>,
     /// The gateway was started anew under the run at this time.
     restarted: Option<Timestamp>,
+    /// Child runs whose own prompt was found, and those whose end was reported.
+    children: BTreeSet<String>,
+    children_ended: BTreeSet<String>,
     settled: bool,
 }
 
@@ -52,7 +55,8 @@ struct Told {
     calls: BTreeSet<String>,
     results: BTreeSet<String>,
     usage: Option<Usage>,
-    phases: VecDeque<String>,
+    /// How many of each name: a child's phases come in their own order, its parent's in theirs.
+    phases: BTreeMap<String, usize>,
     errors: usize,
 }
 
@@ -86,6 +90,10 @@ struct Voice {
 impl Run {
     /// A run of which `progress` was already reported.
     pub(crate) fn new(key: String, progress: Progress) -> Self {
+        let mut phases = BTreeMap::new();
+        for phase in progress.phases {
+            *phases.entry(phase).or_default() += 1;
+        }
         Self {
             runs: vec![key.clone()],
             key,
@@ -97,7 +105,7 @@ impl Run {
                 calls: progress.calls,
                 results: progress.results,
                 usage: progress.usage,
-                phases: progress.phases.into(),
+                phases,
                 errors: progress.errors,
             },
             found: false,
@@ -110,8 +118,16 @@ impl Run {
             hidden: BTreeMap::new(),
             last: None,
             restarted: None,
+            children: BTreeSet::new(),
+            children_ended: BTreeSet::new(),
             settled: false,
         }
+    }
+
+    /// The gateway chose the name of the run itself, and it became known before anything was seen.
+    pub(crate) fn called(&mut self, key: &str) {
+        self.runs = vec![key.to_owned()];
+        key.clone_into(&mut self.key);
     }
 
     /// Takes the reports that wait.
@@ -318,12 +334,50 @@ impl Run {
 
     /// Reports a phase unless an earlier process did.
     fn end_phase(&mut self, phase: &str, ending: Ending, started: Timestamp, ended: Timestamp) {
-        if self.told.phases.front().is_some_and(|told| told == phase) {
-            self.told.phases.pop_front();
+        if let Some(told) = self.told.phases.get_mut(phase).filter(|told| **told > 0) {
+            *told -= 1;
             return;
         }
-        self.told.phases.clear();
         self.reports.push(Report::PhaseEnd { phase: phase.to_owned(), ending, started, ended });
+    }
+
+    /// New rows of a child's transcript, in order: what it called and what that cost is the run's. What
+    /// it said it said to its parent.
+    pub(crate) fn on_child(&mut self, child: &Child, rows: Vec<Row>) {
+        let place = child.session.rsplit(':').next().unwrap_or_default();
+        let place: String = place.chars().take(CHILD_NAME_CHARS).collect();
+        let named = |id: &str| format!("{place}:{id}");
+        for row in rows {
+            if !self.rows.insert(row.id.clone()) {
+                continue;
+            }
+            match row.content {
+                Content::Prompt { key } if key == child.run => {
+                    self.children.insert(key);
+                }
+                // A child may begin with a copy of what its parent had said.
+                _ if !self.children.contains(&child.run) => {}
+                Content::Said(said) => {
+                    if let Some(usage) = said.usage {
+                        add(self.usage.entry(row.run.clone()).or_default(), &usage);
+                    }
+                    for call in said.calls {
+                        let call = Call { id: named(&call.id), ..call };
+                        self.on_called(&row.run, call, row.ended);
+                    }
+                }
+                Content::Result { call, tool, ok, text } => {
+                    self.on_result(&row.run, &named(&call), &tool, row.began, ok, text);
+                }
+                Content::Prompt { .. } | Content::Other => {}
+            }
+        }
+        if let Some((ended, ending)) = child.end
+            && self.children_ended.insert(child.run.clone())
+        {
+            self.end_phase("subagent", ending, child.began, ended);
+        }
+        self.tell_usage();
     }
 
     fn tell_usage(&mut self) {
@@ -353,12 +407,15 @@ impl Run {
             }
         }
         self.on_rows(look.rows);
-        if let Some((run, text)) = &look.in_flight {
-            self.know(run);
-            self.on_text(run, text);
-        }
-        for run in &look.active_runs {
-            self.know(run);
+        // What works in the session before the run's own prompt stands there is an earlier turn's.
+        if self.found {
+            if let Some((run, text)) = &look.in_flight {
+                self.know(run);
+                self.on_text(run, text);
+            }
+            for run in &look.active_runs {
+                self.know(run);
+            }
         }
         let Some(tasks) = &look.tasks else {
             return Rest::Busy;
@@ -520,6 +577,8 @@ fn interrupted(detail: &str) -> Trouble {
     Trouble { code: TroubleCode::Interrupted, detail: detail.to_owned() }
 }
 
+/// How much of a child's name stands before the names of its calls.
+const CHILD_NAME_CHARS: usize = 8;
 /// How the gateway names the run in which a parent hears of its child's end.
 const ANNOUNCE: &str = "announce:";
 /// How long after its return the gateway may take to continue a run.
