@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use self::ledger::Ledger;
 use self::timeline::Timeline;
 use crate::adapter::{
-    Adapter, AdapterFault, Ask, Channel, Description, Ending, Intent, Mode, Progress, Report,
+    Adapter, AdapterFault, Ask, Channel, Description, Ending, Hold, Intent, Mode, Progress, Report,
     Reports, SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
 };
 use crate::clock::Clock;
@@ -224,7 +224,7 @@ impl Adapter for Scripted {
         Ok(Intent(serde_json::json!({ "run": work.run })))
     }
 
-    async fn start(&self, work: Work, _intent: Intent, reports: Reports) {
+    async fn start(&self, work: Work, _intent: Intent, reports: Reports, hold: Hold) {
         let now = self.clock.now();
         let earlier = match self.room_for(&work) {
             Ok(earlier) => earlier,
@@ -238,7 +238,9 @@ impl Adapter for Scripted {
             true => self.ledger.add_prompt(&work).map(|()| true),
             false => Ok(false),
         };
-        let end = match self.ledger.start(&work.run, now).and_then(remember) {
+        let taken = self.ledger.start(&work.run, now).and_then(remember);
+        drop(hold);
+        let end = match taken {
             Ok(true) => {
                 return self.follow(&work.run, timeline(&work, earlier, now), &reports).await;
             }

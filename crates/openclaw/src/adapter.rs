@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use landbridge_node::adapter::{
-    Adapter, AdapterFault, Ask, Description, Ending, Intent, Progress, Report, Reports,
+    Adapter, AdapterFault, Ask, Description, Ending, Hold, Intent, Progress, Report, Reports,
     SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
 };
 
@@ -63,8 +63,9 @@ impl OpenClaw {
         intent: Intent,
         progress: Progress,
         reports: Reports,
-        asked: bool,
+        hold: Option<Hold>,
     ) {
+        let asked = hold.is_none();
         let named = Names::read(&intent).zip(names::handle(&work));
         let Some((names, handle)) = named.filter(|(names, handle)| is_ours(&work, names, handle))
         else {
@@ -78,7 +79,7 @@ impl OpenClaw {
         let leads = self.leads.clone();
         leads.take(&session, &key);
         let stop_key = key.clone();
-        Drive { link, work, names, stop_key, handle, stops, leads, run, reports, asked }
+        Drive { link, work, names, stop_key, handle, stops, leads, run, reports, asked, hold }
             .lead()
             .await;
         self.leads.leave(&session, &key);
@@ -134,12 +135,12 @@ impl Adapter for OpenClaw {
         Ok(names.intent())
     }
 
-    async fn start(&self, work: Work, intent: Intent, reports: Reports) {
-        self.lead(work, intent, Progress::default(), reports, false).await;
+    async fn start(&self, work: Work, intent: Intent, reports: Reports, hold: Hold) {
+        self.lead(work, intent, Progress::default(), reports, Some(hold)).await;
     }
 
     async fn adopt(&self, work: Work, intent: Intent, progress: Progress, reports: Reports) {
-        self.lead(work, intent, progress, reports, true).await;
+        self.lead(work, intent, progress, reports, None).await;
     }
 
     async fn stop(

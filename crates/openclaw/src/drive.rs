@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use landbridge_node::adapter::{
-    Ask, Ending, Mode, Report, Reports, SideEffects, Trouble, TroubleCode, Work,
+    Ask, Ending, Hold, Mode, Report, Reports, SideEffects, Trouble, TroubleCode, Work,
 };
 use landbridge_proto::wire::name::{SessionHandle, Timestamp};
 use serde_json::{Value, json};
@@ -45,6 +45,8 @@ pub(crate) struct Drive {
     pub reports: Reports,
     /// The gateway was asked to start the run.
     pub asked: bool,
+    /// Held until the gateway's answer to that: then its transcript tells whoever comes later.
+    pub hold: Option<Hold>,
 }
 
 /// Why watching a connection ended.
@@ -127,6 +129,7 @@ impl Drive {
                 Mode::Subagent => self.start_child(connection).await,
                 Mode::Session | Mode::Turn => self.start_prompt(connection, &mut sight).await,
             };
+            self.hold = None;
             match started {
                 Ok(Ok(())) => self.on_taken(connection),
                 Ok(Err(trouble)) => {
@@ -161,7 +164,8 @@ impl Drive {
     async fn start_child(&mut self, connection: &Connection) -> Result<Result<(), Trouble>, Fault> {
         match subagent::spawn(connection, &self.work, &self.names).await? {
             Spawned::Child(child) => {
-                self.lead_child(connection, &child).await?;
+                // It works already: whatever happens to this connection now, it was not refused.
+                self.lead_child(connection, &child).await.map_err(|_| Fault::Lost)?;
                 Ok(Ok(()))
             }
             Spawned::Refused(trouble) => Ok(Err(trouble)),

@@ -8,5 +8,6 @@ mod pairing;
 mod refusals;
 mod sessions;
 mod starting;
+mod stopping;
 mod streams;
 mod support;
