@@ -268,6 +268,9 @@ impl Drive {
         if self.knows(&look) {
             self.on_taken(connection);
         }
+        if self.work.mode == Mode::Subagent {
+            self.run.on_usage_of(&self.names.key, &look);
+        }
         let stopped = self.is_stopped();
         let active = look.active || look.waiting;
         match self.run.on_look(look, now(), stopped) {
@@ -309,9 +312,11 @@ impl Drive {
                 continue;
             }
             let cursor = sight.children.entry(child.session.clone()).or_default();
-            let look = look_at(connection, &child.session, cursor).await?;
+            let mut look = look_at(connection, &child.session, cursor).await?;
             let at_rest = child.end.is_some() && !look.active;
-            self.run.on_child(child, look.rows);
+            let rows = std::mem::take(&mut look.rows);
+            self.run.on_usage_of(&child.run, &look);
+            self.run.on_child(child, rows);
             if at_rest {
                 sight.ended.insert(child.session.clone());
             }

@@ -33,8 +33,8 @@ pub(crate) struct Run {
     open: Vec<OpenCall>,
     /// What the rows of each gateway run cost.
     usage: BTreeMap<String, Usage>,
-    /// What the gateway says that its first run cost, hidden rows included.
-    final_usage: Option<Usage>,
+    /// What the gateway says that a run of its own cost, hidden rows included.
+    sums: BTreeMap<String, Usage>,
     /// Calls that events or the gateway's book call failed, by gateway run and the model's call id.
     failed: BTreeSet<String>,
     /// Arguments of calls whose row the transcript hides.
@@ -45,6 +45,7 @@ pub(crate) struct Run {
     /// Child runs whose own prompt was found, and those whose end was reported.
     children: BTreeSet<String>,
     children_ended: BTreeSet<String>,
+    child_stopped: bool,
     settled: bool,
 }
 
@@ -113,13 +114,14 @@ impl Run {
             uses: BTreeMap::new(),
             open: Vec::new(),
             usage: BTreeMap::new(),
-            final_usage: None,
+            sums: BTreeMap::new(),
             failed: BTreeSet::new(),
             hidden: BTreeMap::new(),
             last: None,
             restarted: None,
             children: BTreeSet::new(),
             children_ended: BTreeSet::new(),
+            child_stopped: false,
             settled: false,
         }
     }
@@ -181,7 +183,15 @@ impl Run {
 
     /// The gateway's final answer tells the usage of the run's first gateway run.
     pub(crate) fn on_final_usage(&mut self, usage: Usage) {
-        self.final_usage = Some(usage);
+        self.sums.insert(self.key.clone(), usage);
+    }
+
+    /// As [`Run::on_final_usage`], of a session that this run began and nobody else is led in.
+    pub(crate) fn on_usage_of(&mut self, run: &str, look: &Look) {
+        if let Some(usage) = look.last_usage.as_ref().filter(|_| look.last_run == run) {
+            let model = self.usage.get(run).and_then(|usage| usage.model.clone());
+            self.sums.insert(run.to_owned(), Usage { model, ..usage.clone() });
+        }
     }
 
     /// New rows of the transcript, in order.
@@ -375,6 +385,7 @@ impl Run {
         if let Some((ended, ending)) = child.end
             && self.children_ended.insert(child.run.clone())
         {
+            self.child_stopped |= ending == Ending::Cancelled;
             self.end_phase("subagent", ending, child.began, ended);
         }
         self.tell_usage();
@@ -390,11 +401,12 @@ impl Run {
 
     fn total_usage(&self) -> Option<Usage> {
         let mut total = Usage::default();
-        let first = [self.usage.get(&self.key), self.final_usage.as_ref()];
-        let first = first.into_iter().flatten().max_by_key(|usage| usage.total);
-        let others = self.usage.iter().filter(|(run, _)| **run != self.key).map(|(_, usage)| usage);
-        for usage in first.into_iter().chain(others) {
-            add(&mut total, usage);
+        let runs: BTreeSet<&String> = self.usage.keys().chain(self.sums.keys()).collect();
+        for run in runs {
+            let known = [self.usage.get(run), self.sums.get(run)].into_iter().flatten();
+            if let Some(most) = known.max_by_key(|usage| usage.total) {
+                add(&mut total, most);
+            }
         }
         (total.total > 0).then_some(total)
     }
@@ -428,6 +440,8 @@ impl Run {
             return Rest::Busy;
         }
         let end = match look.status.as_str() {
+            // It had said its last word, and a child of it was still at work.
+            "done" if ours && stopped && self.child_stopped => Some((Ending::Cancelled, None)),
             "done" if ours && self.last != Some(LastSaid::Failed) => {
                 Some((Ending::Succeeded, None))
             }

@@ -94,6 +94,8 @@ pub(crate) struct Look {
     pub last_run: String,
     /// Runs at work now.
     pub active_runs: Vec<String>,
+    /// What the run that last ended cost, hidden rows included.
+    pub last_usage: Option<Usage>,
     /// The last run's error in the gateway's words.
     pub error: String,
     /// Text of the run at work that has no row yet.
@@ -163,6 +165,7 @@ impl Look {
             children_active: flag(payload, &info("hasActiveSubagentRun")),
             status: text(payload, &info("status")).to_owned(),
             last_run: last_run.to_owned(),
+            last_usage: last_usage(payload),
             active_runs,
             error: text(payload, &info("lastRunError")).to_owned(),
             in_flight: (!in_flight.is_empty())
@@ -313,6 +316,22 @@ pub(crate) fn usage(record: &Value, model: &str) -> Usage {
         cost_micro_usd: record.pointer("/cost/total").and_then(Value::as_f64).map(micro),
         model: (!model.is_empty()).then(|| model.to_owned()),
     }
+}
+
+/// The gateway's own sum over the session's last run.
+fn last_usage(payload: &Value) -> Option<Usage> {
+    let (input, output) = (
+        number(payload, "/sessionInfo/inputTokens")?,
+        number(payload, "/sessionInfo/outputTokens")?,
+    );
+    let cost = payload.pointer("/sessionInfo/estimatedCostUsd").and_then(Value::as_f64);
+    Some(Usage {
+        input,
+        output,
+        total: input + output,
+        cost_micro_usd: cost.map(micro),
+        ..Usage::default()
+    })
 }
 
 fn micro(dollars: f64) -> u64 {

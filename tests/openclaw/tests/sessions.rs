@@ -91,7 +91,7 @@ async fn five_turns(world: Arc<World>) {
         // Each saw those before it, whole, and none after it.
         let seen = asked_text(&world, &format!("m-turn-{n}."));
         for other in 0..5 {
-            let whole = seen.contains(&format!("turn {other} {WORDS}\""));
+            let whole = seen.contains(&format!("\"content\":\"turn {other} {WORDS}\""));
             assert_eq!(whole, other < n, "turn {n}, {other}: {seen}");
         }
     }
@@ -104,7 +104,7 @@ async fn somebody_elses(world: Arc<World>) {
     let stranger = || turn_of(&mine, "m-astray\nmodel: say no");
     let other_agent = Ask { agent: "main", ..stranger() };
     let other_tenant = Ask { gateway: "acme", agent: "acme", ..stranger() };
-    let child = Ask { mode: "subagent", ..other_agent.clone() };
+    let child = Ask { mode: "subagent", agent: "main", ..stranger() };
     for ask in [other_agent, other_tenant, child] {
         let story = world.run(&ask).await;
         let end = (story.outcome(), story.code(), story.side_effects());
@@ -260,7 +260,9 @@ async fn restart_in_turn(world: Arc<World>) {
         "succeeded" => assert!(second.to_string().contains("interrupted"), "{second}"),
         other => assert_eq!((other, second.code()), ("failed", "interrupted"), "{second}"),
     }
-    assert!(!second.to_string().contains("the first answer"), "{second}");
+    let before = second.lines().iter().take_while(|line| !line.contains("interrupted"));
+    assert!(!before.into_iter().any(|line| line.contains("the first answer")), "{second}");
+    assert_eq!(second.session(), first.session());
     let third = waits.end().await;
     third.is_answered("after it all");
     assert_eq!(third.payloads("started").len(), 1, "{third}");
