@@ -118,6 +118,7 @@ impl Drive {
                 self.settle_and_report(Verdict { ending, trouble: None, side_effects: none }).await;
                 return Ok(Watched::Settled);
             }
+            //= REQ-52
             if self.work.session.is_some() && !self.has_session(connection).await? {
                 self.settle_and_report(Verdict::refused(no_session())).await;
                 return Ok(Watched::Settled);

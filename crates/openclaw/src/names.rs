@@ -52,6 +52,7 @@ pub(crate) fn handle(work: &Work) -> Option<SessionHandle> {
         &agent(work),
     ]);
     match &work.session {
+        //= REQ-50
         Some(handle) => is_handle_of(handle.as_str(), &owner).then(|| handle.clone()),
         None => {
             made(&format!("{PREFIX}{owner}-{}", short(&["session-run", work.run.as_str()]))).ok()

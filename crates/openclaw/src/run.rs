@@ -354,6 +354,7 @@ impl Run {
     /// New rows of a child's transcript, in order: what it called and what that cost is the run's. What
     /// it said it said to its parent.
     pub(crate) fn on_child(&mut self, child: &Child, rows: Vec<Row>) {
+        //= REQ-53
         let place = child.session.rsplit(':').next().unwrap_or_default();
         let place: String = place.chars().take(CHILD_NAME_CHARS).collect();
         let named = |id: &str| format!("{place}:{id}");
@@ -419,6 +420,7 @@ impl Run {
             }
         }
         self.on_rows(look.rows);
+        //= REQ-51
         // What works in the session before the run's own prompt stands there is an earlier turn's.
         if self.found {
             if let Some((run, text)) = &look.in_flight {
@@ -436,6 +438,7 @@ impl Run {
         // After a restart the gateway may show a prompt as waiting, or its task as open, for ever.
         let overdue = self.restarted.is_some_and(|at| now.since_ms(at) >= RESUME_MS_MAX);
         let pending = look.waiting || tasks.open;
+        //= REQ-54
         if look.active || look.children_active || (pending && (ours || !overdue)) {
             return Rest::Busy;
         }

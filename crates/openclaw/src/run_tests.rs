@@ -241,6 +241,7 @@ fn a_long_text_is_cut_between_characters() {
     assert_eq!(whole, long);
 }
 
+//= REQ-54
 #[test]
 fn what_works_is_not_over() {
     let mut run = run();

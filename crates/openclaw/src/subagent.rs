@@ -50,6 +50,7 @@ pub(crate) async fn spawn(
         };
         return Ok(Spawned::Child(child));
     }
+    //= REQ-52
     let code = text(&payload, "/error/code");
     tracing::warn!(run = %work.run, code, status = details("status"), "the gateway started no child");
     let refused = matches!(code, "not_found" | "forbidden" | "tool_call_blocked")

@@ -27,7 +27,7 @@ pub(crate) struct GrantAddArgs {
     /// For which tenants: ours and theirs
     #[arg(long, value_name = "LOCAL:REMOTE", default_value = "default:default")]
     pub(crate) tenant: TenantArg,
-    /// How sessions may be used; may be repeated [default: session]
+    /// How sessions may be used: session (a fresh one for each run), turn (go on in one of its own) or subagent (a child under one of its own); may be repeated [default: session]
     #[arg(long = "mode", value_enum, value_name = "MODE")]
     pub(crate) modes: Vec<ModeChoice>,
     /// The longest deadline of a run [default: 1h]

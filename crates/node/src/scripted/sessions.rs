@@ -17,6 +17,7 @@ const PREFIX: &str = "scripted-";
 
 /// The session that a run is led in.
 pub(super) fn session_of(work: &Work) -> Result<SessionHandle, InvalidName> {
+    //= REQ-50
     // A run's id is shorter than a handle may be, and made of the same letters.
     work.session.clone().map_or_else(|| SessionHandle::new(format!("{PREFIX}{}", work.run)), Ok)
 }

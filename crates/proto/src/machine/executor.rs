@@ -151,6 +151,7 @@ impl Executor {
                 let end = End::failed(trouble, SideEffects::None);
                 Handled::Step(self.end(now, end, Vec::new()))
             }
+            //= REQ-49
             (RunPhase::AwaitIntent, Input::Stop(reason)) => {
                 let end = End::stopped(reason, SideEffects::None);
                 Handled::Step(self.end(now, end, Vec::new()))

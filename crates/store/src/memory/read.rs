@@ -30,6 +30,7 @@ impl Model {
         agent: &AgentName,
         session: &SessionHandle,
     ) -> bool {
+        //= REQ-47
         self.sessions
             .iter()
             .any(|row| row.owner == *owner && row.agent == *agent && row.session == *session)

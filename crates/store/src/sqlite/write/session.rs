@@ -36,6 +36,7 @@ pub(super) fn is_next(db: &Connection, run: &RunId) -> Result<bool, Fault> {
     Ok(!exists(db, AHEAD, [run.as_str()])?)
 }
 
+//= REQ-47
 /// A row when a kept run of the owner was led in the session by the agent.
 pub(in crate::sqlite) const KNOWN: &str = "SELECT 1 FROM session_runs
      WHERE caller = ?1 AND dst = ?2 AND src = ?3 AND session = ?4 AND agent = ?5 LIMIT 1";
