@@ -81,7 +81,10 @@ async fn five_turns(world: Arc<World>) {
     let mut follows = Vec::new();
     for n in 0..5 {
         let prompt = format!("m-turn-{n}.\nmodel: delay 80\nmodel: say turn {n} {WORDS}");
-        follows.push(world.follow(&turn_of(&first, &prompt)).await);
+        let follow = world.follow(&turn_of(&first, &prompt)).await;
+        // The order is that of acceptance.
+        accepted(&world, follow.story().run()).await;
+        follows.push(follow);
     }
     for (n, follow) in follows.into_iter().enumerate() {
         let story = follow.end().await;
@@ -97,6 +100,17 @@ async fn five_turns(world: Arc<World>) {
     }
 }
 
+/// Waits until the executor has accepted a run.
+async fn accepted(world: &World, run: &str) {
+    for _ in 0..500 {
+        if world.a.json(&["run", "show", run]).await["remoteRun"].is_string() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{run} is not accepted");
+}
+
 //= REQ-45
 async fn somebody_elses(world: Arc<World>) {
     let mine = world.run(&Ask::new("m-mine\nmodel: say mine")).await;
@@ -110,7 +124,7 @@ async fn somebody_elses(world: Arc<World>) {
         let end = (story.outcome(), story.code(), story.side_effects());
         assert_eq!(end, ("rejected", "session_unknown", "none"), "{ask:?}: {story}");
     }
-    // Another gateway that may use the very same agent.
+    // Another gateway.
     let other = world.stranger("c").await;
     other.serve().await;
     let invite = text(&world.b.json(&["peer", "invite", "c"]).await, "invite");
@@ -118,9 +132,10 @@ async fn somebody_elses(world: Arc<World>) {
     let words = text(&world.b.json(&["peer", "show", "c"]).await, "words");
     other.json(&["peer", "accept", "eu", "--words", &words]).await;
     world.b.json(&["peer", "accept", "c", "--words", &text(&joined, "words")]).await;
-    world.grant(&world.b, "c", "auto", "default:default").await;
+    // No agent is shared between tenant pairs, so it has one of its own.
+    world.grant(&world.b, "c", "bolt", "default:default").await;
     let start = |prompt: &str, key: &str| {
-        ["run", "start", "eu", "--agent", "auto", "--detach", "--prompt", prompt, "--key", key]
+        ["run", "start", "eu", "--agent", "bolt", "--detach", "--prompt", prompt, "--key", key]
             .map(str::to_owned)
             .to_vec()
     };
