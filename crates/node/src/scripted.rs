@@ -95,8 +95,8 @@ impl Scripted {
     }
 
     /// The prompts of the run's session before its own, or why nothing is started.
-    fn room_for(&self, work: &Work) -> Result<usize, Report> {
-        let refused = |code, detail| Err(failed(code, detail, SideEffects::None));
+    fn room_for(&self, work: &Work) -> Result<usize, Trouble> {
+        let refused = |code, detail: &str| Err(Trouble { code, detail: detail.to_owned() });
         if is_forbidden_child(work) {
             let detail = "the script does not let the session start a child";
             return refused(TroubleCode::SubagentUnavailable, detail);
@@ -106,7 +106,7 @@ impl Scripted {
             Ok(None) => refused(TroubleCode::SessionUnknown, "the gateway has no such session"),
             Err(error) => {
                 let AdapterFault(trouble) = fault(&work.run, &error);
-                refused(trouble.code, &trouble.detail)
+                Err(trouble)
             }
         }
     }
@@ -228,9 +228,9 @@ impl Adapter for Scripted {
         let now = self.clock.now();
         let earlier = match self.room_for(&work) {
             Ok(earlier) => earlier,
-            Err(refused) => {
+            Err(Trouble { code, detail }) => {
                 // Closed: nobody wants to know.
-                let _ = reports.send(refused).await;
+                let _ = reports.send(failed(code, &detail, SideEffects::None)).await;
                 return;
             }
         };
