@@ -22,6 +22,8 @@ mod run;
 mod stop;
 mod subagent;
 mod tls;
+mod tool;
+mod tool_policy;
 mod transcript;
 mod version;
 mod wire;
@@ -30,6 +32,7 @@ pub use adapter::OpenClaw;
 pub use device::{FileFault, Secret};
 pub use fault::Fault;
 pub use pairing::{Pairing, Status, pair, status};
+pub use tool_policy::is_closed_to_peers;
 pub use version::{PROTOCOLS, UnsupportedGateway, VERSION_MIN, VERSION_TESTED};
 pub use wire::{GatewayError, Hello};
 

@@ -97,11 +97,11 @@ impl World {
     pub async fn set_with(change: impl FnOnce(&mut Value)) -> Option<Arc<Self>> {
         let installed = Installed::from_env()?;
         let model = Model::start().await.expect("the model starts");
-        let change = |config: &mut Value| {
+        let gateway = Gateway::start_with(&installed, &model.url(), |config| {
             with_tenants(config);
             change(config);
-        };
-        let gateway = Gateway::start_with(&installed, &model.url(), change).await;
+        })
+        .await;
         let gateway = gateway.expect("the gateway starts");
         let place = tempfile::Builder::new().prefix("landbridge-e2e-").tempdir().expect("a folder");
         let (a_port, b_port) = (free_port(), free_port());
