@@ -28,6 +28,7 @@ use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
 use crate::seats::{Seat, Seats};
+use crate::turns;
 
 /// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
 const REPORTS_QUEUED: usize = 256;
@@ -41,9 +42,17 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
 pub struct Executions {
-    drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
+    drivers: Mutex<BTreeMap<RunId, Driven>>,
     left: Notify,
     seats: Arc<Seats>,
+}
+
+/// One run that has a driver.
+#[derive(Clone, Debug)]
+struct Driven {
+    inbox: mpsc::Sender<Told>,
+    /// It waits for its turn: nothing is done for it yet.
+    waiting: Arc<AtomicBool>,
 }
 
 /// What a driver is told, and whom it tells once that is durable.
@@ -64,20 +73,21 @@ impl Executions {
     pub async fn all_left(&self) {
         loop {
             let left = self.left.notified();
-            if self.count() == 0 {
+            if self.drivers().is_empty() {
                 return;
             }
             left.await;
         }
     }
 
-    /// How many runs are driven now.
+    /// How many runs are at work now. One that waits for its turn is not: it takes the place of the run
+    /// of its session that is.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.drivers().len()
+        self.drivers().values().filter(|driven| !driven.waiting.load(Ordering::Relaxed)).count()
     }
 
-    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, mpsc::Sender<Told>>> {
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, Driven>> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,12 +95,14 @@ impl Executions {
     pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow, seat: Seat) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        self.drivers().insert(run.clone(), sender.clone());
+        let waiting = Arc::new(AtomicBool::new(false));
+        let driven = Driven { inbox: sender.clone(), waiting: Arc::clone(&waiting) };
+        self.drivers().insert(run.clone(), driven);
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
                 Ok(executor) => {
-                    Driver::new(&core, &executor, sender, seat).run(executor, inbox).await
+                    Driver::new(&core, &executor, sender, seat, waiting).run(executor, inbox).await
                 }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
@@ -111,8 +123,8 @@ impl Executions {
     /// Tells a run's driver to stop it, and waits until that is durable: whoever is answered after it
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
-        let sender = self.drivers().get(run).cloned();
-        let Some(sender) = sender else { return false };
+        let driven = self.drivers().get(run).cloned();
+        let Some(Driven { inbox: sender, .. }) = driven else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
         sender.send(told).await.is_ok() && recorded.await.is_ok()
@@ -131,6 +143,7 @@ struct Driver {
     core: Arc<Core>,
     work: Option<Work>,
     inbox: mpsc::Sender<Told>,
+    waiting: Arc<AtomicBool>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
     /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
@@ -150,12 +163,19 @@ enum Next {
 }
 
 impl Driver {
-    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>, seat: Seat) -> Self {
+    fn new(
+        core: &Arc<Core>,
+        executor: &Executor,
+        inbox: mpsc::Sender<Told>,
+        seat: Seat,
+        waiting: Arc<AtomicBool>,
+    ) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
         Self {
             core: Arc::clone(core),
             work,
             inbox,
+            waiting,
             reports: None,
             deadline_told: false,
             goes_on_told: Arc::default(),
@@ -295,9 +315,15 @@ impl Driver {
 
     fn intend(&self) {
         let Some(work) = self.work.clone() else { return };
-        let (adapter, inbox) = (Arc::clone(&self.core.adapter), self.inbox.clone());
+        let (core, inbox) = (Arc::clone(&self.core), self.inbox.clone());
+        let waiting = Arc::clone(&self.waiting);
         tokio::spawn(async move {
-            let input = match adapter.intend(&work).await {
+            tokio::select! {
+                // Settled while it waited, or left to another process.
+                () = inbox.closed() => return,
+                () = turns::come(&core, &work.run, &waiting) => {}
+            }
+            let input = match core.adapter.intend(&work).await {
                 Ok(intent) => Input::Intended(intent.0.to_string()),
                 Err(fault) => Input::NotIntended(fault.0),
             };

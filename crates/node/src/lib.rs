@@ -23,3 +23,4 @@ pub mod scripted;
 pub mod seats;
 pub mod serve;
 pub mod trust;
+mod turns;

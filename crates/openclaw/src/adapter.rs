@@ -13,9 +13,11 @@ use landbridge_node::adapter::{
 use crate::OpenClawConfig;
 use crate::drive::{self, Drive, Stops};
 use crate::fault::Fault;
+use crate::leads::Leads;
 use crate::link::{Link, State};
 use crate::names::{self, Names};
 use crate::run::Run;
+use crate::stop;
 use crate::tool::{self, Calls, ToolRun};
 use crate::walls;
 
@@ -24,6 +26,7 @@ use crate::walls;
 pub struct OpenClaw {
     link: Link,
     stops: Stops,
+    leads: Leads,
     calls: Calls,
 }
 
@@ -36,7 +39,12 @@ impl OpenClaw {
     /// away is not an error here.
     pub fn open(config: &OpenClawConfig) -> Result<Self, Fault> {
         let stops = Arc::new(Mutex::new(BTreeSet::new()));
-        Ok(Self { link: Link::open(config)?, stops, calls: Calls::default() })
+        Ok(Self {
+            link: Link::open(config)?,
+            stops,
+            leads: Leads::default(),
+            calls: Calls::default(),
+        })
     }
 
     /// The bridge's device at the gateway.
@@ -86,7 +94,14 @@ impl OpenClaw {
         let key = names.key.clone();
         let run = Run::new(key.clone(), progress);
         let (link, stops) = (self.link.clone(), Arc::clone(&self.stops));
-        Drive { link, work, names, handle, stops, run, reports, asked, hold }.lead().await;
+        let session = names.session.clone();
+        let leads = self.leads.clone();
+        leads.take(&session, &key);
+        let stop_key = key.clone();
+        Drive { link, work, names, stop_key, handle, stops, leads, run, reports, asked, hold }
+            .lead()
+            .await;
+        self.leads.leave(&session, &key);
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
@@ -176,8 +191,12 @@ impl Adapter for OpenClaw {
         }
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(names.key.clone());
         let up = self.link.up().map_err(|fault| AdapterFault::from(&*fault))?;
-        let runs = [names.key.clone()];
-        match drive::stop(&up.connection, &names, &runs).await {
+        let stopped = if self.leads.is_anothers(&names.session, &names.key) {
+            stop::stop_run(&up.connection, &names).await
+        } else {
+            stop::stop_work(&up.connection, work, &names).await
+        };
+        match stopped {
             Ok(true) => Ok(Stopped::Stopping),
             Ok(false) => Ok(Stopped::NotRunning),
             Err(fault) => Err(AdapterFault::from(&fault)),

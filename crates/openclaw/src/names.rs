@@ -52,6 +52,7 @@ pub(crate) fn handle(work: &Work) -> Option<SessionHandle> {
         &agent(work),
     ]);
     match &work.session {
+        //= REQ-50
         Some(handle) => is_handle_of(handle.as_str(), &owner).then(|| handle.clone()),
         None => {
             made(&format!("{PREFIX}{owner}-{}", short(&["session-run", work.run.as_str()]))).ok()
@@ -74,6 +75,12 @@ pub(crate) fn run_key(work: &Work) -> String {
         work.run.as_str(),
     ];
     format!("{PREFIX}{}", HEXLOWER.encode(&digest(&fields)))
+}
+
+/// Under which label the gateway books the child that a run starts: how a later process finds it.
+pub(crate) fn child_label(work: &Work) -> String {
+    let key = run_key(work);
+    format!("{PREFIX}{}", short(&["child", &key]))
 }
 
 /// The gateway writes agent ids in lower case, also inside session keys.

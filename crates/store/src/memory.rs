@@ -13,7 +13,7 @@ use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
     AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
-    ReceivedSeal, RunRow, Store, TokenRow,
+    ReceivedSeal, RunRow, SessionRow, Store, TokenRow,
 };
 use landbridge_proto::machine::step::{Batch, Outcome};
 use landbridge_proto::wire::digest::Digest;
@@ -37,6 +37,8 @@ struct Model {
     runs: Arc<BTreeMap<RunId, Arc<RunRow>>>,
     spent: Arc<BTreeMap<(Owner, Day), Spent>>,
     frames: Arc<BTreeMap<RunId, Arc<Vec<Arc<str>>>>>,
+    /// In the order of acceptance.
+    sessions: Arc<Vec<Arc<SessionRow>>>,
     entries: Arc<BTreeMap<RunId, Arc<EntryRow>>>,
     entry_keys: Arc<BTreeMap<(GatewayId, TenantPair, IdempotencyKey), RunId>>,
     received: Arc<BTreeMap<RunId, Arc<Received>>>,

@@ -34,7 +34,7 @@ pub(crate) struct GrantAddArgs {
     /// A tool of the agent that the peer may call directly; may be repeated
     #[arg(long = "tool", value_name = "TOOL")]
     pub(crate) tools: Vec<ToolName>,
-    /// How sessions may be used; may be repeated [default: session]
+    /// How sessions may be used: session (a fresh one for each run), turn (go on in one of its own) or subagent (a child under one of its own); may be repeated [default: session]
     #[arg(long = "mode", value_enum, value_name = "MODE")]
     pub(crate) modes: Vec<ModeChoice>,
     /// The longest deadline of a run [default: 1h]

@@ -71,7 +71,7 @@ pub(crate) struct RunStartArgs {
     #[arg(long, value_enum, default_value_t = ModeChoice::Session)]
     pub(crate) mode: ModeChoice,
     /// The session of an earlier run, for the modes turn and subagent
-    #[arg(long, value_name = "SESSION")]
+    #[arg(long, value_name = "SESSION", required_if_eq_any([("mode", "turn"), ("mode", "subagent")]))]
     pub(crate) session: Option<SessionHandle>,
     /// On whose behalf
     #[arg(long, value_name = "NAME")]

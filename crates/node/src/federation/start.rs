@@ -6,7 +6,7 @@ use landbridge_proto::machine::admission::{
 };
 use landbridge_proto::machine::budget::{Budget, Spent};
 use landbridge_proto::machine::chain::Chain;
-use landbridge_proto::machine::contract::{Guard, RunPhase, RunRow, Write};
+use landbridge_proto::machine::contract::{Guard, RunPhase, RunRow, SessionRow, Write};
 use landbridge_proto::machine::executor::Terms;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::signer::sign_typed;
@@ -15,7 +15,7 @@ use landbridge_proto::wire::document::{Disclose, Grant};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_proto::wire::problem::{Code, Problem};
-use landbridge_proto::wire::request::{Mode, Start, ToolCall};
+use landbridge_proto::wire::request::{AgentTarget, Mode, Start, ToolCall};
 use landbridge_proto::wire::stream::{Accept, One};
 
 use super::Federation;
@@ -86,11 +86,23 @@ impl Federation {
                 let problem = Problem::new(Code::NotSupported).with_detail(detail);
                 return Ok(StartDecision::Refuse(Box::new(problem)));
             }
-            if start.agent_target.mode != Mode::Session {
+            let target = &start.agent_target;
+            if start.tool_call.is_some() && target.mode != Mode::Session {
                 let detail =
-                    "this executor starts fresh sessions; turns and subagents are not offered";
+                    "a tool is called outside of any session; turns and subagents are for prompts";
                 let problem = Problem::new(Code::NotSupported).with_detail(detail);
                 return Ok(StartDecision::Refuse(Box::new(problem)));
+            }
+            if let Some(session) = &target.session {
+                let reads = self.core.store.reads();
+                let known = reads.session_known(admitted.owner(), &target.agent, session);
+                //= REQ-45
+                if !known.map_err(|fault| unreadable(&fault))? {
+                    let detail =
+                        "no such session of this agent is known for this caller and tenant pair";
+                    let problem = Problem::new(Code::SessionUnknown).with_detail(detail);
+                    return Ok(StartDecision::Refuse(Box::new(problem)));
+                }
             }
         }
         Ok(decision)
@@ -125,7 +137,10 @@ impl Federation {
             }
         };
         let create = Write::CreateRun(row.clone());
-        let step = Step::new(vec![unseen, free], writes.into(), row).with([create, audit]);
+        let (known, bind) = bind(&row, &start.agent_target).unzip();
+        let step = Step::new(vec![unseen, free], writes.into(), row)
+            .guarded(known)
+            .with([create, audit].into_iter().chain(bind));
         self.core.commit(step).await.map(Some)
     }
 
@@ -203,6 +218,19 @@ impl Federation {
             ended: None,
         })
     }
+}
+
+/// A run that names a session is bound to it, behind those that were accepted before.
+fn bind(row: &RunRow, target: &AgentTarget) -> Option<(Guard, Write)> {
+    let (owner, agent) = (row.owner.clone(), target.agent.clone());
+    let session = target.session.clone()?;
+    let bound = SessionRow {
+        run: row.run.clone(),
+        owner: owner.clone(),
+        agent: agent.clone(),
+        session: session.clone(),
+    };
+    Some((Guard::SessionKnown { owner, agent, session }, Write::BindSession(bound)))
 }
 
 /// What the gateway is to do; `None` for what is not offered.

@@ -35,6 +35,10 @@ pub(super) enum Directive {
     Fail(String),
     /// `interrupt TEXT`: the run did not survive a restart of the gateway.
     Interrupt(String),
+    /// `recall`: says how many prompts its session had before.
+    Recall,
+    /// `no-subagent`: a gateway that does not let a session start a child.
+    NoSubagent,
     /// `hang`: nothing more, until somebody stops the run.
     Hang,
     /// `count N MS`: `1 `, `2 ` and so on.
@@ -116,6 +120,8 @@ fn read(line: &str) -> Option<Directive> {
         "error" => Directive::Error(text()?),
         "fail" => Directive::Fail(text()?),
         "interrupt" => Directive::Interrupt(text()?),
+        "recall" if rest.is_empty() => Directive::Recall,
+        "no-subagent" if rest.is_empty() => Directive::NoSubagent,
         "hang" if rest.is_empty() => Directive::Hang,
         "count" => {
             let (count, gap) = rest.split_once(' ')?;

@@ -9,6 +9,7 @@ mod local_api;
 mod pairing;
 mod races;
 mod refusals;
+mod sessions;
 mod starting;
 mod stopping;
 mod streams;

@@ -33,7 +33,7 @@ use landbridge_proto::wire::document::{
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::{PayloadKind, Role};
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, RunId, TenantId, TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Owner, RunId, TenantId, TenantPair, Timestamp,
 };
 use landbridge_proto::wire::problem::Problem;
 use landbridge_proto::wire::request::{
@@ -179,6 +179,11 @@ impl World {
         }
     }
 
+    /// Whom A's runs belong to.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner { caller: self.a.core.own().clone(), tenant: pair() }
+    }
+
     /// Starts a run through A's local face.
     pub(crate) async fn start_run(&self, name: &str, prompt: &str) -> RunView {
         let start =
@@ -300,6 +305,24 @@ impl Side {
     /// How often the audit log has this deed.
     pub(crate) fn deeds(&self, deed: &str) -> usize {
         self.audit().iter().filter(|event| event.deed == deed).count()
+    }
+
+    /// The scripted gateway loses its sessions.
+    pub(crate) fn forget_sessions(&self) {
+        for file in std::fs::read_dir(self.home.path().join("gateway")).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "session") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    /// Prunes runs that ended before a moment.
+    pub(crate) async fn prune_ended_before(&self, before: Timestamp) {
+        let old = Timestamp(0);
+        let prune =
+            Write::Prune { jti_before: old, runs_before: before, entries_before: old, limit: 100 };
+        self.core.commit(Step::new(Vec::new(), vec![prune], ())).await.unwrap();
     }
 
     pub(crate) fn open_runs(&self) -> usize {

@@ -15,7 +15,8 @@ use super::step::{Batch, Outcome};
 use crate::wire::digest::Digest;
 use crate::wire::evidence::Contradiction;
 use crate::wire::name::{
-    Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair,
+    Timestamp,
 };
 
 /// The writing half of a store. Called by one writer only, through [`super::step::commit`].
@@ -85,6 +86,20 @@ pub enum Guard {
         /// The newest version.
         version: Option<u64>,
     },
+    /// A kept run of this owner was led in the session by this agent.
+    SessionKnown {
+        /// Whose session.
+        owner: Owner,
+        /// Who leads it.
+        agent: AgentName,
+        /// Its handle.
+        session: SessionHandle,
+    },
+    /// No open run was bound to the run's session before it. Holds for a run without a session.
+    NextInSession {
+        /// The run.
+        run: RunId,
+    },
     /// The invite exists and was not used.
     InviteUnused {
         /// The invite.
@@ -105,6 +120,8 @@ impl fmt::Display for Guard {
             Self::DocumentAt { gateway, kind, .. } => {
                 write!(f, "a newer {kind} of {gateway} is stored")
             }
+            Self::SessionKnown { session, .. } => write!(f, "session {session} is not known"),
+            Self::NextInSession { run } => write!(f, "another run is ahead of {run}"),
             Self::InviteUnused { .. } => f.write_str("the invite is used or unknown"),
         }
     }
@@ -147,6 +164,9 @@ pub enum Write {
         /// What is added.
         spent: Spent,
     },
+    /// Binds a run to the session that it is led in; the bindings of a session are ordered as they were
+    /// written. The first binding of a run stays, and goes with the run.
+    BindSession(SessionRow),
     /// Blocks a key for good: a start that arrives later is refused.
     BlockKey {
         /// Whose key.
@@ -281,6 +301,19 @@ pub struct RunRow {
     pub outcome: Option<String>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+}
+
+/// A run and the session that it is led in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SessionRow {
+    /// The run.
+    pub run: RunId,
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// Who leads it.
+    pub agent: AgentName,
+    /// The session's handle.
+    pub session: SessionHandle,
 }
 
 /// A recorded decision to stop a run.
@@ -573,6 +606,15 @@ pub trait Reads: Send + Sync {
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Self::Fault>;
     /// What the owner spent on a day.
     fn spent(&self, owner: &Owner, day: Day) -> Result<Spent, Self::Fault>;
+    /// Whether a kept run of the owner was led in the session by the agent.
+    fn session_known(
+        &self,
+        owner: &Owner,
+        agent: &AgentName,
+        session: &SessionHandle,
+    ) -> Result<bool, Self::Fault>;
+    /// The last of the open runs that were bound to the run's session before it.
+    fn run_ahead(&self, run: &RunId) -> Result<Option<RunId>, Self::Fault>;
     /// Frames after `after`, whole, at most `count` and, after the first, at most `bytes` in sum.
     fn frames(
         &self,

@@ -14,6 +14,9 @@
 //! | Running | Adopt (and Stop) | — | — | frames; Settled with the last | exceeded: Stop | Stop | Settled, effects unknown |
 //! | Settled | — | — | — | — | — | — | — |
 //!
+//! A run that names a session is given an intent only when no earlier run of the session is open; the
+//! commit of the intent checks it.
+//!
 //! The gateway is asked only after the intent is durable, and at most once: a run that is found in
 //! `Running` after a crash is looked for, never started again. The reason to stop is recorded before the
 //! gateway is asked to, because its answers to a cancel, a deadline and a timeout look alike.
@@ -24,12 +27,12 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::{Budget, Day, Spent};
 use super::chain::Chain;
-use super::contract::{AuditEvent, Guard, RunPhase, RunRow, StopRow, Write};
+use super::contract::{AuditEvent, Guard, RunPhase, RunRow, SessionRow, StopRow, Write};
 use super::framing::{Framing, Lines};
 use super::report::{Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage};
 use super::step::Step;
 use crate::wire::document::Disclose;
-use crate::wire::name::{AgentName, Timestamp};
+use crate::wire::name::{AgentName, SessionHandle, Timestamp};
 use crate::wire::problem::{Code, Problem};
 use crate::wire::stream::{By, Event, Outcome, Rest, Terminal};
 
@@ -169,6 +172,7 @@ impl Executor {
                 Handled::Step(self.end(now, end, Vec::new()))
             }
             (_, Input::Accounted(today)) => self.account(now, today),
+            //= REQ-49
             (RunPhase::AwaitIntent, Input::Stop(reason)) => {
                 let end = End::stopped(reason, SideEffects::None);
                 Handled::Step(self.end(now, end, Vec::new()))
@@ -211,7 +215,9 @@ impl Executor {
         //= REQ-26
         let row =
             RunRow { phase: RunPhase::Running, intent: Some(intent.clone()), ..self.row.clone() };
-        self.put(row, Vec::new(), vec![Action::Start { intent }])
+        //= REQ-48
+        let next = Guard::NextInSession { run: self.row.run.clone() };
+        self.put(row, Vec::new(), vec![Action::Start { intent }]).guarded([next])
     }
 
     fn stop(self, now: Timestamp, reason: StopReason) -> Step<(Self, Vec<Action>)> {
@@ -267,10 +273,16 @@ impl Executor {
         let booking = self.book(now, &reports);
         let mut lines = Lines::after(Chain::stored(self.row.seq, self.row.head));
         let framing = self.framing();
+        let mut bind = None;
         for report in reports {
+            if let Report::Started { session, .. } = &report {
+                //= REQ-46
+                bind = Some(self.bind(session.clone()));
+            }
             if let Report::Settled { ending, result, trouble, usage, side_effects } = report {
                 let end = self.ending(ending, trouble, side_effects).with(result, usage);
-                return Handled::Step(self.end_after(now, end, lines, Vec::new()).with(booking));
+                let ended = self.end_after(now, end, lines, Vec::new());
+                return Handled::Step(ended.with(booking).with(bind));
             }
             for event in framing.events(report) {
                 if lines.push(&event).is_err() {
@@ -287,7 +299,13 @@ impl Executor {
         if lines.lines.is_empty() {
             return Handled::Ignored(self);
         }
-        Handled::Step(self.append(lines).with(booking))
+        Handled::Step(self.append(lines).with(booking).with(bind))
+    }
+
+    /// The session is the run's from the frame on that tells its handle.
+    fn bind(&self, session: SessionHandle) -> Write {
+        let (run, owner) = (self.row.run.clone(), self.row.owner.clone());
+        Write::BindSession(SessionRow { run, owner, agent: self.terms.agent.clone(), session })
     }
 
     fn is_over_budget(&self, lines: &Lines) -> bool {

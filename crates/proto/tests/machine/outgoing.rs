@@ -11,7 +11,7 @@ use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{
-    GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantPair, Timestamp,
+    AgentName, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
 };
 
 use crate::gateway::NOW;
@@ -40,6 +40,19 @@ impl Reads for Log {
     }
 
     fn keeps_keys_of(&self, _: &Owner) -> Result<bool, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn session_known(
+        &self,
+        _: &Owner,
+        _: &AgentName,
+        _: &SessionHandle,
+    ) -> Result<bool, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn run_ahead(&self, _: &RunId) -> Result<Option<RunId>, Infallible> {
         panic!("only frames are asked for")
     }
 

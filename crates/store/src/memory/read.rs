@@ -9,7 +9,7 @@ use landbridge_proto::machine::contract::{
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantPair, Timestamp,
+    AgentName, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
 };
 
 use super::{Engine, Model};
@@ -23,6 +23,29 @@ impl Model {
     ) -> impl DoubleEndedIterator<Item = &DocumentRow> {
         let range = (gateway.clone(), kind, 0)..=(gateway.clone(), kind, u64::MAX);
         self.documents.range(range).map(|(_, row)| &**row)
+    }
+
+    pub(super) fn session_known(
+        &self,
+        owner: &Owner,
+        agent: &AgentName,
+        session: &SessionHandle,
+    ) -> bool {
+        //= REQ-47
+        self.sessions
+            .iter()
+            .any(|row| row.owner == *owner && row.agent == *agent && row.session == *session)
+    }
+
+    pub(super) fn run_ahead(&self, run: &RunId) -> Option<RunId> {
+        let at = self.sessions.iter().position(|row| row.run == *run)?;
+        let own = &self.sessions[at];
+        let is_open =
+            |run: &RunId| self.runs.get(run).is_some_and(|row| row.phase != RunPhase::Settled);
+        let mut before = self.sessions[..at].iter().rev();
+        before
+            .find(|row| row.owner == own.owner && row.session == own.session && is_open(&row.run))
+            .map(|row| row.run.clone())
     }
 
     fn entries_newest_first(&self) -> Vec<&EntryRow> {
@@ -67,6 +90,19 @@ impl Reads for Engine {
 
     fn spent(&self, owner: &Owner, day: Day) -> Result<Spent, Fault> {
         Ok(self.now().spent.get(&(owner.clone(), day)).copied().unwrap_or_default())
+    }
+
+    fn session_known(
+        &self,
+        owner: &Owner,
+        agent: &AgentName,
+        session: &SessionHandle,
+    ) -> Result<bool, Fault> {
+        Ok(self.now().session_known(owner, agent, session))
+    }
+
+    fn run_ahead(&self, run: &RunId) -> Result<Option<RunId>, Fault> {
+        Ok(self.now().run_ahead(run))
     }
 
     fn frames(

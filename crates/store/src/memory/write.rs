@@ -7,7 +7,7 @@ use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::Day;
 use landbridge_proto::machine::contract::{
     AuditEvent, AuditRow, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow,
-    KeyRecord, ReceivedSeal, RunPhase, RunRow, TokenRow, Write,
+    KeyRecord, ReceivedSeal, RunPhase, RunRow, SessionRow, TokenRow, Write,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{IdempotencyKey, Owner, RunId, Timestamp};
@@ -35,6 +35,10 @@ impl Model {
             Guard::DocumentAt { gateway, kind, version } => {
                 self.documents_of(gateway, *kind).next_back().map(|row| row.version) == *version
             }
+            Guard::SessionKnown { owner, agent, session } => {
+                self.session_known(owner, agent, session)
+            }
+            Guard::NextInSession { run } => self.run_ahead(run).is_none(),
             Guard::InviteUnused { id } => {
                 self.invites.get(id).is_some_and(|invite| invite.used.is_none())
             }
@@ -67,6 +71,7 @@ impl Model {
                     let sum = all.entry((owner.clone(), *day)).or_default();
                     *sum = sum.plus(*spent);
                 }
+                Write::BindSession(row) => self.bind_session(row)?,
                 Write::BlockKey { owner, key, at } => self.block_key(owner, key, *at)?,
                 Write::CreateEntry(row) => {
                     self.create_entry(row)?;
@@ -135,6 +140,14 @@ impl Model {
         require(self.runs.contains_key(run), || Broken::RunUnknown(run.clone()))?;
         let frames = Arc::make_mut(&mut self.frames).entry(run.clone()).or_default();
         append(Arc::make_mut(frames), run, first, lines)
+    }
+
+    fn bind_session(&mut self, row: &SessionRow) -> Result<(), Fault> {
+        require(self.runs.contains_key(&row.run), || Broken::RunUnknown(row.run.clone()))?;
+        if !self.sessions.iter().any(|bound| bound.run == row.run) {
+            Arc::make_mut(&mut self.sessions).push(Arc::new(row.clone()));
+        }
+        Ok(())
     }
 
     fn block_key(
@@ -255,6 +268,7 @@ impl Model {
                 Arc::make_mut(&mut self.keys).remove(&key);
             }
             Arc::make_mut(&mut self.frames).remove(&run);
+            Arc::make_mut(&mut self.sessions).retain(|bound| bound.run != run);
         }
 
         let today = Day::of(runs_before);

@@ -15,12 +15,13 @@ use landbridge_proto::machine::contract::{
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantPair, Timestamp,
+    AgentName, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::open::{self, OpenError, Options};
 use super::row::{self, ENTRY_COLUMNS, RUN_COLUMNS};
+use super::write::session::{AHEAD, KNOWN};
 use crate::fault::Fault;
 
 /// A pool of read-only connections.
@@ -183,6 +184,22 @@ impl Reads for Readers {
         let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
         let params = params![caller, pair.dst.as_str(), pair.src.as_str(), day.0];
         Ok(self.one(sql, params, |row| row::spent(row, 0, 1))?.unwrap_or_default())
+    }
+
+    fn session_known(
+        &self,
+        owner: &Owner,
+        agent: &AgentName,
+        session: &SessionHandle,
+    ) -> Result<bool, Fault> {
+        let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
+        let (dst, src) = (pair.dst.as_str(), pair.src.as_str());
+        let params = params![caller, dst, src, session.as_str(), agent.as_str()];
+        Ok(self.one(KNOWN, params, |_| Ok(()))?.is_some())
+    }
+
+    fn run_ahead(&self, run: &RunId) -> Result<Option<RunId>, Fault> {
+        self.one(AHEAD, [run.as_str()], |row| row::name(row, 0))
     }
 
     fn frames(

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_first.sql"),
     include_str!("schema/0002_usage.sql"),
     include_str!("schema/0003_evidence.sql"),
+    include_str!("schema/0004_sessions.sql"),
 ];
 
 /// Brings the database to this program's version.

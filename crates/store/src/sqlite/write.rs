@@ -7,6 +7,7 @@
 mod entry;
 mod prune;
 mod run;
+pub(super) mod session;
 mod spent;
 mod trust;
 
@@ -67,6 +68,10 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
                 db.prepare_cached(sql)?.query_row([gateway.as_str(), kind], |row| row.get(0))?;
             newest == version.map(int).transpose()?
         }
+        Guard::SessionKnown { owner, agent, session } => {
+            session::is_known(db, owner, agent, session)?
+        }
+        Guard::NextInSession { run } => session::is_next(db, run)?,
         Guard::InviteUnused { id } => exists(
             db,
             "SELECT 1 FROM invites WHERE id = ?1 AND used IS NULL",
@@ -99,6 +104,7 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
                 runs.insert(run);
             }
             Write::BookUsage { owner, day, spent } => spent::book(db, owner, *day, *spent)?,
+            Write::BindSession(row) => session::bind(db, row)?,
             Write::BlockKey { owner, key, at } => {
                 require(key_is_free(db, owner, key)?, || Broken::KeyTaken(key.clone()))?;
                 let sql = "INSERT INTO blocked_keys (caller, dst, src, key, at)

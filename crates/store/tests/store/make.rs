@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
     AuditEvent, DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow,
-    PairingRow, RunPhase, RunRow, TokenRow, Write,
+    PairingRow, RunPhase, RunRow, SessionRow, TokenRow, Write,
 };
 use landbridge_proto::machine::step::{Batch, Step};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::evidence::Contradiction;
 use landbridge_proto::wire::name::{
-    Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId, TenantPair,
-    Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
+    TenantPair, Timestamp,
 };
 
 /// `n` in the alphabet that ids share, `width` characters wide; the order of numbers is kept.
@@ -99,6 +99,20 @@ pub(crate) fn run(n: u64) -> RunRow {
         outcome: None,
         ended: None,
     }
+}
+
+pub(crate) fn session(n: u64) -> SessionHandle {
+    SessionHandle::new(format!("session-{n}")).unwrap()
+}
+
+pub(crate) fn agent(n: u64) -> AgentName {
+    AgentName::new(format!("agent-{n}")).unwrap()
+}
+
+/// Binds run `n` of owner 1 and agent 1 to a session.
+pub(crate) fn bind(n: u64, to: u64) -> Write {
+    let (run, owner) = (run_id(n), owner(1));
+    Write::BindSession(SessionRow { run, owner, agent: agent(1), session: session(to) })
 }
 
 /// A fresh journal entry for peer 1 with key `n`.

@@ -26,9 +26,9 @@ struct Plan {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let guard = (0..7_u8, 0..FEW, 0..4_u64);
+    let guard = (0..9_u8, 0..FEW, 0..4_u64);
     let lie = prop::bool::weighted(0.02);
-    let write = (0..19_u8, 0..FEW, 0..6_u64, lie);
+    let write = (0..20_u8, 0..FEW, 0..6_u64, lie);
     (vec(guard, 0..2), vec(write, 0..5)).prop_map(|(guards, writes)| Plan { guards, writes })
 }
 
@@ -59,6 +59,12 @@ fn guard(&(which, n, x): &(u8, u64, u64), model: &dyn Reads<Fault = Fault>) -> G
             let version = if x == 3 { Some(x) } else { newest.map(|row| row.version) };
             Guard::DocumentAt { gateway: gateway(1), kind: kind(n), version }
         }
+        6 => Guard::NextInSession { run: run_id(n) },
+        7 => Guard::SessionKnown {
+            owner: owner(1 + n / 3),
+            agent: agent(1),
+            session: session(x % 2),
+        },
         _ => Guard::InviteUnused { id: digest(n) },
     }
 }
@@ -170,6 +176,7 @@ fn writes(
             vec![Write::Prune { jti_before, runs_before, entries_before, limit: 1 + n as u32 }]
         }
         18 => vec![booking(n, x)],
+        19 if lie || old_run.is_some() => vec![bind(n, x % 2)],
         _ => vec![],
     }
 }
@@ -195,6 +202,8 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
             add("entry key", &reads.entry_of_key(&gateway(1), &pair(x), &key(n)).unwrap());
         }
         add("run", &reads.run(&run).unwrap());
+        add("ahead", &reads.run_ahead(&run).unwrap());
+        add("known", &reads.session_known(&owner(1), &agent(1), &session(n)).unwrap());
         add("entry", &reads.entry(&run).unwrap());
         add("seals", &reads.received_seals(&run).unwrap());
         add("keeps", &reads.keeps_keys_of(&owner(n)).unwrap());
