@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use landbridge_proto::machine::contract::{
     AuditEvent, DocumentKind, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow, PairingRow,
-    RunPhase, RunRow, TokenRow, Write,
+    RunPhase, RunRow, Sees, TokenRow, Write,
 };
 use landbridge_proto::machine::step::{Batch, Step};
 use landbridge_proto::wire::digest::Digest;
@@ -164,7 +164,11 @@ pub(crate) fn token(n: u64) -> TokenRow {
         hash: digest(n),
         name: format!("name {n}"),
         routes: vec![alias(1), alias(2)],
+        tenants: vec![pair(n).src],
+        sees: if n % 2 == 0 { Sees::Own } else { Sees::Tenants },
         verbs: vec!["read".into()],
+        runs_open_max: (n % 3 > 0).then_some(n),
+        starts_per_minute_max: (n % 3 > 1).then_some(60),
         created: Timestamp(100 - i64::try_from(n).unwrap()),
         expires: Some(Timestamp(500)),
         revoked: None,
