@@ -1,0 +1,101 @@
+//! Grants: what a peer may ask of this gateway.
+
+use clap::{Args, Subcommand, ValueEnum};
+use landbridge_proto::wire::name::{AgentName, Alias};
+
+use super::peer::{PolicyArgs, TenantArg};
+use super::run::ModeChoice;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GrantCommand {
+    /// Let a peer use an agent
+    Add(GrantAddArgs),
+    /// List what peers may ask
+    List(GrantListArgs),
+    /// Take a grant back
+    Remove(GrantRemoveArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GrantAddArgs {
+    /// The peer's alias
+    #[arg(value_name = "PEER")]
+    pub(crate) peer: Alias,
+    /// An agent of this gateway that the peer may use; may be repeated
+    #[arg(long = "agent", value_name = "AGENT", required = true)]
+    pub(crate) agents: Vec<AgentName>,
+    /// For which tenants: ours and theirs
+    #[arg(long, value_name = "LOCAL:REMOTE", default_value = "default:default")]
+    pub(crate) tenant: TenantArg,
+    /// How sessions may be used; may be repeated [default: session]
+    #[arg(long = "mode", value_enum, value_name = "MODE")]
+    pub(crate) modes: Vec<ModeChoice>,
+    /// The longest deadline of a run [default: 1h]
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
+    pub(crate) deadline_max: Option<i64>,
+    /// Runs at the same time
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) concurrent_max: Option<u64>,
+    /// Runs started in a second
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) starts_per_second: Option<u64>,
+    /// How much the peer sees of what the agent says [default: full]
+    #[arg(long, value_enum, value_name = "HOW_MUCH")]
+    pub(crate) disclose_output: Option<DisclosureChoice>,
+    /// How much the peer sees of what tools are called with [default: digest]
+    #[arg(long, value_enum, value_name = "HOW_MUCH")]
+    pub(crate) disclose_tool_args: Option<DisclosureChoice>,
+    /// How much the peer sees of what tools answer [default: digest]
+    #[arg(long, value_enum, value_name = "HOW_MUCH")]
+    pub(crate) disclose_tool_results: Option<DisclosureChoice>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+}
+
+/// How much of something a peer sees.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum DisclosureChoice {
+    /// Nothing
+    None,
+    /// Its digest and size
+    Digest,
+    /// All of it
+    Full,
+}
+
+pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (count, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("a duration is a number and ms, s, m, h or d, as in 10m".to_owned()),
+    };
+    let count: i64 = count.parse().map_err(|_| "a duration begins with a number".to_owned())?;
+    count.checked_mul(unit_ms).ok_or_else(|| "the duration is too long".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GrantListArgs {
+    /// Only this peer's
+    #[arg(value_name = "PEER")]
+    pub(crate) peer: Option<Alias>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GrantRemoveArgs {
+    /// The peer's alias
+    #[arg(value_name = "PEER")]
+    pub(crate) peer: Alias,
+    /// Only this agent; may be repeated [default: the whole grant]
+    #[arg(long = "agent", value_name = "AGENT")]
+    pub(crate) agents: Vec<AgentName>,
+    /// For which tenants: ours and theirs
+    #[arg(long, value_name = "LOCAL:REMOTE", default_value = "default:default")]
+    pub(crate) tenant: TenantArg,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+}
