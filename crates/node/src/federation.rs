@@ -6,7 +6,7 @@
 mod answer;
 mod documents;
 pub mod pairing;
-mod rate;
+pub(crate) mod rate;
 mod start;
 mod stream;
 

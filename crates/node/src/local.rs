@@ -9,6 +9,7 @@ pub mod api;
 pub mod auth;
 mod body;
 mod gate;
+mod list;
 pub mod problem;
 mod runs;
 pub mod server;

@@ -1,5 +1,5 @@
 //! How much somebody may do in a minute: a bucket for each, refilled as time goes by. New runs have one
-//! for each tenant pair, records of refusals one for each peer.
+//! for each tenant pair and for each local token, records of refusals one for each peer.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use landbridge_proto::wire::name::Timestamp;
 
 /// Buckets of those who did something lately.
 #[derive(Debug)]
-pub(super) struct Rates<K>(Mutex<BTreeMap<K, Bucket>>);
+pub(crate) struct Rates<K>(Mutex<BTreeMap<K, Bucket>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
@@ -27,7 +27,7 @@ impl<K> Default for Rates<K> {
 
 impl<K: Clone + Ord> Rates<K> {
     /// Takes one; `Err` says in how many milliseconds there will be one.
-    pub(super) fn take(&self, who: &K, per_minute: u32, now: Timestamp) -> Result<(), u64> {
+    pub(crate) fn take(&self, who: &K, per_minute: u32, now: Timestamp) -> Result<(), u64> {
         let full_milli = i64::from(per_minute.max(1)) * 1_000;
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A full bucket says nothing that a new one does not.

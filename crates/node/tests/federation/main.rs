@@ -5,6 +5,7 @@ mod calling;
 mod documents;
 mod local_api;
 mod pairing;
+mod plane;
 mod refusals;
 mod starting;
 mod streams;

@@ -8,6 +8,7 @@ use http_body_util::BodyExt as _;
 use landbridge_node::bridge::{Bridge, Principal};
 use landbridge_node::call::Calls;
 use landbridge_node::clock::{Clock as _, SeededEntropy, VirtualClock};
+use landbridge_node::contact::Contacts;
 use landbridge_node::core::{Core, Route, Settings, Wakes};
 use landbridge_node::execute::Executions;
 use landbridge_node::federation::Federation;
@@ -236,6 +237,7 @@ impl Side {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             wakes: Wakes::default(),
+            contacts: Contacts::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
         let executions = Arc::new(Executions::default());
