@@ -3,6 +3,8 @@
 
 mod calling;
 mod documents;
+mod gateways;
+mod lists;
 mod local_api;
 mod pairing;
 mod plane;
@@ -10,3 +12,4 @@ mod refusals;
 mod starting;
 mod streams;
 mod support;
+mod tokens;

@@ -66,12 +66,22 @@ impl Plane {
         Self::of(World::of(settings, Core::default()).await).await
     }
 
+    /// With settings for both.
+    pub(crate) async fn both(a: Core, b: Core) -> Self {
+        Self::of(World::of(a, b).await).await
+    }
+
     async fn of(world: World) -> Self {
         let plane = world.b.plane.clone();
         world.serve_app(App::new(move |request| {
             let plane = plane.clone();
             async move { plane.answer(request).await }
         }));
+        Self::unreachable(world).await
+    }
+
+    /// B does not listen.
+    pub(crate) async fn unreachable(world: World) -> Self {
         let clock = world.clock.clone();
         tokio::spawn(async move {
             loop {

@@ -98,7 +98,8 @@ impl World {
             agent: Some(AgentName::new("demo").unwrap()),
             deadline_ms_max: None,
         };
-        let routes = [(Alias::new("eu").unwrap(), eu)].into();
+        let mut routes = ours.routes.clone();
+        routes.insert(Alias::new("eu").unwrap(), eu);
         let a = Side::new("us", 1, Settings { routes, ..ours }, &clock, &network);
         let b = Side::new("eu", 2, settings, &clock, &network);
         let (a, b) = (a.await, b.await);
