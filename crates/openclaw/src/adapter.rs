@@ -83,7 +83,10 @@ impl Adapter for OpenClaw {
                 None,
                 up.agents.to_vec(),
             ),
-            State::Down(why) => (String::new(), false, why.map(|why| why.to_string()), Vec::new()),
+            State::Down(why) => {
+                let why = why.map_or_else(|| CONNECTING.to_owned(), |why| why.to_string());
+                (String::new(), false, Some(why), Vec::new())
+            }
         };
         Description { adapter: "openclaw".to_owned(), software, reachable, detail, agents }
     }
@@ -173,3 +176,6 @@ fn not_ours(asked: bool) -> Report {
 }
 
 const INTEND_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Why there is no connection when no attempt has failed.
+const CONNECTING: &str = "not connected yet; the bridge is connecting";
