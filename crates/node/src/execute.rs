@@ -3,18 +3,26 @@
 //! A driver never waits inside a commit for anything else: what arrives meanwhile forms the next
 //! batch. It asks the adapter only what a released action says, so nothing reaches the gateway before
 //! its intent is durable.
+//!
+//! A bridge that stops leaves its runs where they are, and the next process takes them up. Between the
+//! durable intent and the gateway's taking of the work there is nothing to take up, so a driver that is
+//! just there stays for a moment (`handover`).
+
+mod handover;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
 use landbridge_proto::machine::report::{Report, StopReason};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::adapter::{Intent, Progress, Stopped, Work};
+pub(crate) use self::handover::HANDOVER_MS_MAX;
+use self::handover::Handover;
+use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
 
@@ -29,7 +37,10 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
-pub struct Executions(Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>);
+pub struct Executions {
+    drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
+    left: Notify,
+}
 
 /// What a driver is told, and whom it tells once that is durable.
 #[derive(Debug)]
@@ -39,17 +50,32 @@ struct Told {
 }
 
 impl Executions {
+    /// Waits until no run is driven any more.
+    pub async fn all_left(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.count() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
     /// How many runs are driven now.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.drivers().len()
+    }
+
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, mpsc::Sender<Told>>> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins to drive a run.
     pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), sender.clone());
+        self.drivers().insert(run.clone(), sender.clone());
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
@@ -65,14 +91,15 @@ impl Executions {
             if let Err(error) = driving.await {
                 tracing::error!(run = %driven, %error, "a run's driver failed");
             }
-            executions.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&driven);
+            executions.drivers().remove(&driven);
+            executions.left.notify_waiters();
         });
     }
 
     /// Tells a run's driver to stop it, and waits until that is durable: whoever is answered after it
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned();
+        let sender = self.drivers().get(run).cloned();
         let Some(sender) = sender else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
@@ -94,6 +121,7 @@ struct Driver {
     inbox: mpsc::Sender<Told>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
+    handover: Handover,
 }
 
 /// What a driver waited for.
@@ -108,7 +136,14 @@ enum Next {
 impl Driver {
     fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
-        Self { core: Arc::clone(core), work, inbox, reports: None, deadline_told: false }
+        Self {
+            core: Arc::clone(core),
+            work,
+            inbox,
+            reports: None,
+            deadline_told: false,
+            handover: Handover::default(),
+        }
     }
 
     async fn run(
@@ -132,8 +167,10 @@ impl Driver {
                 Next::Unwatched => {
                     let intent = executor.row().intent.clone().unwrap_or_default();
                     let at = self.core.now().plus_ms(STOP_RETRY_MS);
-                    self.core.clock.sleep_until(at).await;
-                    self.adopt(executor.row(), &intent);
+                    tokio::select! {
+                        () = self.core.stopping.cancelled() => return Ok(()),
+                        () = self.core.clock.sleep_until(at) => self.adopt(executor.row(), &intent),
+                    }
                 }
                 Next::Leave => return Ok(()),
             }
@@ -148,7 +185,7 @@ impl Driver {
         let core = Arc::clone(&self.core);
         tokio::select! {
             biased;
-            () = core.stopping.cancelled() => Next::Leave,
+            () = self.handover.may_leave(&core) => Next::Leave,
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
             () = core.clock.sleep_until(until) => {
                 if std::mem::replace(&mut self.deadline_told, true) {
@@ -212,7 +249,9 @@ impl Driver {
         let adapter = Arc::clone(&self.core.adapter);
         let (reports, received) = mpsc::channel(REPORTS_QUEUED);
         self.reports = Some(received);
-        tokio::spawn(async move { adapter.start(work, intent, reports).await });
+        let (hold, held) = Hold::new();
+        self.handover.begins(held);
+        tokio::spawn(async move { adapter.start(work, intent, reports, hold).await });
     }
 
     fn adopt(&mut self, row: &RunRow, intent: &str) {

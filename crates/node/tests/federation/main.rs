@@ -10,6 +10,7 @@ mod pairing;
 mod plane;
 mod refusals;
 mod starting;
+mod stopping;
 mod streams;
 mod support;
 mod tokens;

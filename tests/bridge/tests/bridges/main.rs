@@ -8,3 +8,4 @@ mod kill9;
 mod lifecycle;
 mod phases;
 mod refusals;
+mod sigterm;
