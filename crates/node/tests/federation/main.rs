@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod calling;
+mod documented;
 mod documents;
 mod gateways;
 mod lists;

@@ -55,6 +55,14 @@ async fn waiting_ends_as_the_runs_did() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(found, code, "{arguments:?}: {said}");
     }
+    // The transcript of a run that its executor refused says so too: the caller signed it.
+    let refused = a.json(&["run", "list", "--outcome", "rejected"]).await.unwrap();
+    let refused = text(&refused["runs"][0], "run").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), a.transcript(&refused).await.unwrap()).unwrap();
+    let path = file.path().to_string_lossy();
+    let (code, output) = ends(a, &["--json", "verify", &path, "--pin", pair.b.gateway()]).await;
+    assert_eq!((code, &lines(&output)[0]["summary"]["outcome"]), (5, &"rejected".into()));
     // What is printed is the run, once, as `run show` prints it.
     let (_, output) = ends(a, &["--json", "run", "wait", &good, &bad]).await;
     let mut runs = lines(&output);
