@@ -19,8 +19,8 @@ use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::problem::Problem;
 
 pub use self::frames::Frames;
-use self::tokens::Tokens;
 pub use self::tokens::TokenScope;
+use self::tokens::Tokens;
 use crate::call::Calls;
 use crate::core::{Core, bug, unreadable};
 use crate::execute::Executions;

@@ -260,7 +260,10 @@ impl Core {
             // Our own decision not to ask, or our own fault, says nothing of the peer.
             Ok(false)
             | Err(
-                PeerError::NotActive | PeerError::NoStatus | PeerError::Sign(_) | PeerError::Name(_),
+                PeerError::NotActive
+                | PeerError::NoStatus
+                | PeerError::Sign(_)
+                | PeerError::Name(_),
             ) => {}
             Err(error) => self.contacts.failed(peer, self.now(), error.chain()),
         }

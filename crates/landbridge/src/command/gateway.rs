@@ -4,9 +4,7 @@ use std::path::Path;
 
 use landbridge_node::config::{Config, Home};
 use landbridge_node::local::api::BridgeView;
-use landbridge_openclaw::{
-    Fault, OpenClawConfig, Pairing, Secret, disconnect as forget, pair,
-};
+use landbridge_openclaw::{Fault, OpenClawConfig, Pairing, Secret, disconnect as forget, pair};
 use zeroize::Zeroizing;
 
 use crate::cli::{AdapterChoice, GatewayConnectArgs, GatewayTokenArgs};
@@ -113,8 +111,8 @@ fn shared_token(args: &GatewayTokenArgs) -> Result<Secret, Failure> {
 /// Forgets the device's token at this side, and says what is left to do at the gateway.
 pub(super) fn disconnect(home: &Path, out: &Out) -> Result<Exit, Failure> {
     let home = Home::open(home).map_err(|fault| home_failure(&fault))?;
-    let done = forget(&home.gateway())
-        .or_fail(Exit::Failed, || "the device's token was not forgotten")?;
+    let done =
+        forget(&home.gateway()).or_fail(Exit::Failed, || "the device's token was not forgotten")?;
     let remove = format!("openclaw devices remove {}", done.device);
     let answer = serde_json::json!({"device": done.device, "hadToken": done.had_token,
         "atGateway": remove});
@@ -124,9 +122,10 @@ pub(super) fn disconnect(home: &Path, out: &Out) -> Result<Exit, Failure> {
     } else {
         out.say(Look::Dim, "there was no token to forget");
     }
-    out.say(Look::Plain, format!(
-        "the gateway still knows the device; its operator removes it there: {remove}"
-    ));
+    out.say(
+        Look::Plain,
+        format!("the gateway still knows the device; its operator removes it there: {remove}"),
+    );
     Ok(Exit::Success)
 }
 

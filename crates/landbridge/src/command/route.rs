@@ -29,7 +29,14 @@ async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
     }
     out.data(&routes, |routes| {
         let head = [
-            "GATEWAY", "PEER", "TENANTS", "AGENT", "PEERING", "REACHABLE", "LAST CONTACT", "DETAIL",
+            "GATEWAY",
+            "PEER",
+            "TENANTS",
+            "AGENT",
+            "PEERING",
+            "REACHABLE",
+            "LAST CONTACT",
+            "DETAIL",
         ];
         let mut rows = vec![head.map(String::from).to_vec()];
         for route in routes {

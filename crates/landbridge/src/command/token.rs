@@ -51,7 +51,15 @@ async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
     let now = jiff::Timestamp::now();
     out.data(&tokens, |tokens| {
         let head = [
-            "ID", "NAME", "TENANTS", "ROUTES", "SEES", "VERBS", "OPEN", "PER MINUTE", "EXPIRES",
+            "ID",
+            "NAME",
+            "TENANTS",
+            "ROUTES",
+            "SEES",
+            "VERBS",
+            "OPEN",
+            "PER MINUTE",
+            "EXPIRES",
             "STATE",
         ];
         let mut rows = vec![head.map(String::from).to_vec()];

@@ -22,12 +22,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    pub(super) const fn new(
-        core: Arc<Core>,
-        run: RunId,
-        after: u64,
-        lease: Option<Lease>,
-    ) -> Self {
+    pub(super) const fn new(core: Arc<Core>, run: RunId, after: u64, lease: Option<Lease>) -> Self {
         Self { core, run, after, over: false, lease }
     }
 

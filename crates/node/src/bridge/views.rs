@@ -71,7 +71,6 @@ impl Bridge {
     }
 }
 
-
 /// RFC 3339 in UTC.
 pub(super) fn instant(at: Timestamp) -> String {
     let known = jiff::Timestamp::from_millisecond(at.0);

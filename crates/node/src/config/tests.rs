@@ -252,9 +252,6 @@ fn effective_settings_say_where_they_come_from() {
         ("32", "environment variable LANDBRIDGE_LIMITS_RUNS_OPEN_MAX")
     );
     assert_eq!(shown("log.level"), ("\"warn\"", "command line, log.level"));
-    assert_eq!(
-        shown("routes.eu.tenant").0,
-        "{ local = \"a\", remote = \"c\" }"
-    );
+    assert_eq!(shown("routes.eu.tenant").0, "{ local = \"a\", remote = \"c\" }");
     assert!(config.effective.iter().all(|each| each.setting != "local.listen"), "it is unset");
 }

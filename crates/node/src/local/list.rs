@@ -44,8 +44,7 @@ pub(super) async fn list(
 fn link(uri: &Uri, next: &str) -> Result<HeaderValue, LocalProblem> {
     let same = uri.query().unwrap_or_default().split('&');
     let same = same.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
-    let query: Vec<String> =
-        same.map(str::to_owned).chain([format!("cursor={next}")]).collect();
+    let query: Vec<String> = same.map(str::to_owned).chain([format!("cursor={next}")]).collect();
     let text = format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&"));
     HeaderValue::from_str(&text).map_err(|_| Problem::new(Code::Internal).into())
 }
@@ -110,9 +109,7 @@ fn settled(state: &str) -> Result<bool, LocalProblem> {
     match state {
         "open" => Ok(false),
         "settled" => Ok(true),
-        other => {
-            Err(LocalProblem::malformed(format!("`state` is open or settled, not {other:?}")))
-        }
+        other => Err(LocalProblem::malformed(format!("`state` is open or settled, not {other:?}"))),
     }
 }
 

@@ -142,7 +142,9 @@ fn every_route_is_in_the_table_and_has_an_example() {
     for (method, path) in routes {
         // Metrics need a recorder of the process; real bridges serve them.
         let shown = path == "/metrics"
-            || examples.iter().any(|each| *each.method.as_str() == method && fits(&path, &each.path));
+            || examples
+                .iter()
+                .any(|each| *each.method.as_str() == method && fits(&path, &each.path));
         assert!(shown, "{method} {path} has no example");
     }
 }
@@ -193,7 +195,9 @@ fn placeholders(name: &str, value: Value) -> Value {
             values.map(|value| placeholders(name, value)).collect()
         }
         Value::String(text) => placeholder(name, &text).into(),
-        Value::Number(_) if ["pid", "calling", "roundTripMs", "n", "size"].contains(&name) => 1.into(),
+        Value::Number(_) if ["pid", "calling", "roundTripMs", "n", "size"].contains(&name) => {
+            1.into()
+        }
         other => other,
     }
 }

@@ -28,8 +28,7 @@ async fn health_is_what_was_seen_and_a_probe_looks_anew() {
     assert_eq!((&seen["peerStatus"], &seen["usable"]), (&json!("active"), &json!(true)));
     assert_eq!(seen["tenant"], json!({"local": "acme", "remote": "ops"}));
     assert_eq!(seen["agent"], "demo");
-    let limits =
-        json!({"deadlineDefault": "10m", "deadlineMax": "1d", "promptBytesMax": 65536});
+    let limits = json!({"deadlineDefault": "10m", "deadlineMax": "1d", "promptBytesMax": 65536});
     assert_eq!(seen["limits"], limits);
     assert_eq!(seen["health"]["reachable"], Value::Null);
     assert_eq!(seen["health"]["lastError"], Value::Null);
@@ -79,14 +78,15 @@ async fn the_peers_status_is_told() {
     let plane = Plane::new().await;
     let a = &plane.world.a;
     let mut peer = a.core.trust.state().federation.as_ref().unwrap().document().peers[0].clone();
-    for (status, word) in
-        [(PeerStatus::Suspended, "suspended"), (PeerStatus::Active, "active")]
-    {
+    for (status, word) in [(PeerStatus::Suspended, "suspended"), (PeerStatus::Active, "active")] {
         peer.status = status;
         let mut draft = a.draft();
         draft.put_peer(peer.clone());
         a.put(draft).await;
         let seen = gateway(&plane, "").await;
-        assert_eq!((&seen["peerStatus"], &seen["usable"]), (&json!(word), &json!(word == "active")));
+        assert_eq!(
+            (&seen["peerStatus"], &seen["usable"]),
+            (&json!(word), &json!(word == "active"))
+        );
     }
 }

@@ -77,8 +77,7 @@ async fn filters_narrow_and_add_up() {
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.ends_with(&format!("allowed: {allowed}")), "{detail}");
     }
-    let refused =
-        plane.ask(Method::POST, &format!("/v1/runs/{open}/cancel?force=1"), None).await;
+    let refused = plane.ask(Method::POST, &format!("/v1/runs/{open}/cancel?force=1"), None).await;
     assert_eq!(refused.code(), "malformed");
 }
 

@@ -15,3 +15,4 @@ mod stopping;
 mod streams;
 mod support;
 mod tokens;
+mod tools;

@@ -120,7 +120,13 @@ impl Plane {
     }
 
     /// Asks through loopback TCP, with this token.
-    pub(crate) async fn ask_as(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn ask_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let (host, bearer) = (self.tcp.to_string(), format!("Bearer {token}"));
         let mut headers = vec![("host", host.as_str())];
         if !token.is_empty() {
@@ -188,4 +194,3 @@ pub(crate) async fn whole(response: Response<Incoming>) -> Answer {
 pub(crate) fn start(name: &str, prompt: &str) -> Value {
     json!({"gateway": "eu", "prompt": prompt, "idempotencyKey": format!("{name:-<16}")})
 }
-

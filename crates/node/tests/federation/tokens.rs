@@ -23,13 +23,8 @@ async fn two_tenants(settings: Settings) -> Plane {
     let routes = [(Alias::new("eu-globex").unwrap(), globex)].into();
     let plane = Plane::with(Settings { routes, ..settings }).await;
     let b = &plane.world.b;
-    let mut peer =
-        b.core.trust.state().federation.as_ref().unwrap().document().peers[0].clone();
-    peer.grants.push(Grant {
-        agents: [demo2()].into(),
-        remote: tenant("globex"),
-        ..grant()
-    });
+    let mut peer = b.core.trust.state().federation.as_ref().unwrap().document().peers[0].clone();
+    peer.grants.push(Grant { agents: [demo2()].into(), remote: tenant("globex"), ..grant() });
     let mut draft = b.draft();
     draft.put_peer(peer);
     b.put(draft).await;
@@ -135,7 +130,10 @@ async fn what_a_token_does_not_see_does_not_exist_for_it() {
         assert_eq!(elsewhere.contains(&of_owner), sees[0], "{name}");
         assert!(!elsewhere.contains(&of_globex), "{name}");
     }
-    assert_eq!(plane.ask(Method::GET, "/v1/runs", None).await.json()["runs"].as_array().unwrap().len(), 4);
+    assert_eq!(
+        plane.ask(Method::GET, "/v1/runs", None).await.json()["runs"].as_array().unwrap().len(),
+        4
+    );
 }
 
 #[tokio::test]
@@ -273,7 +271,10 @@ async fn a_quota_of_open_runs_is_exact_even_when_many_start_at_once() {
     }
     let tokens = plane.ask(Method::GET, "/v1/admin/tokens", None).await.json();
     let four_now = tokens.as_array().unwrap().iter().find(|token| token["id"] == id.as_str());
-    assert_eq!((&four_now.unwrap()["runsOpen"], &four_now.unwrap()["runsOpenMax"]), (&json!(4), &json!(4)));
+    assert_eq!(
+        (&four_now.unwrap()["runsOpen"], &four_now.unwrap()["runsOpenMax"]),
+        (&json!(4), &json!(4))
+    );
     // A key that is known attaches all the same, and another token is not concerned.
     let key = made[0].json()["idempotencyKey"].as_str().unwrap().to_owned();
     let mut again = start("x", "hang");

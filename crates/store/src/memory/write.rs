@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::contract::{
-    AuditEvent, AuditRow, DocumentKind, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow, KeyRecord,
-    ReceivedSeal, RunPhase, RunRow, TokenRow, Write,
+    AuditEvent, AuditRow, DocumentKind, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow,
+    KeyRecord, ReceivedSeal, RunPhase, RunRow, TokenRow, Write,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{IdempotencyKey, Owner, RunId, Timestamp};
@@ -90,7 +90,13 @@ impl Model {
                 }
                 Write::Clock(now) => self.clock = self.clock.max(*now),
                 Write::Audit(event) => self.append_audit(event)?,
-                Write::Prune { jti_before, runs_before, entries_before, statuses_before, limit } => {
+                Write::Prune {
+                    jti_before,
+                    runs_before,
+                    entries_before,
+                    statuses_before,
+                    limit,
+                } => {
                     self.prune(*jti_before, *runs_before, *entries_before, *limit as usize);
                     self.prune_statuses(*statuses_before, *limit as usize);
                 }

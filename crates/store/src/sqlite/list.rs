@@ -48,7 +48,10 @@ impl Walk {
         match filter.tenants.as_slice() {
             [] => vec![Self::new(filter, &[])],
             several if narrower => vec![Self::new(filter, several)],
-            several => several.iter().map(|tenant| Self::new(filter, &[tenant.clone()])).collect(),
+            several => several
+                .iter()
+                .map(|tenant| Self::new(filter, std::slice::from_ref(tenant)))
+                .collect(),
         }
     }
 

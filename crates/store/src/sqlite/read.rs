@@ -18,8 +18,8 @@ use landbridge_proto::wire::name::{
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::open::{self, OpenError, Options};
 use super::list;
+use super::open::{self, OpenError, Options};
 use super::row::{self, ENTRY_COLUMNS, OPEN_ENTRIES_OF, RUN_COLUMNS, TOKEN_COLUMNS};
 use crate::fault::Fault;
 

@@ -6,8 +6,8 @@
 use std::str::FromStr;
 
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EntryPhase, EntryRow, InviteRow, PairingRow, RunPhase, RunRow,
-    Sees, StopRow, TokenRow,
+    DocumentKind, DocumentRow, EntryPhase, EntryRow, InviteRow, PairingRow, RunPhase, RunRow, Sees,
+    StopRow, TokenRow,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;
@@ -227,7 +227,8 @@ const ENTRY_PHASES: [(EntryPhase, &str); 3] = [
     (EntryPhase::Streaming, entry_phase(EntryPhase::Streaming)),
     (EntryPhase::Settled, entry_phase(EntryPhase::Settled)),
 ];
-const SEES: [(Sees, &str); 2] = [(Sees::Own, sees(Sees::Own)), (Sees::Tenants, sees(Sees::Tenants))];
+const SEES: [(Sees, &str); 2] =
+    [(Sees::Own, sees(Sees::Own)), (Sees::Tenants, sees(Sees::Tenants))];
 const DOCUMENT_KINDS: [(DocumentKind, &str); 3] = [
     (DocumentKind::Root, document_kind(DocumentKind::Root)),
     (DocumentKind::Status, document_kind(DocumentKind::Status)),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, InviteRow, KeyRecord, Reads, RunPhase,
-    RunRow, StopRow, Store, Write,
+    DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, InviteRow,
+    KeyRecord, Reads, RunPhase, RunRow, StopRow, Store, Write,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::{Batch, Outcome};

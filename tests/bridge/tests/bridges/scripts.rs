@@ -18,9 +18,8 @@ fn lines(output: &Output) -> Vec<Value> {
 }
 
 async fn detached(bridge: &Bridge, prompt: &str, label: &str) -> String {
-    let line = [
-        "run", "start", "eu", "--agent", "demo", "--prompt", prompt, "--detach", "--label", label,
-    ];
+    let line =
+        ["run", "start", "eu", "--agent", "demo", "--prompt", prompt, "--detach", "--label", label];
     text(&bridge.json(&line).await.unwrap(), "run").unwrap()
 }
 
@@ -137,8 +136,23 @@ async fn tokens_routes_settings_and_the_gateway_are_shown() {
     let pair = Pair::granted(&[("LANDBRIDGE_RETENTION_JOURNAL", "60d")], &[], &[]).await.unwrap();
     let a = &pair.a;
     let line = [
-        "token", "create", "ci", "--tenant", "default", "--sees", "tenants", "--route", "eu",
-        "--verb", "read", "--verb", "run", "--expires", "90d", "--runs-open-max", "3",
+        "token",
+        "create",
+        "ci",
+        "--tenant",
+        "default",
+        "--sees",
+        "tenants",
+        "--route",
+        "eu",
+        "--verb",
+        "read",
+        "--verb",
+        "run",
+        "--expires",
+        "90d",
+        "--runs-open-max",
+        "3",
     ];
     let made = a.json(&line).await.unwrap();
     assert!(text(&made, "secret").unwrap().starts_with("lbt_"));

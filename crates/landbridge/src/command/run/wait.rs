@@ -58,8 +58,8 @@ pub(super) async fn wait(
             () = &mut over => return Err(timed_out(&named, &exits, until)),
         };
         let Some(ended) = ended else { break };
-        let (at, view) = ended
-            .map_err(|error| Failure::new(Exit::Internal, "waiting failed").because(error))?;
+        let (at, view) =
+            ended.map_err(|error| Failure::new(Exit::Internal, "waiting failed").because(error))?;
         let view = view?;
         let outcome = view.outcome.clone().unwrap_or_default();
         out.data(&view, |view| format!("{}  {outcome}", view.run))?;
@@ -79,8 +79,12 @@ fn verdict(exits: &[Option<Exit>]) -> Exit {
 }
 
 fn timed_out(runs: &[RunId], exits: &[Option<Exit>], until: Until) -> Failure {
-    let open: Vec<&str> =
-        runs.iter().zip(exits).filter(|(_, exit)| exit.is_none()).map(|(run, _)| run.as_str()).collect();
+    let open: Vec<&str> = runs
+        .iter()
+        .zip(exits)
+        .filter(|(_, exit)| exit.is_none())
+        .map(|(run, _)| run.as_str())
+        .collect();
     let after = until.timeout.map(|timeout| timeout.to_string()).unwrap_or_default();
     let what = format!("{} of {} runs go on after {after}", open.len(), runs.len());
     Failure::new(Exit::WaitTimeout, what)

@@ -17,8 +17,8 @@ use crate::wire::document::Status;
 use crate::wire::envelope::Envelope;
 use crate::wire::limit;
 use crate::wire::name::{GatewayId, KeyId, Timestamp};
-use crate::wire::request::{Body, Receipt, Request, Start};
 use crate::wire::problem::Code;
+use crate::wire::request::{Body, Receipt, Request, Start};
 use crate::wire::stream::{Accept, Frame, MalformedFrame, Outcome as RunOutcome, Seal};
 use crate::wire::transcript::{Header, Line, LineFault, Side, TranscriptReader};
 
