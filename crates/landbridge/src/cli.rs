@@ -31,7 +31,7 @@ pub(crate) use self::peer::{
 pub(crate) use self::run::{
     ModeChoice, RouteCommand, RouteTestArgs, RunCommand, RunExportArgs, RunListArgs, RunStartArgs,
 };
-pub(crate) use self::token::{TokenCommand, TokenCreateArgs};
+pub(crate) use self::token::{SeesChoice, TokenCommand, TokenCreateArgs};
 use crate::exit;
 
 /// Federates OpenClaw gateways: each keeps its own trust, workspace and operators.
@@ -168,6 +168,8 @@ pub(crate) struct VerifyArgs {
 pub(crate) enum ConfigCommand {
     /// Check the configuration file
     Check(ConfigCheckArgs),
+    /// Show every setting that the running bridge goes by, and where it was written
+    Show,
     /// Print a configuration file with every key explained
     Example,
 }

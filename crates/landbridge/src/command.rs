@@ -47,10 +47,12 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Gateway(GatewayCommand::Connect(args)) => {
             gateway::connect(&home, &args, out).await
         }
+        Command::Gateway(GatewayCommand::Disconnect) => gateway::disconnect(&home, out),
         Command::Gateway(GatewayCommand::Status) => gateway::status(&client, out).await,
         Command::Evidence(evidence) => evidence::run(&client, evidence, out).await,
         Command::Doctor => doctor::doctor(&client, out).await,
         Command::Config(ConfigCommand::Check(args)) => config::check(&home, &args, out),
+        Command::Config(ConfigCommand::Show) => config::show(&client, out).await,
         Command::Audit(audit) => audit::run(&client, audit, out).await,
         Command::Verify(_)
         | Command::Completions(_)

@@ -7,7 +7,7 @@ mod answer;
 mod documents;
 mod load;
 pub mod pairing;
-mod rate;
+pub(crate) mod rate;
 mod start;
 mod stream;
 

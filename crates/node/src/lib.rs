@@ -8,6 +8,7 @@ pub mod bridge;
 pub mod call;
 pub mod clock;
 pub mod config;
+pub mod contact;
 pub mod core;
 pub mod evidence;
 pub mod execute;

@@ -10,6 +10,7 @@ pub mod auth;
 mod body;
 mod evidence;
 mod gate;
+mod list;
 pub mod problem;
 mod runs;
 pub mod server;

@@ -21,6 +21,7 @@ use crate::bridge::Bridge;
 use crate::call::Calls;
 use crate::clock::{Clock, Entropy};
 use crate::config::Config;
+use crate::contact::Contacts;
 use crate::core::{Core, Route, Settings, StepError, Wakes};
 use crate::execute::Executions;
 use crate::federation::Federation;
@@ -169,6 +170,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
         wakes: Wakes::default(),
+        contacts: Contacts::default(),
     })
 }
 
@@ -199,6 +201,10 @@ fn settings(config: &Config) -> Settings {
         key_window_ms: limits.key_window.as_ms(),
         frames_ms: config.retention.frames.as_ms(),
         journal_ms: config.retention.journal.as_ms(),
+        effective: config.effective.clone(),
+        statuses_ms: config.retention.statuses.as_ms(),
+        token_runs_open_max: limits.token_runs_open_max,
+        token_starts_per_minute_max: limits.token_starts_per_minute_max,
         ..Settings::default()
     }
 }
@@ -375,7 +381,8 @@ async fn refresh_peers(core: &Core) {
     }
 }
 
-async fn prune(core: &Core, now: Timestamp) {
+/// Deletes what its time has passed for, a bounded number of each kind.
+pub async fn prune(core: &Core, now: Timestamp) {
     let clock = core.store.reads().clock().unwrap_or(Timestamp(0));
     let prune = Write::Prune {
         //= REQ-18
@@ -383,6 +390,7 @@ async fn prune(core: &Core, now: Timestamp) {
         //= REQ-25
         runs_before: now.plus_ms(-keys_kept_ms(&core.settings)),
         entries_before: now.plus_ms(-core.settings.journal_ms),
+        statuses_before: now.plus_ms(-core.settings.statuses_ms),
         limit: PRUNE_AT_ONCE,
     };
     let step = Step::new(Vec::new(), vec![Write::Clock(now), prune], ());

@@ -124,7 +124,7 @@ impl Adapter for OpenClaw {
                 adapter,
                 software: String::new(),
                 reachable: false,
-                detail: why.map(|why| why.to_string()),
+                detail: Some(why.map_or_else(|| CONNECTING.to_owned(), |why| why.to_string())),
                 agents: Vec::new(),
                 cautions: Vec::new(),
             },
@@ -227,3 +227,6 @@ fn not_ours(asked: bool) -> Report {
 }
 
 const INTEND_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Why there is no connection when no attempt has failed.
+const CONNECTING: &str = "not connected yet; the bridge is connecting";

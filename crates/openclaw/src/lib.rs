@@ -33,7 +33,7 @@ mod wire;
 pub use adapter::OpenClaw;
 pub use device::{FileFault, Secret};
 pub use fault::Fault;
-pub use pairing::{Pairing, Status, pair, status};
+pub use pairing::{Disconnected, Pairing, Status, disconnect, pair, status};
 pub use tool_policy::is_closed_to_peers;
 pub use version::{PROTOCOLS, UnsupportedGateway, VERSION_MIN, VERSION_TESTED};
 pub use wire::{GatewayError, Hello};

@@ -162,7 +162,13 @@ async fn keep(endpoint: Endpoint, device: Device, name: String, state: watch::Se
                 failures = 0;
                 let connection = up.connection.clone();
                 state.send_replace(State::Up(up));
-                connection.closed().await;
+                tokio::select! {
+                    () = connection.closed() => {}
+                    () = forgotten(&device) => {
+                        tracing::warn!("the device's token was removed; leaving the gateway");
+                        connection.close();
+                    }
+                }
                 tracing::warn!("the connection to the gateway ended");
                 state.send_replace(State::Down(None));
             }
@@ -173,6 +179,16 @@ async fn keep(endpoint: Endpoint, device: Device, name: String, state: watch::Se
             }
         }
         tokio::time::sleep(pause(failures)).await;
+    }
+}
+
+/// Returns when the device's token is no longer there: an operator disconnected the bridge.
+async fn forgotten(device: &Device) {
+    loop {
+        tokio::time::sleep(TOKEN_LOOK).await;
+        if matches!(device.token(), Ok(None)) {
+            return;
+        }
     }
 }
 
@@ -236,6 +252,8 @@ fn pause(failures: u32) -> Duration {
     Duration::from_millis(whole / 2 + jitter)
 }
 
+/// Between two looks whether the device's token is still there.
+const TOKEN_LOOK: Duration = Duration::from_secs(2);
 const PAUSE_MS: u64 = 100;
 const PAUSE_MS_MAX: u64 = 3_000;
 

@@ -241,6 +241,7 @@ impl Driver {
                     return left;
                 }
                 heard = tokio::time::Instant::now();
+                self.core.contacts.reached(&self.entry().peer, self.core.now());
                 if self.entry().phase == EntryPhase::Settled {
                     return Left::Ended;
                 }

@@ -1,5 +1,5 @@
 //! How often somebody may do something: a bucket for each, refilled as time goes by. New runs have one
-//! for each tenant pair, records of refusals one for each peer.
+//! for each tenant pair and for each local token, records of refusals one for each peer.
 //!
 //! Whoever is refused is told when there will be one *for it*: behind those who were refused before, so
 //! that a crowd does not come back all at once, to be refused again.
@@ -11,11 +11,11 @@ use landbridge_proto::wire::name::Timestamp;
 
 /// Buckets of those who did something lately.
 #[derive(Debug)]
-pub(super) struct Rates<K>(Mutex<BTreeMap<K, Bucket>>);
+pub(crate) struct Rates<K>(Mutex<BTreeMap<K, Bucket>>);
 
 /// So much in such a time; as much may come at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     count: u32,
     period_ms: i64,
 }
@@ -35,7 +35,7 @@ impl Rate {
         Self { count, period_ms: 1_000 }
     }
 
-    pub(super) const fn per_minute(count: u32) -> Self {
+    pub(crate) const fn per_minute(count: u32) -> Self {
         Self { count, period_ms: 60_000 }
     }
 
@@ -62,7 +62,7 @@ impl<K> Default for Rates<K> {
 
 impl<K: Clone + Ord> Rates<K> {
     /// Takes one; `Err` says in how many milliseconds there will be one, at most [`WAIT_MS_MAX`].
-    pub(super) fn take(&self, who: &K, rate: Rate, now: Timestamp) -> Result<(), u64> {
+    pub(crate) fn take(&self, who: &K, rate: Rate, now: Timestamp) -> Result<(), u64> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A full bucket says nothing that a new one does not.
         buckets.retain(|_, bucket| {

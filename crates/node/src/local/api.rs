@@ -8,7 +8,8 @@ use std::fmt;
 
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair, ToolName,
+    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantId, TenantPair,
+    ToolName,
 };
 use landbridge_proto::wire::problem::Problem;
 use landbridge_proto::wire::request::{CallerIdentity, Mode, StartLimits};
@@ -135,8 +136,8 @@ pub struct RunView {
 pub struct RunList {
     /// Newest first.
     pub runs: Vec<RunView>,
-    /// Pass as `before` for the next page.
-    pub next: Option<RunId>,
+    /// Pass as `cursor`, with the same filters, for the next page; `null` on the last.
+    pub next: Option<String>,
 }
 
 /// `POST /v1/runs/{run}/cancel`.
@@ -173,6 +174,18 @@ pub struct BridgeView {
     pub calling: u64,
     /// Audit rows and head.
     pub audit: String,
+}
+
+/// `GET /v1/admin/settings`: one setting as it holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingView {
+    /// Its name, such as `retention.journal`.
+    pub setting: String,
+    /// Its value, as TOML.
+    pub value: String,
+    /// Where it was written, or `default`.
+    pub origin: String,
 }
 
 /// A peer, as `peer list` and `peer show` print it.
@@ -292,12 +305,35 @@ pub struct NewToken {
     /// Logical gateways that it may use; empty: all.
     #[serde(default)]
     pub routes: Vec<Alias>,
+    /// Our tenants whose routes it may use; empty: all.
+    #[serde(default)]
+    pub tenants: Vec<TenantId>,
+    /// Which runs exist for it.
+    #[serde(default)]
+    pub sees: SeesView,
     /// `read`, `run`, `cancel`; empty: all three.
     #[serde(default)]
     pub verbs: Vec<String>,
+    /// How many runs it may have open at once; by default what the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_open_max: Option<u64>,
+    /// How many runs it may start in a minute; by default what the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_per_minute_max: Option<u32>,
     /// For how long, such as `"90d"`; for ever by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<String>,
+}
+
+/// Which runs exist for a token.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SeesView {
+    /// Those that it started itself.
+    #[default]
+    Own,
+    /// All of its tenants, whoever started them.
+    Tenants,
 }
 
 /// A token; `secret` only in the answer that made it.
@@ -308,10 +344,20 @@ pub struct TokenView {
     pub id: String,
     /// What people call it.
     pub name: String,
-    /// Routes.
+    /// Logical gateways that it may use; empty: all.
     pub routes: Vec<Alias>,
+    /// Our tenants whose routes it may use; empty: all.
+    pub tenants: Vec<TenantId>,
+    /// Which runs exist for it.
+    pub sees: SeesView,
     /// Verbs.
     pub verbs: Vec<String>,
+    /// How many runs it has open.
+    pub runs_open: u64,
+    /// How many runs it may have open at once, its own quota or the configured one.
+    pub runs_open_max: u64,
+    /// How many runs it may start in a minute, likewise.
+    pub starts_per_minute_max: u32,
     /// When it was made.
     pub created: String,
     /// When it stops working.
@@ -329,7 +375,11 @@ impl fmt::Debug for TokenView {
             .field("id", &self.id)
             .field("name", &self.name)
             .field("routes", &self.routes)
+            .field("tenants", &self.tenants)
+            .field("sees", &self.sees)
             .field("verbs", &self.verbs)
+            .field("runs_open_max", &self.runs_open_max)
+            .field("starts_per_minute_max", &self.starts_per_minute_max)
             .field("created", &self.created)
             .field("expires", &self.expires)
             .field("revoked", &self.revoked)
@@ -343,8 +393,12 @@ impl fmt::Debug for TokenView {
 pub struct RouteView {
     /// The logical gateway id.
     pub gateway: Alias,
-    /// The peer behind it.
+    /// The peer behind it, as we call it.
     pub peer: Alias,
+    /// Who that is; `null` when there is no such peer.
+    pub peer_gateway: Option<GatewayId>,
+    /// `active`, `suspended`, `revoked`, `quarantined`, or `unknown` when there is no such peer.
+    pub peer_status: String,
     /// Our tenant and its tenant.
     pub tenant: TenantLink,
     /// The agent, where the route names one.
@@ -353,6 +407,50 @@ pub struct RouteView {
     pub usable: bool,
     /// Why not, or what is worth knowing.
     pub detail: String,
+    /// What this side saw of the peer.
+    pub health: HealthView,
+    /// What this side allows a run by this route.
+    pub limits: GatewayLimits,
+}
+
+/// What this side saw of a peer; nobody was asked for it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthView {
+    /// Whether the last attempt reached it; `null`: there was none since this bridge started.
+    pub reachable: Option<bool>,
+    /// When something of it last verified.
+    pub last_contact: Option<String>,
+    /// The last attempt that gave nothing usable, however long ago.
+    pub last_error: Option<ContactError>,
+    /// When its newest known status was issued.
+    pub status_issued: Option<String>,
+    /// Until when that status is good.
+    pub status_expires: Option<String>,
+    /// What it signs can be verified now, without asking it anew.
+    pub status_fresh: bool,
+}
+
+/// An attempt that gave nothing usable.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContactError {
+    /// When.
+    pub at: String,
+    /// Why.
+    pub detail: String,
+}
+
+/// What this side allows a run by a route. What the peer grants is for the peer to say.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayLimits {
+    /// The deadline of a run that names none.
+    pub deadline_default: String,
+    /// The longest deadline.
+    pub deadline_max: String,
+    /// The largest prompt, in bytes.
+    pub prompt_bytes_max: Option<usize>,
 }
 
 /// `POST /v1/gateways/{gateway}/test`: a real, signed round trip that starts nothing.
@@ -488,6 +586,7 @@ mod tests {
         let call = json!({"gateway": "eu", "toolCall": {"tool": "t", "args": {"a": "hush"}},
             "idempotencyKey": key});
         let token = json!({"id": "t1", "name": "ci", "routes": [], "verbs": [], "created": "",
+            "tenants": [], "sees": "own", "runsOpen": 0, "runsOpenMax": 1, "startsPerMinuteMax": 1,
             "secret": "hush"});
         let texts = [
             debug::<StartRun>(start),

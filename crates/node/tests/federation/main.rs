@@ -3,10 +3,14 @@
 
 mod budgets;
 mod calling;
+mod documented;
 mod documents;
 mod equivocation;
+mod gateways;
+mod lists;
 mod local_api;
 mod pairing;
+mod plane;
 mod races;
 mod refusals;
 mod sessions;
@@ -14,4 +18,5 @@ mod starting;
 mod stopping;
 mod streams;
 mod support;
+mod tokens;
 mod tools;

@@ -8,6 +8,7 @@ use http_body_util::BodyExt as _;
 use landbridge_node::bridge::{Bridge, Principal};
 use landbridge_node::call::Calls;
 use landbridge_node::clock::{Clock as _, SeededEntropy, VirtualClock};
+use landbridge_node::contact::Contacts;
 use landbridge_node::core::{Core, Route, Settings, Wakes};
 use landbridge_node::execute::Executions;
 use landbridge_node::federation::Federation;
@@ -97,7 +98,8 @@ impl World {
             agent: Some(AgentName::new("demo").unwrap()),
             deadline_ms_max: None,
         };
-        let routes = [(Alias::new("eu").unwrap(), eu)].into();
+        let mut routes = ours.routes.clone();
+        routes.insert(Alias::new("eu").unwrap(), eu);
         let a = Side::new("us", 1, Settings { routes, ..ours }, &clock, &network);
         let b = Side::new("eu", 2, settings, &clock, &network);
         let (a, b) = (a.await, b.await);
@@ -241,6 +243,7 @@ impl Side {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             wakes: Wakes::default(),
+            contacts: Contacts::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
         let executions = Arc::new(Executions::default());
@@ -321,7 +324,7 @@ impl Side {
     pub(crate) async fn prune_ended_before(&self, before: Timestamp) {
         let old = Timestamp(0);
         let prune =
-            Write::Prune { jti_before: old, runs_before: before, entries_before: old, limit: 100 };
+            Write::Prune { jti_before: old, runs_before: before, entries_before: old, statuses_before: old, limit: 100 };
         self.core.commit(Step::new(Vec::new(), vec![prune], ())).await.unwrap();
     }
 

@@ -15,8 +15,8 @@ use super::step::{Batch, Outcome};
 use crate::wire::digest::Digest;
 use crate::wire::evidence::Contradiction;
 use crate::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair,
-    Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
+    TenantPair, Timestamp,
 };
 
 /// The writing half of a store. Called by one writer only, through [`super::step::commit`].
@@ -77,6 +77,13 @@ pub enum Guard {
         /// The key.
         key: IdempotencyKey,
     },
+    /// This local token has fewer journal entries without a terminal.
+    TokenOpenBelow {
+        /// The token's id.
+        token: String,
+        /// Than so many.
+        max: u64,
+    },
     /// The newest stored document of this kind is this version; `None`: there is none.
     DocumentAt {
         /// Whom the document describes.
@@ -117,6 +124,9 @@ impl fmt::Display for Guard {
                 write!(f, "{run} of the journal was changed by another step")
             }
             Self::EntryKeyFree { key, .. } => write!(f, "key {key} is taken in the journal"),
+            Self::TokenOpenBelow { token, max } => {
+                write!(f, "token {token} has {max} open runs by now")
+            }
             Self::DocumentAt { gateway, kind, .. } => {
                 write!(f, "a newer {kind} of {gateway} is stored")
             }
@@ -178,7 +188,8 @@ pub enum Write {
     },
     /// Creates a journal entry and binds its key to it.
     CreateEntry(EntryRow),
-    /// Replaces a journal entry's row, under the same rules as [`Write::PutRun`].
+    /// Replaces a journal entry's row, under the same rules as [`Write::PutRun`]. Its labels and its
+    /// time never change either.
     PutEntry(EntryRow),
     /// Appends what the caller received and verified: `first` is the stored head plus 1.
     AppendReceived {
@@ -237,6 +248,8 @@ pub enum Write {
         runs_before: Timestamp,
         /// Settled journal entries that ended earlier go.
         entries_before: Timestamp,
+        /// Statuses verified earlier go, but for the newest of each gateway.
+        statuses_before: Timestamp,
         /// How many of each at most.
         limit: u32,
     },
@@ -455,14 +468,33 @@ pub struct TokenRow {
     pub name: String,
     /// Routes (logical gateway ids) that it may use; empty: all.
     pub routes: Vec<Alias>,
+    /// Our tenants whose routes it may use; empty: all.
+    pub tenants: Vec<TenantId>,
+    /// Which runs exist for it.
+    pub sees: Sees,
     /// Verbs that it may use: `read`, `run`, `cancel`.
     pub verbs: Vec<String>,
+    /// How many runs it may have open at once; `None`: what the configuration says.
+    pub runs_open_max: Option<u64>,
+    /// How many runs it may start in a minute; `None`: what the configuration says.
+    pub starts_per_minute_max: Option<u32>,
     /// When it was made.
     pub created: Timestamp,
     /// When it stops working.
     pub expires: Option<Timestamp>,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
+}
+
+/// Which runs exist for a token.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sees {
+    /// Those that it started itself.
+    #[default]
+    Own,
+    /// All of its tenants, whoever started them.
+    Tenants,
 }
 
 /// An invite that this bridge gave out.
@@ -555,21 +587,38 @@ pub struct AuditRow {
     pub head: Digest,
 }
 
-/// Which journal entries to list, newest first.
+/// Which journal entries to list, newest first. What is empty or `None` excludes nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct EntryFilter {
-    /// Only entries older than this one.
-    pub before: Option<RunId>,
-    /// Only this logical gateway.
-    pub gateway: Option<Alias>,
+    /// Only entries older than this place, whether or not there still is an entry at it.
+    pub before: Option<EntryPlace>,
+    /// Only these logical gateways.
+    pub gateways: Vec<Alias>,
     /// Only open (`false`) or settled (`true`) ones.
     pub settled: Option<bool>,
+    /// Only those that ended so.
+    pub outcome: Option<String>,
     /// Only those of this token.
     pub token: Option<String>,
-    /// Only those with this label.
-    pub label: Option<(String, String)>,
+    /// Only those of these tenants of ours.
+    pub tenants: Vec<TenantId>,
+    /// Only those with all of these labels.
+    pub labels: BTreeMap<String, String>,
+    /// Only those invoked at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those invoked before this time.
+    pub until: Option<Timestamp>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// A place in the list of journal entries: later ones come first, and of one time the greater run.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct EntryPlace {
+    /// When the entry was invoked.
+    pub created: Timestamp,
+    /// Its run.
+    pub run: RunId,
 }
 
 /// A received seal and when it was verified.
@@ -634,6 +683,8 @@ pub trait Reads: Send + Sync {
     ) -> Result<Option<EntryRow>, Self::Fault>;
     /// Journal entries, newest first.
     fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Self::Fault>;
+    /// How many journal entries without a terminal a local token has.
+    fn open_entries_of(&self, token: &str) -> Result<u64, Self::Fault>;
     /// All journal entries without a terminal, oldest first.
     fn open_entries(&self) -> Result<Vec<EntryRow>, Self::Fault>;
     /// Received frames after `after`, bounded as in [`Reads::frames`].
@@ -660,6 +711,8 @@ pub trait Reads: Send + Sync {
     ) -> Result<Vec<DocumentRow>, Self::Fault>;
     /// All local tokens, oldest first.
     fn tokens(&self) -> Result<Vec<TokenRow>, Self::Fault>;
+    /// A local token.
+    fn token(&self, id: &str) -> Result<Option<TokenRow>, Self::Fault>;
     /// The token with this secret's hash.
     fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Self::Fault>;
     /// An invite.

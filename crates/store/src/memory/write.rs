@@ -6,8 +6,8 @@ use std::sync::Arc;
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::Day;
 use landbridge_proto::machine::contract::{
-    AuditEvent, AuditRow, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow,
-    KeyRecord, ReceivedSeal, RunPhase, RunRow, SessionRow, TokenRow, Write,
+    AuditEvent, AuditRow, DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard,
+    InviteRow, KeyRecord, ReceivedSeal, RunPhase, RunRow, SessionRow, TokenRow, Write,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{IdempotencyKey, Owner, RunId, Timestamp};
@@ -32,6 +32,7 @@ impl Model {
             Guard::EntryKeyFree { peer, tenant, key } => {
                 !self.entry_keys.contains_key(&(peer.clone(), tenant.clone(), key.clone()))
             }
+            Guard::TokenOpenBelow { token, max } => self.open_entries_of(token) < *max,
             Guard::DocumentAt { gateway, kind, version } => {
                 self.documents_of(gateway, *kind).next_back().map(|row| row.version) == *version
             }
@@ -101,8 +102,15 @@ impl Model {
                 }
                 Write::Clock(now) => self.clock = self.clock.max(*now),
                 Write::Audit(event) => self.append_audit(event)?,
-                Write::Prune { jti_before, runs_before, entries_before, limit } => {
+                Write::Prune {
+                    jti_before,
+                    runs_before,
+                    entries_before,
+                    statuses_before,
+                    limit,
+                } => {
                     self.prune(*jti_before, *runs_before, *entries_before, *limit as usize);
+                    self.prune_statuses(*statuses_before, *limit as usize);
                 }
             }
         }
@@ -179,7 +187,9 @@ impl Model {
         let same = old.revision == row.revision
             && old.peer == row.peer
             && old.tenant == row.tenant
-            && old.key == row.key;
+            && old.key == row.key
+            && old.labels == row.labels
+            && old.created == row.created;
         require(same, || Broken::EntryChanged(row.run.clone()))?;
         *old = Arc::new(EntryRow { revision: row.revision + 1, ..row.clone() });
         Ok(())
@@ -295,6 +305,18 @@ impl Model {
                 Arc::make_mut(&mut self.entry_keys).remove(&key);
             }
             Arc::make_mut(&mut self.received).remove(&run);
+        }
+    }
+
+    fn prune_statuses(&mut self, before: Timestamp, limit: usize) {
+        let statuses = self.documents.values().filter(|row| row.kind == DocumentKind::Status);
+        let old = statuses.filter(|row| {
+            let newest = self.documents_of(&row.gateway, row.kind).next_back();
+            newest.is_some_and(|newest| newest.version > row.version)
+        });
+        let old = old.map(|row| (row.at, (row.gateway.clone(), row.kind, row.version)));
+        for key in oldest(old, before, limit) {
+            Arc::make_mut(&mut self.documents).remove(&key);
         }
     }
 

@@ -19,8 +19,9 @@ use landbridge_proto::wire::name::{
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
+use super::list;
 use super::open::{self, OpenError, Options};
-use super::row::{self, ENTRY_COLUMNS, RUN_COLUMNS};
+use super::row::{self, ENTRY_COLUMNS, OPEN_ENTRIES_OF, RUN_COLUMNS, TOKEN_COLUMNS};
 use super::write::session::{AHEAD, KNOWN};
 use crate::fault::Fault;
 
@@ -235,28 +236,12 @@ impl Reads for Readers {
     }
 
     fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Fault> {
-        let sql = format!(
-            "SELECT {ENTRY_COLUMNS} FROM entries e JOIN entry_texts t USING (run)
-             WHERE (?1 IS NULL
-                    OR (e.created, e.run) < (SELECT created, run FROM entries WHERE run = ?1))
-               AND (?2 IS NULL OR e.gateway = ?2)
-               AND (?3 IS NULL OR (e.phase = 'settled') = ?3)
-               AND (?4 IS NULL OR e.token = ?4)
-               AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(e.labels) l
-                                          WHERE l.key = ?5 AND l.value = ?6))
-             ORDER BY e.created DESC, e.run DESC LIMIT ?7"
-        );
-        let label = filter.label.as_ref();
-        let params = params![
-            filter.before.as_ref().map(RunId::as_str),
-            filter.gateway.as_ref().map(|alias| alias.as_str()),
-            filter.settled,
-            filter.token,
-            label.map(|(name, _)| name),
-            label.map(|(_, value)| value),
-            filter.limit,
-        ];
-        self.all(&sql, params, row::entry)
+        list::entries(&self.db(), filter)
+    }
+
+    fn open_entries_of(&self, token: &str) -> Result<u64, Fault> {
+        let found = self.one(OPEN_ENTRIES_OF, [token], |row| row::number(row, 0))?;
+        Ok(found.unwrap_or(0))
     }
 
     fn open_entries(&self) -> Result<Vec<EntryRow>, Fault> {
@@ -310,15 +295,17 @@ impl Reads for Readers {
     }
 
     fn tokens(&self) -> Result<Vec<TokenRow>, Fault> {
-        let sql = "SELECT id, hash, name, routes, verbs, created, expires, revoked FROM tokens
-                   ORDER BY created, id";
-        self.all(sql, [], row::token)
+        let sql = format!("SELECT {TOKEN_COLUMNS} FROM tokens ORDER BY created, id");
+        self.all(&sql, [], row::token)
+    }
+
+    fn token(&self, id: &str) -> Result<Option<TokenRow>, Fault> {
+        self.one(&format!("SELECT {TOKEN_COLUMNS} FROM tokens WHERE id = ?1"), [id], row::token)
     }
 
     fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Fault> {
-        let sql = "SELECT id, hash, name, routes, verbs, created, expires, revoked FROM tokens
-                   WHERE hash = ?1";
-        self.one(sql, [hash.as_bytes()], row::token)
+        let sql = format!("SELECT {TOKEN_COLUMNS} FROM tokens WHERE hash = ?1");
+        self.one(&sql, [hash.as_bytes()], row::token)
     }
 
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Fault> {

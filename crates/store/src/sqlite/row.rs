@@ -8,7 +8,7 @@ use std::str::FromStr;
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
     DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, InviteRow, PairingRow, RunPhase,
-    RunRow, StopRow, TokenRow,
+    RunRow, Sees, StopRow, TokenRow,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;
@@ -30,6 +30,14 @@ pub(super) const RUN_COLUMNS: &str = "r.run, r.caller, r.dst, r.src, r.key, r.pr
 pub(super) const ENTRY_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, e.key, e.print, \
      t.body, e.token, e.labels, e.created, e.deadline, e.phase, e.revision, t.request, t.accept, \
      e.remote, e.seq, e.head, e.cancel, e.cancel_answer, e.session, e.outcome, e.receipt, e.ended";
+
+/// The columns that [`token`] reads.
+pub(super) const TOKEN_COLUMNS: &str = "id, hash, name, routes, tenants, sees, verbs, \
+     runs_open_max, starts_per_minute_max, created, expires, revoked";
+
+/// Counts a token's journal entries without a terminal, for reads and for guards.
+pub(super) const OPEN_ENTRIES_OF: &str =
+    "SELECT count(*) FROM entries WHERE token = ?1 AND phase <> 'settled'";
 
 pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
     let stop = match time_or_none(row, 16)? {
@@ -102,17 +110,21 @@ pub(super) fn document(row: &Row<'_>) -> Result<DocumentRow> {
     })
 }
 
-/// Reads `id, hash, name, routes, verbs, created, expires, revoked`.
+/// Reads [`TOKEN_COLUMNS`].
 pub(super) fn token(row: &Row<'_>) -> Result<TokenRow> {
     Ok(TokenRow {
         id: row.get(0)?,
         hash: digest(row, 1)?,
         name: row.get(2)?,
         routes: json(row, 3)?,
-        verbs: json(row, 4)?,
-        created: time(row, 5)?,
-        expires: time_or_none(row, 6)?,
-        revoked: time_or_none(row, 7)?,
+        tenants: json(row, 4)?,
+        sees: word(row, 5, &SEES)?,
+        verbs: json(row, 6)?,
+        runs_open_max: number_or_none(row, 7)?,
+        starts_per_minute_max: row.get(8)?,
+        created: time(row, 9)?,
+        expires: time_or_none(row, 10)?,
+        revoked: time_or_none(row, 11)?,
     })
 }
 
@@ -166,6 +178,10 @@ pub(super) fn int(number: u64) -> Result<i64, Fault> {
 pub(super) fn number(row: &Row<'_>, at: usize) -> Result<u64> {
     let found: i64 = row.get(at)?;
     u64::try_from(found).map_err(|_| Error::IntegralValueOutOfRange(at, found))
+}
+
+fn number_or_none(row: &Row<'_>, at: usize) -> Result<Option<u64>> {
+    if row.get::<_, Option<i64>>(at)?.is_none() { Ok(None) } else { number(row, at).map(Some) }
 }
 
 pub(super) fn digest(row: &Row<'_>, at: usize) -> Result<Digest> {
@@ -238,6 +254,8 @@ const ENTRY_PHASES: [(EntryPhase, &str); 3] = [
     (EntryPhase::Streaming, entry_phase(EntryPhase::Streaming)),
     (EntryPhase::Settled, entry_phase(EntryPhase::Settled)),
 ];
+const SEES: [(Sees, &str); 2] =
+    [(Sees::Own, sees(Sees::Own)), (Sees::Tenants, sees(Sees::Tenants))];
 const DOCUMENT_KINDS: [(DocumentKind, &str); 3] = [
     (DocumentKind::Root, document_kind(DocumentKind::Root)),
     (DocumentKind::Status, document_kind(DocumentKind::Status)),
@@ -257,6 +275,13 @@ pub(super) const fn entry_phase(phase: EntryPhase) -> &'static str {
         EntryPhase::AwaitAccept => "await_accept",
         EntryPhase::Streaming => "streaming",
         EntryPhase::Settled => "settled",
+    }
+}
+
+pub(super) const fn sees(sees: Sees) -> &'static str {
+    match sees {
+        Sees::Own => "own",
+        Sees::Tenants => "tenants",
     }
 }
 

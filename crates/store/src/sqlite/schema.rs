@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0002_usage.sql"),
     include_str!("schema/0003_evidence.sql"),
     include_str!("schema/0004_sessions.sql"),
+    include_str!("schema/0005_tokens_and_lists.sql"),
 ];
 
 /// Brings the database to this program's version.

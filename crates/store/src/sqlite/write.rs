@@ -61,6 +61,10 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
             params![run.as_str(), int(*revision)?],
         )?,
         Guard::EntryKeyFree { peer, tenant, key } => entry_key_is_free(db, peer, tenant, key)?,
+        Guard::TokenOpenBelow { token, max } => {
+            let mut count = db.prepare_cached(row::OPEN_ENTRIES_OF)?;
+            count.query_row([token], |row| row::number(row, 0))? < *max
+        }
         Guard::DocumentAt { gateway, kind, version } => {
             let sql = "SELECT max(version) FROM documents WHERE gateway = ?1 AND kind = ?2";
             let kind = row::document_kind(*kind);
@@ -143,8 +147,9 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
                 execute(db, "UPDATE clock SET now = max(now, ?1)", [now.0])?;
             }
             Write::Audit(event) => append_audit(db, event)?,
-            Write::Prune { jti_before, runs_before, entries_before, limit } => {
-                prune::prune(db, *jti_before, *runs_before, *entries_before, *limit)?;
+            Write::Prune { jti_before, runs_before, entries_before, statuses_before, limit } => {
+                let (runs, entries, statuses) = (*runs_before, *entries_before, *statuses_before);
+                prune::prune(db, *jti_before, runs, entries, statuses, *limit)?;
             }
         }
     }

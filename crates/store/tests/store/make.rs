@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
     AuditEvent, DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow,
-    PairingRow, RunPhase, RunRow, SessionRow, TokenRow, Write,
+    PairingRow, RunPhase, RunRow, Sees, SessionRow, TokenRow, Write,
 };
 use landbridge_proto::machine::step::{Batch, Step};
 use landbridge_proto::wire::digest::Digest;
@@ -181,7 +181,11 @@ pub(crate) fn token(n: u64) -> TokenRow {
         hash: digest(n),
         name: format!("name {n}"),
         routes: vec![alias(1), alias(2)],
+        tenants: vec![pair(n).src],
+        sees: if n.is_multiple_of(2) { Sees::Own } else { Sees::Tenants },
         verbs: vec!["read".into()],
+        runs_open_max: (!n.is_multiple_of(3)).then_some(n),
+        starts_per_minute_max: (n % 3 > 1).then_some(60),
         created: Timestamp(100 - i64::try_from(n).unwrap()),
         expires: Some(Timestamp(500)),
         revoked: None,

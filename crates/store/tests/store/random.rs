@@ -1,9 +1,11 @@
 //! The database against the model: random groups of random batches, every outcome and every read.
 
+use std::collections::BTreeMap;
+
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    DocumentKind, EntryFilter, EntryPhase, EntryRow, Guard, InviteRow, Reads, RunPhase, RunRow,
-    StopRow, TokenRow, Write,
+    DocumentKind, EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, InviteRow, Reads, RunPhase,
+    RunRow, StopRow, TokenRow, Write,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::name::Timestamp;
@@ -93,7 +95,6 @@ fn entry_change(old: EntryRow, x: u64) -> EntryRow {
             [x as usize / 2],
         accept: (x > 1).then(|| format!("accept {x}")),
         request: (x > 1).then(|| format!("request {x}")),
-        labels: if x == 2 { full.labels } else { old.labels },
         token: if x == 4 { full.token } else { old.token },
         cancel: (x == 3).then(|| time(x)),
         ended: settled.then(|| time(old.revision)),
@@ -134,7 +135,10 @@ fn writes(
         7 if lie || !key_known => {
             vec![Write::BlockKey { owner: owner(1), key: key(n), at: time(x) }]
         }
-        8 if lie || old_entry.is_none() => vec![Write::CreateEntry(entry(n))],
+        8 if lie || old_entry.is_none() => {
+            let labels = if x == 2 { full_entry(n).labels } else { BTreeMap::new() };
+            vec![Write::CreateEntry(EntryRow { labels, ..entry(n) })]
+        }
         9 | 10 => match old_entry {
             Some(row) => {
                 let first = row.seq + 1;
@@ -173,7 +177,8 @@ fn writes(
         16 => vec![Write::Audit(event(n * 10 + x))],
         17 if x > 3 => {
             let [jti_before, runs_before, entries_before] = [time(x - 1), time(n), time(n + 1)];
-            vec![Write::Prune { jti_before, runs_before, entries_before, limit: 1 + n as u32 }]
+            let (statuses_before, limit) = (time(x + n), 1 + n as u32);
+            vec![Write::Prune { jti_before, runs_before, entries_before, statuses_before, limit }]
         }
         18 => vec![booking(n, x)],
         19 if lie || old_run.is_some() => vec![bind(n, x % 2)],
@@ -215,17 +220,20 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
         add("meta", &reads.meta(&format!("meta {n}")).unwrap());
         let label = (n == 2).then(|| ("team".to_owned(), "a \"quoted\" ü".to_owned()));
         let filter = EntryFilter {
-            before: (n > 0).then_some(run),
+            before: (n > 0).then(|| EntryPlace { created: entry(n).created, run }),
             settled: (n == 1).then_some(false),
             token: (n == 3).then(|| "token".into()),
-            label,
+            labels: label.into_iter().collect(),
+            tenants: (0..n).map(|x| pair(x).src).collect(),
             limit: 3,
-            gateway: None,
+            ..EntryFilter::default()
         };
+        add("token by id", &reads.token(&format!("token-{n}")).unwrap());
         add("entries", &reads.entries(&filter).unwrap());
     }
     add("open runs", &reads.open_runs().unwrap());
     add("open entries", &reads.open_entries().unwrap());
+    add("open entries of", &reads.open_entries_of("token").unwrap());
     add("tokens", &reads.tokens().unwrap());
     add("pairings", &reads.pairings().unwrap());
     add("evidence", &reads.all_evidence().unwrap());

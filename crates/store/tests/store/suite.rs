@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::contract::{
-    DocumentKind, EntryFilter, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow, KeyRecord,
-    Reads, RunPhase, RunRow, StopRow, Store, Write,
+    DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryPlace, EntryRow, EvidenceRow, Guard,
+    InviteRow, KeyRecord, Reads, RunPhase, RunRow, StopRow, Store, Write,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::{Batch, Outcome};
@@ -108,6 +108,8 @@ suite! {
     a_session_is_known_to_its_owner_and_agent_while_a_run_of_it_is_kept
     runs_of_a_session_stand_in_the_order_of_their_binding
     pruning_is_bounded_and_takes_the_oldest_first
+    old_statuses_go_but_never_a_gateways_newest
+    a_tokens_open_entries_are_counted_and_guarded
 }
 
 fn put(row: RunRow) -> Write {
@@ -341,11 +343,19 @@ fn an_entry_comes_back_as_it_was_written(bench: &mut Bench) {
         bench.write(vec![Write::CreateEntry(row.clone())]);
         assert_eq!(bench.reads.entry(&row.run).unwrap(), Some(row));
     }
-    let next = EntryRow { key: key(1), ..full_entry(1) };
+    let next = EntryRow { key: key(1), labels: entry(1).labels, ..full_entry(1) };
+    let next = EntryRow { created: entry(1).created, ..next };
     bench.write(vec![Write::PutEntry(next.clone())]);
     let stored = bench.reads.entry(&run_id(1)).unwrap().unwrap();
     assert_eq!(stored, EntryRow { revision: 1, ..next.clone() });
-    bench.breaks(vec![Write::PutEntry(next)], Broken::EntryChanged(run_id(1)));
+    bench.breaks(vec![Write::PutEntry(next.clone())], Broken::EntryChanged(run_id(1)));
+    let moved = [
+        EntryRow { revision: 1, created: Timestamp(5), ..next.clone() },
+        EntryRow { revision: 1, labels: full_entry(1).labels, ..next },
+    ];
+    for moved in moved {
+        bench.breaks(vec![Write::PutEntry(moved)], Broken::EntryChanged(run_id(1)));
+    }
     let cleared = EntryRow { revision: 1, ..entry(1) };
     bench.write(vec![Write::PutEntry(cleared)]);
     assert_eq!(bench.reads.entry(&run_id(1)).unwrap().unwrap().accept, None);
@@ -404,19 +414,38 @@ fn entries_are_listed_newest_first_and_filtered(bench: &mut Bench) {
     let all = EntryFilter { limit: 100, ..EntryFilter::default() };
     assert_eq!(list(all.clone()), ids(&[6, 5, 4, 3, 2, 1]));
     assert_eq!(list(EntryFilter { limit: 2, ..all.clone() }), ids(&[6, 5]));
-    let before = |n| EntryFilter { before: Some(run_id(n)), ..all.clone() };
-    assert_eq!(list(before(4)), ids(&[3, 2, 1]));
-    assert_eq!(list(before(77)), ids(&[]), "an unknown cursor has nothing before it");
-    let of = EntryFilter { gateway: Some(alias(1)), ..all.clone() };
+    let place = |at, n| Some(EntryPlace { created: Timestamp(at), run: run_id(n) });
+    let before = |at, n| EntryFilter { before: place(at, n), ..all.clone() };
+    assert_eq!(list(before(101, 4)), ids(&[3, 2, 1]));
+    assert_eq!(list(before(101, 77)), ids(&[5, 4, 3, 2, 1]), "nothing need be at the place");
+    let of = EntryFilter { gateways: vec![alias(1)], ..all.clone() };
     assert_eq!(list(of), ids(&[4, 1]));
+    let of = EntryFilter { gateways: vec![alias(1), alias(0)], ..all.clone() };
+    assert_eq!(list(of), ids(&[6, 4, 3, 1]));
+    let times = |since, until| EntryFilter { since, until, ..all.clone() };
+    assert_eq!(list(times(Some(Timestamp(101)), None)), ids(&[6, 5, 4, 3]));
+    assert_eq!(list(times(Some(Timestamp(101)), Some(Timestamp(102)))), ids(&[5, 4, 3]));
+    let tenants = |of: &[u64]| EntryFilter {
+        tenants: of.iter().map(|n| pair(*n).src).collect(),
+        ..all.clone()
+    };
+    assert_eq!(list(tenants(&[2])), ids(&[]));
+    assert_eq!(list(EntryFilter { limit: 3, ..tenants(&[2, 1]) }), ids(&[6, 5, 4]));
+    let outcome = full_entry(2).outcome;
+    assert_eq!(list(EntryFilter { outcome, ..all.clone() }), ids(&[6, 4, 2]));
+    assert_eq!(list(EntryFilter { outcome: Some("no".into()), ..all.clone() }), ids(&[]));
     assert_eq!(list(EntryFilter { settled: Some(false), ..all.clone() }), ids(&[5, 3, 1]));
     assert_eq!(list(EntryFilter { settled: Some(true), ..all.clone() }), ids(&[6, 4, 2]));
     let token = EntryFilter { token: Some("token".into()), ..all.clone() };
     assert_eq!(list(token), ids(&[6, 4, 2]));
-    let label = |value: &str| Some(("team".to_owned(), value.to_owned()));
-    let labelled = EntryFilter { label: label("a \"quoted\" ü"), ..all.clone() };
-    assert_eq!(list(labelled), ids(&[6, 4, 2]));
-    assert_eq!(list(EntryFilter { label: label("other"), ..all }), ids(&[]));
+    let labelled = |labels: &[(&str, &str)]| EntryFilter {
+        labels: labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        ..all.clone()
+    };
+    let team = ("team", "a \"quoted\" ü");
+    assert_eq!(list(labelled(&[team])), ids(&[6, 4, 2]));
+    assert_eq!(list(labelled(&[team, ("no", "")])), ids(&[]));
+    assert_eq!(list(labelled(&[("team", "other")])), ids(&[]));
     let open = bench.reads.open_entries().unwrap();
     let open: Vec<_> = open.into_iter().map(|row| row.run).collect();
     assert_eq!(open, ids(&[1, 3, 5]));
@@ -558,6 +587,7 @@ fn prune(jtis: i64, runs: i64, entries: i64, limit: u32) -> Write {
         jti_before: Timestamp(jtis),
         runs_before: Timestamp(runs),
         entries_before: Timestamp(entries),
+        statuses_before: Timestamp(0),
         limit,
     }
 }
@@ -642,6 +672,7 @@ fn a_session_is_known_to_its_owner_and_agent_while_a_run_of_it_is_kept(bench: &m
         jti_before: Timestamp(0),
         runs_before: Timestamp(before),
         entries_before: Timestamp(0),
+        statuses_before: Timestamp(0),
         limit: 10,
     };
     bench.write(vec![put(settled(1, 0, 0, 10)), put(settled(2, 0, 0, 20))]);
@@ -672,8 +703,64 @@ fn runs_of_a_session_stand_in_the_order_of_their_binding(bench: &mut Bench) {
     // What is pruned leaves no gap that a later run could slip into.
     let before = Timestamp(100);
     let (jti_before, entries_before) = (Timestamp(0), Timestamp(0));
-    bench.write(vec![Write::Prune { jti_before, runs_before: before, entries_before, limit: 9 }]);
+    let statuses_before = Timestamp(0);
+    bench.write(vec![Write::Prune {
+        jti_before,
+        runs_before: before,
+        entries_before,
+        statuses_before,
+        limit: 9,
+    }]);
     bench.write(vec![Write::CreateRun(run(7)), bind(7, 1)]);
     assert_eq!(bench.reads.run_ahead(&run_id(7)).unwrap(), Some(run_id(2)));
     assert!(bench.holds(next(2)) && !bench.holds(next(7)));
+}
+
+fn old_statuses_go_but_never_a_gateways_newest(bench: &mut Bench) {
+    let status = |of: u64, version: u64, at| DocumentRow {
+        gateway: gateway(of),
+        at: Timestamp(at),
+        ..document(DocumentKind::Status, version)
+    };
+    let root = DocumentRow { at: Timestamp(1), ..document(DocumentKind::Root, 1) };
+    let root2 = DocumentRow { at: Timestamp(2), ..document(DocumentKind::Root, 2) };
+    let rows = [status(1, 1, 1), status(1, 2, 2), status(1, 3, 9), status(2, 1, 1), root, root2];
+    bench.write(rows.into_iter().map(Write::SaveDocument).collect());
+    let prune = |before, limit| Write::Prune {
+        jti_before: Timestamp(0),
+        runs_before: Timestamp(0),
+        entries_before: Timestamp(0),
+        statuses_before: Timestamp(before),
+        limit,
+    };
+    let versions = |bench: &Bench, of, kind| -> Vec<u64> {
+        let found = bench.reads.documents(&gateway(of), kind).unwrap();
+        found.into_iter().map(|row| row.version).collect()
+    };
+    bench.write(vec![prune(99, 1)]);
+    assert_eq!(versions(bench, 1, DocumentKind::Status), [2, 3], "the oldest first");
+    bench.write(vec![prune(2, 100)]);
+    assert_eq!(versions(bench, 1, DocumentKind::Status), [2, 3], "what is at the time stays");
+    bench.write(vec![prune(99, 100)]);
+    assert_eq!(versions(bench, 1, DocumentKind::Status), [3]);
+    assert_eq!(versions(bench, 2, DocumentKind::Status), [1]);
+    assert_eq!(versions(bench, 1, DocumentKind::Root), [1, 2]);
+}
+
+fn a_tokens_open_entries_are_counted_and_guarded(bench: &mut Bench) {
+    let below = |max| Guard::TokenOpenBelow { token: "token".into(), max };
+    assert!(!bench.holds(below(0)));
+    for n in 1..=3 {
+        let token = (n != 2).then(|| "token".to_owned());
+        let create = Write::CreateEntry(EntryRow { token, ..entry(n) });
+        assert_eq!(bench.one(vec![below(2)], vec![create]), Outcome::Committed);
+    }
+    assert_eq!(bench.reads.open_entries_of("token").unwrap(), 2);
+    assert_eq!(bench.reads.open_entries_of("other").unwrap(), 0);
+    assert!(!bench.holds(below(2)) && bench.holds(below(3)));
+    let mut row = bench.reads.entry(&run_id(1)).unwrap().unwrap();
+    (row.phase, row.ended) = (EntryPhase::Settled, Some(Timestamp(9)));
+    bench.write(vec![Write::PutEntry(row)]);
+    assert_eq!(bench.reads.open_entries_of("token").unwrap(), 1);
+    assert!(bench.holds(below(2)));
 }

@@ -15,8 +15,9 @@ use crate::trust::recorded::Stated;
 use crate::trust::verified::Verified;
 use crate::wire::envelope::Envelope;
 use crate::wire::name::GatewayId;
+use crate::wire::problem::Code;
 use crate::wire::request::{Body, Receipt, Request, Start};
-use crate::wire::stream::{Accept, Frame, MalformedFrame, Seal};
+use crate::wire::stream::{Accept, Frame, MalformedFrame, Outcome as RunOutcome, Seal};
 use crate::wire::transcript::{Header, Line, LineFault, Side, TranscriptReader};
 
 /// Why a line does not hold.
@@ -257,7 +258,8 @@ impl Walk {
             same(stream.is_none_or(|stream| stream.terminal.is_none()), "receipt", "lost")?;
             let warning = format!("the caller ended the run itself: {}", lost.code);
             self.summary.warnings.push(warning);
-            self.summary.outcome = Some("lost".to_owned());
+            let ended = own_outcome(said.accept.is_some(), &lost.code);
+            self.summary.outcome = Some(ended.as_str().to_owned());
         }
         self.dispute("receipt", &receipt, 0);
         self.receipt = true;
@@ -314,4 +316,19 @@ impl Walk {
 
 fn side(of: &mut Option<Gateway>) -> Result<&mut Gateway, Fault> {
     of.as_mut().ok_or(Fault::Misplaced)
+}
+
+/// How a run ended that its caller ended itself, with this code: what [`Caller`] makes of an executor's
+/// verdict. A run that was accepted can only be lost.
+///
+/// [`Caller`]: crate::machine::caller::Caller
+fn own_outcome(accepted: bool, code: &str) -> RunOutcome {
+    let lost = [Code::RunLost, Code::LostHistory, Code::KeyExpired, Code::Equivocation];
+    if accepted || lost.iter().any(|lost| lost.as_str() == code) {
+        RunOutcome::Lost
+    } else if code == Code::CancelledBeforeStart.as_str() {
+        RunOutcome::Cancelled
+    } else {
+        RunOutcome::Rejected
+    }
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::{execute, exists, require};
 use crate::fault::{Broken, Fault};
-use crate::sqlite::row::{document_kind, int};
+use crate::sqlite::row::{document_kind, int, sees};
 
 /// Saving the same bytes again changes nothing: the time of the first verification stays.
 pub(super) fn save_document(db: &Connection, row: &DocumentRow) -> Result<(), Fault> {
@@ -30,17 +30,25 @@ pub(super) fn put_token(db: &Connection, row: &TokenRow) -> Result<(), Fault> {
     let taken = "SELECT 1 FROM tokens WHERE hash = ?1 AND id <> ?2";
     let taken = exists(db, taken, params![*row.hash.as_bytes(), row.id])?;
     require(!taken, || Broken::TokenHashTaken(row.id.clone()))?;
-    let sql = "INSERT INTO tokens (id, hash, name, routes, verbs, created, expires, revoked)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    let sql = "INSERT INTO tokens (id, hash, name, routes, tenants, sees, verbs, runs_open_max,
+                   starts_per_minute_max, created, expires, revoked)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name,
-                   routes = excluded.routes, verbs = excluded.verbs, created = excluded.created,
-                   expires = excluded.expires, revoked = excluded.revoked";
+                   routes = excluded.routes, tenants = excluded.tenants, sees = excluded.sees,
+                   verbs = excluded.verbs, runs_open_max = excluded.runs_open_max,
+                   starts_per_minute_max = excluded.starts_per_minute_max,
+                   created = excluded.created, expires = excluded.expires,
+                   revoked = excluded.revoked";
     let params = params![
         row.id,
         *row.hash.as_bytes(),
         row.name,
         serde_json::to_string(&row.routes)?,
+        serde_json::to_string(&row.tenants)?,
+        sees(row.sees),
         serde_json::to_string(&row.verbs)?,
+        row.runs_open_max.map(int).transpose()?,
+        row.starts_per_minute_max,
         row.created.0,
         row.expires.map(|at| at.0),
         row.revoked.map(|at| at.0),
