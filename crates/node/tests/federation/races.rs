@@ -109,10 +109,9 @@ async fn a_start_that_comes_after_its_block_was_forgotten_is_too_old() {
     let now = world.b.core.now();
     let prune = Write::Prune {
         jti_before: now,
-        runs_before: now.plus_ms(-statuses_before: Timestamp(0),
-limit::KEY_WINDOW_MS - limit::CLOCK_SKEW_MS_MAX),
+        runs_before: now.plus_ms(-limit::KEY_WINDOW_MS - limit::CLOCK_SKEW_MS_MAX),
         entries_before: NOW,
-        statuses_before: Timestamp(0),
+        statuses_before: NOW,
         limit: 10,
     };
     world.b.core.commit(Step::new(Vec::new(), vec![prune], ())).await.unwrap();

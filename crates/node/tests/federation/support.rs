@@ -323,8 +323,13 @@ impl Side {
     /// Prunes runs that ended before a moment.
     pub(crate) async fn prune_ended_before(&self, before: Timestamp) {
         let old = Timestamp(0);
-        let prune =
-            Write::Prune { jti_before: old, runs_before: before, entries_before: old, statuses_before: old, limit: 100 };
+        let prune = Write::Prune {
+            jti_before: old,
+            runs_before: before,
+            entries_before: old,
+            statuses_before: old,
+            limit: 100,
+        };
         self.core.commit(Step::new(Vec::new(), vec![prune], ())).await.unwrap();
     }
 
