@@ -18,7 +18,8 @@ use crate::wire::name::{
 
 /// The writing half of a store. Called by one writer only, through [`super::step::commit`].
 pub trait Store {
-    /// Why the store cannot be written. Never transient: the process stops.
+    /// Why the store cannot be written. Never transient: the process stops. A full disk is none, but
+    /// [`Outcome::Full`] for each batch that found no room.
     type Fault;
 
     /// Applies each batch under a savepoint of its own and makes the whole group durable at once.
@@ -26,10 +27,33 @@ pub trait Store {
     /// A batch whose guard does not hold (earlier batches of the group included) writes nothing and is
     /// answered with that guard. Audit rows are chained in the order of application.
     ///
+    /// While there is [`Room::Short`], batches that may use the reserve are made durable one by one as
+    /// far as it goes, and every other batch is answered [`Outcome::Full`] without being tried.
+    ///
     /// # Errors
     ///
-    /// Returns the fault; then nothing of the group is durable.
+    /// Returns the fault; then nothing of the group may be acknowledged, and what of it is durable is
+    /// known after the next start.
     fn apply(&mut self, group: &[Batch]) -> Result<Vec<Outcome>, Self::Fault>;
+
+    /// What [`Store::apply`] found last.
+    fn room(&self) -> Room {
+        Room::Enough
+    }
+
+    /// Looks again whether there is room, and builds the reserve anew when there is.
+    fn look_for_room(&mut self) -> Room {
+        self.room()
+    }
+}
+
+/// Whether there is room for ordinary work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Room {
+    /// Everything may be written, and the reserve is whole.
+    Enough,
+    /// The disk is full, or the reserve is not whole: only what may use the reserve is written.
+    Short,
 }
 
 /// What must still be true when a batch is committed.

@@ -57,6 +57,7 @@ impl Bench {
     fn holds(&mut self, guard: Guard) -> bool {
         match self.one(vec![guard.clone()], vec![]) {
             Outcome::Committed => true,
+            Outcome::Full => panic!("there is room"),
             Outcome::Stale(stale) => {
                 assert_eq!(stale, guard);
                 false
