@@ -3,8 +3,12 @@
 //! A driver never waits inside a commit for anything else: what arrives meanwhile forms the next
 //! batch. It asks the adapter only what a released action says, so nothing reaches the gateway before
 //! its intent is durable.
+//!
+//! On a full disk a step that cannot be made is kept as what it was decided on, and decided again when
+//! there is room. Meanwhile the driver listens: what ends the run may have room that other steps have
+//! not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
@@ -17,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::adapter::{Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
+use crate::room;
 
 /// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
 const REPORTS_QUEUED: usize = 256;
@@ -94,11 +99,15 @@ struct Driver {
     inbox: mpsc::Sender<Told>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
+    /// What found no room, in the order in which it came.
+    waiting: VecDeque<Told>,
 }
 
 /// What a driver waited for.
 enum Next {
     Input(Input),
+    /// There may be room for what waits.
+    Again,
     Told(Told),
     /// The adapter stopped watching although the run has not settled.
     Unwatched,
@@ -108,7 +117,8 @@ enum Next {
 impl Driver {
     fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
-        Self { core: Arc::clone(core), work, inbox, reports: None, deadline_told: false }
+        let (core, waiting) = (Arc::clone(core), VecDeque::new());
+        Self { core, work, inbox, reports: None, deadline_told: false, waiting }
     }
 
     async fn run(
@@ -118,15 +128,16 @@ impl Driver {
     ) -> Result<(), DriveError> {
         let unreadable = || DriveError::Unreadable("its work".to_owned());
         self.work.as_ref().ok_or_else(unreadable)?;
-        let mut executor = self.step(executor, Input::Claim { epoch: self.core.epoch }).await?;
+        let mut executor = self.claim(executor).await?;
         while executor.row().phase != RunPhase::Settled {
             match self.next(&executor, &mut inbox).await {
-                Next::Input(input) => executor = self.step(executor, input).await?,
-                Next::Told(Told { input, durable }) => {
-                    executor = self.step(executor, input).await?;
-                    if let Some(durable) = durable {
-                        // Whoever asked may be gone.
-                        let _ = durable.send(());
+                Next::Input(input) => {
+                    executor = self.handle(executor, Told { input, durable: None }).await?;
+                }
+                Next::Told(told) => executor = self.handle(executor, told).await?,
+                Next::Again => {
+                    for told in std::mem::take(&mut self.waiting) {
+                        executor = self.handle(executor, told).await?;
                     }
                 }
                 Next::Unwatched => {
@@ -141,23 +152,37 @@ impl Driver {
         Ok(())
     }
 
+    /// Takes the run up. Nothing else can be done of it before.
+    async fn claim(&mut self, mut executor: Executor) -> Result<Executor, DriveError> {
+        loop {
+            let claim = Input::Claim { epoch: self.core.epoch };
+            executor = self.handle(executor, Told { input: claim, durable: None }).await?;
+            if self.waiting.pop_front().is_none() || self.core.stopping.is_cancelled() {
+                return Ok(executor);
+            }
+            room::wait(&self.core).await;
+        }
+    }
+
     async fn next(&mut self, executor: &Executor, inbox: &mut mpsc::Receiver<Told>) -> Next {
         let deadline = executor.row().deadline;
         let grace_over = deadline.plus_ms(limit::DEADLINE_GRACE_MS);
         let until = if self.deadline_told { grace_over } else { deadline };
         let core = Arc::clone(&self.core);
+        let (ending, place) = (self.waits_to_end(), self.has_place_for_reports());
         tokio::select! {
             biased;
             () = core.stopping.cancelled() => Next::Leave,
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
-            () = core.clock.sleep_until(until) => {
+            () = room::wait(&core), if !self.waiting.is_empty() => Next::Again,
+            () = core.clock.sleep_until(until), if !ending => {
                 if std::mem::replace(&mut self.deadline_told, true) {
                     Next::Input(Input::GraceOver)
                 } else {
                     Next::Input(Input::Stop(StopReason::Deadline))
                 }
             }
-            reports = receive(&mut self.reports) => match reports {
+            reports = receive(&mut self.reports), if place => match reports {
                 Some(reports) => Next::Input(Input::Reports(reports)),
                 None => {
                     self.reports = None;
@@ -165,6 +190,58 @@ impl Driver {
                 }
             },
         }
+    }
+
+    /// Makes a step of what the driver was told, or keeps it for when there is room.
+    async fn handle(&mut self, executor: Executor, told: Told) -> Result<Executor, DriveError> {
+        let input = match told.input {
+            Input::Reports(more) => Input::Reports(self.waiting_reports().chain(more).collect()),
+            other => other,
+        };
+        let run = executor.row().run.clone();
+        match self.step(executor, input.clone()).await {
+            Ok(executor) => {
+                if let Some(durable) = told.durable {
+                    // Whoever asked may be gone.
+                    let _ = durable.send(());
+                }
+                Ok(executor)
+            }
+            Err(DriveError::Step(StepError::Full)) => {
+                // Whoever waits is told that it is not durable: it asks again.
+                self.waiting.push_back(Told { input, durable: None });
+                let row = self.core.store.reads().run(&run).map_err(StepError::Store)?;
+                let row =
+                    row.ok_or_else(|| DriveError::Unreadable("its row is gone".to_owned()))?;
+                Executor::read(row).map_err(|error| DriveError::Unreadable(error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the reports that wait. What was reported is one sequence: the later goes with the earlier.
+    fn waiting_reports(&mut self) -> impl Iterator<Item = Report> + use<> {
+        let at = self.waiting.iter().position(|told| matches!(told.input, Input::Reports(_)));
+        let told = at.and_then(|at| self.waiting.remove(at));
+        let reports = told.and_then(|told| match told.input {
+            Input::Reports(reports) => Some(reports),
+            _ => None,
+        });
+        reports.into_iter().flatten()
+    }
+
+    /// Whether further reports may be taken: what waits is bounded, and then the adapter waits too.
+    fn has_place_for_reports(&self) -> bool {
+        let waiting = |told: &Told| match &told.input {
+            Input::Reports(reports) => reports.len(),
+            _ => 0,
+        };
+        self.waiting.iter().map(waiting).sum::<usize>() < REPORTS_PER_STEP
+    }
+
+    /// Whether the run would be stopped or ended already if there were room.
+    fn waits_to_end(&self) -> bool {
+        self.waiting.iter().any(|told| matches!(told.input, Input::Stop(_) | Input::GraceOver))
     }
 
     async fn step(&mut self, executor: Executor, input: Input) -> Result<Executor, DriveError> {

@@ -17,6 +17,7 @@ pub mod net;
 pub mod observe;
 pub mod peers;
 pub mod progress;
+pub mod room;
 pub mod scripted;
 pub mod serve;
 pub mod trust;

@@ -27,6 +27,7 @@ use crate::net::connect::TcpConnector;
 use crate::net::listen::{TcpListener, UnixListener};
 use crate::net::{App, tls};
 use crate::observe::{self, Exporter};
+use crate::room::{self, Unrecorded};
 use crate::trust::{Trust, TrustError};
 
 /// Between two looks at what needs care, in milliseconds.
@@ -133,6 +134,7 @@ pub async fn serve(
     let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
     tokio::spawn(plane.report_strangers());
     tokio::spawn(care(Arc::clone(&core), exporter));
+    tokio::spawn(room::watch(Arc::clone(&core)));
     tokio::spawn(measure(Arc::clone(&core), bridge, executions, calls));
     ready(&listening);
 
@@ -158,6 +160,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
     let epoch = next_epoch(&store)?;
     let trust = Trust::load(&parts.identity, &store, now)?;
     let connector = TcpConnector::new(parts.config.federation.address_policy());
+    let unrecorded = Unrecorded::new(store.reserve_was_used(), now);
     Ok(Core {
         client: Client::new(ClientSettings::default(), Arc::new(connector)),
         settings: settings(&parts.config),
@@ -171,6 +174,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
         wakes: Wakes::default(),
+        unrecorded,
     })
 }
 
@@ -210,9 +214,9 @@ fn next_epoch(store: &Handle) -> Result<u64, ServeError> {
     const EPOCH: &str = "epoch";
     let last = store.reads().meta(EPOCH)?.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     let put = Write::PutMeta { name: EPOCH.to_owned(), value: (last + 1).to_string() };
-    let (batch, held) = Step::new(Vec::new(), vec![put], last + 1).split();
+    let (batch, held) = Step::new(Vec::new(), vec![put], last + 1).with_reserve().split();
     let receipt = store.commit_blocking(batch)?;
-    Ok(held.release(receipt).map_err(StepError::Stale)?)
+    Ok(held.release(receipt).map_err(StepError::from)?)
 }
 
 fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize, ServeError> {
@@ -314,12 +318,15 @@ impl Bound {
 async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
     let mut prune_at = core.now();
     while !core.stopping.is_cancelled() {
-        if let Err(error) = core.trust.refresh_status(&core).await {
+        if let Err(error) = core.trust.refresh_status(&core).await
+            && !error.is_full()
+        {
             tracing::error!(%error, "our status was not renewed");
         }
         refresh_peers(&core).await;
         let now = core.now();
-        if now >= prune_at {
+        // On a full disk nothing can be deleted either: a deletion is written first.
+        if now >= prune_at && !room::is_short(&core) {
             prune_at = now.plus_ms(PRUNE_EVERY_MS);
             prune(&core, now).await;
         }

@@ -31,6 +31,9 @@ use crate::identity::Identity;
 /// A new status is issued when this much of the old one's life is left, in milliseconds.
 const STATUS_REFRESH_MS: i64 = limit::STATUS_LIFE_MS / 2;
 
+/// Between two statuses of a peer that may use the store's reserve, in milliseconds.
+const LEARN_FROM_RESERVE_MS: i64 = 5 * 60_000;
+
 /// What is known at one moment.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -104,6 +107,14 @@ pub enum TrustError {
     /// The change was not made.
     #[error("the change was not made durable")]
     Step(#[from] StepError),
+}
+
+impl TrustError {
+    /// Whether there was no room for the change; that is said elsewhere, once.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Step(StepError::Full))
+    }
 }
 
 impl State {
@@ -196,7 +207,8 @@ impl Trust {
         let envelope = sign_typed(core.identity.status(), &status)?;
         let row = row(core.own(), DocumentKind::Status, status.seq.unsigned_abs(), &envelope, now);
         let writes = vec![Write::SaveDocument(row), Write::Clock(now)];
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        // Without a fresh status nobody could read what is here.
+        core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
         let issued = seen_of(&status);
         let status_expires = status.expires;
         self.replace(State {
@@ -258,8 +270,15 @@ impl Trust {
         if writes.is_empty() {
             return Ok(());
         }
+        let newest = |view: &PeerView| view.status().map(|status| status.newest().value().issued);
+        let pause = newest(&view).zip(newest(known)).map(|(new, old)| new.since_ms(old));
+        let mut step = Step::new(Vec::new(), writes, ());
+        // A peer with a new status has to be learned of before it can read; not at its own pace, though.
+        if pause.is_none_or(|ms| ms >= LEARN_FROM_RESERVE_MS) {
+            step = step.with_reserve();
+        }
         //= ID-11
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        core.commit(step).await?;
         let mut next = State::clone(&self.state());
         next.peers.insert(gateway.clone(), view);
         self.replace(next);
@@ -331,7 +350,7 @@ impl Trust {
             Write::PutMeta { name: QUARANTINED.to_owned(), value },
             core.audit("bridge", "peer_quarantined", peer.as_str(), [("why", why)]),
         ];
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
         Ok(())
     }
 }
@@ -426,7 +445,7 @@ fn parse(row: &DocumentRow) -> Result<Envelope, TrustError> {
     })
 }
 
-fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, Fault> {
+fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, TrustError> {
     let parse = |text: &str| {
         let (n, since) = text.split_once(' ')?;
         Some(Incarnation { n: n.parse().ok()?, since: Timestamp(since.parse().ok()?) })
@@ -437,9 +456,9 @@ fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, Fault> {
     let first = Incarnation { n: 1, since: now };
     let value = format!("{} {}", first.n, first.since);
     let writes = vec![Write::PutMeta { name: INCARNATION.to_owned(), value }];
-    let (batch, _held) = Step::new(Vec::new(), writes, ()).split();
-    store.commit_blocking(batch)?;
-    Ok(first)
+    let (batch, held) = Step::new(Vec::new(), writes, first).split();
+    let receipt = store.commit_blocking(batch)?;
+    Ok(held.release(receipt).map_err(StepError::from)?)
 }
 
 fn quarantined(store: &Handle) -> Result<BTreeSet<GatewayId>, Fault> {

@@ -15,6 +15,7 @@ use super::{Bridge, Frames, Principal};
 use crate::config::Period;
 use crate::core::{Route, StepError, bug, unreadable};
 use crate::local::api::{CancelView, RunList, RunView, StartRun};
+use crate::room;
 
 /// Runs of one page, unless the client asks for fewer.
 const PAGE: u32 = 50;
@@ -270,7 +271,11 @@ impl Bridge {
             let again = self.core.now().plus_ms(1_000);
             tokio::select! {
                 () = more => {}
-                () = self.core.clock.sleep_until(again) => {}
+                () = self.core.clock.sleep_until(again) => {
+                    if room::is_short(&self.core) {
+                        return Err(StepError::Full.into());
+                    }
+                }
                 () = self.core.draining.cancelled() => return Err(Problem::new(Code::Draining)),
             }
         }

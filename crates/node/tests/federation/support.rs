@@ -236,6 +236,7 @@ impl Side {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             wakes: Wakes::default(),
+            unrecorded: landbridge_node::room::Unrecorded::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
         let executions = Arc::new(Executions::default());

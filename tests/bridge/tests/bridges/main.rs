@@ -3,6 +3,7 @@
 
 mod dice;
 mod forge;
+mod full;
 mod kill9;
 mod lifecycle;
 mod phases;
