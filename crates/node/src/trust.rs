@@ -27,12 +27,13 @@ use tokio::sync::Mutex;
 
 use crate::core::{Core, StepError};
 use crate::identity::Identity;
+use crate::room;
 
 /// A new status is issued when this much of the old one's life is left, in milliseconds.
 const STATUS_REFRESH_MS: i64 = limit::STATUS_LIFE_MS / 2;
 
 /// Between two statuses of a peer that may use the store's reserve, in milliseconds.
-const LEARN_FROM_RESERVE_MS: i64 = 5 * 60_000;
+const LEARN_FROM_RESERVE_MS: i64 = 10_000;
 
 /// What is known at one moment.
 #[derive(Clone, Debug)]
@@ -57,7 +58,8 @@ pub struct State {
 #[derive(Debug)]
 pub struct Trust {
     state: RwLock<Arc<State>>,
-    changing: Mutex<()>,
+    /// Held while the state is replaced; when a peer's status last used the store's reserve.
+    changing: Mutex<BTreeMap<GatewayId, Timestamp>>,
 }
 
 /// Why stored trust cannot be used, or a change was refused.
@@ -162,7 +164,7 @@ impl Trust {
         }
         state.quarantined = quarantined(store)?;
         install(store, &mut state, federation)?;
-        Ok(Self { state: RwLock::new(Arc::new(state)), changing: Mutex::new(()) })
+        Ok(Self { state: RwLock::new(Arc::new(state)), changing: Mutex::default() })
     }
 
     /// The present state.
@@ -228,7 +230,7 @@ impl Trust {
     /// [`TrustError`]; the present state stays.
     pub async fn learn(&self, core: &Core, learned: &Learned) -> Result<(), TrustError> {
         let Some(view) = &learned.view else { return Ok(()) };
-        let _changing = self.changing.lock().await;
+        let mut changing = self.changing.lock().await;
         let state = self.state();
         let gateway = view.gateway();
         let Some(known) = state.peers.get(gateway) else { return Ok(()) };
@@ -249,7 +251,7 @@ impl Trust {
                 Ok(newer) => view = newer,
                 Err(StatusError::WentBack { .. }) => {}
                 Err(StatusError::Equivocated { seq, .. }) => {
-                    drop(_changing);
+                    drop(changing);
                     let what = format!("two statuses with the number {seq}");
                     return self.quarantine(core, gateway, &what).await;
                 }
@@ -270,11 +272,12 @@ impl Trust {
         if writes.is_empty() {
             return Ok(());
         }
-        let newest = |view: &PeerView| view.status().map(|status| status.newest().value().issued);
-        let pause = newest(&view).zip(newest(known)).map(|(new, old)| new.since_ms(old));
         let mut step = Step::new(Vec::new(), writes, ());
-        // A peer with a new status has to be learned of before it can read; not at its own pace, though.
-        if pause.is_none_or(|ms| ms >= LEARN_FROM_RESERVE_MS) {
+        // On a full disk a peer with a new status must be learned of before it can read what is here;
+        // not at its own pace, though.
+        let due = |at: &Timestamp| now.since_ms(*at) >= LEARN_FROM_RESERVE_MS;
+        if room::is_short(core) && changing.get(gateway).is_none_or(due) {
+            changing.insert(gateway.clone(), now);
             step = step.with_reserve();
         }
         //= ID-11

@@ -168,7 +168,7 @@ async fn an_executor_with_a_full_disk_ends_what_is_open_and_takes_nothing_new() 
     disk.make_room();
     takes_work_within(&pair.b, 5).await;
     assert!(disk.has_reserve(), "built anew");
-    assert_eq!(whole(&pair, &new, "succeeded").await, whole(&pair, &ending, "succeeded").await - 0);
+    assert_eq!(whole(&pair, &new, "succeeded").await, whole(&pair, &ending, "succeeded").await);
     assert!(whole(&pair, &long, "succeeded").await >= 300, "nothing of it is lost");
     assert_eq!(metric(&pair.b, "landbridge_store_full").await, "0");
     let executions = pair.b.executions().unwrap();
@@ -177,7 +177,6 @@ async fn an_executor_with_a_full_disk_ends_what_is_open_and_takes_nothing_new() 
     let count = |deed: &str| deeds.iter().filter(|event| event["deed"] == deed).count();
     assert_eq!(count("store_was_full"), 1);
     assert!(count("run_attached") >= 2, "what was read meanwhile is recorded");
-    assert_eq!(pair.b.output(&["audit", "verify"]).await.unwrap().status.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
