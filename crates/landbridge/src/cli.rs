@@ -3,6 +3,7 @@
 //! The tree is the program's contract with scripts: a changed name or flag is a visible line here and
 //! in the files below. What a command does is in `command/`.
 
+mod audit;
 mod gateway;
 mod grant;
 mod peer;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use landbridge_proto::wire::name::AgentName;
 
+pub(crate) use self::audit::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenArgs};
 pub(crate) use self::grant::{
     DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
@@ -162,22 +164,6 @@ pub(crate) struct ConfigCheckArgs {
     /// The file [default: HOME/landbridge.toml]
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// Print audit rows, oldest first
-    Show(AuditShowArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AuditShowArgs {
-    /// Only rows after this one
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) after: u64,
-    /// At most so many
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
-    pub(crate) limit: u64,
 }
 
 #[derive(Debug, Args)]

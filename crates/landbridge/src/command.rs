@@ -16,7 +16,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use crate::cli::{AuditCommand, Cli, Command, ConfigCommand, GatewayCommand};
+use crate::cli::{Cli, Command, ConfigCommand, GatewayCommand};
 use crate::client::Client;
 use crate::demo;
 use crate::exit::{Exit, Failure};
@@ -48,7 +48,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Gateway(GatewayCommand::Status) => gateway::status(&client, out).await,
         Command::Doctor => doctor::doctor(&client, out).await,
         Command::Config(ConfigCommand::Check(args)) => config::check(&home, &args, out),
-        Command::Audit(AuditCommand::Show(args)) => audit::show(&client, &args, out).await,
+        Command::Audit(audit) => audit::run(&client, audit, out).await,
         Command::Verify(_)
         | Command::Completions(_)
         | Command::Demo(_)

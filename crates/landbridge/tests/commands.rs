@@ -72,6 +72,9 @@ fn every_command_has_help() {
         "config check",
         "config example",
         "audit show",
+        "audit export",
+        "audit verify",
+        "audit heads",
         "completions",
         "demo",
     ] {

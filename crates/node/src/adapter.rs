@@ -6,6 +6,7 @@
 //! from the run's own frames ([`Progress`]), so adapter and log cannot disagree.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use async_trait::async_trait;
 pub use landbridge_proto::machine::report::{
@@ -16,7 +17,7 @@ use landbridge_proto::wire::name::{
     AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp, ToolName,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// What one run asks of the gateway. Persisted with the run; equal after every restart.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -87,6 +88,36 @@ pub struct Progress {
 /// Where an adapter sends its reports. Closed when the bridge no longer watches.
 pub type Reports = mpsc::Sender<Report>;
 
+/// Held by an adapter for as long as the bridge's end would lose the run: from the start until the
+/// gateway has taken the work, so that [`Adapter::adopt`] of a later process finds it.
+///
+/// Letting go of it tells; there is nothing to call that could be forgotten. A bridge that stops waits
+/// for it, though not for ever.
+#[derive(Debug)]
+pub struct Hold {
+    _end: oneshot::Sender<Infallible>,
+}
+
+/// The bridge's side of a [`Hold`].
+#[derive(Debug)]
+pub struct Held(oneshot::Receiver<Infallible>);
+
+impl Hold {
+    /// A hold, and what tells when it was let go.
+    #[must_use]
+    pub fn new() -> (Self, Held) {
+        let (end, held) = oneshot::channel();
+        (Self { _end: end }, Held(held))
+    }
+}
+
+impl Held {
+    /// Waits until the hold was let go.
+    pub async fn let_go(&mut self) {
+        let Err(_) = (&mut self.0).await;
+    }
+}
+
 /// What the gateway answered to a stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stopped {
@@ -131,8 +162,9 @@ pub trait Adapter: Send + Sync + 'static {
     async fn intend(&self, work: &Work) -> Result<Intent, AdapterFault>;
 
     /// Starts the work and reports until it has settled. Called at most once for an intent, after the
-    /// intent is durable. Returns early only when `reports` is closed.
-    async fn start(&self, work: Work, intent: Intent, reports: Reports);
+    /// intent is durable. Returns early only when `reports` is closed. Lets go of `hold` as soon as a
+    /// later process could adopt the work; work that nobody can adopt is held until it has settled.
+    async fn start(&self, work: Work, intent: Intent, reports: Reports, hold: Hold);
 
     /// Looks for the work of an earlier process and reports what is not in `progress`, until it has
     /// settled. Starts nothing: what cannot be found ends as failed, side effects unknown.

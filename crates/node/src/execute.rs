@@ -7,18 +7,26 @@
 //! On a full disk a step that cannot be made is kept as what it was decided on, and decided again when
 //! there is room. Meanwhile the driver listens: what ends the run may have room that other steps have
 //! not.
+//!
+//! A bridge that stops leaves its runs where they are, and the next process takes them up. Between the
+//! durable intent and the gateway's taking of the work there is nothing to take up, so a driver that is
+//! just there stays for a moment (`handover`).
+
+mod handover;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
 use landbridge_proto::machine::report::{Report, StopReason};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::adapter::{Intent, Progress, Stopped, Work};
+pub(crate) use self::handover::HANDOVER_MS_MAX;
+use self::handover::Handover;
+use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
 use crate::room;
@@ -34,7 +42,10 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
-pub struct Executions(Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>);
+pub struct Executions {
+    drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
+    left: Notify,
+}
 
 /// What a driver is told, and whom it tells once that is durable.
 #[derive(Debug)]
@@ -44,17 +55,32 @@ struct Told {
 }
 
 impl Executions {
+    /// Waits until no run is driven any more.
+    pub async fn all_left(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.count() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
     /// How many runs are driven now.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.drivers().len()
+    }
+
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, mpsc::Sender<Told>>> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins to drive a run.
     pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), sender.clone());
+        self.drivers().insert(run.clone(), sender.clone());
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
@@ -70,14 +96,15 @@ impl Executions {
             if let Err(error) = driving.await {
                 tracing::error!(run = %driven, %error, "a run's driver failed");
             }
-            executions.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&driven);
+            executions.drivers().remove(&driven);
+            executions.left.notify_waiters();
         });
     }
 
     /// Tells a run's driver to stop it, and waits until that is durable: whoever is answered after it
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned();
+        let sender = self.drivers().get(run).cloned();
         let Some(sender) = sender else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
@@ -101,6 +128,7 @@ struct Driver {
     deadline_told: bool,
     /// What found no room, in the order in which it came.
     waiting: VecDeque<Told>,
+    handover: Handover,
 }
 
 /// What a driver waited for.
@@ -117,8 +145,15 @@ enum Next {
 impl Driver {
     fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
-        let (core, waiting) = (Arc::clone(core), VecDeque::new());
-        Self { core, work, inbox, reports: None, deadline_told: false, waiting }
+        Self {
+            core: Arc::clone(core),
+            work,
+            inbox,
+            reports: None,
+            deadline_told: false,
+            waiting: VecDeque::new(),
+            handover: Handover::default(),
+        }
     }
 
     async fn run(
@@ -143,8 +178,10 @@ impl Driver {
                 Next::Unwatched => {
                     let intent = executor.row().intent.clone().unwrap_or_default();
                     let at = self.core.now().plus_ms(STOP_RETRY_MS);
-                    self.core.clock.sleep_until(at).await;
-                    self.adopt(executor.row(), &intent);
+                    tokio::select! {
+                        () = self.core.stopping.cancelled() => return Ok(()),
+                        () = self.core.clock.sleep_until(at) => self.adopt(executor.row(), &intent),
+                    }
                 }
                 Next::Leave => return Ok(()),
             }
@@ -172,7 +209,7 @@ impl Driver {
         let (ending, place) = (self.waits_to_end(), self.has_place_for_reports());
         tokio::select! {
             biased;
-            () = core.stopping.cancelled() => Next::Leave,
+            () = self.handover.may_leave(&core) => Next::Leave,
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
             () = room::wait(&core), if !self.waiting.is_empty() => Next::Again,
             () = core.clock.sleep_until(until), if !ending => {
@@ -289,7 +326,9 @@ impl Driver {
         let adapter = Arc::clone(&self.core.adapter);
         let (reports, received) = mpsc::channel(REPORTS_QUEUED);
         self.reports = Some(received);
-        tokio::spawn(async move { adapter.start(work, intent, reports).await });
+        let (hold, held) = Hold::new();
+        self.handover.begins(held);
+        tokio::spawn(async move { adapter.start(work, intent, reports, hold).await });
     }
 
     fn adopt(&mut self, row: &RunRow, intent: &str) {

@@ -85,7 +85,7 @@ impl Federation {
         response
     }
 
-    /// Writes the counts of what strangers were refused, once a minute, until the bridge stops.
+    /// Writes the counts of what strangers were refused, once a minute, and what is left when the bridge stops.
     pub async fn report_strangers(self) {
         self.strangers.report(&self.core).await;
     }

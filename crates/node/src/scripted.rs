@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use self::ledger::Ledger;
 use self::timeline::Timeline;
 use crate::adapter::{
-    Adapter, AdapterFault, Ask, Channel, Description, Ending, Intent, Progress, Report, Reports,
-    SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
+    Adapter, AdapterFault, Ask, Channel, Description, Ending, Hold, Intent, Progress, Report,
+    Reports, SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
 };
 use crate::clock::Clock;
 
@@ -201,9 +201,11 @@ impl Adapter for Scripted {
         Ok(Intent(serde_json::json!({ "run": work.run })))
     }
 
-    async fn start(&self, work: Work, _intent: Intent, reports: Reports) {
+    async fn start(&self, work: Work, _intent: Intent, reports: Reports, hold: Hold) {
         let now = self.clock.now();
-        let end = match self.ledger.start(&work.run, now) {
+        let taken = self.ledger.start(&work.run, now);
+        drop(hold);
+        let end = match taken {
             Ok(true) => return self.follow(&work.run, timeline(&work, now), &reports).await,
             Ok(false) => failed(
                 TroubleCode::GatewayError,

@@ -1,5 +1,7 @@
 //! From a home directory to a running bridge, and back to a stopped one.
 
+mod shutdown;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,8 +11,10 @@ use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::name::{GatewayId, TenantPair, Timestamp};
 use landbridge_store::{Fault, Handle, OpenError, Options as StoreOptions};
 use metrics::{counter, gauge};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use self::shutdown::Shutdown;
 use crate::adapter::Adapter;
 use crate::bridge::Bridge;
 use crate::call::Calls;
@@ -103,16 +107,17 @@ pub enum ServeError {
     },
 }
 
-/// Runs a bridge until `shutdown` is cancelled or its store fails. `ready` is told once it listens.
+/// Runs a bridge until it is told to stop or its store fails. `ready` is told once it listens.
 ///
 /// # Errors
 ///
 /// [`ServeError`].
 pub async fn serve(
     parts: Parts,
-    shutdown: CancellationToken,
+    shutdown: impl Into<Shutdown>,
     ready: impl FnOnce(&Listening),
 ) -> Result<(), ServeError> {
+    let shutdown = shutdown.into();
     let config = parts.config.clone();
     let exporter = parts.exporter.clone();
     let core = Arc::new(assemble(parts)?);
@@ -132,25 +137,17 @@ pub async fn serve(
         calling: take_up_calls(&core, &calls)?,
     };
     let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
-    tokio::spawn(plane.report_strangers());
+    let strangers = tokio::spawn(plane.report_strangers());
     tokio::spawn(care(Arc::clone(&core), exporter));
     tokio::spawn(room::watch(Arc::clone(&core)));
-    tokio::spawn(measure(Arc::clone(&core), bridge, executions, calls));
+    tokio::spawn(measure(Arc::clone(&core), bridge, Arc::clone(&executions), calls));
     ready(&listening);
 
     let ended = tokio::select! {
-        () = shutdown.cancelled() => Ok(()),
+        () = shutdown.drain.cancelled() => Ok(()),
         fault = core.store.closed() => Err(ServeError::Store(fault)),
     };
-    core.draining.cancel();
-    core.wakes.wake_all();
-    for server in servers {
-        // A server ends with its last connection, or when its drain's deadline has passed.
-        if let Err(error) = server.await {
-            tracing::error!(%error, "a listener failed");
-        }
-    }
-    core.stopping.cancel();
+    shutdown::wind_down(&core, &shutdown, servers, &executions, strangers).await;
     ended
 }
 
@@ -278,7 +275,7 @@ impl Bound {
         plane: &Federation,
         bridge: &Bridge,
         exporter: Option<Exporter>,
-    ) -> Result<Vec<tokio::task::JoinHandle<()>>, ServeError> {
+    ) -> Result<Vec<JoinHandle<()>>, ServeError> {
         let limits = &config.limits;
         let settings = accept::Settings {
             connections_max: limits.connections_max,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use landbridge_node::adapter::{
-    Adapter, AdapterFault, Ask, Description, Ending, Intent, Progress, Report, Reports,
+    Adapter, AdapterFault, Ask, Description, Ending, Hold, Intent, Progress, Report, Reports,
     SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
 };
 
@@ -56,8 +56,9 @@ impl OpenClaw {
         intent: Intent,
         progress: Progress,
         reports: Reports,
-        asked: bool,
+        hold: Option<Hold>,
     ) {
+        let asked = hold.is_none();
         let named = Names::read(&intent).zip(names::handle(&work));
         let Some((names, handle)) = named.filter(|(names, handle)| is_ours(&work, names, handle))
         else {
@@ -67,7 +68,7 @@ impl OpenClaw {
         let key = names.key.clone();
         let run = Run::new(key.clone(), progress);
         let (link, stops) = (self.link.clone(), Arc::clone(&self.stops));
-        Drive { link, work, names, handle, stops, run, reports, asked }.lead().await;
+        Drive { link, work, names, handle, stops, run, reports, asked, hold }.lead().await;
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
@@ -120,12 +121,12 @@ impl Adapter for OpenClaw {
         Ok(names.intent())
     }
 
-    async fn start(&self, work: Work, intent: Intent, reports: Reports) {
-        self.lead(work, intent, Progress::default(), reports, false).await;
+    async fn start(&self, work: Work, intent: Intent, reports: Reports, hold: Hold) {
+        self.lead(work, intent, Progress::default(), reports, Some(hold)).await;
     }
 
     async fn adopt(&self, work: Work, intent: Intent, progress: Progress, reports: Reports) {
-        self.lead(work, intent, progress, reports, true).await;
+        self.lead(work, intent, progress, reports, None).await;
     }
 
     async fn stop(

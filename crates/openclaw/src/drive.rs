@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use landbridge_node::adapter::{Ask, Report, Reports, Trouble, TroubleCode, Work};
+use landbridge_node::adapter::{Ask, Hold, Report, Reports, Trouble, TroubleCode, Work};
 use landbridge_proto::wire::name::{SessionHandle, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
@@ -37,6 +37,8 @@ pub(crate) struct Drive {
     pub reports: Reports,
     /// The gateway was asked to start the run.
     pub asked: bool,
+    /// Held until the gateway's answer to that: then its transcript tells whoever comes later.
+    pub hold: Option<Hold>,
 }
 
 /// Why watching a connection ended.
@@ -102,7 +104,9 @@ impl Drive {
                 self.settle_and_report(Verdict { ending, trouble: None, side_effects: none }).await;
                 return Ok(Watched::Settled);
             }
-            match connection.call_twice("agent", &self.start_params()).await {
+            let answer = connection.call_twice("agent", &self.start_params()).await;
+            self.hold = None;
+            match answer {
                 Ok((_, second)) => {
                     sight.second = Some(second);
                     self.on_taken(connection);

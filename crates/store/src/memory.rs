@@ -37,6 +37,7 @@ struct Model {
     keys: Arc<BTreeMap<(Owner, IdempotencyKey), KeyRecord>>,
     runs: Arc<BTreeMap<RunId, Arc<RunRow>>>,
     frames: Arc<BTreeMap<RunId, Arc<Vec<Arc<str>>>>>,
+    heads: Arc<BTreeMap<RunId, BTreeMap<u64, Digest>>>,
     entries: Arc<BTreeMap<RunId, Arc<EntryRow>>>,
     entry_keys: Arc<BTreeMap<(GatewayId, TenantPair, IdempotencyKey), RunId>>,
     received: Arc<BTreeMap<RunId, Arc<Received>>>,

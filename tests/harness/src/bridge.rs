@@ -135,10 +135,41 @@ impl Bridge {
     ///
     /// When it does not end in time.
     pub async fn stop(&mut self) -> anyhow::Result<ExitStatus> {
-        let mut child = self.process.take().context("it does not run")?;
+        self.terminate()?;
+        self.ended().await
+    }
+
+    /// Asks the process to end (SIGTERM), and does not wait.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        let child = self.process.as_ref().context("it does not run")?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let pid = pid.and_then(rustix::process::Pid::from_raw).context("it has ended")?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+    }
+
+    /// The process has not ended.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be asked.
+    pub fn is_running(&mut self) -> anyhow::Result<bool> {
+        Ok(match &mut self.process {
+            Some(child) => child.try_wait()?.is_none(),
+            None => false,
+        })
+    }
+
+    /// Waits until the process has ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        let mut child = self.process.take().context("it does not run")?;
         Ok(timeout(STOPPED_WITHIN, child.wait()).await.context("it does not stop")??)
     }
 

@@ -10,10 +10,9 @@ use landbridge_node::config::{Config, Gateway, Home, Log, Overrides};
 use landbridge_node::identity::Identity;
 use landbridge_node::observe::Exporter;
 use landbridge_node::scripted::Scripted;
-use landbridge_node::serve::{Listening, Parts};
+use landbridge_node::serve::{Listening, Parts, Shutdown};
 use landbridge_openclaw::{OpenClaw, OpenClawConfig};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{AdapterChoice, ServeArgs};
@@ -30,7 +29,7 @@ pub(super) async fn serve(home: &Path, args: &ServeArgs, out: &Out) -> Result<Ex
     log(&config.log)?;
     let identity = Identity::load(home.path()).map_err(|error| identity_failure(&error))?;
     let adapter = adapter(&config.gateway, &home)?;
-    let stop = CancellationToken::new();
+    let stop = Shutdown::default();
     stop_on_signals(&stop)?;
     let exporter = Exporter::install().or_fail(Exit::Internal, || "cannot keep metrics")?;
     let parts = Parts {
@@ -97,8 +96,9 @@ fn log(log: &Log) -> Result<(), Failure> {
     set.map_err(|error| Failure::new(Exit::Internal, "cannot log").why(error))
 }
 
-/// The first SIGTERM or SIGINT drains; the second ends at once, as an impatient operator expects.
-fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
+/// The first SIGTERM or SIGINT drains; the second cuts connections; the third ends at once, and may leave
+/// a run behind of which nobody can say what became of it.
+fn stop_on_signals(stop: &Shutdown) -> Result<(), Failure> {
     let what = || "cannot listen for signals";
     let mut terminate = signal(SignalKind::terminate()).or_fail(Exit::Internal, what)?;
     let mut interrupt = signal(SignalKind::interrupt()).or_fail(Exit::Internal, what)?;
@@ -109,12 +109,17 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if stop.is_cancelled() {
-                tracing::warn!("told to stop twice; ending now");
+            if stop.hurry.is_cancelled() {
+                tracing::warn!("told to stop for the third time; ending now");
                 std::process::exit(i32::from(Exit::Interrupted.code()));
             }
-            tracing::info!("told to stop; draining");
-            stop.cancel();
+            if stop.drain.is_cancelled() {
+                tracing::info!("told to stop again; cutting connections");
+                stop.hurry.cancel();
+            } else {
+                tracing::info!("told to stop; draining");
+                stop.drain.cancel();
+            }
         }
     });
     Ok(())

@@ -12,7 +12,9 @@ use super::views::{instant, token};
 use super::{Bridge, TOKEN_TAG};
 use crate::config::Period;
 use crate::core::unreadable;
-use crate::local::api::{BridgeView, FederationView, NewToken, PeerView, TenantLink, TokenView};
+use crate::local::api::{
+    AuditHeadView, BridgeView, FederationView, NewToken, PeerView, TenantLink, TokenView,
+};
 use crate::trust::TrustError;
 
 impl Bridge {
@@ -202,6 +204,25 @@ impl Bridge {
     /// A problem when the store cannot be read.
     pub async fn audit(&self, after: u64, count: usize) -> Result<Vec<AuditRow>, Problem> {
         self.core.store.reads().audit(after, count).map_err(|fault| unreadable(&fault))
+    }
+
+    /// What our peers' newest statuses say of their audit logs: we are a witness of theirs, as they
+    /// are of ours.
+    #[must_use]
+    pub fn audit_heads(&self) -> Vec<AuditHeadView> {
+        let state = self.core.trust.state();
+        let pinned = state.federation.iter().flat_map(|known| &known.document().peers);
+        let told = |peer: &landbridge_proto::wire::document::Peer| {
+            let status = state.peers.get(&peer.gid)?.status()?.newest().value().clone();
+            Some(AuditHeadView {
+                alias: peer.alias.clone(),
+                gateway: peer.gid.clone(),
+                issued: instant(status.issued),
+                rows: status.audit.size,
+                head: status.audit.head,
+            })
+        };
+        pinned.filter_map(told).collect()
     }
 }
 

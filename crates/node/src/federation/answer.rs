@@ -37,11 +37,13 @@ impl Strangers {
 
     //= PRB-10
     pub(super) async fn report(&self, core: &Core) {
-        while !core.stopping.is_cancelled() {
+        let mut stopping = false;
+        // What was counted in the last minute is written at the stop.
+        while !stopping {
             let at = core.now().plus_ms(60_000);
             tokio::select! {
                 () = core.clock.sleep_until(at) => {}
-                () = core.stopping.cancelled() => {}
+                () = core.stopping.cancelled() => stopping = true,
             }
             if room::is_short(core) {
                 continue;

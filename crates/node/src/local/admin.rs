@@ -12,8 +12,8 @@ use landbridge_proto::machine::contract::AuditRow;
 use landbridge_proto::wire::name::GatewayId;
 
 use super::api::{
-    AuditList, AuditView, BridgeView, FederationView, InviteView, Join, NewInvite, NewToken,
-    PairingView, PeerView, PutFederation, TokenView,
+    AuditHeadView, AuditList, AuditView, BridgeView, FederationView, InviteView, Join, NewInvite,
+    NewToken, PairingView, PeerView, PutFederation, TokenView,
 };
 use super::auth::{Administer, May, Verb};
 use super::body::{Json, Nothing, named, query, value};
@@ -34,6 +34,7 @@ pub(super) fn routes() -> Router<Local> {
         .route("/v1/admin/tokens", get(tokens).post(create_token))
         .route("/v1/admin/tokens/{id}/revoke", post(revoke_token))
         .route("/v1/admin/audit", get(audit))
+        .route("/v1/admin/audit/heads", get(audit_heads))
 }
 
 type Answered<T> = Result<Answer<T>, LocalProblem>;
@@ -139,6 +140,13 @@ async fn audit(State(local): State<Local>, _: May<Administer>, uri: Uri) -> Answ
     let next = rows.last().map(|row| row.n).filter(|_| full);
     let view = |row: AuditRow| AuditView { n: row.n, event: row.event, head: row.head };
     Ok(Answer(AuditList { rows: rows.into_iter().map(view).collect(), next }))
+}
+
+async fn audit_heads(
+    State(local): State<Local>,
+    _: May<Administer>,
+) -> Answered<Vec<AuditHeadView>> {
+    Ok(Answer(local.bridge.audit_heads()))
 }
 
 fn check_period(name: &str, text: Option<&str>) -> Result<(), LocalProblem> {

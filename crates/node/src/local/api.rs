@@ -358,6 +358,22 @@ pub struct AuditList {
     pub next: Option<u64>,
 }
 
+/// One of `GET /v1/admin/audit/heads`: how long a peer's audit log was, as its newest status told us.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditHeadView {
+    /// The peer.
+    pub alias: Alias,
+    /// Its gateway.
+    pub gateway: GatewayId,
+    /// When it said so.
+    pub issued: String,
+    /// How many rows its log had.
+    pub rows: u64,
+    /// The chain's head after the last of them.
+    pub head: Digest,
+}
+
 /// One row of the audit log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

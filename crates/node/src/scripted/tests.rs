@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::adapter::{Mode, Usage};
+use crate::adapter::{Hold, Mode, Usage};
 use crate::clock::VirtualClock;
 use crate::progress::progress_of;
 
@@ -66,7 +66,7 @@ async fn start(gateway: &Arc<Scripted>, work: &Work) -> mpsc::Receiver<Report> {
     let (gateway, work) = (Arc::clone(gateway), work.clone());
     let (sender, receiver) = mpsc::channel(1_024);
     let intent = gateway.intend(&work).await.unwrap();
-    tokio::spawn(async move { gateway.start(work, intent, sender).await });
+    tokio::spawn(async move { gateway.start(work, intent, sender, Hold::new().0).await });
     receiver
 }
 

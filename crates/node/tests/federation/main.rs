@@ -7,5 +7,6 @@ mod local_api;
 mod pairing;
 mod refusals;
 mod starting;
+mod stopping;
 mod streams;
 mod support;

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use landbridge_harness::gateway::Gateway;
 use landbridge_node::adapter::{
-    Adapter, Ask, Channel, Ending, Intent, Progress, Report, SideEffects, Trouble, Usage, Work,
+    Adapter, Ask, Channel, Ending, Hold, Intent, Progress, Report, SideEffects, Trouble, Usage,
+    Work,
 };
 use landbridge_openclaw::{OpenClaw, OpenClawConfig, Pairing, Secret, pair};
 use landbridge_proto::wire::name::{AgentName, GatewayId, RunId, TenantId, TenantPair, Timestamp};
@@ -71,7 +72,8 @@ impl Bridge {
 pub fn start(adapter: &Arc<OpenClaw>, work: &Work, intent: Intent) -> Watch {
     let (sender, reports) = mpsc::channel(256);
     let (adapter, work, kept) = (Arc::clone(adapter), work.clone(), intent.clone());
-    let task = tokio::spawn(async move { adapter.start(work, intent, sender).await });
+    let task =
+        tokio::spawn(async move { adapter.start(work, intent, sender, Hold::new().0).await });
     Watch { intent: kept, reports, task, story: Story::default() }
 }
 

@@ -86,6 +86,64 @@ impl Head {
     }
 }
 
+/// A check of a whole log against heads that were kept elsewhere, row by row.
+///
+/// The chain alone shows every change before its end; only a kept head shows that the end was cut off,
+/// or that the whole log was written anew.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    head: Head,
+    /// The latest first, so that the next one is taken from the end.
+    kept: Vec<Head>,
+    confirmed: usize,
+}
+
+impl Inspection {
+    /// Before the first row; `kept` in any order.
+    #[must_use]
+    pub fn new(mut kept: Vec<Head>) -> Self {
+        kept.sort_by_key(|head| std::cmp::Reverse(head.n));
+        Self { head: Head::start(), kept, confirmed: 0 }
+    }
+
+    /// Checks the row that follows.
+    ///
+    /// # Errors
+    ///
+    /// Returns how the row does not follow, or that a kept head says otherwise.
+    pub fn row(&mut self, row: &AuditRow) -> Result<(), Broken> {
+        self.confirm()?;
+        self.head = self.head.next(row)?;
+        self.confirm()
+    }
+
+    /// After the last row: the log's head, and how many kept heads it confirmed.
+    ///
+    /// # Errors
+    ///
+    /// Returns that the log ends before a kept head.
+    pub fn finish(mut self) -> Result<(Head, usize), Broken> {
+        self.confirm()?;
+        match self.kept.first() {
+            Some(kept) => {
+                let why = Why::CutOff { kept: kept.n };
+                Err(Broken { at: self.head.n.saturating_add(1), why })
+            }
+            None => Ok((self.head, self.confirmed)),
+        }
+    }
+
+    fn confirm(&mut self) -> Result<(), Broken> {
+        while let Some(kept) = self.kept.pop_if(|kept| kept.n == self.head.n) {
+            if kept.digest != self.head.digest {
+                return Err(Broken { at: kept.n, why: Why::OtherThanKept });
+            }
+            self.confirmed += 1;
+        }
+        Ok(())
+    }
+}
+
 /// Where and how the audit chain breaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the audit log breaks at row {at}: {why}")]
@@ -108,6 +166,15 @@ pub enum Why {
     /// The row's digest is not that of the rows up to it: it or an earlier head was altered.
     #[error("its digest does not match its contents")]
     OtherHead,
+    /// The chain fits together, and yet a head that was kept elsewhere is another one.
+    #[error("the head that was kept for it is another: the log up to it was written anew")]
+    OtherThanKept,
+    /// The log ends, and a head of a later row was kept elsewhere.
+    #[error("the log ends before it, and a head of row {kept} was kept: rows were cut off")]
+    CutOff {
+        /// The latest row of which a head was kept.
+        kept: u64,
+    },
 }
 
 /// An event with its members in the order of their names; `derive` keeps the order of declaration.
@@ -184,6 +251,39 @@ mod tests {
             } else {
                 assert_ne!(verify(&cut), verify(&rows), "truncation changes the head");
             }
+        }
+    }
+
+    fn inspect(rows: &[AuditRow], kept: &[Head]) -> Result<(Head, usize), Broken> {
+        let mut inspection = Inspection::new(kept.to_vec());
+        rows.iter().try_for_each(|row| inspection.row(row))?;
+        inspection.finish()
+    }
+
+    #[test]
+    fn a_kept_head_shows_every_truncation_and_every_log_written_anew() {
+        let rows = log(1000);
+        let last = Head { n: 1000, digest: rows[999].head };
+        let early = Head { n: 3, digest: rows[2].head };
+        let kept = [early, last, early, Head::start()];
+        assert_eq!(inspect(&rows, &kept), Ok((last, 4)));
+        for length in 0..rows.len() {
+            let why = Why::CutOff { kept: 1000 };
+            let broken = Err(Broken { at: length as u64 + 1, why });
+            assert_eq!(inspect(&rows[..length], &[last]), broken);
+        }
+        for from in 0..rows.len() {
+            // Whoever writes the rest anew makes a chain that fits together.
+            let mut anew = rows.clone();
+            let mut head = from.checked_sub(1).map_or_else(start, |before| rows[before].head);
+            for (at, row) in anew.iter_mut().enumerate().skip(from) {
+                row.event = event_text(&event(at as i64 + 5000)).unwrap();
+                head = link(head, row.n, row.event.as_bytes());
+                row.head = head;
+            }
+            assert!(verify(&anew).is_ok());
+            let broken = Err(Broken { at: 1000, why: Why::OtherThanKept });
+            assert_eq!(inspect(&anew, &[last]), broken);
         }
     }
 

@@ -556,6 +556,9 @@ pub trait Reads: Send + Sync {
         count: usize,
         bytes: usize,
     ) -> Result<Vec<String>, Self::Fault>;
+    /// The chain's head at the end of the last step whose frames all lie at or before `seq`, with that
+    /// step's last `seq`; `None`: there was none, or it was stored before heads were kept.
+    fn head_before(&self, run: &RunId, seq: u64) -> Result<Option<(u64, Digest)>, Self::Fault>;
     /// A journal entry.
     fn entry(&self, run: &RunId) -> Result<Option<EntryRow>, Self::Fault>;
     /// The journal entry with this key.

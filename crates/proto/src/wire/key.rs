@@ -153,4 +153,6 @@ impl fmt::Debug for PublicKey {
 }
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod tests;

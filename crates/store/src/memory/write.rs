@@ -42,6 +42,7 @@ impl Model {
 
     pub(super) fn apply(&mut self, writes: &[Write]) -> Result<(), Fault> {
         let (mut runs, mut entries) = (BTreeSet::new(), BTreeSet::new());
+        let mut appended = BTreeSet::new();
         for write in writes {
             match write {
                 Write::Jti { issuer, jti, keep_until } => {
@@ -60,6 +61,7 @@ impl Model {
                 Write::AppendFrames { run, first, lines } => {
                     self.append_frames(run, *first, lines)?;
                     runs.insert(run);
+                    appended.insert(run);
                 }
                 Write::BlockKey { owner, key, at } => self.block_key(owner, key, *at)?,
                 Write::CreateEntry(row) => {
@@ -94,7 +96,18 @@ impl Model {
                 }
             }
         }
-        self.check_seq(&runs, &entries)
+        self.check_seq(&runs, &entries)?;
+        self.keep_heads(&appended);
+        Ok(())
+    }
+
+    fn keep_heads(&mut self, appended: &BTreeSet<&RunId>) {
+        for run in appended {
+            if let Some(row) = self.runs.get(*run) {
+                let heads = Arc::make_mut(&mut self.heads).entry((*run).clone()).or_default();
+                heads.entry(row.seq).or_insert(row.head);
+            }
+        }
     }
 
     fn key_is_free(&self, owner: &Owner, key: &IdempotencyKey) -> bool {
@@ -242,6 +255,7 @@ impl Model {
                 Arc::make_mut(&mut self.keys).remove(&key);
             }
             Arc::make_mut(&mut self.frames).remove(&run);
+            Arc::make_mut(&mut self.heads).remove(&run);
         }
 
         let blocked = self.keys.iter().filter_map(|(key, record)| match record {

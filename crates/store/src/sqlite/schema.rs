@@ -11,7 +11,8 @@ use super::open::OpenError;
 pub(super) const APPLICATION_ID: i32 = 0x4746_5062;
 
 /// What takes a database from the version before to the next; version 1 is the first.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_heads.sql")];
 
 /// Brings the database to this program's version.
 ///

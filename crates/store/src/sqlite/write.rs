@@ -73,6 +73,7 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
 /// Applies the writes in order.
 pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
     let (mut runs, mut entries) = (BTreeSet::new(), BTreeSet::new());
+    let mut appended = BTreeSet::new();
     for write in writes {
         match write {
             Write::Jti { issuer, jti, keep_until } => {
@@ -92,6 +93,7 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
             Write::AppendFrames { run, first, lines } => {
                 run::append(db, run, *first, lines)?;
                 runs.insert(run);
+                appended.insert(run);
             }
             Write::BlockKey { owner, key, at } => {
                 require(key_is_free(db, owner, key)?, || Broken::KeyTaken(key.clone()))?;
@@ -136,6 +138,7 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
         }
     }
     run::check_seq(db, &runs)?;
+    run::keep_heads(db, &appended)?;
     entry::check_seq(db, &entries)
 }
 

@@ -22,14 +22,14 @@ const BATCHES: u64 = 5;
 const BATCHES_MORE: u64 = 5;
 
 /// Limits that are not what is tried here.
-const WIDE: [(&str, &str); 3] = [
+pub(crate) const WIDE: [(&str, &str); 3] = [
     ("LANDBRIDGE_LIMITS_STARTS_PER_MINUTE_MAX", "100000"),
     ("LANDBRIDGE_LIMITS_RUNS_OPEN_MAX", "1000"),
     ("LANDBRIDGE_LIMITS_RUNS_OPEN_PER_PEER_MAX", "1000"),
 ];
 
 /// What runs do, and how one ends that nothing interrupts.
-const PROMPTS: [(&str, &str); 5] = [
+pub(crate) const PROMPTS: [(&str, &str); 5] = [
     ("count 60 25\nusage 10 20", "succeeded"),
     (
         "think first\ntool t.look {\"a\":1} => {\"b\":2}\nslow 80 one two three four five six",
@@ -85,10 +85,10 @@ struct Batch {
 }
 
 /// What a client is left with.
-struct Finished {
-    run: String,
-    history: History,
-    expected: &'static str,
+pub(crate) struct Finished {
+    pub(crate) run: String,
+    pub(crate) history: History,
+    pub(crate) expected: &'static str,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,7 +229,7 @@ async fn executing(pair: &Pair) -> u64 {
 }
 
 /// Everything that must hold of a finished run; true when it ended as interrupted.
-async fn check(pair: &Pair, finished: &Finished) -> bool {
+pub(crate) async fn check(pair: &Pair, finished: &Finished) -> bool {
     let Finished { run, history, expected } = finished;
     let transcript = pair.a.transcript(run).await.unwrap();
     history.check(&transcript).unwrap();

@@ -1,6 +1,7 @@
 //! A run's whole life, through real bridges: keys, cancels, deadlines, drains, and whose a run is.
 
 mod cancel;
+mod drain;
 mod end;
 mod key;
 mod limits;

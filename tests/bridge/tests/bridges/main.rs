@@ -1,6 +1,7 @@
 //! Two real bridges: killed at any moment, attacked, and led through a run's whole life.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod audit;
 mod dice;
 mod forge;
 mod full;
@@ -8,3 +9,4 @@ mod kill9;
 mod lifecycle;
 mod phases;
 mod refusals;
+mod sigterm;
