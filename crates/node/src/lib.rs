@@ -20,4 +20,5 @@ pub mod progress;
 pub mod room;
 pub mod scripted;
 pub mod serve;
+mod statuses;
 pub mod trust;

@@ -32,12 +32,15 @@ use crate::net::listen::{TcpListener, UnixListener};
 use crate::net::{App, tls};
 use crate::observe::{self, Exporter};
 use crate::room::{self, Unrecorded};
+use crate::statuses;
 use crate::trust::{Trust, TrustError};
 
 /// Between two looks at what needs care, in milliseconds.
 const CARE_EVERY_MS: i64 = 5_000;
 /// Between two deletions of what its time has passed for, in milliseconds.
 const PRUNE_EVERY_MS: i64 = 60_000;
+/// Between two looks for statuses that nobody needs any more, in milliseconds.
+const FORGET_EVERY_MS: i64 = 3_600_000;
 /// Deleted at once, of each kind.
 const PRUNE_AT_ONCE: u32 = 500;
 
@@ -313,7 +316,7 @@ impl Bound {
 
 /// Keeps our status fresh, what we know of peers fresh, and the store small.
 async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
-    let mut prune_at = core.now();
+    let (mut prune_at, mut forget_at) = (core.now(), core.now());
     while !core.stopping.is_cancelled() {
         if let Err(error) = core.trust.refresh_status(&core).await
             && !error.is_full()
@@ -326,6 +329,10 @@ async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
         if now >= prune_at && !room::is_short(&core) {
             prune_at = now.plus_ms(PRUNE_EVERY_MS);
             prune(&core, now).await;
+        }
+        if now >= forget_at && !room::is_short(&core) {
+            forget_at = now.plus_ms(FORGET_EVERY_MS);
+            statuses::forget(&core).await;
         }
         if let Some(exporter) = &exporter {
             exporter.upkeep();

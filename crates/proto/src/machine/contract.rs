@@ -189,6 +189,13 @@ pub enum Write {
     /// Stores a trust document; never replaces one. The same bytes again change nothing, other bytes
     /// under a stored version are a fault.
     SaveDocument(DocumentRow),
+    /// Deletes statuses of a gateway; its newest stays whatever is asked.
+    ForgetStatuses {
+        /// Whose.
+        gateway: GatewayId,
+        /// Which.
+        versions: Vec<u64>,
+    },
     /// Creates or replaces a local token (found by its id).
     PutToken(TokenRow),
     /// Creates an invite.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::contract::{
-    AuditEvent, AuditRow, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow, KeyRecord,
-    ReceivedSeal, RunPhase, RunRow, TokenRow, Write,
+    AuditEvent, AuditRow, DocumentKind, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow,
+    KeyRecord, ReceivedSeal, RunPhase, RunRow, TokenRow, Write,
 };
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::name::{IdempotencyKey, Owner, RunId, Timestamp};
+use landbridge_proto::wire::name::{GatewayId, IdempotencyKey, Owner, RunId, Timestamp};
 
 use super::{Model, Received};
 use crate::fault::{Broken, Fault};
@@ -77,6 +77,9 @@ impl Model {
                     entries.insert(run);
                 }
                 Write::SaveDocument(row) => self.save_document(row)?,
+                Write::ForgetStatuses { gateway, versions } => {
+                    self.forget_statuses(gateway, versions);
+                }
                 Write::PutToken(row) => self.put_token(row)?,
                 Write::CreateInvite(row) => self.create_invite(row)?,
                 Write::UseInvite { id, at } => self.use_invite(id, *at)?,
@@ -202,6 +205,15 @@ impl Model {
         }
         Arc::make_mut(&mut self.documents).insert(key, Arc::new(row.clone()));
         Ok(())
+    }
+
+    fn forget_statuses(&mut self, gateway: &GatewayId, versions: &[u64]) {
+        let newest = self.documents_of(gateway, DocumentKind::Status).next_back();
+        let newest = newest.map(|row| row.version);
+        for version in versions.iter().filter(|version| Some(**version) < newest) {
+            let key = (gateway.clone(), DocumentKind::Status, *version);
+            Arc::make_mut(&mut self.documents).remove(&key);
+        }
     }
 
     fn put_token(&mut self, row: &TokenRow) -> Result<(), Fault> {

@@ -116,6 +116,9 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
                 entries.insert(run);
             }
             Write::SaveDocument(row) => trust::save_document(db, row)?,
+            Write::ForgetStatuses { gateway, versions } => {
+                trust::forget_statuses(db, gateway, versions)?;
+            }
             Write::PutToken(row) => trust::put_token(db, row)?,
             Write::CreateInvite(row) => trust::create_invite(db, row)?,
             Write::UseInvite { id, at } => trust::use_invite(db, id, *at)?,
