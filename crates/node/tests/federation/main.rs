@@ -3,6 +3,7 @@
 
 mod calling;
 mod documents;
+mod full;
 mod local_api;
 mod pairing;
 mod refusals;

@@ -19,6 +19,7 @@ use landbridge_node::net::endpoint::Endpoint;
 use landbridge_node::net::limit_body::RequestBody;
 use landbridge_node::net::listen::MemoryNetwork;
 use landbridge_node::net::{App, ResponseBody};
+use landbridge_node::room::Unrecorded;
 use landbridge_node::scripted::Scripted;
 use landbridge_node::trust::Trust;
 use landbridge_proto::machine::admission::PROTO;
@@ -41,7 +42,7 @@ use landbridge_proto::wire::request::{
 };
 use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::Seen;
-use landbridge_store::Handle;
+use landbridge_store::{Handle, memory};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +56,8 @@ pub(crate) struct Side {
     pub(crate) plane: Federation,
     pub(crate) bridge: Bridge,
     pub(crate) calls: Arc<Calls>,
+    /// The store's model, whose room a test may take away.
+    pub(crate) disk: memory::Engine,
     endpoint: Endpoint,
 }
 
@@ -222,7 +225,8 @@ impl Side {
         let identity = Identity::load(&place).unwrap();
         let clock = Arc::new(clock.clone());
         let adapter = Scripted::open(&home.path().join("gateway"), clock.clone()).unwrap();
-        let store = Handle::memory();
+        let disk = memory::Engine::default();
+        let store = Handle::inline(disk.clone(), disk.clone());
         let core = Arc::new(Core {
             trust: Trust::load(&identity, &store, NOW).unwrap(),
             identity,
@@ -236,7 +240,8 @@ impl Side {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             wakes: Wakes::default(),
-            unrecorded: landbridge_node::room::Unrecorded::default(),
+            // As after a time without room: nothing that is asked in a test was signed before it.
+            unrecorded: Unrecorded::new(true, NOW),
         });
         core.trust.refresh_status(&core).await.unwrap();
         let executions = Arc::new(Executions::default());
@@ -245,6 +250,7 @@ impl Side {
             plane: Federation::new(Arc::clone(&core), Arc::clone(&executions)),
             bridge: Bridge::new(Arc::clone(&core), Arc::clone(&calls), executions),
             calls,
+            disk,
             endpoint: Endpoint::parse(&url).unwrap(),
             home,
             core,

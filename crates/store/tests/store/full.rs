@@ -131,7 +131,7 @@ fn what_finds_no_room_is_not_there_and_everything_acknowledged_is() {
     recovers(&handle);
     assert!(reserve(&small.store()), "and built anew");
     assert_eq!(*handle.commit_blocking(ordinary(last + 1)).unwrap().outcome(), Outcome::Committed);
-    assert_eq!(until_full(&handle) > last, true);
+    assert!(until_full(&handle) > last);
     drop(handle);
     let handle = small.open();
     let rows = handle.reads().audit(0, 5000).unwrap();
