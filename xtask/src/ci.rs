@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::finding::Finding;
-use crate::{layers, spec, tree};
+use crate::{attacks, layers, spec, tree};
 
 /// Which steps to run.
 #[derive(Args, Clone, Debug, Default)]
@@ -61,6 +61,7 @@ const STEPS: &[(&str, Work)] = &[
     ("layers", Work::Check(layers::check)),
     ("tree", Work::Check(tree::check)),
     ("spec", Work::Check(check_spec)),
+    ("attacks", Work::Check(attacks::check)),
     (
         "clippy",
         Work::Cargo(

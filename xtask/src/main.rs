@@ -3,6 +3,7 @@
 //! The checkers read text instead of asking the compiler. They look for things that the compiler
 //! does not know of (clauses, layers, words), and they must work on a tree that does not compile.
 
+mod attacks;
 mod ci;
 mod files;
 mod finding;
@@ -29,6 +30,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// List every known attack and the test that tries it.
+    Attacks(attacks::Options),
     /// Run what CI runs.
     Ci(ci::Options),
     /// Install the pinned OpenClaw, start it, or run the tests against it.
@@ -50,6 +53,7 @@ enum Chore {
 fn main() -> Result<ExitCode> {
     let root = files::workspace_root()?;
     Ok(match Arguments::parse().chore {
+        Chore::Attacks(options) => conclude("attacks", &attacks::run(&root, &options)?),
         Chore::Ci(options) => return ci::run(&root, &options),
         Chore::Layers => conclude("layers", &layers::check(&root)?),
         Chore::Openclaw { arguments } => {

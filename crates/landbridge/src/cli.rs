@@ -18,7 +18,7 @@ use landbridge_proto::wire::name::AgentName;
 pub(crate) use self::audit::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenArgs};
 pub(crate) use self::grant::{
-    DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
+    AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PolicyArgs, TenantArg,

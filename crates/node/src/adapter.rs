@@ -125,6 +125,8 @@ pub enum Stopped {
     Stopping,
     /// It had ended already, or never began.
     NotRunning,
+    /// The gateway has no way to stop it: it goes on, and the reports will say what came of it.
+    GoesOn,
 }
 
 /// The gateway as the bridge sees it now.

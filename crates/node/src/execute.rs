@@ -15,11 +15,12 @@
 mod handover;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
-use landbridge_proto::machine::report::{Report, StopReason};
+use landbridge_proto::machine::report::{Report, StopReason, Trouble, TroubleCode};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -128,6 +129,8 @@ struct Driver {
     deadline_told: bool,
     /// What found no room, in the order in which it came.
     waiting: VecDeque<Told>,
+    /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
+    goes_on_told: Arc<AtomicBool>,
     handover: Handover,
 }
 
@@ -152,6 +155,7 @@ impl Driver {
             reports: None,
             deadline_told: false,
             waiting: VecDeque::new(),
+            goes_on_told: Arc::default(),
             handover: Handover::default(),
         }
     }
@@ -209,7 +213,10 @@ impl Driver {
         let (ending, place) = (self.waits_to_end(), self.has_place_for_reports());
         tokio::select! {
             biased;
-            () = self.handover.may_leave(&core) => Next::Leave,
+            () = self.handover.may_leave(&core) => {
+                // What was reported before the hold was let go may be the end that nobody can learn later.
+                self.reported().map_or(Next::Leave, |reports| Next::Input(Input::Reports(reports)))
+            }
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
             () = room::wait(&core), if !self.waiting.is_empty() => Next::Again,
             () = core.clock.sleep_until(until), if !ending => {
@@ -281,6 +288,13 @@ impl Driver {
         self.waiting.iter().any(|told| matches!(told.input, Input::Stop(_) | Input::GraceOver))
     }
 
+    /// Reports that wait; `None` when there are none.
+    fn reported(&mut self) -> Option<Vec<Report>> {
+        let reports = self.reports.as_mut()?;
+        let waiting = std::iter::from_fn(|| reports.try_recv().ok()).take(REPORTS_PER_STEP);
+        Some(waiting.collect::<Vec<_>>()).filter(|waiting| !waiting.is_empty())
+    }
+
     async fn step(&mut self, executor: Executor, input: Input) -> Result<Executor, DriveError> {
         let step = match executor.handle(self.core.now(), input) {
             Handled::Step(step) => step,
@@ -343,12 +357,20 @@ impl Driver {
     fn stop(&self, row: &RunRow, intent: &str, reason: StopReason) {
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
         let core = Arc::clone(&self.core);
+        let (inbox, told) = (self.inbox.clone(), Arc::clone(&self.goes_on_told));
         let settled = row.phase == RunPhase::Settled;
         let run = row.run.clone();
         tokio::spawn(async move {
             for _ in 0..STOPS_AFTER_TERMINAL {
                 match core.adapter.stop(&work, &intent, reason).await {
                     Ok(Stopped::NotRunning) => return,
+                    Ok(Stopped::GoesOn) => {
+                        if !told.swap(true, Ordering::Relaxed) {
+                            // The run may have settled meanwhile; then nobody needs to be told.
+                            let _ = inbox.send(cannot_stop()).await;
+                        }
+                        return;
+                    }
                     Ok(Stopped::Stopping) if !settled => return,
                     Ok(Stopped::Stopping) => {}
                     Err(fault) => {
@@ -360,6 +382,19 @@ impl Driver {
             }
         });
     }
+}
+
+/// What a peer is told of a stop that its run does not heed: a cancel must not look as if it had worked.
+//= REQ-44
+fn cannot_stop() -> Told {
+    let trouble = Trouble {
+        code: TroubleCode::NotSupported,
+        detail:
+            "the gateway cannot stop a tool that was called directly; the run goes on until the \
+            tool answers or the deadline and its grace are over"
+                .to_owned(),
+    };
+    Told { input: Input::Reports(vec![Report::Error(trouble)]), durable: None }
 }
 
 async fn receive(reports: &mut Option<mpsc::Receiver<Report>>) -> Option<Vec<Report>> {

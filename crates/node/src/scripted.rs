@@ -165,12 +165,7 @@ fn timeline(work: &Work, started: Timestamp) -> Timeline {
 fn script_of(ask: &Ask) -> Vec<script::Directive> {
     match ask {
         Ask::Prompt(prompt) => script::parse(prompt),
-        Ask::ToolCall { tool, args } => vec![script::Directive::Tool {
-            name: tool.to_string(),
-            args: args.clone(),
-            ok: true,
-            text: args.clone(),
-        }],
+        Ask::ToolCall { tool, args } => vec![script::call(tool.as_str(), args)],
     }
 }
 
@@ -260,6 +255,10 @@ impl Adapter for Scripted {
         };
         let duration = script::duration_ms(&script_of(&work.ask));
         let has_ended = duration.is_some_and(|ms| started.plus_ms(ms) <= now);
+        if matches!(work.ask, Ask::ToolCall { .. }) && !has_ended {
+            // As at a real gateway.
+            return Ok(Stopped::GoesOn);
+        }
         if has_ended || self.ledger.stopped(&work.run).map_err(fault)?.is_some() {
             return Ok(Stopped::NotRunning);
         }

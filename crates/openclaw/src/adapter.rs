@@ -16,12 +16,14 @@ use crate::fault::Fault;
 use crate::link::{Link, State};
 use crate::names::{self, Names};
 use crate::run::Run;
+use crate::tool::{self, Calls, ToolRun};
 
 /// An OpenClaw gateway as the executor sees it.
 #[derive(Debug)]
 pub struct OpenClaw {
     link: Link,
     stops: Stops,
+    calls: Calls,
 }
 
 impl OpenClaw {
@@ -32,7 +34,8 @@ impl OpenClaw {
     /// Returns what is wrong with the configuration or with the bridge's own files. A gateway that is
     /// away is not an error here.
     pub fn open(config: &OpenClawConfig) -> Result<Self, Fault> {
-        Ok(Self { link: Link::open(config)?, stops: Arc::new(Mutex::new(BTreeSet::new())) })
+        let stops = Arc::new(Mutex::new(BTreeSet::new()));
+        Ok(Self { link: Link::open(config)?, stops, calls: Calls::default() })
     }
 
     /// The bridge's device at the gateway.
@@ -65,6 +68,20 @@ impl OpenClaw {
             let _ = reports.send(not_ours(asked)).await;
             return;
         };
+        if let Ask::ToolCall { tool, args } = &work.ask {
+            let (tool, args) = (tool.clone(), args.clone());
+            let (link, calls) = (self.link.clone(), self.calls.clone());
+            let call = ToolRun { link, work, names, handle, calls, reports };
+            match hold {
+                None => call.adopt(&progress).await,
+                Some(hold) => {
+                    call.lead(&tool, args).await;
+                    // Nobody could have taken it up before.
+                    drop(hold);
+                }
+            }
+            return;
+        }
         let key = names.key.clone();
         let run = Run::new(key.clone(), progress);
         let (link, stops) = (self.link.clone(), Arc::clone(&self.stops));
@@ -98,10 +115,7 @@ impl Adapter for OpenClaw {
                 "the session is not one of this caller and tenant pair",
             ));
         };
-        let Ask::Prompt(prompt) = &work.ask else {
-            return Err(refused(TroubleCode::ToolUnavailable, "tools cannot be called directly"));
-        };
-        if prompt.trim().is_empty() {
+        if matches!(&work.ask, Ask::Prompt(prompt) if prompt.trim().is_empty()) {
             return Err(refused(TroubleCode::InputRefused, "the prompt is empty"));
         }
         let up = self
@@ -109,6 +123,9 @@ impl Adapter for OpenClaw {
             .up_within(INTEND_PATIENCE)
             .await
             .map_err(|fault| AdapterFault::from(&*fault))?;
+        if let Ask::ToolCall { tool, .. } = &work.ask {
+            tool::check(&up, work, tool).await?;
+        }
         let names = Names {
             v: 1,
             boot: up.connection.hello().boot.clone(),
@@ -140,6 +157,9 @@ impl Adapter for OpenClaw {
             return Ok(Stopped::NotRunning);
         };
         tracing::info!(run = %work.run, ?why, "asks the gateway to stop a run");
+        if matches!(work.ask, Ask::ToolCall { .. }) {
+            return Ok(self.calls.stop(&names.key));
+        }
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(names.key.clone());
         let up = self.link.up().map_err(|fault| AdapterFault::from(&*fault))?;
         let runs = [names.key.clone()];

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -138,10 +139,26 @@ impl Connection {
         Ok((wait(method, receiver).await?, second_receiver))
     }
 
+    /// Asks for something that may take as long as it likes. The answer never comes when the connection
+    /// ends first: then it is unknown whether the gateway acted.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the gateway was not asked at all.
+    pub(crate) async fn ask(
+        &self,
+        method: &'static str,
+        params: &impl Serialize,
+    ) -> Result<oneshot::Receiver<Answer>, Fault> {
+        let (answer, receiver) = oneshot::channel();
+        self.send(method, params, answer, None).await?;
+        Ok(receiver)
+    }
+
     async fn send(
         &self,
         method: &'static str,
-        params: &Value,
+        params: &impl Serialize,
         answer: oneshot::Sender<Answer>,
         second: Option<oneshot::Sender<Answer>>,
     ) -> Result<(), Fault> {

@@ -308,7 +308,7 @@ impl Drive {
     }
 
     fn start_params(&self) -> Value {
-        // A tool call never comes here: the adapter refuses it before an intent is made.
+        // A tool call never comes here: `tool.rs` leads it.
         let prompt = match &self.work.ask {
             Ask::Prompt(prompt) => prompt,
             Ask::ToolCall { args, .. } => args,

@@ -266,7 +266,7 @@ fn micro(dollars: f64) -> u64 {
 }
 
 /// The texts of all parts of one type, in order.
-fn texts_of(message: &Value, kind: &str) -> String {
+pub(crate) fn texts_of(message: &Value, kind: &str) -> String {
     match message.get("content") {
         Some(Value::String(whole)) if kind == "text" => whole.clone(),
         Some(Value::Array(parts)) => {

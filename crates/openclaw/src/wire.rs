@@ -73,16 +73,16 @@ pub(crate) struct Event {
 
 /// A request to the gateway.
 #[derive(Debug, Serialize)]
-pub(crate) struct Request<'a> {
+pub(crate) struct Request<'a, P> {
     #[serde(rename = "type")]
     kind: &'static str,
     id: &'a str,
     method: &'a str,
-    params: &'a Value,
+    params: &'a P,
 }
 
-impl<'a> Request<'a> {
-    pub(crate) const fn new(id: &'a str, method: &'a str, params: &'a Value) -> Self {
+impl<'a, P: Serialize> Request<'a, P> {
+    pub(crate) const fn new(id: &'a str, method: &'a str, params: &'a P) -> Self {
         Self { kind: "req", id, method, params }
     }
 }

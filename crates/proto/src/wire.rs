@@ -12,4 +12,5 @@ pub mod problem;
 pub mod request;
 pub mod sse;
 pub mod stream;
+pub mod tool_args;
 pub mod transcript;

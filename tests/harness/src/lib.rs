@@ -9,4 +9,5 @@ pub mod gateway;
 pub mod history;
 pub mod model;
 pub mod operator;
+pub mod plugin;
 pub mod proxy;

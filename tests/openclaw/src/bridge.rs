@@ -99,6 +99,16 @@ impl Bridge {
         child.kill().await.expect("the bridge can be killed");
     }
 
+    /// Asks the process to end (SIGTERM), and waits until it did.
+    pub async fn stop(&self) {
+        let mut child = self.process.lock().await.take().expect("the bridge runs");
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        let pid = pid.and_then(rustix::process::Pid::from_raw).expect("it has an id");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be asked");
+        let ended = tokio::time::timeout(COMMAND_WITHIN, child.wait()).await;
+        assert!(ended.expect("in time").expect("it ends").success());
+    }
+
     /// Kills the process and starts another one in the same home.
     pub async fn restart(&self) {
         self.kill().await;

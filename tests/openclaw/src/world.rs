@@ -80,9 +80,18 @@ impl Ask {
 impl World {
     /// Sets everything up; `None`, with a word on stderr, where no gateway is installed.
     pub async fn set() -> Option<Arc<Self>> {
+        Self::set_with(|_| {}).await
+    }
+
+    /// As [`World::set`], with changes to the gateway's configuration.
+    pub async fn set_with(change: impl FnOnce(&mut Value)) -> Option<Arc<Self>> {
         let installed = Installed::from_env()?;
         let model = Model::start().await.expect("the model starts");
-        let gateway = Gateway::start_with(&installed, &model.url(), with_tenants).await;
+        let gateway = Gateway::start_with(&installed, &model.url(), |config| {
+            with_tenants(config);
+            change(config);
+        })
+        .await;
         let gateway = gateway.expect("the gateway starts");
         let place = tempfile::Builder::new().prefix("landbridge-e2e-").tempdir().expect("a folder");
         let (a_port, b_port) = (free_port(), free_port());

@@ -1,7 +1,7 @@
 //! Grants: what a peer may ask of this gateway.
 
 use clap::{Args, Subcommand, ValueEnum};
-use landbridge_proto::wire::name::{AgentName, Alias};
+use landbridge_proto::wire::name::{AgentName, Alias, ToolName};
 
 use super::peer::{PolicyArgs, TenantArg};
 use super::run::ModeChoice;
@@ -27,6 +27,12 @@ pub(crate) struct GrantAddArgs {
     /// For which tenants: ours and theirs
     #[arg(long, value_name = "LOCAL:REMOTE", default_value = "default:default")]
     pub(crate) tenant: TenantArg,
+    /// What may be asked; may be repeated [default: prompt, or tool-call when tools are named]
+    #[arg(long = "ask", value_enum, value_name = "ASK")]
+    pub(crate) asks: Vec<AskChoice>,
+    /// A tool of the agent that the peer may call directly; may be repeated
+    #[arg(long = "tool", value_name = "TOOL")]
+    pub(crate) tools: Vec<ToolName>,
     /// How sessions may be used; may be repeated [default: session]
     #[arg(long = "mode", value_enum, value_name = "MODE")]
     pub(crate) modes: Vec<ModeChoice>,
@@ -50,6 +56,15 @@ pub(crate) struct GrantAddArgs {
     pub(crate) disclose_tool_results: Option<DisclosureChoice>,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
+}
+
+/// A kind of work that a peer may ask for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum AskChoice {
+    /// Lead an agent's turn
+    Prompt,
+    /// Call one of the named tools
+    ToolCall,
 }
 
 /// How much of something a peer sees.
@@ -93,6 +108,9 @@ pub(crate) struct GrantRemoveArgs {
     /// Only this agent; may be repeated [default: the whole grant]
     #[arg(long = "agent", value_name = "AGENT")]
     pub(crate) agents: Vec<AgentName>,
+    /// Only this tool; may be repeated
+    #[arg(long = "tool", value_name = "TOOL", conflicts_with = "agents")]
+    pub(crate) tools: Vec<ToolName>,
     /// For which tenants: ours and theirs
     #[arg(long, value_name = "LOCAL:REMOTE", default_value = "default:default")]
     pub(crate) tenant: TenantArg,

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use landbridge_proto::wire::name::{AgentName, Alias, IdempotencyKey, RunId, SessionHandle};
+use landbridge_proto::wire::name::{
+    AgentName, Alias, IdempotencyKey, RunId, SessionHandle, ToolName,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RouteCommand {
@@ -50,6 +52,12 @@ pub(crate) struct RunStartArgs {
     /// A file with the text for the agent
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) prompt_file: Option<PathBuf>,
+    /// Call one tool of the agent, without a model, instead of giving it a prompt
+    #[arg(long, value_name = "TOOL", conflicts_with_all = ["prompt", "prompt_file"])]
+    pub(crate) tool: Option<ToolName>,
+    /// The tool's arguments: a JSON object, or @ and the name of a file that holds one [default: {}]
+    #[arg(long, value_name = "JSON|@FILE", requires = "tool")]
+    pub(crate) args: Option<String>,
     /// The idempotency key: the same key and the same request give the same run [default: random]
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<IdempotencyKey>,

@@ -9,9 +9,11 @@ use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::wire::document::{Ask, Disclose, Disclosure, Grant, Mode, Peer};
 use landbridge_proto::wire::name::{Alias, TenantPair};
 
+use landbridge_openclaw::is_closed_to_peers;
+
 use crate::cli::{
-    DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs, ModeChoice,
-    TenantArg,
+    AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
+    ModeChoice, TenantArg,
 };
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -35,8 +37,7 @@ async fn add(client: &Client, args: &GrantAddArgs, out: &Out) -> Result<Exit, Fa
     let mut granted = None;
     let applied = offline::change(client, &args.policy, out, |draft, trusted| {
         let peer = peer_called(trusted, &args.peer)?;
-        let known = find(peer, &args.tenant).cloned().unwrap_or_else(|| least(&args.tenant));
-        let grant = widened(known, args);
+        let grant = widened(find(peer, &args.tenant).cloned(), args);
         granted = Some(grant.clone());
         draft.put_grant(&peer.gid, grant).map_err(|error| Failure::new(Exit::Failed, error))
     })
@@ -46,7 +47,31 @@ async fn add(client: &Client, args: &GrantAddArgs, out: &Out) -> Result<Exit, Fa
         let agents: Vec<&str> = args.agents.iter().map(|agent| agent.as_str()).collect();
         out.say(Look::Green, format!("{} may use {}", args.peer, agents.join(", ")));
     }
+    if let Some(grant) = granted.filter(|_| !args.tools.is_empty()) {
+        warn_of_tools(&grant, out);
+    }
     Ok(Exit::Success)
+}
+
+/// A grant of a tool says less than its owner may think.
+fn warn_of_tools(grant: &Grant, out: &Out) {
+    for tool in grant.tools.iter().filter(|tool| is_closed_to_peers(tool.as_str())) {
+        out.say(
+            Look::Yellow,
+            format!(
+                "{tool} is granted and stays closed: at an OpenClaw gateway no peer calls tools about \
+                 other sessions, memory, files or the gateway itself"
+            ),
+        );
+    }
+    if grant.disclose.tool_results != Disclosure::Full || grant.disclose.output != Disclosure::Full
+    {
+        let more = "--disclose-output full --disclose-tool-results full";
+        out.say(
+            Look::Yellow,
+            format!("the peer does not read what the tools answer; to let it, add {more}"),
+        );
+    }
 }
 
 async fn remove(client: &Client, args: &GrantRemoveArgs, out: &Out) -> Result<Exit, Failure> {
@@ -64,7 +89,16 @@ async fn remove(client: &Client, args: &GrantRemoveArgs, out: &Out) -> Result<Ex
                 return Err(missing(format!("of agent {agent}")));
             }
         }
-        let changed = if args.agents.is_empty() || grant.agents.is_empty() {
+        for tool in &args.tools {
+            if !grant.tools.remove(tool) {
+                return Err(missing(format!("of tool {tool}")));
+            }
+        }
+        if grant.tools.is_empty() {
+            grant.asks.remove(&Ask::ToolCall);
+        }
+        let whole = args.agents.is_empty() && args.tools.is_empty();
+        let changed = if whole || grant.agents.is_empty() || grant.asks.is_empty() {
             draft.remove_grant(&peer.gid, &pair_of(&args.tenant)).map(drop)
         } else {
             left = Some(grant.clone());
@@ -109,7 +143,7 @@ async fn list(client: &Client, args: &GrantListArgs, out: &Out) -> Result<Exit, 
         );
         return Ok(Exit::Success);
     }
-    let heading = ["PEER", "TENANTS", "AGENTS", "ASKS", "MODES", "DEADLINE", "SHOWS"];
+    let heading = ["PEER", "TENANTS", "AGENTS", "ASKS", "TOOLS", "MODES", "DEADLINE", "SHOWS"];
     let mut rows = vec![heading.map(String::from).to_vec()];
     rows.extend(grants.iter().map(|(peer, grant)| row(peer, grant)));
     out.line(&table(&rows))?;
@@ -129,6 +163,7 @@ fn row(peer: &Alias, grant: &Grant) -> Vec<String> {
         format!("{}:{}", grant.local, grant.remote),
         agents.join(","),
         grant.asks.iter().map(word).collect::<Vec<_>>().join(","),
+        grant.tools.iter().map(|tool| tool.as_str()).collect::<Vec<_>>().join(","),
         grant.modes.iter().map(word).collect::<Vec<_>>().join(","),
         format!("{} s", grant.deadline_ms_max / 1000),
         shows,
@@ -186,9 +221,21 @@ fn least(tenant: &TenantArg) -> Grant {
     }
 }
 
-/// The grant with the named agents, and with what the arguments say; the rest stays.
-fn widened(mut grant: Grant, args: &GrantAddArgs) -> Grant {
+/// The grant with the named agents, kinds of work and tools, and with what the arguments say; the rest
+/// stays.
+fn widened(known: Option<Grant>, args: &GrantAddArgs) -> Grant {
+    let is_new = known.is_none();
+    let mut grant = known.unwrap_or_else(|| least(&args.tenant));
     grant.agents.extend(args.agents.iter().cloned());
+    grant.tools.extend(args.tools.iter().cloned());
+    let mut asks: BTreeSet<Ask> = args.asks.iter().map(|&ask| ask_of(ask)).collect();
+    if !args.tools.is_empty() {
+        asks.insert(Ask::ToolCall);
+    }
+    if is_new && !asks.is_empty() {
+        grant.asks.clear();
+    }
+    grant.asks.extend(asks);
     if !args.modes.is_empty() {
         grant.modes = args.modes.iter().map(|&mode| mode_of(mode)).collect();
     }
@@ -208,6 +255,13 @@ fn widened(mut grant: Grant, args: &GrantAddArgs) -> Grant {
         }
     }
     grant
+}
+
+const fn ask_of(ask: AskChoice) -> Ask {
+    match ask {
+        AskChoice::Prompt => Ask::Prompt,
+        AskChoice::ToolCall => Ask::ToolCall,
+    }
 }
 
 const fn mode_of(mode: ModeChoice) -> Mode {
@@ -244,9 +298,9 @@ mod tests {
         let first = parsed(
             "landbridge grant add eu --agent ops --mode turn --disclose-tool-args none --deadline-max 5m",
         );
-        let grant = widened(least(&first.tenant), &first);
+        let grant = widened(None, &first);
         let second = parsed("landbridge grant add eu --agent sre --mode session");
-        let grant = widened(grant, &second);
+        let grant = widened(Some(grant), &second);
         assert_eq!(grant.agents.len(), 2);
         assert_eq!(grant.deadline_ms_max, 300_000);
         assert_eq!(grant.disclose.tool_args, Disclosure::None);
@@ -254,9 +308,24 @@ mod tests {
     }
 
     #[test]
+    fn tools_are_granted_by_name_and_beside_prompts_only_when_both_are_asked_for() {
+        let only = parsed("landbridge grant add eu --agent ops --tool find --tool note");
+        let grant = widened(None, &only);
+        assert_eq!(grant.asks, BTreeSet::from([Ask::ToolCall]));
+        assert_eq!(grant.tools.len(), 2);
+        let both =
+            parsed("landbridge grant add eu --agent ops --ask prompt --ask tool-call --tool find");
+        assert_eq!(widened(None, &both).asks, BTreeSet::from([Ask::Prompt, Ask::ToolCall]));
+        let later = parsed("landbridge grant add eu --agent ops --ask prompt");
+        let grant = widened(Some(grant), &later);
+        assert_eq!(grant.asks, BTreeSet::from([Ask::Prompt, Ask::ToolCall]));
+        assert_eq!(grant.tools.len(), 2);
+    }
+
+    #[test]
     fn by_default_a_peer_sees_digests_of_what_tools_do() {
         let args = parsed("landbridge grant add eu --agent ops");
-        let grant = widened(least(&args.tenant), &args);
+        let grant = widened(None, &args);
         assert_eq!(grant.disclose.tool_args, Disclosure::Digest);
         assert_eq!(grant.disclose.tool_results, Disclosure::Digest);
         assert!(grant.tools.is_empty() && !grant.asks.contains(&Ask::ToolCall));

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
-use landbridge_node::local::api::{CancelView, RunList, RunView, StartRun};
-use landbridge_proto::wire::name::{IdempotencyKey, RunId};
+use landbridge_node::local::api::{CallTool, CancelView, RunList, RunView, StartRun};
+use landbridge_proto::wire::name::{IdempotencyKey, RunId, ToolName};
 use landbridge_proto::wire::request::{CallerIdentity, Mode};
+use landbridge_proto::wire::tool_args::ToolArgs;
 
 use crate::cli::{ModeChoice, RunCommand, RunExportArgs, RunListArgs, RunStartArgs};
 use crate::client::{Client, escaped};
@@ -51,7 +52,11 @@ async fn start(client: &Client, args: RunStartArgs, out: &Out) -> Result<Exit, F
 }
 
 fn start_body(args: RunStartArgs) -> Result<StartRun, Failure> {
-    let prompt = prompt(args.prompt, args.prompt_file.as_deref())?;
+    let tool_call = args.tool.map(|tool| tool_call(tool, args.args.as_deref())).transpose()?;
+    let prompt = match tool_call {
+        Some(_) => None,
+        None => Some(prompt(args.prompt, args.prompt_file.as_deref())?),
+    };
     let key = match args.key {
         Some(key) => key,
         None => random_key()?,
@@ -72,11 +77,25 @@ fn start_body(args: RunStartArgs) -> Result<StartRun, Failure> {
         },
         session: args.session,
         prompt,
+        tool_call,
         idempotency_key: key,
         caller_identity: args.principal.map(identity),
         deadline: Some(args.deadline),
         labels: args.labels.into_iter().collect(),
     })
+}
+
+fn tool_call(tool: ToolName, args: Option<&str>) -> Result<CallTool, Failure> {
+    let text = match args.map(|args| args.strip_prefix('@').ok_or(args)) {
+        None => "{}".to_owned(),
+        Some(Err(text)) => text.to_owned(),
+        Some(Ok(file)) => std::fs::read_to_string(file)
+            .or_fail(Exit::Usage, || format!("cannot read the arguments from {file}"))?,
+    };
+    let args = ToolArgs::new(text).or_fail(Exit::Usage, || "the arguments cannot be sent")?;
+    let args = serde_json::from_str(args.as_str())
+        .or_fail(Exit::Usage, || "the arguments are not a JSON object")?;
+    Ok(CallTool { tool, args })
 }
 
 fn prompt(text: Option<String>, file: Option<&Path>) -> Result<String, Failure> {

@@ -9,12 +9,13 @@ use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
-use landbridge_proto::wire::request::{AgentTarget, CallerIdentity, Start};
+use landbridge_proto::wire::request::{AgentTarget, CallerIdentity, Start, ToolCall};
+use landbridge_proto::wire::tool_args::{InvalidToolArgs, ToolArgs};
 
 use super::{Bridge, Frames, Principal};
 use crate::config::Period;
 use crate::core::{Route, StepError, bug, unreadable};
-use crate::local::api::{CancelView, RunList, RunView, StartRun};
+use crate::local::api::{CallTool, CancelView, RunList, RunView, StartRun};
 use crate::room;
 
 /// Runs of one page, unless the client asks for fewer.
@@ -167,6 +168,7 @@ impl Bridge {
             step: None,
             workflow: None,
         });
+        let tool_call = asked.tool_call.as_ref().map(tool_call).transpose();
         let start = Start {
             agent_target: AgentTarget { agent, mode: asked.mode, session: asked.session.clone() },
             approval_grant: None,
@@ -175,9 +177,9 @@ impl Bridge {
             deadline: Some(invoked_at.plus_ms(wanted.min(most))),
             idempotency_key: asked.idempotency_key.clone(),
             invoked_at,
-            prompt: Some(asked.prompt.clone()),
+            prompt: asked.prompt.clone(),
             remote_run_id: None,
-            tool_call: None,
+            tool_call: tool_call.map_err(|error| refuse(error.to_string()))?,
         };
         start.checked().map_err(|error| refuse(error.to_string()))
     }
@@ -291,4 +293,13 @@ impl Bridge {
                 .with_detail("no such run; `landbridge run list` shows yours")
         })
     }
+}
+
+/// The call as it travels. Written anew from what was read, so a client that spells the same arguments
+/// in another order asks for the same.
+//= REQ-40
+fn tool_call(asked: &CallTool) -> Result<ToolCall, InvalidToolArgs> {
+    let args = serde_json::to_string(&asked.args)
+        .map_err(|error| InvalidToolArgs::NotAnObject(error.to_string()))?;
+    Ok(ToolCall { args: ToolArgs::new(args)?, tool: asked.tool.clone() })
 }

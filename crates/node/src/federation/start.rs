@@ -10,11 +10,11 @@ use landbridge_proto::machine::executor::Terms;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::document::Grant;
+use landbridge_proto::wire::document::{Disclose, Grant};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_proto::wire::problem::{Code, Problem};
-use landbridge_proto::wire::request::{Mode, Start};
+use landbridge_proto::wire::request::{Mode, Start, ToolCall};
 use landbridge_proto::wire::stream::{Accept, One};
 
 use super::Federation;
@@ -81,8 +81,8 @@ impl Federation {
         let now = self.core.now();
         let decision = judge_start(start, print, record, admitted.grant(), memory, now);
         if decision == StartDecision::Create && !known {
-            if start.prompt.is_none() {
-                let detail = "this executor runs prompts; tool calls and approvals are not offered";
+            if start.prompt.is_none() && start.tool_call.is_none() {
+                let detail = "this executor runs prompts and tool calls; approvals are not offered";
                 let problem = Problem::new(Code::NotSupported).with_detail(detail);
                 return Ok(StartDecision::Refuse(Box::new(problem)));
             }
@@ -139,16 +139,16 @@ impl Federation {
         let free = Guard::KeyFree { owner: admitted.owner().clone(), key };
         let (unseen, writes) = self.remember(admitted, "start_received");
         let audit = {
-            let detail = [
-                ("agent", start.agent_target.agent.as_str()),
-                ("principal", start.caller_identity.principal.as_str()),
-            ];
-            self.core.audit(
-                admitted.owner().caller.as_str(),
-                "run_created",
-                row.run.as_str(),
-                detail,
-            )
+            let (caller, run) = (admitted.owner().caller.as_str(), row.run.as_str());
+            let agent = ("agent", start.agent_target.agent.as_str());
+            let principal = ("principal", start.caller_identity.principal.as_str());
+            match &start.tool_call {
+                Some(call) => {
+                    let tool = ("tool", call.tool.as_str());
+                    self.core.audit(caller, "run_created", run, [agent, principal, tool])
+                }
+                None => self.core.audit(caller, "run_created", run, [agent, principal]),
+            }
         };
         let create = Write::CreateRun(row.clone());
         let step = Step::new(vec![unseen, free], writes.into(), row).with([create, audit]);
@@ -188,12 +188,12 @@ impl Federation {
             agent: start.agent_target.agent.clone(),
             mode: start.agent_target.mode,
             session: start.agent_target.session.clone(),
-            ask: Ask::Prompt(start.prompt.clone()?),
+            ask: ask_of(start)?,
             deadline,
         };
         let terms = Terms {
             agent: start.agent_target.agent.clone(),
-            disclose: grant.disclose,
+            disclose: disclose(start, grant),
             frames_max: grant.frames_max.unwrap_or(limit::RUN_FRAMES_MAX),
             bytes_max: grant.bytes_max.unwrap_or(limit::RUN_BYTES_MAX),
             remote_run_id: start.remote_run_id.clone(),
@@ -223,6 +223,26 @@ impl Federation {
             ended: None,
         })
     }
+}
+
+/// What the gateway is to do; `None` for what is not offered.
+fn ask_of(start: &Start) -> Option<Ask> {
+    let call = |call: &ToolCall| Ask::ToolCall {
+        tool: call.tool.clone(),
+        args: call.args.as_str().to_owned(),
+    };
+    start.tool_call.as_ref().map(call).or_else(|| start.prompt.clone().map(Ask::Prompt))
+}
+
+/// The result of a tool call is both what the run answers and what a tool answered: the peer sees of it
+/// no more than either may show.
+//= STR-32
+fn disclose(start: &Start, grant: &Grant) -> Disclose {
+    let mut disclose = grant.disclose;
+    if start.tool_call.is_some() && cfg!(not(planted = "tool_result_as_output")) {
+        disclose.output = disclose.output.min(disclose.tool_results);
+    }
+    disclose
 }
 
 //= REQ-27

@@ -8,7 +8,7 @@ use std::fmt;
 
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair,
+    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair, ToolName,
 };
 use landbridge_proto::wire::problem::Problem;
 use landbridge_proto::wire::request::{CallerIdentity, Mode};
@@ -29,8 +29,12 @@ pub struct StartRun {
     /// The session of an earlier run, for `turn` and `subagent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionHandle>,
-    /// The text for the agent.
-    pub prompt: String,
+    /// The text for the agent; exactly one of this and `toolCall` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// One tool to call, without a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call: Option<CallTool>,
     /// The caller's name for this decision; the same key and body give the same run.
     pub idempotency_key: IdempotencyKey,
     /// On whose behalf.
@@ -44,6 +48,23 @@ pub struct StartRun {
     pub labels: BTreeMap<String, String>,
 }
 
+/// `toolCall` of a start.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallTool {
+    /// The tool, as the executor's gateway names it.
+    pub tool: ToolName,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: serde_json::Map<String, serde_json::Value>,
+}
+
+impl fmt::Debug for CallTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallTool").field("tool", &self.tool).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for StartRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StartRun")
@@ -51,6 +72,7 @@ impl fmt::Debug for StartRun {
             .field("agent", &self.agent)
             .field("mode", &self.mode)
             .field("session", &self.session)
+            .field("tool_call", &self.tool_call)
             .field("idempotency_key", &self.idempotency_key)
             .field("caller_identity", &self.caller_identity)
             .field("deadline", &self.deadline)
@@ -401,10 +423,13 @@ mod tests {
     fn prompts_and_secrets_are_not_in_the_debug_text() {
         let key = "0123456789abcdef";
         let start = json!({"gateway": "eu", "prompt": "hush", "idempotencyKey": key});
+        let call = json!({"gateway": "eu", "toolCall": {"tool": "t", "args": {"a": "hush"}},
+            "idempotencyKey": key});
         let token = json!({"id": "t1", "name": "ci", "routes": [], "verbs": [], "created": "",
             "secret": "hush"});
         let texts = [
             debug::<StartRun>(start),
+            debug::<StartRun>(call),
             debug::<Join>(json!({"invite": "hush", "alias": "eu"})),
             debug::<InviteView>(json!({"invite": "hush", "expires": ""})),
             debug::<TokenView>(token),

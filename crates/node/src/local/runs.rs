@@ -67,7 +67,15 @@ const fn created(view: &RunView) -> StatusCode {
 
 /// Checks what the types of a start leave open.
 fn check(start: &StartRun, prompt_bytes_max: usize) -> Result<(), LocalProblem> {
-    if start.prompt.len() > prompt_bytes_max {
+    if start.prompt.is_some() == start.tool_call.is_some() {
+        return Err(LocalProblem::malformed("give exactly one of `prompt` and `toolCall`"));
+    }
+    if start.tool_call.is_some() && start.mode != Mode::Session {
+        return Err(LocalProblem::malformed(
+            "a `toolCall` belongs to no session: leave out `mode`",
+        ));
+    }
+    if start.prompt.as_ref().is_some_and(|prompt| prompt.len() > prompt_bytes_max) {
         let detail = format!("`prompt` has at most {prompt_bytes_max} bytes here");
         return Err(Problem::new(Code::TooLarge).with_detail(detail).into());
     }
@@ -250,6 +258,19 @@ mod tests {
             r#","labels":{"a=b":"x"}"#,
         ] {
             assert_eq!(check(&start(bad), 5).unwrap_err().view().status, 400, "{bad}");
+        }
+        let call = |extra: &str| {
+            let json = format!(r#"{{"gateway":"eu","idempotencyKey":"0123456789abcdef"{extra}}}"#);
+            check(&serde_json::from_str(&json).unwrap(), 5)
+        };
+        assert!(call(r#","toolCall":{"tool":"search","args":{"a":1}}"#).is_ok());
+        assert!(call(r#","toolCall":{"tool":"search"}"#).is_ok());
+        for bad in [
+            "",
+            r#","toolCall":{"tool":"search"},"prompt":"x""#,
+            r#","toolCall":{"tool":"search"},"mode":"turn","session":"s1""#,
+        ] {
+            assert_eq!(call(bad).unwrap_err().view().status, 400, "{bad}");
         }
         let good = r#","mode":"turn","session":"s1","deadline":"10m","labels":{"team":"sre"}"#;
         assert!(check(&start(good), 5).is_ok());

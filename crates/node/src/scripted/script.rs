@@ -19,6 +19,8 @@ pub(super) enum Directive {
     Think(String),
     /// `tool NAME ARGS => RESULT` and `tool-fail NAME ARGS => ERROR`.
     Tool { name: String, args: String, ok: bool, text: String },
+    /// No line: a tool that was called directly, and answers with its arguments after so long.
+    Call { name: String, args: String, ms: i64 },
     /// `usage IN OUT`: cumulative.
     Usage { input: u64, output: u64 },
     /// `phase NAME`: a phase ends.
@@ -47,7 +49,7 @@ impl Directive {
         };
         match self {
             Self::Hang => None,
-            Self::Sleep { ms } => Some(*ms),
+            Self::Sleep { ms } | Self::Call { ms, .. } => Some(*ms),
             Self::Slow { gap_ms, words } => Some(gaps(words.len() as u64, *gap_ms)),
             Self::Count { count, gap_ms } => Some(gaps(*count, *gap_ms)),
             _ => Some(0),
@@ -58,6 +60,13 @@ impl Directive {
     pub(super) const fn is_last(&self) -> bool {
         matches!(self, Self::Fail(_) | Self::Interrupt(_) | Self::Hang)
     }
+}
+
+/// One direct call; a number `ms` among its arguments is how long it takes.
+pub(super) fn call(name: &str, args: &str) -> Directive {
+    let read: Option<serde_json::Value> = serde_json::from_str(args).ok();
+    let ms = read.and_then(|args| args["ms"].as_i64()).unwrap_or_default();
+    Directive::Call { name: name.to_owned(), args: args.to_owned(), ms: ms.clamp(0, WAIT_MS_MAX) }
 }
 
 /// Reads a prompt; what follows the run's end is left out.

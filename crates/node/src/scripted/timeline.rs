@@ -23,6 +23,8 @@ pub(super) struct Timeline {
     at: Timestamp,
     phase_began: Timestamp,
     calls: usize,
+    /// What a direct call answers; a prompt's run answers with what was said.
+    result: Option<String>,
     settled: bool,
     /// What lies behind the position.
     passed: Progress,
@@ -45,6 +47,7 @@ impl Timeline {
             at: started,
             phase_began: started,
             calls: 0,
+            result: None,
             settled: false,
             passed: Progress::default(),
         };
@@ -98,7 +101,8 @@ impl Timeline {
         let acted = !self.passed.calls.is_empty();
         Report::Settled {
             ending,
-            result: (ending == Ending::Succeeded).then(|| self.passed.answer.clone()),
+            result: (ending == Ending::Succeeded)
+                .then(|| self.result.clone().unwrap_or_else(|| self.passed.answer.clone())),
             trouble,
             usage: self.passed.usage.clone(),
             side_effects: if acted { SideEffects::Possible } else { SideEffects::None },
@@ -143,6 +147,16 @@ impl Timeline {
                 let call = format!("call-{}", self.calls);
                 self.push(Report::ToolCall { call: call.clone(), tool: name, args });
                 self.push(Report::ToolResult { call, ok, text });
+            }
+            Directive::Call { name, args, ms } => {
+                self.calls += 1;
+                let call = format!("call-{}", self.calls);
+                let called =
+                    Report::ToolCall { call: call.clone(), tool: name, args: args.clone() };
+                self.push(called);
+                self.at = self.at.plus_ms(ms);
+                self.push(Report::ToolResult { call, ok: true, text: args.clone() });
+                self.result = Some(args);
             }
             Directive::Usage { input, output } => self.spend(input, output),
             Directive::Phase(phase) => {

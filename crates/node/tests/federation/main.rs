@@ -11,3 +11,4 @@ mod starting;
 mod stopping;
 mod streams;
 mod support;
+mod tools;

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use super::chain::Chain;
 use super::contract::{AuditEvent, Guard, RunPhase, RunRow, StopRow, Write};
 use super::framing::{Framing, Lines};
-use super::report::{Ending, Report, SideEffects, StopReason, Trouble, Usage};
+use super::report::{Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage};
 use super::step::Step;
 use crate::wire::document::Disclose;
 use crate::wire::name::{AgentName, Timestamp};
@@ -260,6 +260,10 @@ impl Executor {
         let reason = self.row.stop.as_ref().map(|stop| stop.reason);
         match (ending, reason) {
             (Ending::Succeeded, _) => End::new(Outcome::Succeeded, None, effects),
+            //= REQ-44
+            (Ending::Failed, Some(_)) if let Some(trouble) = own_failure(trouble.as_ref()) => {
+                End::failed(trouble, effects)
+            }
             (Ending::Cancelled | Ending::Failed | Ending::Expired, Some(reason)) => {
                 End::stopped(reason, effects)
             }
@@ -271,7 +275,7 @@ impl Executor {
             (Ending::Expired, None) => End::stopped(StopReason::Deadline, effects),
             (Ending::Failed, None) => {
                 let unknown = || Trouble {
-                    code: super::report::TroubleCode::GatewayError,
+                    code: TroubleCode::GatewayError,
                     detail: "the executor's gateway ended the run without a reason".to_owned(),
                 };
                 End::failed(trouble.unwrap_or_else(unknown), effects)
@@ -387,6 +391,12 @@ impl Executor {
             detail: BTreeMap::from(detail),
         })
     }
+}
+
+/// A failure that no stop can have caused: it is what happened, whoever had asked for an end meanwhile.
+fn own_failure(trouble: Option<&Trouble>) -> Option<Trouble> {
+    let own = |code| matches!(code, TroubleCode::ToolError | TroubleCode::Interrupted);
+    trouble.filter(|trouble| own(trouble.code)).cloned()
 }
 
 /// A decided end, before disclosure.

@@ -109,6 +109,8 @@ pub enum TroubleCode {
     ToolError,
     /// The gateway does not offer the tool to the agent.
     ToolUnavailable,
+    /// The gateway cannot do what was asked, such as stopping a tool.
+    NotSupported,
 }
 
 impl TroubleCode {
@@ -127,6 +129,7 @@ impl TroubleCode {
             Self::SubagentUnavailable => Code::SubagentUnavailable,
             Self::ToolError => Code::ToolError,
             Self::ToolUnavailable => Code::ToolUnavailable,
+            Self::NotSupported => Code::NotSupported,
         }
     }
 }

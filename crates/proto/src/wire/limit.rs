@@ -58,6 +58,8 @@ pub const OUTPUT_TEXT_BYTES_MAX: usize = 32 * 1024;
 pub const TOOL_TEXT_BYTES_MAX: usize = 32 * 1024;
 /// The authoritative result text in `terminal`; more is cut, and the frames hold the whole.
 pub const RESULT_TEXT_BYTES_MAX: usize = 32 * 1024;
+/// The arguments of a direct tool call, JSON text.
+pub const TOOL_ARGS_BYTES_MAX: usize = 256 * 1024;
 /// Frames of one batch.
 pub const BATCH_FRAMES_MAX: usize = 64;
 /// Frame bytes of one batch.

@@ -20,6 +20,7 @@ use super::name::{
     ToolName,
 };
 use super::stream::{One, Seen};
+use super::tool_args::ToolArgs;
 
 /// An operation; its route is `/federation/v1/` and its path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -139,8 +140,8 @@ pub struct Start {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolCall {
-    /// Its arguments, JSON text.
-    pub args: String,
+    /// Its arguments.
+    pub args: ToolArgs,
     /// The tool.
     pub tool: ToolName,
 }
@@ -270,6 +271,9 @@ pub enum MalformedRequest {
     /// A session is named where the mode has none, or the reverse.
     #[error("a session is named exactly when the mode is turn or subagent")]
     SessionAndMode,
+    /// A tool call that names a session of an earlier run.
+    #[error("a toolCall has the mode session: it belongs to no conversation")]
+    ToolCallInSession,
     /// A claim, label or trace context is too long, or too many of them.
     #[error("{0} is larger than the contract allows")]
     TooLong(&'static str),
@@ -408,6 +412,10 @@ impl Start {
         }
         if (self.agent_target.mode == Mode::Session) == self.agent_target.session.is_some() {
             return Err(MalformedRequest::SessionAndMode);
+        }
+        //= REQ-40
+        if self.tool_call.is_some() && self.agent_target.mode != Mode::Session {
+            return Err(MalformedRequest::ToolCallInSession);
         }
         self.caller_identity.check()?;
         Ok(self)

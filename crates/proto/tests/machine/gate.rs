@@ -426,6 +426,33 @@ fn a_start_asks_for_one_thing_and_names_a_session_where_its_mode_has_one() {
     }
 }
 
+//= REQ-40
+#[test]
+fn a_tool_call_is_one_object_of_arguments_in_a_session_of_its_own() {
+    let world = World::new();
+    let with = |args: serde_json::Value, change: fn(&mut serde_json::Value)| {
+        let mut value = serde_json::to_value(world.said()).unwrap();
+        let start = value["body"].as_object_mut().unwrap();
+        drop(start.remove("prompt"));
+        start.insert("toolCall".to_owned(), serde_json::json!({"args": args, "tool": "search"}));
+        change(&mut value["body"]);
+        let request = world.a.sign(Kind::Request, Role::Request, &value);
+        body(None, world.a.status(NOW), request)
+    };
+    world.open(&with(r#"{"query": "x", "n": 0.5}"#.into(), |_| ())).unwrap();
+    for bad in ["", "[]", "null", "{", r#"{"a":1,"a":2}"#, r#"{"a":{"b":1,"b":1}}"#, "{}{}"] {
+        world.turns_away(Code::Malformed, &with(bad.into(), |_| ()));
+    }
+    world.turns_away(Code::Malformed, &with(serde_json::json!({}), |_| ()));
+    let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(limit::TOOL_ARGS_BYTES_MAX));
+    world.turns_away(Code::Malformed, &with(long.into(), |_| ()));
+    let in_session = |start: &mut serde_json::Value| {
+        start["agentTarget"]["mode"] = "turn".into();
+        start["agentTarget"]["session"] = "s-1".into();
+    };
+    world.turns_away(Code::Malformed, &with("{}".into(), in_session));
+}
+
 //= REQ-11
 //= PRB-4
 #[test]

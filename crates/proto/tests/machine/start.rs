@@ -9,6 +9,7 @@ use landbridge_proto::wire::name::{AgentName, SessionHandle, Timestamp, ToolName
 use landbridge_proto::wire::problem::Code;
 use landbridge_proto::wire::request::{Start, ToolCall};
 use landbridge_proto::wire::stream::SideEffects;
+use landbridge_proto::wire::tool_args::ToolArgs;
 
 use crate::gate::grant;
 use crate::gateway::NOW;
@@ -105,7 +106,7 @@ fn a_new_start_needs_a_grant_for_all_that_it_asks() {
     assert_eq!(judge(&turn, Some(&turns)), Ok(StartDecision::Create));
 
     let tool = ToolName::new("search").unwrap();
-    let call = ToolCall { args: "{}".to_owned(), tool: tool.clone() };
+    let call = ToolCall { args: ToolArgs::new("{}").unwrap(), tool: tool.clone() };
     let call = Start { prompt: None, tool_call: Some(call), ..start() };
     assert_eq!(judge(&call, Some(&grant())), not, "another kind of work");
     let asks = [Ask::Prompt, Ask::ToolCall];

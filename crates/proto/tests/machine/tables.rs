@@ -85,7 +85,11 @@ fn output(text: &str) -> Report {
 }
 
 fn settled(ending: Ending) -> Report {
-    let trouble = Trouble { code: TroubleCode::ModelError, detail: "overloaded".to_owned() };
+    settled_by(ending, TroubleCode::ModelError)
+}
+
+fn settled_by(ending: Ending, code: TroubleCode) -> Report {
+    let trouble = Trouble { code, detail: "overloaded".to_owned() };
     Report::Settled {
         ending,
         result: None,
@@ -107,6 +111,7 @@ fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
         ("Reports output", Reports(vec![output("a"), output("b")])),
         ("Reports succeeded", Reports(vec![output("a"), settled(Ending::Succeeded), output("b")])),
         ("Reports failed", Reports(vec![settled(Ending::Failed)])),
+        ("Reports tool failed", Reports(vec![settled_by(Ending::Failed, TroubleCode::ToolError)])),
         ("Reports cancelled", Reports(vec![settled(Ending::Cancelled)])),
         ("Reports expired", Reports(vec![settled(Ending::Expired)])),
         ("Reports too many", Reports(vec![output("a"); 12])),
@@ -123,6 +128,7 @@ fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
 //= STR-26
 //= STR-27
 //= STR-33
+//= REQ-44
 #[test]
 fn executor_table() {
     let mut table = String::new();

@@ -1,0 +1,237 @@
+//! `cargo xtask attacks`: every known attack, the clauses it would break, and the test that tries it.
+//!
+//! The table is `docs/attacks.toml`. An attack that no test tries is a hope, and a test that was renamed
+//! away is one too: both are found by text. What makes a test bite is shown by `cargo xtask planted`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::files::{self, File};
+use crate::finding::Finding;
+
+const TABLE: &str = "docs/attacks.toml";
+
+/// How to look at the attacks.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    /// Run the tests that need no gateway, and say how each ended.
+    #[arg(long)]
+    run: bool,
+    /// Print the table as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    attack: Vec<Attack>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Attack {
+    id: u32,
+    what: String,
+    clauses: Vec<String>,
+    tests: Vec<String>,
+    /// Why no test tries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    missing: Option<String>,
+}
+
+/// Where a test's name leads.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Place<'a> {
+    /// The package without `landbridge-`.
+    package: &'a str,
+    /// The test's path in its binary.
+    path: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn read(name: &'a str) -> Option<Self> {
+        let (binary, path) = name.split_once(' ')?;
+        let package = binary.split_once("::").map_or(binary, |(package, _)| package);
+        Some(Self { package, path })
+    }
+
+    /// The package's directory.
+    fn directory(&self) -> String {
+        match self.package.strip_suffix("-tests") {
+            Some(name) => format!("tests/{name}/"),
+            None => format!("crates/{}/", self.package),
+        }
+    }
+
+    fn function(&self) -> &'a str {
+        self.path.rsplit("::").next().unwrap_or(self.path)
+    }
+
+    /// It needs a real gateway, which has a command of its own.
+    fn needs_a_gateway(&self) -> bool {
+        self.package == "openclaw-tests"
+            || (self.package == "openclaw" && !self.path.contains("::"))
+    }
+}
+
+/// Checks the table, prints it, and runs its tests when asked to.
+///
+/// # Errors
+///
+/// Fails when the tree cannot be read, or a test fails.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<Vec<Finding>> {
+    let table = read(root)?;
+    let findings = judge(root, &table)?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&table.attack)?);
+    } else {
+        table.attack.iter().for_each(print);
+        let missing = table.attack.iter().filter(|attack| attack.missing.is_some()).count();
+        println!("{} attacks, {missing} without a test and with a reason", table.attack.len());
+    }
+    if options.run && findings.is_empty() {
+        run_tests(root, &table.attack)?;
+    }
+    Ok(findings)
+}
+
+/// Checks the table, for CI.
+///
+/// # Errors
+///
+/// Fails when the tree cannot be read.
+pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
+    judge(root, &read(root)?)
+}
+
+fn read(root: &Path) -> Result<Table> {
+    let text = fs::read_to_string(root.join(TABLE)).with_context(|| format!("reading {TABLE}"))?;
+    toml::from_str(&text).with_context(|| format!("reading {TABLE}"))
+}
+
+fn judge(root: &Path, table: &Table) -> Result<Vec<Finding>> {
+    let mut sources = files::below(root, "crates", &[".rs"])?;
+    sources.extend(files::below(root, "tests", &[".rs"])?);
+    let spec = files::below(root, "spec", &[".md"])?;
+    Ok(faults(&table.attack, &sources, &spec))
+}
+
+fn print(attack: &Attack) {
+    println!("{:>3}  {}  [{}]", attack.id, attack.what, attack.clauses.join(" "));
+    for test in &attack.tests {
+        println!("       {test}");
+    }
+    if let Some(reason) = &attack.missing {
+        println!("       none: {reason}");
+    }
+}
+
+fn faults(attacks: &[Attack], sources: &[File], spec: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (attack, expected) in attacks.iter().zip(1..) {
+        let mut complain = |what: String| {
+            findings.push(Finding::new(TABLE, 0, format!("attack {}: {what}", attack.id)));
+        };
+        if attack.id != expected {
+            complain(format!("number {expected} was expected here"));
+        }
+        if attack.tests.is_empty() == attack.missing.is_none() {
+            complain("it has either tests, or a reason why none".to_owned());
+        }
+        for clause in &attack.clauses {
+            let definition = format!("**[{clause}]**");
+            if !spec.iter().any(|file| file.text.contains(&definition)) {
+                complain(format!("there is no clause {clause}"));
+            }
+        }
+        for test in &attack.tests {
+            if !Place::read(test).is_some_and(|place| exists(&place, sources)) {
+                complain(format!("there is no test `{test}`"));
+            }
+        }
+    }
+    findings
+}
+
+fn exists(place: &Place<'_>, sources: &[File]) -> bool {
+    let (directory, function) = (place.directory(), format!("fn {}(", place.function()));
+    let inside = |file: &&File| file.path.starts_with(&directory);
+    sources.iter().filter(inside).any(|file| file.text.contains(&function))
+}
+
+/// Runs each package's tests at once; the ordinary test run does the same, so this is for people.
+fn run_tests(root: &Path, attacks: &[Attack]) -> Result<()> {
+    let places = || attacks.iter().flat_map(|attack| &attack.tests).filter_map(|t| Place::read(t));
+    let packages: BTreeSet<&str> =
+        places().filter(|place| !place.needs_a_gateway()).map(|place| place.package).collect();
+    for package in packages {
+        let tests: BTreeSet<&str> =
+            places().filter(|place| place.package == package).map(|place| place.path).collect();
+        println!("== {package}: {} tests", tests.len());
+        let mut command = Command::new(env!("CARGO"));
+        let name = format!("landbridge-{package}");
+        command.current_dir(root).args(["test", "--package", &name, "--", "--exact"]);
+        let output = command.args(&tests).stderr(Stdio::inherit()).output();
+        let output = output.context("running cargo test")?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        let passed = |test: &&&str| told.contains(&format!("test {test} ... ok"));
+        for test in &tests {
+            println!("{}  {test}", if passed(&test) { "ok    " } else { "FAILED" });
+        }
+        if !output.status.success() || !tests.iter().all(|test| passed(&test)) {
+            println!("{told}");
+            bail!("an attack succeeded, or its test did not run: see above");
+        }
+    }
+    println!("attacks at a real gateway are tried by `cargo xtask openclaw test`");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn file(path: &str, text: &str) -> File {
+        File { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    fn attack(text: &str) -> Vec<Attack> {
+        toml::from_str::<Table>(text).unwrap().attack
+    }
+
+    #[test]
+    fn what_is_not_there_is_found() {
+        let sources = [file("crates/proto/src/a.rs", "fn a_lie_is_refused() {}")];
+        let spec = [file("spec/a.md", "**[ENV-1]** A receiver")];
+        let good = "[[attack]]\nid = 1\nwhat = \"a\"\nclauses = [\"ENV-1\"]\ntests = [\"proto a::tests::a_lie_is_refused\"]\n";
+        assert_eq!(faults(&attack(good), &sources, &spec), []);
+        for (from, to) in [
+            ("id = 1", "id = 2"),
+            ("ENV-1", "ENV-2"),
+            ("a_lie_is_refused", "a_lie_is_believed"),
+            ("proto a", "store a"),
+            ("\"proto a::tests::a_lie_is_refused\"", ""),
+        ] {
+            let found = faults(&attack(&good.replace(from, to)), &sources, &spec);
+            assert_eq!(found.len(), 1, "{from} -> {to}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn names_lead_to_places() {
+        let place = Place::read("bridge-tests::bridges refusals::local::a_token").unwrap();
+        assert_eq!((place.directory().as_str(), place.function()), ("tests/bridge/", "a_token"));
+        let place = Place::read("proto wire::key::tests::key_text_is_strict").unwrap();
+        assert_eq!(place.directory(), "crates/proto/");
+        assert!(!place.needs_a_gateway());
+        assert!(Place::read("openclaw::restarts a_run_stopped").unwrap().needs_a_gateway());
+    }
+}
