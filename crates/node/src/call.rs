@@ -3,7 +3,9 @@
 //! A driver holds no connection state that matters. Each attempt is a newly signed request with the
 //! same key; what was received is in the journal, and the next attempt goes on from there.
 
+mod askers;
 mod attempt;
+mod suspect;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,15 +20,16 @@ use landbridge_proto::wire::name::{RunId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Body, Cancel, CancelResult, Op, Target};
 use landbridge_proto::wire::stream::{Outcome, SideEffects};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use self::askers::Askers;
 use crate::core::{Core, StepError};
 use crate::peers::{PeerError, Reply};
 use crate::room;
 
 /// The drivers of open journal entries, by run.
 #[derive(Debug, Default)]
-pub struct Calls(Mutex<BTreeMap<RunId, Arc<Desk>>>);
+pub struct Calls(Mutex<BTreeMap<RunId, Arc<Desk>>>, Askers);
 
 /// What others leave for a driver, and what it tells them.
 #[derive(Debug, Default)]
@@ -66,6 +69,8 @@ impl Calls {
             .insert(run.clone(), Arc::clone(&desk));
         let driver = Driver {
             core: Arc::clone(core),
+            askers: self.1.of(&entry),
+            asking: None,
             caller: Caller::read(entry),
             desk,
             failures: 0,
@@ -117,6 +122,9 @@ impl From<StepError> for DriveError {
 
 struct Driver {
     core: Arc<Core>,
+    askers: Arc<Semaphore>,
+    /// Held while the peer has not decided about the start.
+    asking: Option<OwnedSemaphorePermit>,
     caller: Caller,
     desk: Arc<Desk>,
     failures: u32,
@@ -268,6 +276,9 @@ impl Driver {
         };
         let (caller, actions) = self.core.commit(step).await?;
         self.caller = caller;
+        if self.entry().phase != EntryPhase::AwaitAccept {
+            self.asking = None;
+        }
         for action in actions {
             match action {
                 Action::Publish | Action::SendCancel => self.core.wakes.wake(&self.entry().run),

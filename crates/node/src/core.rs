@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adapter::Adapter;
 use crate::clock::{Clock, Entropy};
+use crate::config::Effective;
+use crate::contact::Contacts;
 use crate::identity::Identity;
 use crate::net::client::Client;
 use crate::room::{self, Unrecorded};
@@ -44,8 +46,12 @@ pub struct Settings {
     pub executing_max: usize,
     /// Open runs of one peer and tenant pair, where the grant says nothing.
     pub executing_per_owner_max: u64,
-    /// New runs of one peer in a minute.
+    /// New runs of one peer and tenant pair in a minute, where the grant says nothing.
     pub starts_per_minute_max: u32,
+    /// Open runs of one local token, where it says nothing itself.
+    pub token_runs_open_max: u64,
+    /// New runs of one local token in a minute, where it says nothing itself.
+    pub token_starts_per_minute_max: u32,
     /// A run's deadline unless its client says otherwise, in milliseconds.
     pub deadline_ms: i64,
     /// The longest deadline, asked of us or by us, in milliseconds.
@@ -56,12 +62,16 @@ pub struct Settings {
     pub key_window_ms: i64,
     /// How long settled journal entries are kept, in milliseconds.
     pub journal_ms: i64,
+    /// How long statuses are kept, in milliseconds; the newest of a gateway always is.
+    pub statuses_ms: i64,
     /// How long a stream may say nothing before it is left, in milliseconds.
     pub silence_ms: u64,
     /// The first pause between two attempts, in milliseconds; it doubles with each failure.
     pub retry_ms_min: i64,
     /// The longest pause between two attempts, in milliseconds.
     pub retry_ms_max: i64,
+    /// The settings as they were written, to be shown.
+    pub effective: Vec<Effective>,
 }
 
 impl Default for Settings {
@@ -71,14 +81,18 @@ impl Default for Settings {
             executing_max: 256,
             executing_per_owner_max: 64,
             starts_per_minute_max: 600,
+            token_runs_open_max: 256,
+            token_starts_per_minute_max: 600,
             deadline_ms: limit::DEADLINE_MS,
             deadline_ms_max: limit::DEADLINE_MS_MAX,
             frames_ms: limit::KEY_WINDOW_MS,
             key_window_ms: limit::KEY_WINDOW_MS,
             journal_ms: 30 * 24 * 3_600_000,
+            statuses_ms: 40 * 24 * 3_600_000,
             silence_ms: limit::SILENCE_MS_MAX.unsigned_abs(),
             retry_ms_min: 100,
             retry_ms_max: 15_000,
+            effective: Vec::new(),
         }
     }
 }
@@ -111,6 +125,8 @@ pub struct Core {
     pub wakes: Wakes,
     /// Requests that were answered on a full disk.
     pub unrecorded: Unrecorded,
+    /// What this side saw of each peer last.
+    pub contacts: Contacts,
 }
 
 /// Why a step did not happen.

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
 use landbridge_proto::machine::report::{Report, StopReason, Trouble, TroubleCode};
@@ -31,6 +32,8 @@ use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
 use crate::room;
+use crate::seats::{Seat, Seats};
+use crate::turns;
 
 /// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
 const REPORTS_QUEUED: usize = 256;
@@ -44,8 +47,17 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
 pub struct Executions {
-    drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
+    drivers: Mutex<BTreeMap<RunId, Driven>>,
     left: Notify,
+    seats: Arc<Seats>,
+}
+
+/// One run that has a driver.
+#[derive(Clone, Debug)]
+struct Driven {
+    inbox: mpsc::Sender<Told>,
+    /// It waits for its turn: nothing is done for it yet.
+    waiting: Arc<AtomicBool>,
 }
 
 /// What a driver is told, and whom it tells once that is durable.
@@ -56,36 +68,47 @@ struct Told {
 }
 
 impl Executions {
+    /// Who holds how many places for runs.
+    #[must_use]
+    pub const fn seats(&self) -> &Arc<Seats> {
+        &self.seats
+    }
+
     /// Waits until no run is driven any more.
     pub async fn all_left(&self) {
         loop {
             let left = self.left.notified();
-            if self.count() == 0 {
+            if self.drivers().is_empty() {
                 return;
             }
             left.await;
         }
     }
 
-    /// How many runs are driven now.
+    /// How many runs are at work now. One that waits for its turn is not: it takes the place of the run
+    /// of its session that is.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.drivers().len()
+        self.drivers().values().filter(|driven| !driven.waiting.load(Ordering::Relaxed)).count()
     }
 
-    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, mpsc::Sender<Told>>> {
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, Driven>> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to drive a run.
-    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow) {
+    /// Begins to drive a run, in the place that was taken for it.
+    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow, seat: Seat) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        self.drivers().insert(run.clone(), sender.clone());
+        let waiting = Arc::new(AtomicBool::new(false));
+        let driven = Driven { inbox: sender.clone(), waiting: Arc::clone(&waiting) };
+        self.drivers().insert(run.clone(), driven);
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
-                Ok(executor) => Driver::new(&core, &executor, sender).run(executor, inbox).await,
+                Ok(executor) => {
+                    Driver::new(&core, &executor, sender, seat, waiting).run(executor, inbox).await
+                }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
             if let Err(error) = ended {
@@ -105,8 +128,8 @@ impl Executions {
     /// Tells a run's driver to stop it, and waits until that is durable: whoever is answered after it
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
-        let sender = self.drivers().get(run).cloned();
-        let Some(sender) = sender else { return false };
+        let driven = self.drivers().get(run).cloned();
+        let Some(Driven { inbox: sender, .. }) = driven else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
         sender.send(told).await.is_ok() && recorded.await.is_ok()
@@ -125,13 +148,16 @@ struct Driver {
     core: Arc<Core>,
     work: Option<Work>,
     inbox: mpsc::Sender<Told>,
+    waiting: Arc<AtomicBool>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
     /// What found no room, in the order in which it came.
-    waiting: VecDeque<Told>,
+    roomless: VecDeque<Told>,
     /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
     goes_on_told: Arc<AtomicBool>,
     handover: Handover,
+    /// Free for the next run as soon as this one has its terminal.
+    seat: Option<Seat>,
 }
 
 /// What a driver waited for.
@@ -146,17 +172,25 @@ enum Next {
 }
 
 impl Driver {
-    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
+    fn new(
+        core: &Arc<Core>,
+        executor: &Executor,
+        inbox: mpsc::Sender<Told>,
+        seat: Seat,
+        waiting: Arc<AtomicBool>,
+    ) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
         Self {
             core: Arc::clone(core),
             work,
             inbox,
+            waiting,
             reports: None,
             deadline_told: false,
-            waiting: VecDeque::new(),
+            roomless: VecDeque::new(),
             goes_on_told: Arc::default(),
             handover: Handover::default(),
+            seat: Some(seat),
         }
     }
 
@@ -168,6 +202,8 @@ impl Driver {
         let unreadable = || DriveError::Unreadable("its work".to_owned());
         self.work.as_ref().ok_or_else(unreadable)?;
         let mut executor = self.claim(executor).await?;
+        // A crash may have come between a booking and the stop that it called for.
+        executor = self.account(executor).await?;
         while executor.row().phase != RunPhase::Settled {
             match self.next(&executor, &mut inbox).await {
                 Next::Input(input) => {
@@ -175,7 +211,7 @@ impl Driver {
                 }
                 Next::Told(told) => executor = self.handle(executor, told).await?,
                 Next::Again => {
-                    for told in std::mem::take(&mut self.waiting) {
+                    for told in std::mem::take(&mut self.roomless) {
                         executor = self.handle(executor, told).await?;
                     }
                 }
@@ -198,7 +234,7 @@ impl Driver {
         loop {
             let claim = Input::Claim { epoch: self.core.epoch };
             executor = self.handle(executor, Told { input: claim, durable: None }).await?;
-            if self.waiting.pop_front().is_none() || self.core.stopping.is_cancelled() {
+            if self.roomless.pop_front().is_none() || self.core.stopping.is_cancelled() {
                 return Ok(executor);
             }
             room::wait(&self.core).await;
@@ -218,7 +254,7 @@ impl Driver {
                 self.reported().map_or(Next::Leave, |reports| Next::Input(Input::Reports(reports)))
             }
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
-            () = room::wait(&core), if !self.waiting.is_empty() => Next::Again,
+            () = room::wait(&core), if !self.roomless.is_empty() => Next::Again,
             () = core.clock.sleep_until(until), if !ending => {
                 if std::mem::replace(&mut self.deadline_told, true) {
                     Next::Input(Input::GraceOver)
@@ -236,8 +272,21 @@ impl Driver {
         }
     }
 
-    /// Makes a step of what the driver was told, or keeps it for when there is room.
+    /// Makes a step of what the driver was told, and stops the run when that used up its budget.
     async fn handle(&mut self, executor: Executor, told: Told) -> Result<Executor, DriveError> {
+        let booked = executor.row().booked;
+        let executor = self.make(executor, told).await?;
+        let spent = executor.row().booked.beyond(booked);
+        if spent.is_nothing() {
+            return Ok(executor);
+        }
+        metrics::counter!(crate::observe::SPENT_TOKENS).increment(spent.tokens);
+        metrics::counter!(crate::observe::SPENT_COST).increment(spent.cost_micro_usd);
+        self.account(executor).await
+    }
+
+    /// Makes a step of what the driver was told, or keeps it for when there is room.
+    async fn make(&mut self, executor: Executor, told: Told) -> Result<Executor, DriveError> {
         let input = match told.input {
             Input::Reports(more) => Input::Reports(self.waiting_reports().chain(more).collect()),
             other => other,
@@ -253,7 +302,7 @@ impl Driver {
             }
             Err(DriveError::Step(StepError::Full)) => {
                 // Whoever waits is told that it is not durable: it asks again.
-                self.waiting.push_back(Told { input, durable: None });
+                self.roomless.push_back(Told { input, durable: None });
                 let row = self.core.store.reads().run(&run).map_err(StepError::Store)?;
                 let row =
                     row.ok_or_else(|| DriveError::Unreadable("its row is gone".to_owned()))?;
@@ -265,8 +314,8 @@ impl Driver {
 
     /// Takes the reports that wait. What was reported is one sequence: the later goes with the earlier.
     fn waiting_reports(&mut self) -> impl Iterator<Item = Report> + use<> {
-        let at = self.waiting.iter().position(|told| matches!(told.input, Input::Reports(_)));
-        let told = at.and_then(|at| self.waiting.remove(at));
+        let at = self.roomless.iter().position(|told| matches!(told.input, Input::Reports(_)));
+        let told = at.and_then(|at| self.roomless.remove(at));
         let reports = told.and_then(|told| match told.input {
             Input::Reports(reports) => Some(reports),
             _ => None,
@@ -280,12 +329,12 @@ impl Driver {
             Input::Reports(reports) => reports.len(),
             _ => 0,
         };
-        self.waiting.iter().map(waiting).sum::<usize>() < REPORTS_PER_STEP
+        self.roomless.iter().map(waiting).sum::<usize>() < REPORTS_PER_STEP
     }
 
     /// Whether the run would be stopped or ended already if there were room.
     fn waits_to_end(&self) -> bool {
-        self.waiting.iter().any(|told| matches!(told.input, Input::Stop(_) | Input::GraceOver))
+        self.roomless.iter().any(|told| matches!(told.input, Input::Stop(_) | Input::GraceOver))
     }
 
     /// Reports that wait; `None` when there are none.
@@ -301,10 +350,32 @@ impl Driver {
             Handled::Ignored(executor) => return Ok(executor),
         };
         let (executor, actions) = self.core.commit(step).await?;
+        if executor.row().phase == RunPhase::Settled {
+            // Before anybody can read the terminal and ask for the next run.
+            self.seat = None;
+        }
         for action in actions {
             self.act(executor.row(), action);
         }
         Ok(executor)
+    }
+
+    /// Tells the run what its owner spent today, where a budget applies. What cannot be read is as if
+    /// nothing was left: a run that cannot be accounted for is not paid for.
+    //= REQ-57
+    async fn account(&mut self, executor: Executor) -> Result<Executor, DriveError> {
+        if !executor.is_budgeted() {
+            return Ok(executor);
+        }
+        let day = Day::of(self.core.now());
+        let today = match self.core.store.reads().spent(&executor.row().owner, day) {
+            Ok(today) => today,
+            Err(fault) => {
+                tracing::error!(run = %executor.row().run, %fault, "a day's use cannot be read");
+                Spent { tokens: u64::MAX, cost_micro_usd: u64::MAX }
+            }
+        };
+        self.make(executor, Told { input: Input::Accounted(today), durable: None }).await
     }
 
     fn act(&mut self, row: &RunRow, action: Action) {
@@ -324,9 +395,15 @@ impl Driver {
 
     fn intend(&self) {
         let Some(work) = self.work.clone() else { return };
-        let (adapter, inbox) = (Arc::clone(&self.core.adapter), self.inbox.clone());
+        let (core, inbox) = (Arc::clone(&self.core), self.inbox.clone());
+        let waiting = Arc::clone(&self.waiting);
         tokio::spawn(async move {
-            let input = match adapter.intend(&work).await {
+            tokio::select! {
+                // Settled while it waited, or left to another process.
+                () = inbox.closed() => return,
+                () = turns::come(&core, &work.run, &waiting) => {}
+            }
+            let input = match core.adapter.intend(&work).await {
                 Ok(intent) => Input::Intended(intent.0.to_string()),
                 Err(fault) => Input::NotIntended(fault.0),
             };
@@ -363,7 +440,9 @@ impl Driver {
         tokio::spawn(async move {
             for _ in 0..STOPS_AFTER_TERMINAL {
                 match core.adapter.stop(&work, &intent, reason).await {
-                    Ok(Stopped::NotRunning) => return,
+                    // It may be just about to run: a start that was handed over cannot be overtaken.
+                    Ok(Stopped::NotRunning) if settled || has_settled(&core, &run) => return,
+                    Ok(Stopped::NotRunning) => {}
                     Ok(Stopped::GoesOn) => {
                         if !told.swap(true, Ordering::Relaxed) {
                             // The run may have settled meanwhile; then nobody needs to be told.
@@ -395,6 +474,12 @@ fn cannot_stop() -> Told {
                 .to_owned(),
     };
     Told { input: Input::Reports(vec![Report::Error(trouble)]), durable: None }
+}
+
+/// Whether a run has its terminal. A store that cannot be read has not said so.
+fn has_settled(core: &Core, run: &RunId) -> bool {
+    let row = core.store.reads().run(run);
+    row.is_ok_and(|row| row.is_none_or(|row| row.phase == RunPhase::Settled))
 }
 
 async fn receive(reports: &mut Option<mpsc::Receiver<Report>>) -> Option<Vec<Report>> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::contract::{RunPhase, Write};
 use landbridge_proto::machine::step::Step;
+use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, TenantPair, Timestamp};
 use landbridge_store::{Fault, Handle, OpenError, Options as StoreOptions};
 use metrics::{counter, gauge};
@@ -20,6 +21,7 @@ use crate::bridge::Bridge;
 use crate::call::Calls;
 use crate::clock::{Clock, Entropy};
 use crate::config::Config;
+use crate::contact::Contacts;
 use crate::core::{Core, Route, Settings, StepError, Wakes};
 use crate::execute::Executions;
 use crate::federation::Federation;
@@ -175,6 +177,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
         stopping: CancellationToken::new(),
         wakes: Wakes::default(),
         unrecorded,
+        contacts: Contacts::default(),
     })
 }
 
@@ -205,6 +208,10 @@ fn settings(config: &Config) -> Settings {
         key_window_ms: limits.key_window.as_ms(),
         frames_ms: config.retention.frames.as_ms(),
         journal_ms: config.retention.journal.as_ms(),
+        effective: config.effective.clone(),
+        statuses_ms: config.retention.statuses.as_ms(),
+        token_runs_open_max: limits.token_runs_open_max,
+        token_starts_per_minute_max: limits.token_starts_per_minute_max,
         ..Settings::default()
     }
 }
@@ -219,12 +226,14 @@ fn next_epoch(store: &Handle) -> Result<u64, ServeError> {
     Ok(held.release(receipt).map_err(StepError::from)?)
 }
 
+//= STR-45
 fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize, ServeError> {
     let rows = core.store.reads().open_runs()?;
     let count = rows.len();
     for row in rows {
         debug_assert_ne!(row.phase, RunPhase::Settled, "an open run has no terminal");
-        executions.drive(core, row);
+        let seat = executions.seats().keep(&row.owner);
+        executions.drive(core, row, seat);
     }
     Ok(count)
 }
@@ -332,7 +341,7 @@ async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
         }
         if now >= forget_at && !room::is_short(&core) {
             forget_at = now.plus_ms(FORGET_EVERY_MS);
-            statuses::forget(&core).await;
+            statuses::forget(&core, now).await;
         }
         if let Some(exporter) = &exporter {
             exporter.upkeep();
@@ -349,6 +358,9 @@ async fn measure(core: Arc<Core>, bridge: Bridge, executions: Arc<Executions>, c
     let level = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     while !core.stopping.is_cancelled() {
         gauge!(observe::EXECUTING).set(level(executions.count()));
+        let (owners, most) = executions.seats().spread();
+        gauge!(observe::OWNERS_EXECUTING).set(level(owners));
+        gauge!(observe::OWNER_EXECUTING_MAX).set(level(most));
         gauge!(observe::CALLING).set(level(calls.count()));
         gauge!(observe::READY).set(if bridge.ready().is_ok() { 1.0 } else { 0.0 });
         let stats = core.store.stats();
@@ -383,13 +395,14 @@ async fn refresh_peers(core: &Core) {
     }
 }
 
-async fn prune(core: &Core, now: Timestamp) {
+/// Deletes what its time has passed for, a bounded number of each kind.
+pub async fn prune(core: &Core, now: Timestamp) {
     let clock = core.store.reads().clock().unwrap_or(Timestamp(0));
     let prune = Write::Prune {
         //= REQ-18
         jti_before: clock,
         //= REQ-25
-        runs_before: now.plus_ms(-core.settings.frames_ms.max(core.settings.key_window_ms)),
+        runs_before: now.plus_ms(-keys_kept_ms(&core.settings)),
         entries_before: now.plus_ms(-core.settings.journal_ms),
         limit: PRUNE_AT_ONCE,
     };
@@ -397,4 +410,11 @@ async fn prune(core: &Core, now: Timestamp) {
     if let Err(error) = core.commit(step).await {
         tracing::error!(%error, "old state was not deleted");
     }
+}
+/// For how long a settled run and its key are kept, in milliseconds. A start says when it was invoked
+/// by another clock: what is still young enough by that must not be forgotten by ours.
+//= REQ-69
+fn keys_kept_ms(settings: &Settings) -> i64 {
+    let window = settings.key_window_ms.saturating_add(limit::CLOCK_SKEW_MS_MAX);
+    settings.frames_ms.max(window)
 }

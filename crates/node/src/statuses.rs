@@ -1,8 +1,7 @@
 //! Which statuses are worth keeping, and which of them tell something about one run.
 //!
 //! A gateway issues one every half hour for as long as it lives. Kept are the newest; each that was in
-//! force while a run that we still have may have been open, because an export shows what vouched for
-//! its keys; each that told of a revocation, which is remembered for ever; and one of every 30 days, as
+//! force lately, as the settings say, because an export shows what vouched for its run's keys; each that told of a revocation, which is remembered for ever; and one of every 30 days, as
 //! a witness of the audit log's head that it names.
 
 use std::collections::BTreeSet;
@@ -10,7 +9,6 @@ use std::collections::BTreeSet;
 use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::status::TrustedStatus;
-use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, Timestamp};
 
 use crate::core::{Core, StepError};
@@ -60,13 +58,9 @@ fn needless(rows: &[DocumentRow], told: &BTreeSet<Timestamp>, before: Timestamp)
 }
 
 /// Forgets statuses that nobody needs any more, ours and those of each peer.
-pub(crate) async fn forget(core: &Core) {
+pub async fn forget(core: &Core, now: Timestamp) {
     let state = core.trust.state();
-    let settings = &core.settings;
-    let kept_ms = settings.frames_ms.max(settings.key_window_ms).max(settings.journal_ms);
-    // A run that ended just inside what is kept began at most its longest deadline before.
-    let open_ms = limit::DEADLINE_MS_MAX + limit::LOST_GRACE_MS + limit::CLOCK_SKEW_MS_MAX;
-    let before = core.now().plus_ms(-kept_ms - open_ms);
+    let before = now.plus_ms(-core.settings.statuses_ms);
     // A peer that is not pinned any more issues nothing new for us.
     for gateway in state.peers.keys().chain([core.own()]) {
         let rows = match core.store.reads().documents(gateway, DocumentKind::Status) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use landbridge_proto::machine::admission::{Learned, seen_of};
 use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Guard, Write};
+use landbridge_proto::machine::evidence::Proof;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::{FederationError, TrustedFederation};
 use landbridge_proto::trust::peer::PeerView;
@@ -26,6 +27,7 @@ use landbridge_store::{Fault, Handle};
 use tokio::sync::Mutex;
 
 use crate::core::{Core, StepError};
+use crate::evidence::Found;
 use crate::identity::Identity;
 use crate::room;
 
@@ -250,10 +252,16 @@ impl Trust {
             match view.with_status(status, now) {
                 Ok(newer) => view = newer,
                 Err(StatusError::WentBack { .. }) => {}
-                Err(StatusError::Equivocated { seq, .. }) => {
+                Err(fault @ StatusError::Equivocated { .. }) => {
                     drop(changing);
-                    let what = format!("two statuses with the number {seq}");
-                    return self.quarantine(core, gateway, &what).await;
+                    let refused = |fault| TrustError::Status {
+                        gateway: gateway.clone(),
+                        fault: Box::new(fault),
+                    };
+                    let first = known.status().map(|status| status.newest().envelope().clone());
+                    let first = first.ok_or_else(|| refused(fault))?;
+                    let proof = Proof::Statuses { first, second: status.clone() };
+                    return self.quarantine(core, gateway, &Found::new(proof, None)).await;
                 }
                 Err(fault) => {
                     let gateway = gateway.clone();
@@ -331,7 +339,8 @@ impl Trust {
         Ok(version)
     }
 
-    /// Stops talking to a peer that contradicted itself under its own signatures.
+    /// Stops talking to a peer that contradicted itself under its own signatures, and keeps the
+    /// evidence in the same batch.
     ///
     /// # Errors
     ///
@@ -340,22 +349,66 @@ impl Trust {
         &self,
         core: &Core,
         peer: &GatewayId,
-        why: &str,
+        found: &Found,
     ) -> Result<(), TrustError> {
         //= STR-24
+        let why = found.story();
         tracing::error!(%peer, why, "peer quarantined: it contradicted itself under its signature");
+        let _changing = self.changing.lock().await;
         let mut state = State::clone(&self.state());
         state.quarantined.insert(peer.clone());
-        let names: Vec<&str> = state.quarantined.iter().map(GatewayId::as_str).collect();
-        let value = names.join(" ");
+        let marked = mark(&state);
+        let view = state.peers.get(peer).cloned();
         self.replace(state);
-        let writes = vec![
-            Write::PutMeta { name: QUARANTINED.to_owned(), value },
-            core.audit("bridge", "peer_quarantined", peer.as_str(), [("why", why)]),
-        ];
+        core.wakes.wake_all();
+        let row = view.and_then(|view| match found.row(&view, core.now()) {
+            Ok(row) => Some(row),
+            Err(error) => {
+                tracing::error!(%peer, %error, "the evidence would convince nobody else");
+                None
+            }
+        });
+        let id = row.as_ref().map_or("none", |row| row.id.as_str());
+        let detail = [("why", why), ("evidence", id)];
+        let mut writes =
+            vec![marked, core.audit("bridge", "peer_quarantined", peer.as_str(), detail)];
+        //= STR-47
+        writes.extend(row.map(Write::KeepEvidence));
         core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
         Ok(())
     }
+
+    /// Ends a quarantine: the word of a person. `false` when there was none. The evidence stays.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] when the decision cannot be made durable; the quarantine then stays.
+    //= STR-25
+    pub async fn lift(
+        &self,
+        core: &Core,
+        peer: &GatewayId,
+        because: &str,
+    ) -> Result<bool, TrustError> {
+        let _changing = self.changing.lock().await;
+        let mut state = State::clone(&self.state());
+        if !state.quarantined.remove(peer) {
+            return Ok(false);
+        }
+        let detail = [("because", because)];
+        let audit = core.audit("admin", "quarantine_lifted", peer.as_str(), detail);
+        core.commit(Step::new(Vec::new(), vec![mark(&state), audit], ())).await?;
+        // Nothing else replaces the state meanwhile: whoever does holds the same lock.
+        self.replace(state);
+        core.wakes.wake_all();
+        Ok(true)
+    }
+}
+
+/// The quarantined peers, as they are kept.
+fn mark(state: &State) -> Write {
+    let names: Vec<&str> = state.quarantined.iter().map(GatewayId::as_str).collect();
+    Write::PutMeta { name: QUARANTINED.to_owned(), value: names.join(" ") }
 }
 
 const QUARANTINED: &str = "quarantined";

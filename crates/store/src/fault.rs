@@ -92,6 +92,9 @@ impl From<Broken> for Fault {
 /// Every engine answers the same write with the same variant.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Broken {
+    /// Other evidence under an id that is taken.
+    #[error("other evidence is kept as {0}")]
+    EvidenceDiffers(String),
     /// A request's id is written twice.
     #[error("request {0} is already remembered")]
     JtiExists(Jti),

@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use landbridge_proto::machine::audit;
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryRow, InviteRow, KeyRecord, PairingRow, ReceivedSeal,
-    Room, RunRow, Store, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
+    ReceivedSeal, Room, RunRow, SessionRow, Store, TokenRow,
 };
 use landbridge_proto::machine::step::{Batch, Outcome};
 use landbridge_proto::wire::digest::Digest;
@@ -36,8 +37,11 @@ struct Model {
     jtis: Arc<BTreeMap<(GatewayId, Jti), Timestamp>>,
     keys: Arc<BTreeMap<(Owner, IdempotencyKey), KeyRecord>>,
     runs: Arc<BTreeMap<RunId, Arc<RunRow>>>,
+    spent: Arc<BTreeMap<(Owner, Day), Spent>>,
     frames: Arc<BTreeMap<RunId, Arc<Vec<Arc<str>>>>>,
     heads: Arc<BTreeMap<RunId, BTreeMap<u64, Digest>>>,
+    /// In the order of acceptance.
+    sessions: Arc<Vec<Arc<SessionRow>>>,
     entries: Arc<BTreeMap<RunId, Arc<EntryRow>>>,
     entry_keys: Arc<BTreeMap<(GatewayId, TenantPair, IdempotencyKey), RunId>>,
     received: Arc<BTreeMap<RunId, Arc<Received>>>,
@@ -45,6 +49,7 @@ struct Model {
     tokens: Arc<BTreeMap<String, TokenRow>>,
     invites: Arc<BTreeMap<Digest, InviteRow>>,
     pairings: Arc<BTreeMap<GatewayId, PairingRow>>,
+    evidence: Arc<BTreeMap<String, EvidenceRow>>,
     meta: Arc<BTreeMap<String, String>>,
     clock: Timestamp,
     audit: Arc<Vec<Arc<AuditRow>>>,

@@ -4,6 +4,7 @@
 //! reads what is committed. SQLite rather than a log of our own: its crash behaviour is known, and an
 //! operator can look into it with tools that exist.
 
+mod list;
 pub mod open;
 mod read;
 mod reserve;

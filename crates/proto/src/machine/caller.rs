@@ -138,12 +138,14 @@ impl Caller {
             (said.print == entry.print, "print"),
             (said.proto == 1, "proto"),
         ];
-        if let Some((_, member)) = checks.into_iter().find(|(holds, _)| !holds) {
+        if let Some((_, member)) =
+            checks.into_iter().find(|(holds, _)| !holds && !cfg!(planted = "accept_unchecked"))
+        {
             return Err(ForeignAccept::Member(member));
         }
-        let bytes = accept.envelope().to_bytes();
-        match &entry.accept {
-            Some(known) if known.as_bytes() != bytes => Err(ForeignAccept::SecondAccept),
+        // What was signed counts, not how often: a second signature over the same words says nothing new.
+        match self.accept_digest() {
+            Some(known) if known != accept.digest() => Err(ForeignAccept::SecondAccept),
             _ => Ok(()),
         }
     }

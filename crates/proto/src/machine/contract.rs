@@ -9,11 +9,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{Day, Spent};
 use super::report::StopReason;
 use super::step::{Batch, Outcome};
 use crate::wire::digest::Digest;
+use crate::wire::evidence::Contradiction;
 use crate::wire::name::{
-    Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
+    TenantPair, Timestamp,
 };
 
 /// The writing half of a store. Called by one writer only, through [`super::step::commit`].
@@ -98,6 +101,13 @@ pub enum Guard {
         /// The key.
         key: IdempotencyKey,
     },
+    /// This local token has fewer journal entries without a terminal.
+    TokenOpenBelow {
+        /// The token's id.
+        token: String,
+        /// Than so many.
+        max: u64,
+    },
     /// The newest stored document of this kind is this version; `None`: there is none.
     DocumentAt {
         /// Whom the document describes.
@@ -106,6 +116,20 @@ pub enum Guard {
         kind: DocumentKind,
         /// The newest version.
         version: Option<u64>,
+    },
+    /// A kept run of this owner was led in the session by this agent.
+    SessionKnown {
+        /// Whose session.
+        owner: Owner,
+        /// Who leads it.
+        agent: AgentName,
+        /// Its handle.
+        session: SessionHandle,
+    },
+    /// No open run was bound to the run's session before it. Holds for a run without a session.
+    NextInSession {
+        /// The run.
+        run: RunId,
     },
     /// The invite exists and was not used.
     InviteUnused {
@@ -124,9 +148,14 @@ impl fmt::Display for Guard {
                 write!(f, "{run} of the journal was changed by another step")
             }
             Self::EntryKeyFree { key, .. } => write!(f, "key {key} is taken in the journal"),
+            Self::TokenOpenBelow { token, max } => {
+                write!(f, "token {token} has {max} open runs by now")
+            }
             Self::DocumentAt { gateway, kind, .. } => {
                 write!(f, "a newer {kind} of {gateway} is stored")
             }
+            Self::SessionKnown { session, .. } => write!(f, "session {session} is not known"),
+            Self::NextInSession { run } => write!(f, "another run is ahead of {run}"),
             Self::InviteUnused { .. } => f.write_str("the invite is used or unknown"),
         }
     }
@@ -160,6 +189,18 @@ pub enum Write {
         /// Exact frame bytes, in order.
         lines: Vec<String>,
     },
+    /// Adds to what an owner spent on a day. Sums end at `INTEGER_MAX`, where they stay.
+    BookUsage {
+        /// Who spent.
+        owner: Owner,
+        /// On which day.
+        day: Day,
+        /// What is added.
+        spent: Spent,
+    },
+    /// Binds a run to the session that it is led in; the bindings of a session are ordered as they were
+    /// written. The first binding of a run stays, and goes with the run.
+    BindSession(SessionRow),
     /// Blocks a key for good: a start that arrives later is refused.
     BlockKey {
         /// Whose key.
@@ -171,7 +212,8 @@ pub enum Write {
     },
     /// Creates a journal entry and binds its key to it.
     CreateEntry(EntryRow),
-    /// Replaces a journal entry's row, under the same rules as [`Write::PutRun`].
+    /// Replaces a journal entry's row, under the same rules as [`Write::PutRun`]. Its labels and its
+    /// time never change either.
     PutEntry(EntryRow),
     /// Appends what the caller received and verified: `first` is the stored head plus 1.
     AppendReceived {
@@ -209,6 +251,9 @@ pub enum Write {
     },
     /// Creates or replaces a pairing that waits for a person (found by its peer).
     PutPairing(PairingRow),
+    /// Keeps evidence against a peer, for good. The same bytes again change nothing, other bytes under
+    /// a stored id are a fault.
+    KeepEvidence(EvidenceRow),
     /// Forgets a pairing that was decided.
     DropPairing {
         /// The peer.
@@ -229,7 +274,8 @@ pub enum Write {
     Prune {
         /// Request ids with an earlier `keep_until` go.
         jti_before: Timestamp,
-        /// Settled runs (frames, row and key) that ended earlier go; so do keys blocked earlier.
+        /// Settled runs (frames, row and key) that ended earlier go; so do keys blocked earlier, and
+        /// what was spent on the days before its day.
         runs_before: Timestamp,
         /// Settled journal entries that ended earlier go.
         entries_before: Timestamp,
@@ -291,10 +337,25 @@ pub struct RunRow {
     pub head: Digest,
     /// Frame bytes so far.
     pub bytes: u64,
+    /// How much of its usage stands in its owner's days.
+    pub booked: Spent,
     /// How it ended.
     pub outcome: Option<String>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+}
+
+/// A run and the session that it is led in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SessionRow {
+    /// The run.
+    pub run: RunId,
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// Who leads it.
+    pub agent: AgentName,
+    /// The session's handle.
+    pub session: SessionHandle,
 }
 
 /// A recorded decision to stop a run.
@@ -436,14 +497,33 @@ pub struct TokenRow {
     pub name: String,
     /// Routes (logical gateway ids) that it may use; empty: all.
     pub routes: Vec<Alias>,
+    /// Our tenants whose routes it may use; empty: all.
+    pub tenants: Vec<TenantId>,
+    /// Which runs exist for it.
+    pub sees: Sees,
     /// Verbs that it may use: `read`, `run`, `cancel`.
     pub verbs: Vec<String>,
+    /// How many runs it may have open at once; `None`: what the configuration says.
+    pub runs_open_max: Option<u64>,
+    /// How many runs it may start in a minute; `None`: what the configuration says.
+    pub starts_per_minute_max: Option<u32>,
     /// When it was made.
     pub created: Timestamp,
     /// When it stops working.
     pub expires: Option<Timestamp>,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
+}
+
+/// Which runs exist for a token.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sees {
+    /// Those that it started itself.
+    #[default]
+    Own,
+    /// All of its tenants, whoever started them.
+    Tenants,
 }
 
 /// An invite that this bridge gave out.
@@ -480,6 +560,36 @@ pub struct PairingRow {
     pub at: Timestamp,
 }
 
+/// Evidence that a peer contradicted itself.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceRow {
+    /// Its id, taken from the digest of `file`.
+    pub id: String,
+    /// The peer.
+    pub peer: GatewayId,
+    /// What it contradicted itself about.
+    pub kind: Contradiction,
+    /// When it was found.
+    pub at: Timestamp,
+    /// The journal's run in which it was found.
+    pub run: Option<RunId>,
+    /// The portable proof, as it was proven then.
+    pub file: String,
+    /// The frames of both sides that differ, for people ([`Sides`], JSON).
+    pub sides: String,
+}
+
+/// What both histories say where they differ; empty where frames have no part in it.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Sides {
+    /// The number of the first line of each.
+    pub first: u64,
+    /// What the journal holds.
+    pub kept: Vec<String>,
+    /// What came later.
+    pub other: Vec<String>,
+}
+
 /// One thing worth remembering: who did what to what, and how it went. No payload, no secret.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AuditEvent {
@@ -506,21 +616,38 @@ pub struct AuditRow {
     pub head: Digest,
 }
 
-/// Which journal entries to list, newest first.
+/// Which journal entries to list, newest first. What is empty or `None` excludes nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct EntryFilter {
-    /// Only entries older than this one.
-    pub before: Option<RunId>,
-    /// Only this logical gateway.
-    pub gateway: Option<Alias>,
+    /// Only entries older than this place, whether or not there still is an entry at it.
+    pub before: Option<EntryPlace>,
+    /// Only these logical gateways.
+    pub gateways: Vec<Alias>,
     /// Only open (`false`) or settled (`true`) ones.
     pub settled: Option<bool>,
+    /// Only those that ended so.
+    pub outcome: Option<String>,
     /// Only those of this token.
     pub token: Option<String>,
-    /// Only those with this label.
-    pub label: Option<(String, String)>,
+    /// Only those of these tenants of ours.
+    pub tenants: Vec<TenantId>,
+    /// Only those with all of these labels.
+    pub labels: BTreeMap<String, String>,
+    /// Only those invoked at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those invoked before this time.
+    pub until: Option<Timestamp>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// A place in the list of journal entries: later ones come first, and of one time the greater run.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct EntryPlace {
+    /// When the entry was invoked.
+    pub created: Timestamp,
+    /// Its run.
+    pub run: RunId,
 }
 
 /// A received seal and when it was verified.
@@ -555,6 +682,17 @@ pub trait Reads: Send + Sync {
     fn open_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
     /// How many runs without a terminal the owner has.
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Self::Fault>;
+    /// What the owner spent on a day.
+    fn spent(&self, owner: &Owner, day: Day) -> Result<Spent, Self::Fault>;
+    /// Whether a kept run of the owner was led in the session by the agent.
+    fn session_known(
+        &self,
+        owner: &Owner,
+        agent: &AgentName,
+        session: &SessionHandle,
+    ) -> Result<bool, Self::Fault>;
+    /// The last of the open runs that were bound to the run's session before it.
+    fn run_ahead(&self, run: &RunId) -> Result<Option<RunId>, Self::Fault>;
     /// Frames after `after`, whole, at most `count` and, after the first, at most `bytes` in sum.
     fn frames(
         &self,
@@ -577,6 +715,8 @@ pub trait Reads: Send + Sync {
     ) -> Result<Option<EntryRow>, Self::Fault>;
     /// Journal entries, newest first.
     fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Self::Fault>;
+    /// How many journal entries without a terminal a local token has.
+    fn open_entries_of(&self, token: &str) -> Result<u64, Self::Fault>;
     /// All journal entries without a terminal, oldest first.
     fn open_entries(&self) -> Result<Vec<EntryRow>, Self::Fault>;
     /// Received frames after `after`, bounded as in [`Reads::frames`].
@@ -603,12 +743,18 @@ pub trait Reads: Send + Sync {
     ) -> Result<Vec<DocumentRow>, Self::Fault>;
     /// All local tokens, oldest first.
     fn tokens(&self) -> Result<Vec<TokenRow>, Self::Fault>;
+    /// A local token.
+    fn token(&self, id: &str) -> Result<Option<TokenRow>, Self::Fault>;
     /// The token with this secret's hash.
     fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Self::Fault>;
     /// An invite.
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Self::Fault>;
     /// All pairings that wait for a person.
     fn pairings(&self) -> Result<Vec<PairingRow>, Self::Fault>;
+    /// Evidence by its id.
+    fn evidence(&self, id: &str) -> Result<Option<EvidenceRow>, Self::Fault>;
+    /// All evidence, oldest first.
+    fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Self::Fault>;
     /// A named value of the store's own.
     fn meta(&self, name: &str) -> Result<Option<String>, Self::Fault>;
     /// The durable clock: the latest time that was committed.

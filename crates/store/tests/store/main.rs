@@ -8,4 +8,5 @@ mod heads;
 mod make;
 mod open;
 mod random;
+mod spent;
 mod suite;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryRow, Guard, InviteRow, KeyRecord,
-    Reads, RunPhase, RunRow, StopRow, Store, Write,
+    DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryPlace, EntryRow, EvidenceRow, Guard,
+    InviteRow, KeyRecord, Reads, RunPhase, RunRow, StopRow, Store, Write,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::{Batch, Outcome};
@@ -39,11 +39,11 @@ impl Bench {
         self.store.apply(group)
     }
 
-    fn one(&mut self, guards: Vec<Guard>, writes: Vec<Write>) -> Outcome {
+    pub(crate) fn one(&mut self, guards: Vec<Guard>, writes: Vec<Write>) -> Outcome {
         self.group(&[batch(guards, writes)]).unwrap().remove(0)
     }
 
-    fn write(&mut self, writes: Vec<Write>) {
+    pub(crate) fn write(&mut self, writes: Vec<Write>) {
         assert_eq!(self.one(vec![], writes), Outcome::Committed);
     }
 
@@ -78,6 +78,7 @@ macro_rules! suite {
 }
 
 mod entries;
+mod further;
 mod groups;
 mod prune;
 mod runs;

@@ -9,4 +9,5 @@ mod kill9;
 mod lifecycle;
 mod phases;
 mod refusals;
+mod scripts;
 mod sigterm;

@@ -14,11 +14,19 @@ fn an_entry_comes_back_as_it_was_written(bench: &mut Bench) {
         bench.write(vec![Write::CreateEntry(row.clone())]);
         assert_eq!(bench.reads.entry(&row.run).unwrap(), Some(row));
     }
-    let next = EntryRow { key: key(1), ..full_entry(1) };
+    let next = EntryRow { key: key(1), labels: entry(1).labels, ..full_entry(1) };
+    let next = EntryRow { created: entry(1).created, ..next };
     bench.write(vec![Write::PutEntry(next.clone())]);
     let stored = bench.reads.entry(&run_id(1)).unwrap().unwrap();
     assert_eq!(stored, EntryRow { revision: 1, ..next.clone() });
-    bench.breaks(vec![Write::PutEntry(next)], Broken::EntryChanged(run_id(1)));
+    bench.breaks(vec![Write::PutEntry(next.clone())], Broken::EntryChanged(run_id(1)));
+    let moved = [
+        EntryRow { revision: 1, created: Timestamp(5), ..next.clone() },
+        EntryRow { revision: 1, labels: full_entry(1).labels, ..next },
+    ];
+    for moved in moved {
+        bench.breaks(vec![Write::PutEntry(moved)], Broken::EntryChanged(run_id(1)));
+    }
     let cleared = EntryRow { revision: 1, ..entry(1) };
     bench.write(vec![Write::PutEntry(cleared)]);
     assert_eq!(bench.reads.entry(&run_id(1)).unwrap().unwrap().accept, None);
@@ -77,19 +85,38 @@ fn entries_are_listed_newest_first_and_filtered(bench: &mut Bench) {
     let all = EntryFilter { limit: 100, ..EntryFilter::default() };
     assert_eq!(list(all.clone()), ids(&[6, 5, 4, 3, 2, 1]));
     assert_eq!(list(EntryFilter { limit: 2, ..all.clone() }), ids(&[6, 5]));
-    let before = |n| EntryFilter { before: Some(run_id(n)), ..all.clone() };
-    assert_eq!(list(before(4)), ids(&[3, 2, 1]));
-    assert_eq!(list(before(77)), ids(&[]), "an unknown cursor has nothing before it");
-    let of = EntryFilter { gateway: Some(alias(1)), ..all.clone() };
+    let place = |at, n| Some(EntryPlace { created: Timestamp(at), run: run_id(n) });
+    let before = |at, n| EntryFilter { before: place(at, n), ..all.clone() };
+    assert_eq!(list(before(101, 4)), ids(&[3, 2, 1]));
+    assert_eq!(list(before(101, 77)), ids(&[5, 4, 3, 2, 1]), "nothing need be at the place");
+    let of = EntryFilter { gateways: vec![alias(1)], ..all.clone() };
     assert_eq!(list(of), ids(&[4, 1]));
+    let of = EntryFilter { gateways: vec![alias(1), alias(0)], ..all.clone() };
+    assert_eq!(list(of), ids(&[6, 4, 3, 1]));
+    let times = |since, until| EntryFilter { since, until, ..all.clone() };
+    assert_eq!(list(times(Some(Timestamp(101)), None)), ids(&[6, 5, 4, 3]));
+    assert_eq!(list(times(Some(Timestamp(101)), Some(Timestamp(102)))), ids(&[5, 4, 3]));
+    let tenants = |of: &[u64]| EntryFilter {
+        tenants: of.iter().map(|n| pair(*n).src).collect(),
+        ..all.clone()
+    };
+    assert_eq!(list(tenants(&[2])), ids(&[]));
+    assert_eq!(list(EntryFilter { limit: 3, ..tenants(&[2, 1]) }), ids(&[6, 5, 4]));
+    let outcome = full_entry(2).outcome;
+    assert_eq!(list(EntryFilter { outcome, ..all.clone() }), ids(&[6, 4, 2]));
+    assert_eq!(list(EntryFilter { outcome: Some("no".into()), ..all.clone() }), ids(&[]));
     assert_eq!(list(EntryFilter { settled: Some(false), ..all.clone() }), ids(&[5, 3, 1]));
     assert_eq!(list(EntryFilter { settled: Some(true), ..all.clone() }), ids(&[6, 4, 2]));
     let token = EntryFilter { token: Some("token".into()), ..all.clone() };
     assert_eq!(list(token), ids(&[6, 4, 2]));
-    let label = |value: &str| Some(("team".to_owned(), value.to_owned()));
-    let labelled = EntryFilter { label: label("a \"quoted\" ü"), ..all.clone() };
-    assert_eq!(list(labelled), ids(&[6, 4, 2]));
-    assert_eq!(list(EntryFilter { label: label("other"), ..all }), ids(&[]));
+    let labelled = |labels: &[(&str, &str)]| EntryFilter {
+        labels: labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        ..all.clone()
+    };
+    let team = ("team", "a \"quoted\" ü");
+    assert_eq!(list(labelled(&[team])), ids(&[6, 4, 2]));
+    assert_eq!(list(labelled(&[team, ("no", "")])), ids(&[]));
+    assert_eq!(list(labelled(&[("team", "other")])), ids(&[]));
     let open = bench.reads.open_entries().unwrap();
     let open: Vec<_> = open.into_iter().map(|row| row.run).collect();
     assert_eq!(open, ids(&[1, 3, 5]));
