@@ -26,6 +26,7 @@ use self::tokens::Tokens;
 use crate::call::Calls;
 use crate::core::{Core, bug, unreadable};
 use crate::execute::Executions;
+use crate::room;
 
 /// Who asks on the local plane.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -114,6 +115,9 @@ impl Bridge {
         let state = self.core.trust.state();
         if state.status.is_none() || state.status_expires <= self.core.now() {
             return Err("the bridge has no fresh status of its own".to_owned());
+        }
+        if room::is_short(&self.core) {
+            return Err(room::NO_ROOM.to_owned());
         }
         self.core.store.reads().clock().map(drop).map_err(|_| "the store cannot be read".to_owned())
     }

@@ -21,6 +21,7 @@ use crate::config::Effective;
 use crate::contact::Contacts;
 use crate::identity::Identity;
 use crate::net::client::Client;
+use crate::room::{self, Unrecorded};
 use crate::trust::Trust;
 
 /// A route of the configuration: what a logical gateway id stands for.
@@ -122,6 +123,8 @@ pub struct Core {
     pub stopping: CancellationToken,
     /// Who waits for more of which run.
     pub wakes: Wakes,
+    /// Requests that were answered on a full disk.
+    pub unrecorded: Unrecorded,
     /// What this side saw of each peer last.
     pub contacts: Contacts,
 }
@@ -132,6 +135,9 @@ pub enum StepError {
     /// The facts changed: read and decide again.
     #[error("the step was decided on old facts")]
     Stale(#[source] NotReleased),
+    /// There is no room for it now: wait, read and decide again.
+    #[error("there is no room to make the step durable")]
+    Full,
     /// The store failed; the process is about to stop.
     #[error("the store failed")]
     Store(#[source] Fault),
@@ -146,7 +152,7 @@ impl Core {
     pub async fn commit<T>(&self, step: Step<T>) -> Result<T, StepError> {
         let (batch, held) = step.split();
         let receipt = self.store.commit(batch).await.map_err(StepError::Store)?;
-        held.release(receipt).map_err(StepError::Stale)
+        Ok(held.release(receipt)?)
     }
 
     /// The present.
@@ -232,10 +238,26 @@ impl Core {
     }
 }
 
+impl From<NotReleased> for StepError {
+    fn from(why: NotReleased) -> Self {
+        match why {
+            NotReleased::Full => Self::Full,
+            NotReleased::Stale(_) | NotReleased::OtherBatch => Self::Stale(why),
+        }
+    }
+}
+
 impl From<StepError> for Problem {
     fn from(error: StepError) -> Self {
-        tracing::warn!(error = ?error, "a step was not made");
+        match &error {
+            // Said once, when the room ran out.
+            StepError::Full => {}
+            _ => tracing::warn!(error = ?error, "a step was not made"),
+        }
         match error {
+            StepError::Full => Self::new(Code::StoreUnavailable)
+                .with_detail("there is no room to write; nothing was done")
+                .with_retry_after_ms(room::RETRY_AFTER_MS),
             StepError::Stale(_) => Self::new(Code::Internal)
                 .with_detail("something else changed at the same time; try again"),
             StepError::Store(_) => Self::new(Code::StoreUnavailable),

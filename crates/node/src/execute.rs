@@ -4,13 +4,17 @@
 //! batch. It asks the adapter only what a released action says, so nothing reaches the gateway before
 //! its intent is durable.
 //!
+//! On a full disk a step that cannot be made is kept as what it was decided on, and decided again when
+//! there is room. Meanwhile the driver listens: what ends the run may have room that other steps have
+//! not.
+//!
 //! A bridge that stops leaves its runs where they are, and the next process takes them up. Between the
 //! durable intent and the gateway's taking of the work there is nothing to take up, so a driver that is
 //! just there stays for a moment (`handover`).
 
 mod handover;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +31,7 @@ use self::handover::Handover;
 use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
+use crate::room;
 use crate::seats::{Seat, Seats};
 use crate::turns;
 
@@ -146,6 +151,8 @@ struct Driver {
     waiting: Arc<AtomicBool>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
+    /// What found no room, in the order in which it came.
+    roomless: VecDeque<Told>,
     /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
     goes_on_told: Arc<AtomicBool>,
     handover: Handover,
@@ -156,6 +163,8 @@ struct Driver {
 /// What a driver waited for.
 enum Next {
     Input(Input),
+    /// There may be room for what waits.
+    Again,
     Told(Told),
     /// The adapter stopped watching although the run has not settled.
     Unwatched,
@@ -178,6 +187,7 @@ impl Driver {
             waiting,
             reports: None,
             deadline_told: false,
+            roomless: VecDeque::new(),
             goes_on_told: Arc::default(),
             handover: Handover::default(),
             seat: Some(seat),
@@ -191,27 +201,18 @@ impl Driver {
     ) -> Result<(), DriveError> {
         let unreadable = || DriveError::Unreadable("its work".to_owned());
         self.work.as_ref().ok_or_else(unreadable)?;
-        let mut executor = self.step(executor, Input::Claim { epoch: self.core.epoch }).await?;
+        let mut executor = self.claim(executor).await?;
         // A crash may have come between a booking and the stop that it called for.
         executor = self.account(executor).await?;
         while executor.row().phase != RunPhase::Settled {
             match self.next(&executor, &mut inbox).await {
                 Next::Input(input) => {
-                    let booked = executor.row().booked;
-                    executor = self.step(executor, input).await?;
-                    let spent = executor.row().booked.beyond(booked);
-                    if !spent.is_nothing() {
-                        metrics::counter!(crate::observe::SPENT_TOKENS).increment(spent.tokens);
-                        metrics::counter!(crate::observe::SPENT_COST)
-                            .increment(spent.cost_micro_usd);
-                        executor = self.account(executor).await?;
-                    }
+                    executor = self.handle(executor, Told { input, durable: None }).await?;
                 }
-                Next::Told(Told { input, durable }) => {
-                    executor = self.step(executor, input).await?;
-                    if let Some(durable) = durable {
-                        // Whoever asked may be gone.
-                        let _ = durable.send(());
+                Next::Told(told) => executor = self.handle(executor, told).await?,
+                Next::Again => {
+                    for told in std::mem::take(&mut self.roomless) {
+                        executor = self.handle(executor, told).await?;
                     }
                 }
                 Next::Unwatched => {
@@ -228,11 +229,24 @@ impl Driver {
         Ok(())
     }
 
+    /// Takes the run up. Nothing else can be done of it before.
+    async fn claim(&mut self, mut executor: Executor) -> Result<Executor, DriveError> {
+        loop {
+            let claim = Input::Claim { epoch: self.core.epoch };
+            executor = self.handle(executor, Told { input: claim, durable: None }).await?;
+            if self.roomless.pop_front().is_none() || self.core.stopping.is_cancelled() {
+                return Ok(executor);
+            }
+            room::wait(&self.core).await;
+        }
+    }
+
     async fn next(&mut self, executor: &Executor, inbox: &mut mpsc::Receiver<Told>) -> Next {
         let deadline = executor.row().deadline;
         let grace_over = deadline.plus_ms(limit::DEADLINE_GRACE_MS);
         let until = if self.deadline_told { grace_over } else { deadline };
         let core = Arc::clone(&self.core);
+        let (ending, place) = (self.waits_to_end(), self.has_place_for_reports());
         tokio::select! {
             biased;
             () = self.handover.may_leave(&core) => {
@@ -240,14 +254,15 @@ impl Driver {
                 self.reported().map_or(Next::Leave, |reports| Next::Input(Input::Reports(reports)))
             }
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
-            () = core.clock.sleep_until(until) => {
+            () = room::wait(&core), if !self.roomless.is_empty() => Next::Again,
+            () = core.clock.sleep_until(until), if !ending => {
                 if std::mem::replace(&mut self.deadline_told, true) {
                     Next::Input(Input::GraceOver)
                 } else {
                     Next::Input(Input::Stop(StopReason::Deadline))
                 }
             }
-            reports = receive(&mut self.reports) => match reports {
+            reports = receive(&mut self.reports), if place => match reports {
                 Some(reports) => Next::Input(Input::Reports(reports)),
                 None => {
                     self.reports = None;
@@ -255,6 +270,71 @@ impl Driver {
                 }
             },
         }
+    }
+
+    /// Makes a step of what the driver was told, and stops the run when that used up its budget.
+    async fn handle(&mut self, executor: Executor, told: Told) -> Result<Executor, DriveError> {
+        let booked = executor.row().booked;
+        let executor = self.make(executor, told).await?;
+        let spent = executor.row().booked.beyond(booked);
+        if spent.is_nothing() {
+            return Ok(executor);
+        }
+        metrics::counter!(crate::observe::SPENT_TOKENS).increment(spent.tokens);
+        metrics::counter!(crate::observe::SPENT_COST).increment(spent.cost_micro_usd);
+        self.account(executor).await
+    }
+
+    /// Makes a step of what the driver was told, or keeps it for when there is room.
+    async fn make(&mut self, executor: Executor, told: Told) -> Result<Executor, DriveError> {
+        let input = match told.input {
+            Input::Reports(more) => Input::Reports(self.waiting_reports().chain(more).collect()),
+            other => other,
+        };
+        let run = executor.row().run.clone();
+        match self.step(executor, input.clone()).await {
+            Ok(executor) => {
+                if let Some(durable) = told.durable {
+                    // Whoever asked may be gone.
+                    let _ = durable.send(());
+                }
+                Ok(executor)
+            }
+            Err(DriveError::Step(StepError::Full)) => {
+                // Whoever waits is told that it is not durable: it asks again.
+                self.roomless.push_back(Told { input, durable: None });
+                let row = self.core.store.reads().run(&run).map_err(StepError::Store)?;
+                let row =
+                    row.ok_or_else(|| DriveError::Unreadable("its row is gone".to_owned()))?;
+                Executor::read(row).map_err(|error| DriveError::Unreadable(error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the reports that wait. What was reported is one sequence: the later goes with the earlier.
+    fn waiting_reports(&mut self) -> impl Iterator<Item = Report> + use<> {
+        let at = self.roomless.iter().position(|told| matches!(told.input, Input::Reports(_)));
+        let told = at.and_then(|at| self.roomless.remove(at));
+        let reports = told.and_then(|told| match told.input {
+            Input::Reports(reports) => Some(reports),
+            _ => None,
+        });
+        reports.into_iter().flatten()
+    }
+
+    /// Whether further reports may be taken: what waits is bounded, and then the adapter waits too.
+    fn has_place_for_reports(&self) -> bool {
+        let waiting = |told: &Told| match &told.input {
+            Input::Reports(reports) => reports.len(),
+            _ => 0,
+        };
+        self.roomless.iter().map(waiting).sum::<usize>() < REPORTS_PER_STEP
+    }
+
+    /// Whether the run would be stopped or ended already if there were room.
+    fn waits_to_end(&self) -> bool {
+        self.roomless.iter().any(|told| matches!(told.input, Input::Stop(_) | Input::GraceOver))
     }
 
     /// Reports that wait; `None` when there are none.
@@ -295,7 +375,7 @@ impl Driver {
                 Spent { tokens: u64::MAX, cost_micro_usd: u64::MAX }
             }
         };
-        self.step(executor, Input::Accounted(today)).await
+        self.make(executor, Told { input: Input::Accounted(today), durable: None }).await
     }
 
     fn act(&mut self, row: &RunRow, action: Action) {

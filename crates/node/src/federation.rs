@@ -27,7 +27,7 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Body, Op, Refusal};
 use landbridge_proto::wire::stream::One;
 
-use crate::core::Core;
+use crate::core::{Core, StepError};
 use crate::execute::Executions;
 use crate::line::Line;
 use crate::net::ResponseBody;
@@ -139,6 +139,9 @@ impl Federation {
         match opened {
             Ok(admitted) => {
                 if let Err(error) = self.core.trust.learn(&self.core, admitted.learned()).await {
+                    if error.is_full() {
+                        return self.signed(&admitted, &Problem::from(StepError::Full));
+                    }
                     tracing::warn!(%error, "what a request taught was not kept");
                     return self.signed(&admitted, &Problem::new(Code::StatusStale));
                 }
@@ -175,7 +178,9 @@ impl Federation {
     }
 
     async fn refused(&self, refused: Refused) -> Response<ResponseBody> {
-        if let Err(error) = self.core.trust.learn(&self.core, &refused.learned).await {
+        if let Err(error) = self.core.trust.learn(&self.core, &refused.learned).await
+            && !error.is_full()
+        {
             tracing::warn!(%error, "what a refused request taught was not kept");
         }
         match &refused.authenticated {

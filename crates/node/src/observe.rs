@@ -77,6 +77,7 @@ metrics! {
     COMMITTED_BATCHES = "committed_batches_total", Counter, [], "Batches that shared these commits.";
     COMMIT_SECONDS_MAX = "commit_max_seconds", Gauge, [], "How long the slowest commit took.";
     AUDIT_ROWS = "audit_rows", Gauge, [], "Rows of the audit log.";
+    STORE_FULL = "store_full", Gauge, [], "1 while there is no room for new work: the disk is full.";
     READY = "ready", Gauge, [], "1 while the bridge takes new work.";
 }
 

@@ -33,12 +33,16 @@ use crate::net::connect::TcpConnector;
 use crate::net::listen::{TcpListener, UnixListener};
 use crate::net::{App, tls};
 use crate::observe::{self, Exporter};
+use crate::room::{self, Unrecorded};
+use crate::statuses;
 use crate::trust::{Trust, TrustError};
 
 /// Between two looks at what needs care, in milliseconds.
 const CARE_EVERY_MS: i64 = 5_000;
 /// Between two deletions of what its time has passed for, in milliseconds.
 const PRUNE_EVERY_MS: i64 = 60_000;
+/// Between two looks for statuses that nobody needs any more, in milliseconds.
+const FORGET_EVERY_MS: i64 = 3_600_000;
 /// Deleted at once, of each kind.
 const PRUNE_AT_ONCE: u32 = 500;
 
@@ -140,6 +144,7 @@ pub async fn serve(
     let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
     let strangers = tokio::spawn(plane.report_strangers());
     tokio::spawn(care(Arc::clone(&core), exporter));
+    tokio::spawn(room::watch(Arc::clone(&core)));
     tokio::spawn(measure(Arc::clone(&core), bridge, Arc::clone(&executions), calls));
     ready(&listening);
 
@@ -157,6 +162,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
     let epoch = next_epoch(&store)?;
     let trust = Trust::load(&parts.identity, &store, now)?;
     let connector = TcpConnector::new(parts.config.federation.address_policy());
+    let unrecorded = Unrecorded::new(store.reserve_was_used(), now);
     Ok(Core {
         client: Client::new(ClientSettings::default(), Arc::new(connector)),
         settings: settings(&parts.config),
@@ -170,6 +176,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
         wakes: Wakes::default(),
+        unrecorded,
         contacts: Contacts::default(),
     })
 }
@@ -214,9 +221,9 @@ fn next_epoch(store: &Handle) -> Result<u64, ServeError> {
     const EPOCH: &str = "epoch";
     let last = store.reads().meta(EPOCH)?.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     let put = Write::PutMeta { name: EPOCH.to_owned(), value: (last + 1).to_string() };
-    let (batch, held) = Step::new(Vec::new(), vec![put], last + 1).split();
+    let (batch, held) = Step::new(Vec::new(), vec![put], last + 1).with_reserve().split();
     let receipt = store.commit_blocking(batch)?;
-    Ok(held.release(receipt).map_err(StepError::Stale)?)
+    Ok(held.release(receipt).map_err(StepError::from)?)
 }
 
 //= STR-45
@@ -318,16 +325,23 @@ impl Bound {
 
 /// Keeps our status fresh, what we know of peers fresh, and the store small.
 async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
-    let mut prune_at = core.now();
+    let (mut prune_at, mut forget_at) = (core.now(), core.now());
     while !core.stopping.is_cancelled() {
-        if let Err(error) = core.trust.refresh_status(&core).await {
+        if let Err(error) = core.trust.refresh_status(&core).await
+            && !error.is_full()
+        {
             tracing::error!(%error, "our status was not renewed");
         }
         refresh_peers(&core).await;
         let now = core.now();
-        if now >= prune_at {
+        // On a full disk nothing can be deleted either: a deletion is written first.
+        if now >= prune_at && !room::is_short(&core) {
             prune_at = now.plus_ms(PRUNE_EVERY_MS);
             prune(&core, now).await;
+        }
+        if now >= forget_at && !room::is_short(&core) {
+            forget_at = now.plus_ms(FORGET_EVERY_MS);
+            statuses::forget(&core, now).await;
         }
         if let Some(exporter) = &exporter {
             exporter.upkeep();
@@ -390,7 +404,6 @@ pub async fn prune(core: &Core, now: Timestamp) {
         //= REQ-25
         runs_before: now.plus_ms(-keys_kept_ms(&core.settings)),
         entries_before: now.plus_ms(-core.settings.journal_ms),
-        statuses_before: now.plus_ms(-core.settings.statuses_ms),
         limit: PRUNE_AT_ONCE,
     };
     let step = Step::new(Vec::new(), vec![Write::Clock(now), prune], ());

@@ -29,9 +29,13 @@ use tokio::sync::Mutex;
 use crate::core::{Core, StepError};
 use crate::evidence::Found;
 use crate::identity::Identity;
+use crate::room;
 
 /// A new status is issued when this much of the old one's life is left, in milliseconds.
 const STATUS_REFRESH_MS: i64 = limit::STATUS_LIFE_MS / 2;
+
+/// Between two statuses of a peer that may use the store's reserve, in milliseconds.
+const LEARN_FROM_RESERVE_MS: i64 = 10_000;
 
 /// What is known at one moment.
 #[derive(Clone, Debug)]
@@ -56,7 +60,8 @@ pub struct State {
 #[derive(Debug)]
 pub struct Trust {
     state: RwLock<Arc<State>>,
-    changing: Mutex<()>,
+    /// Held while the state is replaced; when a peer's status last used the store's reserve.
+    changing: Mutex<BTreeMap<GatewayId, Timestamp>>,
 }
 
 /// Why stored trust cannot be used, or a change was refused.
@@ -108,6 +113,14 @@ pub enum TrustError {
     Step(#[from] StepError),
 }
 
+impl TrustError {
+    /// Whether there was no room for the change; that is said elsewhere, once.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Step(StepError::Full))
+    }
+}
+
 impl State {
     /// A pinned peer that may be talked to now.
     #[must_use]
@@ -153,7 +166,7 @@ impl Trust {
         }
         state.quarantined = quarantined(store)?;
         install(store, &mut state, federation)?;
-        Ok(Self { state: RwLock::new(Arc::new(state)), changing: Mutex::new(()) })
+        Ok(Self { state: RwLock::new(Arc::new(state)), changing: Mutex::default() })
     }
 
     /// The present state.
@@ -198,7 +211,8 @@ impl Trust {
         let envelope = sign_typed(core.identity.status(), &status)?;
         let row = row(core.own(), DocumentKind::Status, status.seq.unsigned_abs(), &envelope, now);
         let writes = vec![Write::SaveDocument(row), Write::Clock(now)];
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        // Without a fresh status nobody could read what is here.
+        core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
         let issued = seen_of(&status);
         let status_expires = status.expires;
         self.replace(State {
@@ -218,7 +232,7 @@ impl Trust {
     /// [`TrustError`]; the present state stays.
     pub async fn learn(&self, core: &Core, learned: &Learned) -> Result<(), TrustError> {
         let Some(view) = &learned.view else { return Ok(()) };
-        let _changing = self.changing.lock().await;
+        let mut changing = self.changing.lock().await;
         let state = self.state();
         let gateway = view.gateway();
         let Some(known) = state.peers.get(gateway) else { return Ok(()) };
@@ -239,7 +253,7 @@ impl Trust {
                 Ok(newer) => view = newer,
                 Err(StatusError::WentBack { .. }) => {}
                 Err(fault @ StatusError::Equivocated { .. }) => {
-                    drop(_changing);
+                    drop(changing);
                     let refused = |fault| TrustError::Status {
                         gateway: gateway.clone(),
                         fault: Box::new(fault),
@@ -266,8 +280,16 @@ impl Trust {
         if writes.is_empty() {
             return Ok(());
         }
+        let mut step = Step::new(Vec::new(), writes, ());
+        // On a full disk a peer with a new status must be learned of before it can read what is here;
+        // not at its own pace, though.
+        let due = |at: &Timestamp| now.since_ms(*at) >= LEARN_FROM_RESERVE_MS;
+        if room::is_short(core) && changing.get(gateway).is_none_or(due) {
+            changing.insert(gateway.clone(), now);
+            step = step.with_reserve();
+        }
         //= ID-11
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        core.commit(step).await?;
         let mut next = State::clone(&self.state());
         next.peers.insert(gateway.clone(), view);
         self.replace(next);
@@ -352,7 +374,7 @@ impl Trust {
             vec![marked, core.audit("bridge", "peer_quarantined", peer.as_str(), detail)];
         //= STR-47
         writes.extend(row.map(Write::KeepEvidence));
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
         Ok(())
     }
 
@@ -479,7 +501,7 @@ fn parse(row: &DocumentRow) -> Result<Envelope, TrustError> {
     })
 }
 
-fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, Fault> {
+fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, TrustError> {
     let parse = |text: &str| {
         let (n, since) = text.split_once(' ')?;
         Some(Incarnation { n: n.parse().ok()?, since: Timestamp(since.parse().ok()?) })
@@ -490,9 +512,9 @@ fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, Fault> {
     let first = Incarnation { n: 1, since: now };
     let value = format!("{} {}", first.n, first.since);
     let writes = vec![Write::PutMeta { name: INCARNATION.to_owned(), value }];
-    let (batch, _held) = Step::new(Vec::new(), writes, ()).split();
-    store.commit_blocking(batch)?;
-    Ok(first)
+    let (batch, held) = Step::new(Vec::new(), writes, first).split();
+    let receipt = store.commit_blocking(batch)?;
+    Ok(held.release(receipt).map_err(StepError::from)?)
 }
 
 fn quarantined(store: &Handle) -> Result<BTreeSet<GatewayId>, Fault> {

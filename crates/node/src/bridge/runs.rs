@@ -19,6 +19,7 @@ use super::{Bridge, Frames, Principal};
 use crate::config::Period;
 use crate::core::{Route, StepError, bug, unreadable};
 use crate::local::api::{CallTool, CancelView, RunView, StartRun};
+use crate::room;
 
 impl Bridge {
     /// Starts a run at another gateway, or attaches to the one that the key started before.
@@ -294,7 +295,11 @@ impl Bridge {
             let again = self.core.now().plus_ms(1_000);
             tokio::select! {
                 () = more => {}
-                () = self.core.clock.sleep_until(again) => {}
+                () = self.core.clock.sleep_until(again) => {
+                    if room::is_short(&self.core) {
+                        return Err(StepError::Full.into());
+                    }
+                }
                 () = self.core.draining.cancelled() => return Err(Problem::new(Code::Draining)),
             }
         }

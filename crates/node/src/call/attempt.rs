@@ -345,7 +345,10 @@ impl Driver {
             status: Some(envelope),
         };
         let kept = self.core.trust.learn(&self.core, &learned).await;
-        kept.map_err(|error| Left::Mismatch(error.to_string()))
+        kept.map_err(|error| match error.is_full() {
+            true => Left::Drive(DriveError::Full),
+            false => Left::Mismatch(error.to_string()),
+        })
     }
 
     /// Compares frames that were received before with what is in the journal.

@@ -235,8 +235,8 @@ settings! {
         /// Runs asked of peers, with their frames and seals, from their end: for so long a transcript
         /// can be exported. At least `24h`. Takes effect at the next start.
         journal: Period = "\"30d\"";
-        /// Statuses, this bridge's and its peers', from when they were verified; the newest of each
-        /// gateway is always kept. Transcripts need those of their run's time, so at least two days
+        /// Statuses, this bridge's and its peers', from when a newer one was issued; the newest of each
+        /// gateway, each that told of a revocation and one of every 30 days are always kept. Transcripts need those of their run's time, so at least two days
         /// more than `frames` and `journal`: a run lasts a day at most, and so does a status. Unset:
         /// `40d`, or as much as that needs. Takes effect at the next start.
         statuses: Period = "\"40d\"";

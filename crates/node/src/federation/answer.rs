@@ -19,6 +19,7 @@ use super::rate::Rate;
 use super::{Federation, one_envelope};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::net::ResponseBody;
+use crate::room;
 
 /// Records of refusals that one peer can cause in a minute.
 const RECORDS_PER_MINUTE_MAX: u32 = 60;
@@ -44,6 +45,9 @@ impl Strangers {
             tokio::select! {
                 () = core.clock.sleep_until(at) => {}
                 () = core.stopping.cancelled() => stopping = true,
+            }
+            if room::is_short(core) {
+                continue;
             }
             let counts =
                 std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
@@ -106,6 +110,9 @@ impl Federation {
                     (blocked(), Step::new(vec![guard], vec![block], None))
                 }
             };
+            // Blocking a key is an effect; what a stop does is made durable by the run's driver.
+            let running =
+                result.run.clone().filter(|_| result.cancel == Some(CancelResult::Requested));
             let (guard, writes) = self.remember(admitted, "run_cancel_received");
             match core.commit(step.guarded([guard]).with(writes)).await {
                 //= REQ-34
@@ -116,6 +123,13 @@ impl Federation {
                     return self.answered(admitted, result);
                 }
                 Err(StepError::Stale(_)) => {}
+                Err(StepError::Full) if result.cancel != Some(CancelResult::Blocked) => {
+                    self.remember_meanwhile(admitted, "run_cancel_received")?;
+                    if let Some(run) = running {
+                        self.stop(&run).await?;
+                    }
+                    return self.answered(admitted, result);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -138,6 +152,7 @@ impl Federation {
             // It ended while it was told.
             Some(row) if row.phase == RunPhase::Settled => Ok(()),
             _ if self.core.draining.is_cancelled() => Err(Problem::new(Code::Draining)),
+            _ if room::is_short(&self.core) => Err(StepError::Full.into()),
             _ => Err(Problem::new(Code::Internal).with_detail("the run is not driven now")),
         }
     }
@@ -211,7 +226,7 @@ impl Federation {
         //= REQ-17
         let said = admitted.request().value();
         let seen = self.core.store.reads().jti_seen(&said.iss, &said.jti);
-        match seen.map_err(|fault| unreadable(&fault))? {
+        match seen.map_err(|fault| unreadable(&fault))? || self.core.unrecorded.knows(said) {
             true => Err(Problem::new(Code::Replayed)),
             false => Ok(()),
         }
@@ -237,8 +252,32 @@ impl Federation {
         self.check_jti(admitted)?;
         let (guard, writes) = self.remember(admitted, deed);
         match self.core.commit(Step::new(vec![guard], writes.into(), ())).await {
+            // The same request may have found no room a moment ago, and be answered already.
+            Ok(()) if self.core.unrecorded.knows(admitted.request().value()) => {
+                Err(Problem::new(Code::Replayed))
+            }
             Err(StepError::Stale(_)) => Err(Problem::new(Code::Replayed)),
+            Err(StepError::Full) => self.remember_meanwhile(admitted, deed),
             other => other.map_err(Problem::from),
+        }
+    }
+
+    /// Remembers a request that has no effect but an answer, where nothing can be made durable.
+    //= STR-39
+    fn remember_meanwhile(&self, admitted: &Admitted, deed: &str) -> Result<(), Problem> {
+        let said = admitted.request().value();
+        let (guard, writes) = self.remember(admitted, deed);
+        if !self.core.unrecorded.remember(said, guard, writes.into()) {
+            return match self.core.unrecorded.knows(said) {
+                true => Err(Problem::new(Code::Replayed)),
+                false => Err(StepError::Full.into()),
+            };
+        }
+        // After it is remembered: one of two that come together sees the other.
+        let seen = self.core.store.reads().jti_seen(&said.iss, &said.jti);
+        match seen.map_err(|fault| unreadable(&fault))? {
+            true => Err(Problem::new(Code::Replayed)),
+            false => Ok(()),
         }
     }
 
@@ -257,8 +296,10 @@ impl Federation {
         let detail = [("code", problem.code_text()), ("story", story)];
         let audit =
             self.core.audit(peer.as_str(), "request_refused", self.core.own().as_str(), detail);
-        if let Err(error) = self.core.commit(Step::new(Vec::new(), vec![audit], ())).await {
-            tracing::error!(%error, "a refusal was not recorded");
+        match self.core.commit(Step::new(Vec::new(), vec![audit], ())).await {
+            Ok(()) => {}
+            Err(StepError::Full) => self.strangers.count(problem),
+            Err(error) => tracing::error!(%error, "a refusal was not recorded"),
         }
     }
 }

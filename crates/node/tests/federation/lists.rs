@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use landbridge_node::core::Settings;
 use landbridge_node::serve::prune;
+use landbridge_node::statuses::forget;
 use landbridge_proto::machine::contract::DocumentKind;
 use serde_json::{Value, json};
 
@@ -148,20 +149,23 @@ async fn what_is_past_its_time_is_deleted_as_the_settings_say() {
     assert!(entry(&run).is_some());
     prune_at(ended.plus_ms(3 * DAY_MS + 1)).await;
     assert!(entry(&run).is_none());
-    // Statuses go after five, but for the newest; what is open never goes.
+    // Statuses go after five, but for the newest and a witness of each month; what is open never goes.
     let statuses = |of| a.core.store.reads().documents(of, DocumentKind::Status).unwrap();
     let own = a.core.own();
-    let first = statuses(own)[0].at;
-    plane.world.clock.advance_ms(3_600_000);
-    a.core.trust.refresh_status(&a.core).await.unwrap();
-    let count = statuses(own).len();
-    assert!(count >= 2);
-    prune_at(first.plus_ms(5 * DAY_MS)).await;
-    assert_eq!(statuses(own).len(), count);
-    prune_at(first.plus_ms(5 * DAY_MS + 1)).await;
-    assert_eq!(statuses(own).len(), count - 1);
-    prune_at(first.plus_ms(1_000 * DAY_MS)).await;
-    assert_eq!(statuses(own).len(), 1);
-    assert_eq!(statuses(b.core.own()).len(), 1);
+    for _ in 0..3 {
+        plane.world.clock.advance_ms(3_600_000);
+        a.core.trust.refresh_status(&a.core).await.unwrap();
+    }
+    let all = statuses(own);
+    assert!(all.len() >= 4);
+    let superseded = all[2].version;
+    let superseded = landbridge_proto::wire::name::Timestamp(superseded.try_into().unwrap());
+    forget(&a.core, superseded.plus_ms(5 * DAY_MS - 1)).await;
+    assert_eq!(statuses(own).len(), all.len());
+    forget(&a.core, superseded.plus_ms(5 * DAY_MS)).await;
+    assert_eq!(statuses(own).len(), all.len() - 1);
+    forget(&a.core, superseded.plus_ms(1_000 * DAY_MS)).await;
+    let left: Vec<_> = statuses(own).iter().map(|row| row.version).collect();
+    assert_eq!(left, [all[0].version, all[all.len() - 1].version]);
     assert!(entry(&open).is_some());
 }

@@ -3,6 +3,8 @@
 
 use http::Method;
 use http_body_util::BodyExt as _;
+use landbridge_proto::machine::contract::DocumentKind;
+use landbridge_proto::machine::transcript::{Outcome, verify};
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, start, whole};
@@ -31,6 +33,30 @@ async fn a_run_from_its_start_to_its_transcript() {
     assert_eq!(lines.last().unwrap()["type"], "receipt");
     let cancel = plane.ask(Method::POST, &format!("/v1/runs/{run}/cancel"), None).await;
     assert_eq!((cancel.status, cancel.json()["state"].as_str()), (200, Some("alreadyTerminal")));
+}
+
+#[tokio::test]
+async fn a_transcript_carries_the_statuses_of_its_run_and_verifies() {
+    let plane = Plane::new().await;
+    let core = &plane.world.a.core;
+    for _ in 0..10 {
+        plane.world.clock.advance_ms(40 * 60_000);
+        core.trust.refresh_status(core).await.unwrap();
+        plane.world.b.core.trust.refresh_status(&plane.world.b.core).await.unwrap();
+    }
+    let shown = plane.ended("statuses", "say one").await;
+    for _ in 0..10 {
+        plane.world.clock.advance_ms(40 * 60_000);
+        core.trust.refresh_status(core).await.unwrap();
+    }
+    let path = format!("/v1/runs/{}/transcript", shown["run"].as_str().unwrap());
+    let text = plane.ask(Method::GET, &path, None).await.text();
+    let stored = core.store.reads().documents(core.own(), DocumentKind::Status).unwrap();
+    assert!(stored.len() > 20, "{} statuses are stored", stored.len());
+    let carried = text.lines().filter(|line| line.contains(r#""type":"status""#)).count();
+    assert!((3..=6).contains(&carried), "{carried} statuses are carried");
+    let verdict = verify(text.as_bytes(), plane.world.b.core.own());
+    assert_eq!(verdict.outcome, Outcome::Verified);
 }
 
 #[tokio::test]

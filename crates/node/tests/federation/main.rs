@@ -6,6 +6,7 @@ mod calling;
 mod documented;
 mod documents;
 mod equivocation;
+mod full;
 mod gateways;
 mod lists;
 mod local_api;

@@ -111,7 +111,6 @@ async fn a_start_that_comes_after_its_block_was_forgotten_is_too_old() {
         jti_before: now,
         runs_before: now.plus_ms(-limit::KEY_WINDOW_MS - limit::CLOCK_SKEW_MS_MAX),
         entries_before: NOW,
-        statuses_before: NOW,
         limit: 10,
     };
     world.b.core.commit(Step::new(Vec::new(), vec![prune], ())).await.unwrap();

@@ -144,7 +144,6 @@ async fn a_key_is_remembered_for_its_window_after_the_run_ended() {
             jti_before: before,
             runs_before: before,
             entries_before: before,
-            statuses_before: before,
             limit: 100,
         };
         world.b.core.commit(Step::new(Vec::new(), vec![prune], ())).await.unwrap();

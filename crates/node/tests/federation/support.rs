@@ -20,6 +20,7 @@ use landbridge_node::net::endpoint::Endpoint;
 use landbridge_node::net::limit_body::RequestBody;
 use landbridge_node::net::listen::MemoryNetwork;
 use landbridge_node::net::{App, ResponseBody};
+use landbridge_node::room::Unrecorded;
 use landbridge_node::scripted::Scripted;
 use landbridge_node::trust::Trust;
 use landbridge_proto::machine::admission::PROTO;
@@ -42,7 +43,7 @@ use landbridge_proto::wire::request::{
 };
 use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::Seen;
-use landbridge_store::Handle;
+use landbridge_store::{Handle, memory};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,8 @@ pub(crate) struct Side {
     pub(crate) plane: Federation,
     pub(crate) bridge: Bridge,
     pub(crate) calls: Arc<Calls>,
+    /// The store's model, whose room a test may take away.
+    pub(crate) disk: memory::Engine,
     endpoint: Endpoint,
 }
 
@@ -229,7 +232,8 @@ impl Side {
         let identity = Identity::load(&place).unwrap();
         let clock = Arc::new(clock.clone());
         let adapter = Scripted::open(&home.path().join("gateway"), clock.clone()).unwrap();
-        let store = Handle::memory();
+        let disk = memory::Engine::default();
+        let store = Handle::inline(disk.clone(), disk.clone());
         let core = Arc::new(Core {
             trust: Trust::load(&identity, &store, NOW).unwrap(),
             identity,
@@ -243,6 +247,8 @@ impl Side {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             wakes: Wakes::default(),
+            // As after a time without room: nothing that is asked in a test was signed before it.
+            unrecorded: Unrecorded::new(true, NOW),
             contacts: Contacts::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
@@ -252,6 +258,7 @@ impl Side {
             plane: Federation::new(Arc::clone(&core), Arc::clone(&executions)),
             bridge: Bridge::new(Arc::clone(&core), Arc::clone(&calls), executions),
             calls,
+            disk,
             endpoint: Endpoint::parse(&url).unwrap(),
             home,
             core,
@@ -323,13 +330,8 @@ impl Side {
     /// Prunes runs that ended before a moment.
     pub(crate) async fn prune_ended_before(&self, before: Timestamp) {
         let old = Timestamp(0);
-        let prune = Write::Prune {
-            jti_before: old,
-            runs_before: before,
-            entries_before: old,
-            statuses_before: old,
-            limit: 100,
-        };
+        let prune =
+            Write::Prune { jti_before: old, runs_before: before, entries_before: old, limit: 100 };
         self.core.commit(Step::new(Vec::new(), vec![prune], ())).await.unwrap();
     }
 

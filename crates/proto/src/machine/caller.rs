@@ -295,7 +295,9 @@ impl Caller {
             writes.push(self.audit(now, "run_ended_by_peer", [("outcome", outcome)]));
             actions.push(Action::Finish);
         }
-        Handled::Step(self.put(row, writes, actions))
+        let ends = row.phase == EntryPhase::Settled;
+        let step = self.put(row, writes, actions);
+        Handled::Step(if ends { step.with_reserve() } else { step })
     }
 
     fn cancel(self, now: Timestamp) -> Handled {
@@ -304,7 +306,7 @@ impl Caller {
         }
         let row = EntryRow { cancel: Some(now), ..self.entry.clone() };
         let audit = self.audit(now, "run_cancel_requested", []);
-        Handled::Step(self.put(row, vec![audit], vec![Action::SendCancel]))
+        Handled::Step(self.put(row, vec![audit], vec![Action::SendCancel]).with_reserve())
     }
 
     fn cancel_answered(self, answer: &Verified<Answer>) -> Handled {
@@ -337,7 +339,7 @@ impl Caller {
             at: now,
         };
         let audit = self.audit(now, "run_ended_by_caller", [("outcome", outcome)]);
-        self.put(row, vec![frames, audit], vec![Action::Publish, Action::Finish])
+        self.put(row, vec![frames, audit], vec![Action::Publish, Action::Finish]).with_reserve()
     }
 
     fn put(

@@ -21,7 +21,8 @@ use crate::wire::name::{
 
 /// The writing half of a store. Called by one writer only, through [`super::step::commit`].
 pub trait Store {
-    /// Why the store cannot be written. Never transient: the process stops.
+    /// Why the store cannot be written. Never transient: the process stops. A full disk is none, but
+    /// [`Outcome::Full`] for each batch that found no room.
     type Fault;
 
     /// Applies each batch under a savepoint of its own and makes the whole group durable at once.
@@ -29,10 +30,33 @@ pub trait Store {
     /// A batch whose guard does not hold (earlier batches of the group included) writes nothing and is
     /// answered with that guard. Audit rows are chained in the order of application.
     ///
+    /// While there is [`Room::Short`], batches that may use the reserve are made durable one by one as
+    /// far as it goes, and every other batch is answered [`Outcome::Full`] without being tried.
+    ///
     /// # Errors
     ///
-    /// Returns the fault; then nothing of the group is durable.
+    /// Returns the fault; then nothing of the group may be acknowledged, and what of it is durable is
+    /// known after the next start.
     fn apply(&mut self, group: &[Batch]) -> Result<Vec<Outcome>, Self::Fault>;
+
+    /// What [`Store::apply`] found last.
+    fn room(&self) -> Room {
+        Room::Enough
+    }
+
+    /// Looks again whether there is room, and builds the reserve anew when there is.
+    fn look_for_room(&mut self) -> Room {
+        self.room()
+    }
+}
+
+/// Whether there is room for ordinary work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Room {
+    /// Everything may be written, and the reserve is whole.
+    Enough,
+    /// The disk is full, or the reserve is not whole: only what may use the reserve is written.
+    Short,
 }
 
 /// What must still be true when a batch is committed.
@@ -207,6 +231,13 @@ pub enum Write {
     /// Stores a trust document; never replaces one. The same bytes again change nothing, other bytes
     /// under a stored version are a fault.
     SaveDocument(DocumentRow),
+    /// Deletes statuses of a gateway; its newest stays whatever is asked.
+    ForgetStatuses {
+        /// Whose.
+        gateway: GatewayId,
+        /// Which.
+        versions: Vec<u64>,
+    },
     /// Creates or replaces a local token (found by its id).
     PutToken(TokenRow),
     /// Creates an invite.
@@ -248,8 +279,6 @@ pub enum Write {
         runs_before: Timestamp,
         /// Settled journal entries that ended earlier go.
         entries_before: Timestamp,
-        /// Statuses verified earlier go, but for the newest of each gateway.
-        statuses_before: Timestamp,
         /// How many of each at most.
         limit: u32,
     },
@@ -672,6 +701,9 @@ pub trait Reads: Send + Sync {
         count: usize,
         bytes: usize,
     ) -> Result<Vec<String>, Self::Fault>;
+    /// The chain's head at the end of the last step whose frames all lie at or before `seq`, with that
+    /// step's last `seq`; `None`: there was none, or it was stored before heads were kept.
+    fn head_before(&self, run: &RunId, seq: u64) -> Result<Option<(u64, Digest)>, Self::Fault>;
     /// A journal entry.
     fn entry(&self, run: &RunId) -> Result<Option<EntryRow>, Self::Fault>;
     /// The journal entry with this key.

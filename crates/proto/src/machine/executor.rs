@@ -20,6 +20,9 @@
 //! The gateway is asked only after the intent is durable, and at most once: a run that is found in
 //! `Running` after a crash is looked for, never started again. The reason to stop is recorded before the
 //! gateway is asked to, because its answers to a cancel, a deadline and a timeout look alike.
+//!
+//! On a full disk a run can still be claimed, stopped and settled, each at most once for a process; it
+//! can neither start nor report.
 
 use std::collections::BTreeMap;
 
@@ -208,7 +211,8 @@ impl Executor {
             (None, _) => vec![Action::Intend],
         };
         let row = RunRow { epoch, ..self.row.clone() };
-        self.put(row, Vec::new(), actions)
+        // Whoever cannot take a run up cannot end it either.
+        self.put(row, Vec::new(), actions).with_reserve()
     }
 
     fn start(self, intent: String) -> Step<(Self, Vec<Action>)> {
@@ -228,7 +232,7 @@ impl Executor {
         let intent = self.row.intent.clone().unwrap_or_default();
         let audit = self.audit(now, "run_stop_requested", [("reason", reason.as_str())]);
         let row = RunRow { stop: Some(stop), ..self.row.clone() };
-        self.put(row, vec![audit], vec![Action::Stop { intent, reason }])
+        self.put(row, vec![audit], vec![Action::Stop { intent, reason }]).with_reserve()
     }
 
     /// Stops what goes beyond its budget, and does not begin what has none left.
@@ -411,7 +415,7 @@ impl Executor {
         let audit = self.audit(now, "run_ended", [("outcome", outcome.as_str()), ("code", code)]);
         let frames = self.frames(lines);
         actions.extend([Action::Publish, Action::Finish]);
-        self.put(row, vec![frames, audit], actions)
+        self.put(row, vec![frames, audit], actions).with_reserve()
     }
 
     fn row_after(&self, lines: &Lines) -> RunRow {

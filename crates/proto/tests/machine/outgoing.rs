@@ -81,6 +81,10 @@ impl Reads for Log {
         Ok(self.0.iter().skip(from).take(count).take_while(fits).cloned().collect())
     }
 
+    fn head_before(&self, _: &RunId, _: u64) -> Result<Option<(u64, Digest)>, Infallible> {
+        Ok(None)
+    }
+
     fn entry(&self, _: &RunId) -> Result<Option<EntryRow>, Infallible> {
         panic!("only frames are asked for")
     }

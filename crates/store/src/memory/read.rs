@@ -121,6 +121,12 @@ impl Reads for Engine {
         Ok(now.frames.get(run).map_or_else(Vec::new, |lines| page(lines, after, count, bytes)))
     }
 
+    fn head_before(&self, run: &RunId, seq: u64) -> Result<Option<(u64, Digest)>, Fault> {
+        let model = self.now();
+        let last = model.heads.get(run).and_then(|heads| heads.range(..=seq).next_back());
+        Ok(last.map(|(seq, head)| (*seq, *head)))
+    }
+
     fn entry(&self, run: &RunId) -> Result<Option<EntryRow>, Fault> {
         Ok(self.now().entries.get(run).map(|row| EntryRow::clone(row)))
     }

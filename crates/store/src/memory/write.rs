@@ -10,7 +10,7 @@ use landbridge_proto::machine::contract::{
     InviteRow, KeyRecord, ReceivedSeal, RunPhase, RunRow, SessionRow, TokenRow, Write,
 };
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::name::{IdempotencyKey, Owner, RunId, Timestamp};
+use landbridge_proto::wire::name::{GatewayId, IdempotencyKey, Owner, RunId, Timestamp};
 
 use super::{Model, Received};
 use crate::fault::{Broken, Fault};
@@ -48,6 +48,7 @@ impl Model {
 
     pub(super) fn apply(&mut self, writes: &[Write]) -> Result<(), Fault> {
         let (mut runs, mut entries) = (BTreeSet::new(), BTreeSet::new());
+        let mut appended = BTreeSet::new();
         for write in writes {
             match write {
                 Write::Jti { issuer, jti, keep_until } => {
@@ -66,6 +67,7 @@ impl Model {
                 Write::AppendFrames { run, first, lines } => {
                     self.append_frames(run, *first, lines)?;
                     runs.insert(run);
+                    appended.insert(run);
                 }
                 Write::BookUsage { owner, day, spent } => {
                     let all = Arc::make_mut(&mut self.spent);
@@ -87,6 +89,9 @@ impl Model {
                     entries.insert(run);
                 }
                 Write::SaveDocument(row) => self.save_document(row)?,
+                Write::ForgetStatuses { gateway, versions } => {
+                    self.forget_statuses(gateway, versions);
+                }
                 Write::PutToken(row) => self.put_token(row)?,
                 Write::CreateInvite(row) => self.create_invite(row)?,
                 Write::UseInvite { id, at } => self.use_invite(id, *at)?,
@@ -102,19 +107,23 @@ impl Model {
                 }
                 Write::Clock(now) => self.clock = self.clock.max(*now),
                 Write::Audit(event) => self.append_audit(event)?,
-                Write::Prune {
-                    jti_before,
-                    runs_before,
-                    entries_before,
-                    statuses_before,
-                    limit,
-                } => {
+                Write::Prune { jti_before, runs_before, entries_before, limit } => {
                     self.prune(*jti_before, *runs_before, *entries_before, *limit as usize);
-                    self.prune_statuses(*statuses_before, *limit as usize);
                 }
             }
         }
-        self.check_seq(&runs, &entries)
+        self.check_seq(&runs, &entries)?;
+        self.keep_heads(&appended);
+        Ok(())
+    }
+
+    fn keep_heads(&mut self, appended: &BTreeSet<&RunId>) {
+        for run in appended {
+            if let Some(row) = self.runs.get(*run) {
+                let heads = Arc::make_mut(&mut self.heads).entry((*run).clone()).or_default();
+                heads.entry(row.seq).or_insert(row.head);
+            }
+        }
     }
 
     fn key_is_free(&self, owner: &Owner, key: &IdempotencyKey) -> bool {
@@ -221,6 +230,15 @@ impl Model {
         Ok(())
     }
 
+    fn forget_statuses(&mut self, gateway: &GatewayId, versions: &[u64]) {
+        let newest = self.documents_of(gateway, DocumentKind::Status).next_back();
+        let newest = newest.map(|row| row.version);
+        for version in versions.iter().filter(|version| Some(**version) < newest) {
+            let key = (gateway.clone(), DocumentKind::Status, *version);
+            Arc::make_mut(&mut self.documents).remove(&key);
+        }
+    }
+
     fn keep_evidence(&mut self, row: &EvidenceRow) -> Result<(), Fault> {
         let all = Arc::make_mut(&mut self.evidence);
         let kept = all.entry(row.id.clone()).or_insert_with(|| row.clone());
@@ -278,6 +296,7 @@ impl Model {
                 Arc::make_mut(&mut self.keys).remove(&key);
             }
             Arc::make_mut(&mut self.frames).remove(&run);
+            Arc::make_mut(&mut self.heads).remove(&run);
             Arc::make_mut(&mut self.sessions).retain(|bound| bound.run != run);
         }
 
@@ -305,18 +324,6 @@ impl Model {
                 Arc::make_mut(&mut self.entry_keys).remove(&key);
             }
             Arc::make_mut(&mut self.received).remove(&run);
-        }
-    }
-
-    fn prune_statuses(&mut self, before: Timestamp, limit: usize) {
-        let statuses = self.documents.values().filter(|row| row.kind == DocumentKind::Status);
-        let old = statuses.filter(|row| {
-            let newest = self.documents_of(&row.gateway, row.kind).next_back();
-            newest.is_some_and(|newest| newest.version > row.version)
-        });
-        let old = old.map(|row| (row.at, (row.gateway.clone(), row.kind, row.version)));
-        for key in oldest(old, before, limit) {
-            Arc::make_mut(&mut self.documents).remove(&key);
         }
     }
 

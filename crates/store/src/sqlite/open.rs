@@ -28,6 +28,11 @@ pub struct Options {
     pub queue: usize,
     /// How long a connection waits for a lock of the database.
     pub busy_timeout: Duration,
+    /// Room that is kept beside the database for when the disk is full, in bytes; 0: none.
+    ///
+    /// Twice the log's usual size (it is emptied at 8 MiB, and one more group fits on top), so that what
+    /// waits in the log finds its place in the database and as much is left for ends.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -38,6 +43,7 @@ impl Default for Options {
             group_bytes: 8 * 1024 * 1024,
             queue: 1024,
             busy_timeout: Duration::from_secs(5),
+            reserve_bytes: 32 * 1024 * 1024,
         }
     }
 }
@@ -144,6 +150,11 @@ pub(super) fn secure(dir: &Path) -> Result<Lock, OpenError> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(failed(&path))?;
     Ok(Lock(file))
+}
+
+/// Whether there is a database already.
+pub(super) fn has_database(dir: &Path) -> bool {
+    dir.join(DATABASE).exists()
 }
 
 /// Makes the database's file if there is none, and checks who may read it.

@@ -214,6 +214,14 @@ impl Reads for Readers {
         self.lines(sql, run, after, count, bytes)
     }
 
+    fn head_before(&self, run: &RunId, seq: u64) -> Result<Option<(u64, Digest)>, Fault> {
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        let sql = "SELECT seq, head FROM run_heads WHERE run = ?1 AND seq <= ?2
+                   ORDER BY seq DESC LIMIT 1";
+        let read = |row: &Row<'_>| Ok((row::number(row, 0)?, row::digest(row, 1)?));
+        self.one(sql, params![run.as_str(), seq], read)
+    }
+
     fn entry(&self, run: &RunId) -> Result<Option<EntryRow>, Fault> {
         let sql = format!(
             "SELECT {ENTRY_COLUMNS} FROM entries e JOIN entry_texts t USING (run) WHERE e.run = ?1"

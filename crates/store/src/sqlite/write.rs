@@ -87,6 +87,7 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
 /// Applies the writes in order.
 pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
     let (mut runs, mut entries) = (BTreeSet::new(), BTreeSet::new());
+    let mut appended = BTreeSet::new();
     for write in writes {
         match write {
             Write::Jti { issuer, jti, keep_until } => {
@@ -106,6 +107,7 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
             Write::AppendFrames { run, first, lines } => {
                 run::append(db, run, *first, lines)?;
                 runs.insert(run);
+                appended.insert(run);
             }
             Write::BookUsage { owner, day, spent } => spent::book(db, owner, *day, *spent)?,
             Write::BindSession(row) => session::bind(db, row)?,
@@ -130,6 +132,9 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
                 entries.insert(run);
             }
             Write::SaveDocument(row) => trust::save_document(db, row)?,
+            Write::ForgetStatuses { gateway, versions } => {
+                trust::forget_statuses(db, gateway, versions)?;
+            }
             Write::PutToken(row) => trust::put_token(db, row)?,
             Write::CreateInvite(row) => trust::create_invite(db, row)?,
             Write::UseInvite { id, at } => trust::use_invite(db, id, *at)?,
@@ -147,13 +152,13 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
                 execute(db, "UPDATE clock SET now = max(now, ?1)", [now.0])?;
             }
             Write::Audit(event) => append_audit(db, event)?,
-            Write::Prune { jti_before, runs_before, entries_before, statuses_before, limit } => {
-                let (runs, entries, statuses) = (*runs_before, *entries_before, *statuses_before);
-                prune::prune(db, *jti_before, runs, entries, statuses, *limit)?;
+            Write::Prune { jti_before, runs_before, entries_before, limit } => {
+                prune::prune(db, *jti_before, *runs_before, *entries_before, *limit)?;
             }
         }
     }
     run::check_seq(db, &runs)?;
+    run::keep_heads(db, &appended)?;
     entry::check_seq(db, &entries)
 }
 

@@ -4,6 +4,7 @@
 mod crash;
 mod full;
 mod handle;
+mod heads;
 mod make;
 mod open;
 mod random;

@@ -177,8 +177,7 @@ fn writes(
         16 => vec![Write::Audit(event(n * 10 + x))],
         17 if x > 3 => {
             let [jti_before, runs_before, entries_before] = [time(x - 1), time(n), time(n + 1)];
-            let (statuses_before, limit) = (time(x + n), 1 + n as u32);
-            vec![Write::Prune { jti_before, runs_before, entries_before, statuses_before, limit }]
+            vec![Write::Prune { jti_before, runs_before, entries_before, limit: 1 + n as u32 }]
         }
         18 => vec![booking(n, x)],
         19 if lie || old_run.is_some() => vec![bind(n, x % 2)],

@@ -4,6 +4,7 @@
 mod audit;
 mod dice;
 mod forge;
+mod full;
 mod kill9;
 mod lifecycle;
 mod phases;

@@ -13,7 +13,6 @@ pub(super) fn prune(
     jti_before: Timestamp,
     runs_before: Timestamp,
     entries_before: Timestamp,
-    statuses_before: Timestamp,
     limit: u32,
 ) -> Result<(), Fault> {
     let steps = [
@@ -40,17 +39,6 @@ pub(super) fn prune(
                  SELECT run FROM entries WHERE phase = 'settled' AND ended < ?1
                  ORDER BY ended, run LIMIT ?2)",
             entries_before,
-        ),
-        // The newest of a gateway says what it said of itself last, however long ago.
-        (
-            "DELETE FROM documents WHERE kind = 'status' AND (gateway, version) IN (
-                 SELECT old.gateway, old.version FROM documents old
-                 WHERE old.kind = 'status' AND old.at < ?1
-                   AND EXISTS (SELECT 1 FROM documents new
-                               WHERE new.gateway = old.gateway AND new.kind = 'status'
-                                 AND new.version > old.version)
-                 ORDER BY old.at, old.gateway, old.version LIMIT ?2)",
-            statuses_before,
         ),
     ];
     let sql = "DELETE FROM spent WHERE (day, caller, dst, src) IN (

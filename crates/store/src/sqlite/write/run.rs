@@ -111,6 +111,16 @@ pub(super) fn append(
     Ok(())
 }
 
+/// Keeps the chain's head where frames were appended: the row has it at the end of the batch.
+pub(super) fn keep_heads(db: &Connection, appended: &BTreeSet<&RunId>) -> Result<(), Fault> {
+    let sql = "INSERT INTO run_heads (run, seq, head)
+               SELECT run, seq, head FROM runs WHERE run = ?1 ON CONFLICT DO NOTHING";
+    for run in appended {
+        execute(db, sql, [run.as_str()])?;
+    }
+    Ok(())
+}
+
 pub(super) fn check_seq(db: &Connection, touched: &BTreeSet<&RunId>) -> Result<(), Fault> {
     let sql = "SELECT seq, (SELECT coalesce(max(f.seq), 0) FROM frames f WHERE f.run = ?1)
                FROM runs WHERE run = ?1";

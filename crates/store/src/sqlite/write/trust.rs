@@ -1,10 +1,10 @@
 //! Documents, tokens, invites, pairings and evidence.
 
 use landbridge_proto::machine::contract::{
-    DocumentRow, EvidenceRow, InviteRow, PairingRow, TokenRow,
+    DocumentKind, DocumentRow, EvidenceRow, InviteRow, PairingRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::name::{RunId, Timestamp};
+use landbridge_proto::wire::name::{GatewayId, RunId, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{execute, exists, require};
@@ -24,6 +24,20 @@ pub(super) fn save_document(db: &Connection, row: &DocumentRow) -> Result<(), Fa
                WHERE gateway = ?1 AND kind = ?2 AND version = ?3 AND envelope = ?4";
     let same = exists(db, sql, params![gateway, kind, version, row.envelope])?;
     require(same, || Broken::DocumentDiffers(row.version))
+}
+
+pub(super) fn forget_statuses(
+    db: &Connection,
+    gateway: &GatewayId,
+    versions: &[u64],
+) -> Result<(), Fault> {
+    let sql = "DELETE FROM documents WHERE gateway = ?1 AND kind = ?2 AND version = ?3
+                 AND version < (SELECT max(version) FROM documents WHERE gateway = ?1 AND kind = ?2)";
+    let (gateway, kind) = (gateway.as_str(), document_kind(DocumentKind::Status));
+    for version in versions {
+        execute(db, sql, params![gateway, kind, int(*version)?])?;
+    }
+    Ok(())
 }
 
 pub(super) fn put_token(db: &Connection, row: &TokenRow) -> Result<(), Fault> {
