@@ -64,6 +64,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "machine::framing::tests::disclosure_hides_what_it_says",
     },
     Plant {
+        bug: "duplicate_tool_args",
+        removes: "a tool's arguments name no member twice",
+        package: "landbridge-proto",
+        target: Target::Lib,
+        test: "wire::tool_args::tests::arguments_are_one_object_that_every_parser_reads_alike",
+    },
+    Plant {
         bug: "issuer_unchecked",
         removes: "the request names the peer whose keys verified it",
         package: "landbridge-proto",
@@ -176,6 +183,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "stream::nothing_follows_the_terminal",
     },
     Plant {
+        bug: "evidence_leaves_unchecked",
+        removes: "evidence joins two seals by the leaves between them",
+        package: "landbridge-proto",
+        target: Target::Test("machine"),
+        test: "evidence::no_changed_byte_and_no_missing_line_is_proven",
+    },
+    Plant {
         bug: "store_skip_guard",
         removes: "a request id is taken once",
         package: "landbridge-store",
@@ -218,6 +232,20 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "open::everything_is_there_after_reopening",
     },
     Plant {
+        bug: "store_reserve_for_all",
+        removes: "the reserve is for ends alone",
+        package: "landbridge-store",
+        target: Target::Test("store"),
+        test: "full::ends_have_room_and_it_ends_too",
+    },
+    Plant {
+        bug: "store_ack_when_full",
+        removes: "what finds no room is not acknowledged",
+        package: "landbridge-store",
+        target: Target::Test("store"),
+        test: "full::a_group_that_meets_a_full_disk_is_answered_batch_by_batch_and_truly",
+    },
+    Plant {
         bug: "verb_unchecked",
         removes: "a token does what its verbs say",
         package: "landbridge-node",
@@ -230,6 +258,13 @@ pub(super) const PLANTS: &[Plant] = &[
         package: "landbridge-node",
         target: Target::Lib,
         test: "local::gate::tests::a_web_page_is_refused_even_from_our_own_origin",
+    },
+    Plant {
+        bug: "seats_first_come",
+        removes: "places for runs are shared among owners",
+        package: "landbridge-node",
+        target: Target::Lib,
+        test: "seats::tests::the_greedy_share_equally_and_leave_one_share_free",
     },
     Plant {
         bug: "operator_token_heeded",
@@ -260,10 +295,45 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "local_api::tokens_may_what_they_say_until_they_are_revoked",
     },
     Plant {
+        bug: "token_sees_other_tenants",
+        removes: "a token sees the runs of its own tenants alone",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "tokens::what_a_token_does_not_see_does_not_exist_for_it",
+    },
+    Plant {
+        bug: "revoked_token_keeps_streams",
+        removes: "a revoked token loses its open streams",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "tokens::a_revoked_or_expired_token_loses_its_open_streams_within_a_second",
+    },
+    Plant {
+        bug: "tool_result_as_output",
+        removes: "a tool's answer is shown as tool results are",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "tools::the_result_is_shown_as_tool_results_are",
+    },
+    Plant {
+        bug: "turns_at_once",
+        removes: "turns of a session are led one at a time",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "sessions::turns_are_led_in_order_one_at_a_time",
+    },
+    Plant {
         bug: "leaves_starts_in_flight",
         removes: "a stop waits until the gateway has taken a run",
         package: "landbridge-bridge-tests",
         target: Target::Test("bridges"),
         test: "lifecycle::drain::a_stop_between_the_intent_and_the_start_waits_for_the_gateway_to_take_the_run",
+    },
+    Plant {
+        bug: "token_quota_unguarded",
+        removes: "a token's open runs are counted where they are written",
+        package: "landbridge-bridge-tests",
+        target: Target::Test("bridges"),
+        test: "scripts::a_quota_of_open_runs_is_guarded_where_they_are_written",
     },
 ];

@@ -142,9 +142,7 @@ async fn a_session_that_was_not_told_yet_cannot_be_named() {
 //= REQ-48
 #[tokio::test]
 async fn turns_are_led_in_order_one_at_a_time() {
-    // Two places to work in, of which a waiting turn takes none.
-    let settings = Settings { executing_max: 2, ..Settings::default() };
-    let world = world(settings).await;
+    let world = world(Settings::default()).await;
     let first = session(&world, "first", "say begun").await;
     let mut runs = Vec::new();
     for n in 0..5 {

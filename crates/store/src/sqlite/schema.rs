@@ -91,7 +91,7 @@ mod tests {
         apply(&mut db, &[MIGRATIONS[0], "CREATE TABLE later (a INTEGER) STRICT"]).unwrap();
         let refused = apply(&mut db, &MIGRATIONS[..1]);
         assert!(matches!(refused, Err(OpenError::Newer { found: 2, known: 1 })), "{refused:?}");
-        assert_eq!(version(&db), MIGRATIONS.len() as i64);
+        assert_eq!(version(&db), 2);
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         let halves = "SELECT count(*) FROM sqlite_schema WHERE name = 'half'";
         assert_eq!(db.query_row(halves, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
         apply(&mut db, &[MIGRATIONS[0], "CREATE TABLE half (a INTEGER) STRICT"]).unwrap();
-        assert_eq!(version(&db), MIGRATIONS.len() as i64);
+        assert_eq!(version(&db), 2);
     }
 
     #[test]

@@ -78,13 +78,8 @@ fn past_days_are_forgotten_with_the_runs_of_their_time() {
         let none = Timestamp(0);
         // Noon of day 5: what is spent on day 5 stays.
         let runs_before = Timestamp(5 * 86_400_000 + 43_200_000);
-        let prune = |limit| Write::Prune {
-            jti_before: none,
-            runs_before,
-            entries_before: none,
-            statuses_before: none,
-            limit,
-        };
+        let prune =
+            |limit| Write::Prune { jti_before: none, runs_before, entries_before: none, limit };
         bench.write(vec![prune(3)]);
         let left =
             |bench: &Bench, n| (3..7).map(|day| of(bench, n, day).tokens).collect::<Vec<_>>();
