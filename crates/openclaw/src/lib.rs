@@ -17,6 +17,7 @@ mod endpoint;
 mod fault;
 mod leads;
 mod link;
+mod look;
 mod names;
 mod pairing;
 mod run;

@@ -13,6 +13,7 @@ use landbridge_proto::wire::limit::OUTPUT_TEXT_BYTES_MAX;
 use landbridge_proto::wire::name::Timestamp;
 
 use crate::fault::run_trouble;
+use crate::look::add;
 use crate::transcript::{Call, Child, Content, Look, Row, Said};
 
 /// What is known of a run.
@@ -572,21 +573,6 @@ impl Voice {
             }
         }
         text.clone_into(&mut self.told);
-    }
-}
-
-fn add(sum: &mut Usage, more: &Usage) {
-    sum.input += more.input;
-    sum.output += more.output;
-    sum.cache_read += more.cache_read;
-    sum.cache_write += more.cache_write;
-    sum.total += more.total;
-    sum.cost_micro_usd = match (sum.cost_micro_usd, more.cost_micro_usd) {
-        (None, cost) | (cost, None) => cost,
-        (Some(one), Some(other)) => Some(one + other),
-    };
-    if more.model.is_some() {
-        sum.model.clone_from(&more.model);
     }
 }
 

@@ -6,8 +6,8 @@ use landbridge_node::adapter::{Mode, Work};
 use serde_json::json;
 
 use crate::connection::Connection;
-use crate::drive::{look_at, tasks};
 use crate::fault::Fault;
+use crate::look::{look_at, tasks};
 use crate::names::Names;
 use crate::subagent;
 use crate::transcript::Scope;

@@ -4,19 +4,23 @@
 //! and a model in memory can be held to one suite. Rows are whole: a machine that changes a run writes
 //! the run's new row, under a guard on the row that it read.
 
+mod people;
+mod reads;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::people::{EvidenceRow, InviteRow, PairingRow, Sees, Sides, TokenRow};
+pub use self::reads::{EntryFilter, EntryPlace, Reads, ReceivedSeal};
 use super::budget::{Day, Spent};
 use super::report::StopReason;
 use super::step::{Batch, Outcome};
 use crate::wire::digest::Digest;
-use crate::wire::evidence::Contradiction;
 use crate::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
-    TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair,
+    Timestamp,
 };
 
 /// The writing half of a store. Called by one writer only, through [`super::step::commit`].
@@ -486,110 +490,6 @@ pub struct DocumentRow {
     pub at: Timestamp,
 }
 
-/// A local token: what a workflow engine shows to the local API.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct TokenRow {
-    /// Its public id.
-    pub id: String,
-    /// SHA-256 of the secret.
-    pub hash: Digest,
-    /// What people call it.
-    pub name: String,
-    /// Routes (logical gateway ids) that it may use; empty: all.
-    pub routes: Vec<Alias>,
-    /// Our tenants whose routes it may use; empty: all.
-    pub tenants: Vec<TenantId>,
-    /// Which runs exist for it.
-    pub sees: Sees,
-    /// Verbs that it may use: `read`, `run`, `cancel`.
-    pub verbs: Vec<String>,
-    /// How many runs it may have open at once; `None`: what the configuration says.
-    pub runs_open_max: Option<u64>,
-    /// How many runs it may start in a minute; `None`: what the configuration says.
-    pub starts_per_minute_max: Option<u32>,
-    /// When it was made.
-    pub created: Timestamp,
-    /// When it stops working.
-    pub expires: Option<Timestamp>,
-    /// When it was revoked.
-    pub revoked: Option<Timestamp>,
-}
-
-/// Which runs exist for a token.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sees {
-    /// Those that it started itself.
-    #[default]
-    Own,
-    /// All of its tenants, whoever started them.
-    Tenants,
-}
-
-/// An invite that this bridge gave out.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct InviteRow {
-    /// The digest of its secret: the secret itself is shown once and not kept readable.
-    pub id: Digest,
-    /// The secret, needed to check a newcomer's proof; removed by the store when the invite is used.
-    pub secret: String,
-    /// What the inviter calls the newcomer.
-    pub alias: Alias,
-    /// When it was made.
-    pub created: Timestamp,
-    /// Until when it is good.
-    pub expires: Timestamp,
-    /// When it was used.
-    pub used: Option<Timestamp>,
-}
-
-/// A pairing that waits for a person's acceptance.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct PairingRow {
-    /// The other gateway.
-    pub peer: GatewayId,
-    /// What it will be called.
-    pub alias: Alias,
-    /// The words that both sides must see.
-    pub words: String,
-    /// The digest of its first root.
-    pub genesis: Digest,
-    /// We were invited (`true`), or we invited.
-    pub joined: bool,
-    /// When the proof was verified.
-    pub at: Timestamp,
-}
-
-/// Evidence that a peer contradicted itself.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct EvidenceRow {
-    /// Its id, taken from the digest of `file`.
-    pub id: String,
-    /// The peer.
-    pub peer: GatewayId,
-    /// What it contradicted itself about.
-    pub kind: Contradiction,
-    /// When it was found.
-    pub at: Timestamp,
-    /// The journal's run in which it was found.
-    pub run: Option<RunId>,
-    /// The portable proof, as it was proven then.
-    pub file: String,
-    /// The frames of both sides that differ, for people ([`Sides`], JSON).
-    pub sides: String,
-}
-
-/// What both histories say where they differ; empty where frames have no part in it.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Sides {
-    /// The number of the first line of each.
-    pub first: u64,
-    /// What the journal holds.
-    pub kept: Vec<String>,
-    /// What came later.
-    pub other: Vec<String>,
-}
-
 /// One thing worth remembering: who did what to what, and how it went. No payload, no secret.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AuditEvent {
@@ -614,153 +514,4 @@ pub struct AuditRow {
     pub event: String,
     /// The chain's head after this row.
     pub head: Digest,
-}
-
-/// Which journal entries to list, newest first. What is empty or `None` excludes nothing.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct EntryFilter {
-    /// Only entries older than this place, whether or not there still is an entry at it.
-    pub before: Option<EntryPlace>,
-    /// Only these logical gateways.
-    pub gateways: Vec<Alias>,
-    /// Only open (`false`) or settled (`true`) ones.
-    pub settled: Option<bool>,
-    /// Only those that ended so.
-    pub outcome: Option<String>,
-    /// Only those of this token.
-    pub token: Option<String>,
-    /// Only those of these tenants of ours.
-    pub tenants: Vec<TenantId>,
-    /// Only those with all of these labels.
-    pub labels: BTreeMap<String, String>,
-    /// Only those invoked at this time or later.
-    pub since: Option<Timestamp>,
-    /// Only those invoked before this time.
-    pub until: Option<Timestamp>,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// A place in the list of journal entries: later ones come first, and of one time the greater run.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct EntryPlace {
-    /// When the entry was invoked.
-    pub created: Timestamp,
-    /// Its run.
-    pub run: RunId,
-}
-
-/// A received seal and when it was verified.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ReceivedSeal {
-    /// The last frame that it covers.
-    pub seq: u64,
-    /// The envelope, canonical bytes.
-    pub seal: String,
-    /// When it was verified.
-    pub at: Timestamp,
-}
-
-/// The reading half of a store: what is durable, as of now.
-pub trait Reads: Send + Sync {
-    /// Why the store cannot be read.
-    type Fault: std::error::Error + Send + Sync + 'static;
-
-    /// Whether a request with this id was accepted and is still remembered.
-    ///
-    /// # Errors
-    ///
-    /// Returns the store's fault, here and in every function of this trait.
-    fn jti_seen(&self, issuer: &GatewayId, jti: &Jti) -> Result<bool, Self::Fault>;
-    /// What the owner's key is bound to.
-    fn key(&self, owner: &Owner, key: &IdempotencyKey) -> Result<Option<KeyRecord>, Self::Fault>;
-    /// Whether any key of the owner is kept, bound to a run or blocked.
-    fn keeps_keys_of(&self, owner: &Owner) -> Result<bool, Self::Fault>;
-    /// An executor's run.
-    fn run(&self, run: &RunId) -> Result<Option<RunRow>, Self::Fault>;
-    /// All runs without a terminal, oldest first.
-    fn open_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
-    /// How many runs without a terminal the owner has.
-    fn open_runs_of(&self, owner: &Owner) -> Result<u64, Self::Fault>;
-    /// What the owner spent on a day.
-    fn spent(&self, owner: &Owner, day: Day) -> Result<Spent, Self::Fault>;
-    /// Whether a kept run of the owner was led in the session by the agent.
-    fn session_known(
-        &self,
-        owner: &Owner,
-        agent: &AgentName,
-        session: &SessionHandle,
-    ) -> Result<bool, Self::Fault>;
-    /// The last of the open runs that were bound to the run's session before it.
-    fn run_ahead(&self, run: &RunId) -> Result<Option<RunId>, Self::Fault>;
-    /// Frames after `after`, whole, at most `count` and, after the first, at most `bytes` in sum.
-    fn frames(
-        &self,
-        run: &RunId,
-        after: u64,
-        count: usize,
-        bytes: usize,
-    ) -> Result<Vec<String>, Self::Fault>;
-    /// The chain's head at the end of the last step whose frames all lie at or before `seq`, with that
-    /// step's last `seq`; `None`: there was none, or it was stored before heads were kept.
-    fn head_before(&self, run: &RunId, seq: u64) -> Result<Option<(u64, Digest)>, Self::Fault>;
-    /// A journal entry.
-    fn entry(&self, run: &RunId) -> Result<Option<EntryRow>, Self::Fault>;
-    /// The journal entry with this key.
-    fn entry_of_key(
-        &self,
-        peer: &GatewayId,
-        tenant: &TenantPair,
-        key: &IdempotencyKey,
-    ) -> Result<Option<EntryRow>, Self::Fault>;
-    /// Journal entries, newest first.
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Self::Fault>;
-    /// How many journal entries without a terminal a local token has.
-    fn open_entries_of(&self, token: &str) -> Result<u64, Self::Fault>;
-    /// All journal entries without a terminal, oldest first.
-    fn open_entries(&self) -> Result<Vec<EntryRow>, Self::Fault>;
-    /// Received frames after `after`, bounded as in [`Reads::frames`].
-    fn received(
-        &self,
-        run: &RunId,
-        after: u64,
-        count: usize,
-        bytes: usize,
-    ) -> Result<Vec<String>, Self::Fault>;
-    /// The seals of a journal entry, in order.
-    fn received_seals(&self, run: &RunId) -> Result<Vec<ReceivedSeal>, Self::Fault>;
-    /// The newest document of a kind.
-    fn newest_document(
-        &self,
-        gateway: &GatewayId,
-        kind: DocumentKind,
-    ) -> Result<Option<DocumentRow>, Self::Fault>;
-    /// All documents of a kind, oldest version first.
-    fn documents(
-        &self,
-        gateway: &GatewayId,
-        kind: DocumentKind,
-    ) -> Result<Vec<DocumentRow>, Self::Fault>;
-    /// All local tokens, oldest first.
-    fn tokens(&self) -> Result<Vec<TokenRow>, Self::Fault>;
-    /// A local token.
-    fn token(&self, id: &str) -> Result<Option<TokenRow>, Self::Fault>;
-    /// The token with this secret's hash.
-    fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Self::Fault>;
-    /// An invite.
-    fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Self::Fault>;
-    /// All pairings that wait for a person.
-    fn pairings(&self) -> Result<Vec<PairingRow>, Self::Fault>;
-    /// Evidence by its id.
-    fn evidence(&self, id: &str) -> Result<Option<EvidenceRow>, Self::Fault>;
-    /// All evidence, oldest first.
-    fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Self::Fault>;
-    /// A named value of the store's own.
-    fn meta(&self, name: &str) -> Result<Option<String>, Self::Fault>;
-    /// The durable clock: the latest time that was committed.
-    fn clock(&self) -> Result<Timestamp, Self::Fault>;
-    /// Audit rows after number `after`, at most `count`.
-    fn audit(&self, after: u64, count: usize) -> Result<Vec<AuditRow>, Self::Fault>;
-    /// The number and head of the last audit row; (0, start value) when there is none.
-    fn audit_head(&self) -> Result<(u64, Digest), Self::Fault>;
 }
