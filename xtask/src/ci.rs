@@ -77,6 +77,7 @@ const STEPS: &[(&str, Work)] = &[
         ),
     ),
     ("tests", Work::Tests),
+    ("planted", Work::Cargo(&["xtask", "planted", "--short"], &[])),
     (
         "demo",
         Work::Cargo(

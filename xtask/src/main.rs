@@ -9,6 +9,7 @@ mod files;
 mod finding;
 mod layers;
 mod openclaw;
+mod planted;
 mod source;
 mod spec;
 mod tree;
@@ -42,6 +43,8 @@ enum Chore {
     },
     /// Check that data flows one way through the crates and inside `proto`.
     Layers,
+    /// Remove one check at a time, and see that a test notices.
+    Planted(planted::Options),
     /// Run every test, those against a real OpenClaw gateway included.
     Test,
     /// Check the specification against the code and the tests that cite it.
@@ -51,6 +54,9 @@ enum Chore {
 }
 
 fn main() -> Result<ExitCode> {
+    if let Some(ended) = planted::as_rustc() {
+        return Ok(ended);
+    }
     let root = files::workspace_root()?;
     Ok(match Arguments::parse().chore {
         Chore::Attacks(options) => conclude("attacks", &attacks::run(&root, &options)?),
@@ -60,6 +66,7 @@ fn main() -> Result<ExitCode> {
             openclaw::run(&arguments)?;
             ExitCode::SUCCESS
         }
+        Chore::Planted(options) => return planted::run(&root, &options),
         Chore::Test => return ci::run(&root, &ci::Options::tests()),
         Chore::Spec(options) => conclude("spec", &spec::run(&root, &options)?),
         Chore::Tree => conclude("tree", &tree::check(&root)?),

@@ -5,8 +5,10 @@
 
 mod audit;
 mod backup;
+mod evidence;
 mod gateway;
 mod grant;
+mod limit;
 mod peer;
 mod run;
 mod token;
@@ -18,17 +20,20 @@ use landbridge_proto::wire::name::AgentName;
 
 pub(crate) use self::audit::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use self::backup::{BackupArgs, RecoverArgs, RestoreArgs};
+pub(crate) use self::evidence::{EvidenceCommand, EvidenceExportArgs, EvidenceVerifyArgs};
 pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenArgs};
 pub(crate) use self::grant::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
+pub(crate) use self::limit::dollars;
 pub(crate) use self::peer::{
-    PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PolicyArgs, TenantArg,
+    PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PeerResumeArgs, PolicyArgs,
+    TenantArg,
 };
 pub(crate) use self::run::{
     ModeChoice, RouteCommand, RouteTestArgs, RunCommand, RunExportArgs, RunListArgs, RunStartArgs,
 };
-pub(crate) use self::token::{TokenCommand, TokenCreateArgs};
+pub(crate) use self::token::{SeesChoice, TokenCommand, TokenCreateArgs};
 use crate::exit;
 
 /// Federates OpenClaw gateways: each keeps its own trust, workspace and operators.
@@ -36,7 +41,7 @@ use crate::exit;
 #[command(name = "landbridge", version, about, long_about = LONG_ABOUT, after_long_help = exit::HELP)]
 #[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// The bridge's home: keys, configuration, state and socket
+    /// The bridge's home: keys, configuration, state and socket [default: ~/.landbridge]
     #[arg(long, global = true, env = "LANDBRIDGE_HOME", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) home: Option<PathBuf>,
     /// Print data as JSON, one document or one line each; errors as JSON on standard error
@@ -53,15 +58,19 @@ A bridge runs beside each gateway. `landbridge demo` shows two of them at work. 
 `landbridge init`, `landbridge serve`, then `landbridge peer invite` here and `landbridge peer join`
 at the other side.
 
-Data goes to standard output and talk to standard error. Commands other than init, verify, config,
-backup, restore, recover, completions and demo need the running bridge: they speak with it through
-<home>/landbridge.sock. restore and recover need it stopped.";
+Data goes to standard output and talk to standard error. Most commands speak with the running
+bridge through <home>/landbridge.sock; init, serve, gateway connect, verify, config, completions and
+demo need none, doctor says when there is none, and restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a new bridge: keys, certificate, first root and configuration
     Init(InitArgs),
     /// Run the bridge until it is told to stop
+    ///
+    /// The first SIGTERM or SIGINT takes no new work, lets connections end and waits, for seconds, until
+    /// the gateway has taken what it was just asked to start. Runs go on there, and are taken up at the
+    /// next start. A second signal cuts connections; a third ends at once with 130.
     Serve(ServeArgs),
     /// Peers: other gateways' bridges
     #[command(subcommand)]
@@ -83,6 +92,9 @@ pub(crate) enum Command {
     Gateway(GatewayCommand),
     /// Check a transcript against the gateway that must have signed it, offline
     Verify(VerifyArgs),
+    /// Evidence against peers that contradicted themselves under their signatures
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Look for what is wrong here, and say what to do
     Doctor,
     /// The configuration file
@@ -167,6 +179,8 @@ pub(crate) struct VerifyArgs {
 pub(crate) enum ConfigCommand {
     /// Check the configuration file
     Check(ConfigCheckArgs),
+    /// Show every setting that the running bridge goes by, and where it was written
+    Show,
     /// Print a configuration file with every key explained
     Example,
 }
@@ -233,6 +247,8 @@ mod tests {
             "landbridge grant add eu --agent a --tenant acme",
             "landbridge grant add eu --agent a --deadline-max 10",
             "landbridge verify run.jsonl",
+            "landbridge evidence verify proof.jsonl",
+            "landbridge peer resume eu",
             "landbridge verify run.jsonl --pin gw1-short",
             "landbridge token create ci --verb admin",
             "landbridge",

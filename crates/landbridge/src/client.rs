@@ -214,9 +214,11 @@ fn problem(status: StatusCode, body: &[u8]) -> Failure {
             .why(String::from_utf8_lossy(&body[..body.len().min(200)]));
     };
     let title = text.title.unwrap_or_else(|| format!("the bridge answered {status}"));
+    let exit =
+        if text.code.as_deref() == Some("not_found") { Exit::NotFound } else { Exit::Failed };
     let mut failure = match text.detail {
-        Some(detail) if detail != title => Failure::new(Exit::Failed, detail).why(title),
-        _ => Failure::new(Exit::Failed, title),
+        Some(detail) if detail != title => Failure::new(exit, detail).why(title),
+        _ => Failure::new(exit, title),
     };
     if let Some(code) = text.code {
         if let Some(next) = next_step(&code) {

@@ -5,6 +5,7 @@ mod backup;
 mod completions;
 pub(crate) mod config;
 mod doctor;
+mod evidence;
 mod gateway;
 mod grant;
 mod init;
@@ -17,7 +18,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, ConfigCommand, GatewayCommand};
+use crate::cli::{Cli, Command, ConfigCommand, EvidenceCommand, GatewayCommand};
 use crate::client::Client;
 use crate::demo;
 use crate::exit::{Exit, Failure};
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
     // These need no home, so they also work where there is none.
     match cli.command {
         Command::Verify(args) => return verify::verify(&args, out),
+        Command::Evidence(EvidenceCommand::Verify(args)) => return evidence::verify(&args, out),
         Command::Completions(args) => return completions::print(&args, out),
         Command::Demo(args) => return demo::demo(args, out).await,
         Command::Config(ConfigCommand::Example) => return config::example(out),
@@ -46,9 +48,12 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Gateway(GatewayCommand::Connect(args)) => {
             gateway::connect(&home, &args, out).await
         }
+        Command::Gateway(GatewayCommand::Disconnect) => gateway::disconnect(&home, out),
         Command::Gateway(GatewayCommand::Status) => gateway::status(&client, out).await,
+        Command::Evidence(evidence) => evidence::run(&client, evidence, out).await,
         Command::Doctor => doctor::doctor(&client, out).await,
         Command::Config(ConfigCommand::Check(args)) => config::check(&home, &args, out),
+        Command::Config(ConfigCommand::Show) => config::show(&client, out).await,
         Command::Audit(audit) => audit::run(&client, audit, out).await,
         Command::Backup(args) => backup::backup(&client, &args, out).await,
         Command::Restore(args) => backup::restore(&home, &args, out),

@@ -31,6 +31,10 @@ pub(crate) enum Exit {
     RunExpired,
     /// No terminal of the executor can be had.
     RunLost,
+    /// Runs go on when the time to wait is over.
+    WaitTimeout,
+    /// No such run, gateway, peer or token.
+    NotFound,
     /// Wrong usage.
     Usage,
     /// No bridge is running in this home, or it went away.
@@ -62,6 +66,8 @@ impl Exit {
             Self::RunRejected => 12,
             Self::RunExpired => 13,
             Self::RunLost => 14,
+            Self::WaitTimeout => 15,
+            Self::NotFound => 16,
             Self::Usage => 64,
             Self::NoBridge => 69,
             Self::Internal => 70,
@@ -105,6 +111,8 @@ Exit codes:
    12  the executor refused the run
    13  the run's deadline passed
    14  no terminal of the executor can be had; what happened is unknown
+   15  runs go on: the time to wait is over
+   16  no such run, gateway, peer or token
    64  wrong usage
    69  no bridge is running in this home, or it went away
    70  a fault of this program; please report it
@@ -210,7 +218,7 @@ impl<T, E: std::error::Error> OrFail<T> for Result<T, E> {
 mod tests {
     use super::*;
 
-    const ALL: [Exit; 18] = [
+    const ALL: [Exit; 20] = [
         Exit::Success,
         Exit::Failed,
         Exit::Tampered,
@@ -222,6 +230,8 @@ mod tests {
         Exit::RunRejected,
         Exit::RunExpired,
         Exit::RunLost,
+        Exit::WaitTimeout,
+        Exit::NotFound,
         Exit::Usage,
         Exit::NoBridge,
         Exit::Internal,
@@ -239,6 +249,17 @@ mod tests {
             .filter_map(|line| line.split_whitespace().next()?.parse().ok())
             .collect();
         assert_eq!(listed, ALL.map(Exit::code));
+    }
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let page = include_str!("../../../docs/exit-codes.md");
+        for line in HELP.lines().skip(1) {
+            let (code, words) = line.trim().split_once("  ").unwrap_or_default();
+            assert!(page.contains(&format!("| {code} | {words} |")), "{line}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| ") && line.ends_with(" |"));
+        assert_eq!(rows.count(), ALL.len() + 1, "a heading, and one row for each");
     }
 
     #[test]

@@ -41,6 +41,40 @@ fn wrong_usage_is_64_and_help_is_data() {
     assert!(help.stderr.is_empty());
 }
 
+//= STR-48
+#[test]
+fn evidence_is_judged_offline_and_the_exit_code_is_the_verdict() {
+    let home = Path::new("/nonexistent");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/examples/evidence.jsonl");
+    let text = std::fs::read_to_string(file).unwrap();
+    let header: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let pin = header["gateway"].as_str().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let judge = |text: &str, pin: &str| {
+        let place = dir.path().join("proof.jsonl");
+        std::fs::write(&place, text).unwrap();
+        let place = place.to_str().unwrap();
+        landbridge(home, &["evidence", "verify", place, "--pin", pin, "--json"])
+    };
+    let proven = judge(&text, pin);
+    assert_eq!(code(&proven), 0, "{}", stderr(&proven));
+    let verdict: serde_json::Value = serde_json::from_slice(&proven.stdout).unwrap();
+    assert_eq!(verdict["outcome"]["verdict"], "proven");
+    let bytes = text.as_bytes();
+    for at in (0..bytes.len()).step_by(211) {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= 1;
+        let judged = judge(&String::from_utf8_lossy(&changed), pin);
+        assert!([2, 3, 4].contains(&code(&judged)), "byte {at}: {}", stderr(&judged));
+    }
+    let cut: Vec<&str> = text.split_inclusive('\n').take(4).collect();
+    assert_eq!(code(&judge(&cut.concat(), pin)), 2);
+    assert_eq!(code(&judge(&text, &format!("gw1-{}", "a".repeat(52)))), 3);
+    assert_eq!(code(&judge("no evidence\n", pin)), 4);
+    assert_eq!(code(&landbridge(home, &["evidence", "verify", file])), 64);
+    assert_eq!(code(&landbridge(home, &["evidence", "verify", "/not/there", "--pin", pin])), 64);
+}
+
 #[test]
 fn every_command_has_help() {
     for line in [
@@ -51,6 +85,11 @@ fn every_command_has_help() {
         "peer accept",
         "peer list",
         "peer show",
+        "peer resume",
+        "evidence list",
+        "evidence show",
+        "evidence export",
+        "evidence verify",
         "grant add",
         "grant list",
         "grant remove",
@@ -61,15 +100,18 @@ fn every_command_has_help() {
         "route test",
         "run start",
         "run list",
+        "run wait",
         "run show",
         "run tail",
         "run cancel",
         "run export",
         "gateway connect",
+        "gateway disconnect",
         "gateway status",
         "verify",
         "doctor",
         "config check",
+        "config show",
         "config example",
         "audit show",
         "audit export",

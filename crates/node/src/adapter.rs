@@ -143,6 +143,9 @@ pub struct Description {
     pub detail: Option<String>,
     /// The gateway's agents, where it tells them.
     pub agents: Vec<String>,
+    /// Settings of the gateway that weaken what grants promise, each one sentence with the remedy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cautions: Vec<String>,
 }
 
 /// The gateway cannot be asked now.

@@ -4,10 +4,12 @@
 //! that is lost must not leave durable state and drivers apart.
 
 mod admin;
+mod evidence;
 mod frames;
 mod pairing;
 mod routes;
 mod runs;
+mod tokens;
 mod transcript;
 mod views;
 
@@ -15,14 +17,17 @@ use std::future::Future;
 use std::sync::Arc;
 
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::name::Alias;
+use landbridge_proto::wire::name::Owner;
 use landbridge_proto::wire::problem::Problem;
 
 pub use self::frames::Frames;
+pub use self::tokens::TokenScope;
+use self::tokens::Tokens;
 use crate::call::Calls;
 use crate::core::{Core, bug, unreadable};
 use crate::execute::Executions;
 use crate::rollback::{ADVICE, RolledBack};
+use crate::room;
 
 /// Who asks on the local plane.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,14 +35,7 @@ pub enum Principal {
     /// The owner of the process, through the unix socket.
     Admin,
     /// A workflow engine, by its token.
-    Token {
-        /// The token's public id.
-        id: String,
-        /// Logical gateways that it may use; empty: all.
-        routes: Vec<Alias>,
-        /// Verbs that it may use.
-        verbs: Vec<String>,
-    },
+    Token(Arc<TokenScope>),
 }
 
 /// A running bridge. Cheap to clone.
@@ -46,6 +44,7 @@ pub struct Bridge {
     core: Arc<Core>,
     calls: Arc<Calls>,
     executions: Arc<Executions>,
+    tokens: Arc<Tokens>,
 }
 
 impl Principal {
@@ -53,15 +52,7 @@ impl Principal {
     fn token(&self) -> Option<&str> {
         match self {
             Self::Admin => None,
-            Self::Token { id, .. } => Some(id),
-        }
-    }
-
-    /// Whether this logical gateway may be used.
-    fn may_use(&self, gateway: &Alias) -> bool {
-        match self {
-            Self::Admin => true,
-            Self::Token { routes, .. } => routes.is_empty() || routes.contains(gateway),
+            Self::Token(scope) => Some(&scope.id),
         }
     }
 }
@@ -69,8 +60,17 @@ impl Principal {
 impl Bridge {
     /// The face of a bridge's core and drivers.
     #[must_use]
-    pub const fn new(core: Arc<Core>, calls: Arc<Calls>, executions: Arc<Executions>) -> Self {
-        Self { core, calls, executions }
+    pub fn new(core: Arc<Core>, calls: Arc<Calls>, executions: Arc<Executions>) -> Self {
+        Self { core, calls, executions, tokens: Arc::default() }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// How many places for runs an owner holds here.
+    pub(crate) fn open_places(&self, owner: &Owner) -> u64 {
+        u64::try_from(self.executions.seats().held_by(owner)).unwrap_or(u64::MAX)
     }
 
     /// Finds the principal behind a bearer secret; `None` when there is none, or no more.
@@ -84,12 +84,23 @@ impl Bridge {
         let row = row.map_err(|fault| unreadable(&fault))?;
         let now = self.core.now();
         let good = row.filter(|token| {
-            token.revoked.is_none() && token.expires.is_none_or(|expires| now < expires)
+            let revoked = token.revoked.is_some() && !cfg!(planted = "revoked_token_taken");
+            !revoked && token.expires.is_none_or(|expires| now < expires)
         });
-        Ok(good.map(|token| Principal::Token {
-            id: token.id,
-            routes: token.routes,
-            verbs: token.verbs,
+        let settings = &self.core.settings;
+        Ok(good.map(|token| {
+            Principal::Token(Arc::new(TokenScope {
+                runs_open_max: token.runs_open_max.unwrap_or(settings.token_runs_open_max),
+                starts_per_minute_max: token
+                    .starts_per_minute_max
+                    .unwrap_or(settings.token_starts_per_minute_max),
+                id: token.id,
+                routes: token.routes,
+                tenants: token.tenants,
+                sees: token.sees,
+                verbs: token.verbs,
+                expires: token.expires,
+            }))
         }))
     }
 
@@ -108,6 +119,9 @@ impl Bridge {
         }
         if state.status.is_none() || state.status_expires <= self.core.now() {
             return Err("the bridge has no fresh status of its own".to_owned());
+        }
+        if room::is_short(&self.core) {
+            return Err(room::NO_ROOM.to_owned());
         }
         self.core.store.reads().clock().map(drop).map_err(|_| "the store cannot be read".to_owned())
     }

@@ -3,7 +3,9 @@
 //! A driver holds no connection state that matters. Each attempt is a newly signed request with the
 //! same key; what was received is in the journal, and the next attempt goes on from there.
 
+mod askers;
 mod attempt;
+mod suspect;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,14 +22,16 @@ use landbridge_proto::wire::name::{RunId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Body, Cancel, CancelResult, Op, Target};
 use landbridge_proto::wire::stream::{Outcome, SideEffects};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use self::askers::Askers;
 use crate::core::{Core, StepError};
 use crate::peers::{PeerError, Reply};
+use crate::room;
 
 /// The drivers of open journal entries, by run.
 #[derive(Debug, Default)]
-pub struct Calls(Mutex<BTreeMap<RunId, Arc<Desk>>>);
+pub struct Calls(Mutex<BTreeMap<RunId, Arc<Desk>>>, Askers);
 
 /// What others leave for a driver, and what it tells them.
 #[derive(Debug, Default)]
@@ -67,6 +71,8 @@ impl Calls {
             .insert(run.clone(), Arc::clone(&desk));
         let driver = Driver {
             core: Arc::clone(core),
+            askers: self.1.of(&entry),
+            asking: None,
             caller: Caller::read(entry),
             desk,
             failures: 0,
@@ -101,13 +107,28 @@ impl Calls {
 #[derive(Debug, thiserror::Error)]
 enum DriveError {
     #[error("the step was not made")]
-    Step(#[from] StepError),
+    Step(StepError),
+    /// There is no room: what was to be recorded is not acted upon, and is asked for again later.
+    #[error("there is no room to make a step durable")]
+    Full,
     #[error("our own terminal could not be made: {0}")]
     Own(String),
 }
 
+impl From<StepError> for DriveError {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Full => Self::Full,
+            other => Self::Step(other),
+        }
+    }
+}
+
 struct Driver {
     core: Arc<Core>,
+    askers: Arc<Semaphore>,
+    /// Held while the peer has not decided about the start.
+    asking: Option<OwnedSemaphorePermit>,
     caller: Caller,
     desk: Arc<Desk>,
     failures: u32,
@@ -137,27 +158,13 @@ impl Driver {
     async fn run(mut self) -> Result<(), DriveError> {
         let mut cancelling: Option<tokio::task::JoinHandle<()>> = None;
         while self.entry().phase != EntryPhase::Settled && !self.must_leave() {
-            self.clear_desk().await?;
-            if self.must_cancel() && cancelling.is_none() {
-                let (core, desk) = (Arc::clone(&self.core), Arc::clone(&self.desk));
-                cancelling = Some(tokio::spawn(send_cancel(core, self.entry().clone(), desk)));
-            }
-            if self.core.now() >= self.lost_at() {
-                let lost = Caller::lost("the deadline and its grace have passed");
-                self.end(Outcome::Lost, lost).await?;
-                continue;
-            }
-            if self.entry().phase == EntryPhase::Settled {
-                break;
-            }
-            match self.attempt().await? {
-                Attempt::Interrupted => continue,
-                Attempt::Progress => self.failures = 0,
-                Attempt::Nothing => self.failures = self.failures.saturating_add(1),
-                Attempt::Over(outcome, problem) => self.end(outcome, problem).await?,
-            }
-            if self.entry().phase != EntryPhase::Settled {
-                self.pause().await;
+            match self.turn(&mut cancelling).await {
+                Ok(()) => {}
+                Err(DriveError::Full) => {
+                    self.say("waiting for room on this bridge's disk");
+                    room::wait(&self.core).await;
+                }
+                Err(error) => return Err(error),
             }
         }
         if let Some(cancelling) = cancelling {
@@ -166,15 +173,63 @@ impl Driver {
         Ok(())
     }
 
+    /// Does what is next: the desk, the end, or an attempt and a pause after it.
+    async fn turn(
+        &mut self,
+        cancelling: &mut Option<tokio::task::JoinHandle<()>>,
+    ) -> Result<(), DriveError> {
+        self.clear_desk().await?;
+        if self.must_cancel() && cancelling.is_none() {
+            let (core, desk) = (Arc::clone(&self.core), Arc::clone(&self.desk));
+            *cancelling = Some(tokio::spawn(send_cancel(core, self.entry().clone(), desk)));
+        }
+        if self.core.now() >= self.lost_at() {
+            let lost = Caller::lost("the deadline and its grace have passed");
+            return self.end(Outcome::Lost, lost).await;
+        }
+        if self.entry().phase == EntryPhase::Settled {
+            return Ok(());
+        }
+        // What an attempt would bring could not be kept.
+        if room::is_short(&self.core) {
+            self.say("waiting for room on this bridge's disk");
+            tokio::select! {
+                () = room::wait(&self.core) => {}
+                () = self.interrupted() => {}
+            }
+            return Ok(());
+        }
+        match self.attempt().await? {
+            Attempt::Interrupted => return Ok(()),
+            Attempt::Progress => self.failures = 0,
+            Attempt::Nothing => self.failures = self.failures.saturating_add(1),
+            Attempt::Over(outcome, problem) => self.end(outcome, problem).await?,
+        }
+        if self.entry().phase != EntryPhase::Settled {
+            self.pause().await;
+        }
+        Ok(())
+    }
+
     /// Takes up what others left.
     async fn clear_desk(&mut self) -> Result<(), DriveError> {
         if self.desk.cancel.swap(false, Ordering::AcqRel) {
-            self.step(Input::Cancel).await?;
+            let recorded = self.step(Input::Cancel).await;
+            if recorded.is_err() {
+                self.desk.cancel.store(true, Ordering::Release);
+            }
+            recorded?;
         }
         let answer = self.desk.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(answer) = answer {
             let blocked = answer.value().result.cancel == Some(CancelResult::Blocked);
-            self.step(Input::CancelAnswered(answer)).await?;
+            let recorded = self.step(Input::CancelAnswered(answer.clone())).await;
+            if recorded.is_err() {
+                let mut desk = self.desk.answer.lock().unwrap_or_else(PoisonError::into_inner);
+                *desk = Some(answer);
+                drop(desk);
+            }
+            recorded?;
             if blocked && self.entry().phase == EntryPhase::AwaitAccept {
                 let (outcome, problem) = self.blocked();
                 self.end(outcome, problem).await?;
@@ -243,6 +298,9 @@ impl Driver {
         };
         let (caller, actions) = self.core.commit(step).await?;
         self.caller = caller;
+        if self.entry().phase != EntryPhase::AwaitAccept {
+            self.asking = None;
+        }
         for action in actions {
             match action {
                 Action::Publish | Action::SendCancel => self.core.wakes.wake(&self.entry().run),

@@ -14,6 +14,7 @@ use landbridge_proto::wire::name::{AgentName, Alias, TenantId};
 use crate::net::endpoint::{AddressPolicy, Endpoint, Network};
 use crate::observe::LogFormat;
 
+pub mod effective;
 pub mod example;
 pub mod home;
 mod prove;
@@ -21,6 +22,7 @@ pub mod raw;
 mod read;
 pub mod value;
 
+pub use effective::Effective;
 pub use home::Home;
 pub use raw::{Origin, Overrides, Raw};
 pub use value::{GatewayUrl, Period, Size};
@@ -42,6 +44,8 @@ pub struct Config {
     pub retention: Retention,
     /// Logs.
     pub log: Log,
+    /// All of this as it was written, and where.
+    pub effective: Vec<Effective>,
 }
 
 /// The federation plane.
@@ -119,6 +123,10 @@ pub struct Limits {
     pub runs_open_per_peer_max: u64,
     /// New runs of one peer in a minute.
     pub starts_per_minute_max: u32,
+    /// Open runs of one local token, unless it says otherwise.
+    pub token_runs_open_max: u64,
+    /// New runs of one local token in a minute, unless it says otherwise.
+    pub token_starts_per_minute_max: u32,
     /// For how long an idempotency key is remembered.
     pub key_window: Period,
     /// A run's deadline unless its client says otherwise.
@@ -136,6 +144,8 @@ pub struct Retention {
     pub frames: Period,
     /// Settled runs that we asked of peers.
     pub journal: Period,
+    /// Statuses, ours and peers'; the newest of each is always kept.
+    pub statuses: Period,
 }
 
 /// Logs.
@@ -184,7 +194,10 @@ impl Config {
         wrong.extend(raw.apply(overrides));
         raw.fill_defaults();
         match prove::prove(&raw, home) {
-            Ok(config) if wrong.is_empty() => Ok(config),
+            Ok(mut config) if wrong.is_empty() => {
+                config.effective = effective::effective(&raw, &config);
+                Ok(config)
+            }
             Ok(_) => Err(ConfigErrors(wrong)),
             Err(more) => {
                 wrong.extend(more);
@@ -193,6 +206,11 @@ impl Config {
         }
     }
 }
+
+/// The most open runs that a local token may be allowed.
+pub const TOKEN_RUNS_OPEN_MAX: u64 = 10_000;
+/// The most new runs in a minute that a local token may be allowed.
+pub const TOKEN_STARTS_MAX: u32 = 100_000;
 
 /// One thing that is wrong with the settings.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -19,8 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adapter::Adapter;
 use crate::clock::{Clock, Entropy};
+use crate::config::Effective;
+use crate::contact::Contacts;
 use crate::identity::Identity;
 use crate::net::client::Client;
+use crate::room::{self, Unrecorded};
 use crate::trust::Trust;
 
 /// A route of the configuration: what a logical gateway id stands for.
@@ -45,8 +48,12 @@ pub struct Settings {
     pub executing_max: usize,
     /// Open runs of one peer and tenant pair, where the grant says nothing.
     pub executing_per_owner_max: u64,
-    /// New runs of one peer in a minute.
+    /// New runs of one peer and tenant pair in a minute, where the grant says nothing.
     pub starts_per_minute_max: u32,
+    /// Open runs of one local token, where it says nothing itself.
+    pub token_runs_open_max: u64,
+    /// New runs of one local token in a minute, where it says nothing itself.
+    pub token_starts_per_minute_max: u32,
     /// A run's deadline unless its client says otherwise, in milliseconds.
     pub deadline_ms: i64,
     /// The longest deadline, asked of us or by us, in milliseconds.
@@ -57,12 +64,16 @@ pub struct Settings {
     pub key_window_ms: i64,
     /// How long settled journal entries are kept, in milliseconds.
     pub journal_ms: i64,
+    /// How long statuses are kept, in milliseconds; the newest of a gateway always is.
+    pub statuses_ms: i64,
     /// How long a stream may say nothing before it is left, in milliseconds.
     pub silence_ms: u64,
     /// The first pause between two attempts, in milliseconds; it doubles with each failure.
     pub retry_ms_min: i64,
     /// The longest pause between two attempts, in milliseconds.
     pub retry_ms_max: i64,
+    /// The settings as they were written, to be shown.
+    pub effective: Vec<Effective>,
 }
 
 impl Default for Settings {
@@ -72,14 +83,18 @@ impl Default for Settings {
             executing_max: 256,
             executing_per_owner_max: 64,
             starts_per_minute_max: 600,
+            token_runs_open_max: 256,
+            token_starts_per_minute_max: 600,
             deadline_ms: limit::DEADLINE_MS,
             deadline_ms_max: limit::DEADLINE_MS_MAX,
             frames_ms: limit::KEY_WINDOW_MS,
             key_window_ms: limit::KEY_WINDOW_MS,
             journal_ms: 30 * 24 * 3_600_000,
+            statuses_ms: 40 * 24 * 3_600_000,
             silence_ms: limit::SILENCE_MS_MAX.unsigned_abs(),
             retry_ms_min: 100,
             retry_ms_max: 15_000,
+            effective: Vec::new(),
         }
     }
 }
@@ -110,6 +125,10 @@ pub struct Core {
     pub stopping: CancellationToken,
     /// Who waits for more of which run.
     pub wakes: Wakes,
+    /// Requests that were answered on a full disk.
+    pub unrecorded: Unrecorded,
+    /// What this side saw of each peer last.
+    pub contacts: Contacts,
 }
 
 /// Begins what a run's id is the digest of.
@@ -121,6 +140,9 @@ pub enum StepError {
     /// The facts changed: read and decide again.
     #[error("the step was decided on old facts")]
     Stale(#[source] NotReleased),
+    /// There is no room for it now: wait, read and decide again.
+    #[error("there is no room to make the step durable")]
+    Full,
     /// The store failed; the process is about to stop.
     #[error("the store failed")]
     Store(#[source] Fault),
@@ -135,7 +157,7 @@ impl Core {
     pub async fn commit<T>(&self, step: Step<T>) -> Result<T, StepError> {
         let (batch, held) = step.split();
         let receipt = self.store.commit(batch).await.map_err(StepError::Store)?;
-        held.release(receipt).map_err(StepError::Stale)
+        Ok(held.release(receipt)?)
     }
 
     /// The present.
@@ -247,10 +269,26 @@ impl Core {
     }
 }
 
+impl From<NotReleased> for StepError {
+    fn from(why: NotReleased) -> Self {
+        match why {
+            NotReleased::Full => Self::Full,
+            NotReleased::Stale(_) | NotReleased::OtherBatch => Self::Stale(why),
+        }
+    }
+}
+
 impl From<StepError> for Problem {
     fn from(error: StepError) -> Self {
-        tracing::warn!(error = ?error, "a step was not made");
+        match &error {
+            // Said once, when the room ran out.
+            StepError::Full => {}
+            _ => tracing::warn!(error = ?error, "a step was not made"),
+        }
         match error {
+            StepError::Full => Self::new(Code::StoreUnavailable)
+                .with_detail("there is no room to write; nothing was done")
+                .with_retry_after_ms(room::RETRY_AFTER_MS),
             StepError::Stale(_) => Self::new(Code::Internal)
                 .with_detail("something else changed at the same time; try again"),
             StepError::Store(_) => Self::new(Code::StoreUnavailable),

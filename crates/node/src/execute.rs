@@ -4,16 +4,21 @@
 //! batch. It asks the adapter only what a released action says, so nothing reaches the gateway before
 //! its intent is durable.
 //!
+//! On a full disk a step that cannot be made is kept as what it was decided on, and decided again when
+//! there is room. Meanwhile the driver listens: what ends the run may have room that other steps have
+//! not.
+//!
 //! A bridge that stops leaves its runs where they are, and the next process takes them up. Between the
 //! durable intent and the gateway's taking of the work there is nothing to take up, so a driver that is
 //! just there stays for a moment (`handover`).
 
 mod handover;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
 use landbridge_proto::machine::report::{Report, StopReason, Trouble, TroubleCode};
@@ -26,6 +31,9 @@ use self::handover::Handover;
 use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
+use crate::room;
+use crate::seats::{Seat, Seats};
+use crate::turns;
 
 /// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
 const REPORTS_QUEUED: usize = 256;
@@ -39,8 +47,17 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
 pub struct Executions {
-    drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
+    drivers: Mutex<BTreeMap<RunId, Driven>>,
     left: Notify,
+    seats: Arc<Seats>,
+}
+
+/// One run that has a driver.
+#[derive(Clone, Debug)]
+struct Driven {
+    inbox: mpsc::Sender<Told>,
+    /// It waits for its turn: nothing is done for it yet.
+    waiting: Arc<AtomicBool>,
 }
 
 /// What a driver is told, and whom it tells once that is durable.
@@ -51,36 +68,47 @@ struct Told {
 }
 
 impl Executions {
+    /// Who holds how many places for runs.
+    #[must_use]
+    pub const fn seats(&self) -> &Arc<Seats> {
+        &self.seats
+    }
+
     /// Waits until no run is driven any more.
     pub async fn all_left(&self) {
         loop {
             let left = self.left.notified();
-            if self.count() == 0 {
+            if self.drivers().is_empty() {
                 return;
             }
             left.await;
         }
     }
 
-    /// How many runs are driven now.
+    /// How many runs are at work now. One that waits for its turn is not: it takes the place of the run
+    /// of its session that is.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.drivers().len()
+        self.drivers().values().filter(|driven| !driven.waiting.load(Ordering::Relaxed)).count()
     }
 
-    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, mpsc::Sender<Told>>> {
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, Driven>> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to drive a run.
-    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow) {
+    /// Begins to drive a run, in the place that was taken for it.
+    pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow, seat: Seat) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        self.drivers().insert(run.clone(), sender.clone());
+        let waiting = Arc::new(AtomicBool::new(false));
+        let driven = Driven { inbox: sender.clone(), waiting: Arc::clone(&waiting) };
+        self.drivers().insert(run.clone(), driven);
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
-                Ok(executor) => Driver::new(&core, &executor, sender).run(executor, inbox).await,
+                Ok(executor) => {
+                    Driver::new(&core, &executor, sender, seat, waiting).run(executor, inbox).await
+                }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
             if let Err(error) = ended {
@@ -100,8 +128,8 @@ impl Executions {
     /// Tells a run's driver to stop it, and waits until that is durable: whoever is answered after it
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
-        let sender = self.drivers().get(run).cloned();
-        let Some(sender) = sender else { return false };
+        let driven = self.drivers().get(run).cloned();
+        let Some(Driven { inbox: sender, .. }) = driven else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
         sender.send(told).await.is_ok() && recorded.await.is_ok()
@@ -120,16 +148,23 @@ struct Driver {
     core: Arc<Core>,
     work: Option<Work>,
     inbox: mpsc::Sender<Told>,
+    waiting: Arc<AtomicBool>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
+    /// What found no room, in the order in which it came.
+    roomless: VecDeque<Told>,
     /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
     goes_on_told: Arc<AtomicBool>,
     handover: Handover,
+    /// Free for the next run as soon as this one has its terminal.
+    seat: Option<Seat>,
 }
 
 /// What a driver waited for.
 enum Next {
     Input(Input),
+    /// There may be room for what waits.
+    Again,
     Told(Told),
     /// The adapter stopped watching although the run has not settled.
     Unwatched,
@@ -137,16 +172,25 @@ enum Next {
 }
 
 impl Driver {
-    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>) -> Self {
+    fn new(
+        core: &Arc<Core>,
+        executor: &Executor,
+        inbox: mpsc::Sender<Told>,
+        seat: Seat,
+        waiting: Arc<AtomicBool>,
+    ) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
         Self {
             core: Arc::clone(core),
             work,
             inbox,
+            waiting,
             reports: None,
             deadline_told: false,
+            roomless: VecDeque::new(),
             goes_on_told: Arc::default(),
             handover: Handover::default(),
+            seat: Some(seat),
         }
     }
 
@@ -157,15 +201,18 @@ impl Driver {
     ) -> Result<(), DriveError> {
         let unreadable = || DriveError::Unreadable("its work".to_owned());
         self.work.as_ref().ok_or_else(unreadable)?;
-        let mut executor = self.step(executor, Input::Claim { epoch: self.core.epoch }).await?;
+        let mut executor = self.claim(executor).await?;
+        // A crash may have come between a booking and the stop that it called for.
+        executor = self.account(executor).await?;
         while executor.row().phase != RunPhase::Settled {
             match self.next(&executor, &mut inbox).await {
-                Next::Input(input) => executor = self.step(executor, input).await?,
-                Next::Told(Told { input, durable }) => {
-                    executor = self.step(executor, input).await?;
-                    if let Some(durable) = durable {
-                        // Whoever asked may be gone.
-                        let _ = durable.send(());
+                Next::Input(input) => {
+                    executor = self.handle(executor, Told { input, durable: None }).await?;
+                }
+                Next::Told(told) => executor = self.handle(executor, told).await?,
+                Next::Again => {
+                    for told in std::mem::take(&mut self.roomless) {
+                        executor = self.handle(executor, told).await?;
                     }
                 }
                 Next::Unwatched => {
@@ -182,11 +229,24 @@ impl Driver {
         Ok(())
     }
 
+    /// Takes the run up. Nothing else can be done of it before.
+    async fn claim(&mut self, mut executor: Executor) -> Result<Executor, DriveError> {
+        loop {
+            let claim = Input::Claim { epoch: self.core.epoch };
+            executor = self.handle(executor, Told { input: claim, durable: None }).await?;
+            if self.roomless.pop_front().is_none() || self.core.stopping.is_cancelled() {
+                return Ok(executor);
+            }
+            room::wait(&self.core).await;
+        }
+    }
+
     async fn next(&mut self, executor: &Executor, inbox: &mut mpsc::Receiver<Told>) -> Next {
         let deadline = executor.row().deadline;
         let grace_over = deadline.plus_ms(limit::DEADLINE_GRACE_MS);
         let until = if self.deadline_told { grace_over } else { deadline };
         let core = Arc::clone(&self.core);
+        let (ending, place) = (self.waits_to_end(), self.has_place_for_reports());
         tokio::select! {
             biased;
             () = self.handover.may_leave(&core) => {
@@ -196,14 +256,15 @@ impl Driver {
             //= ID-40
             () = core.trust.halted().cancelled() => Next::Leave,
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
-            () = core.clock.sleep_until(until) => {
+            () = room::wait(&core), if !self.roomless.is_empty() => Next::Again,
+            () = core.clock.sleep_until(until), if !ending => {
                 if std::mem::replace(&mut self.deadline_told, true) {
                     Next::Input(Input::GraceOver)
                 } else {
                     Next::Input(Input::Stop(StopReason::Deadline))
                 }
             }
-            reports = receive(&mut self.reports) => match reports {
+            reports = receive(&mut self.reports), if place => match reports {
                 Some(reports) => Next::Input(Input::Reports(reports)),
                 None => {
                     self.reports = None;
@@ -211,6 +272,71 @@ impl Driver {
                 }
             },
         }
+    }
+
+    /// Makes a step of what the driver was told, and stops the run when that used up its budget.
+    async fn handle(&mut self, executor: Executor, told: Told) -> Result<Executor, DriveError> {
+        let booked = executor.row().booked;
+        let executor = self.make(executor, told).await?;
+        let spent = executor.row().booked.beyond(booked);
+        if spent.is_nothing() {
+            return Ok(executor);
+        }
+        metrics::counter!(crate::observe::SPENT_TOKENS).increment(spent.tokens);
+        metrics::counter!(crate::observe::SPENT_COST).increment(spent.cost_micro_usd);
+        self.account(executor).await
+    }
+
+    /// Makes a step of what the driver was told, or keeps it for when there is room.
+    async fn make(&mut self, executor: Executor, told: Told) -> Result<Executor, DriveError> {
+        let input = match told.input {
+            Input::Reports(more) => Input::Reports(self.waiting_reports().chain(more).collect()),
+            other => other,
+        };
+        let run = executor.row().run.clone();
+        match self.step(executor, input.clone()).await {
+            Ok(executor) => {
+                if let Some(durable) = told.durable {
+                    // Whoever asked may be gone.
+                    let _ = durable.send(());
+                }
+                Ok(executor)
+            }
+            Err(DriveError::Step(StepError::Full)) => {
+                // Whoever waits is told that it is not durable: it asks again.
+                self.roomless.push_back(Told { input, durable: None });
+                let row = self.core.store.reads().run(&run).map_err(StepError::Store)?;
+                let row =
+                    row.ok_or_else(|| DriveError::Unreadable("its row is gone".to_owned()))?;
+                Executor::read(row).map_err(|error| DriveError::Unreadable(error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the reports that wait. What was reported is one sequence: the later goes with the earlier.
+    fn waiting_reports(&mut self) -> impl Iterator<Item = Report> + use<> {
+        let at = self.roomless.iter().position(|told| matches!(told.input, Input::Reports(_)));
+        let told = at.and_then(|at| self.roomless.remove(at));
+        let reports = told.and_then(|told| match told.input {
+            Input::Reports(reports) => Some(reports),
+            _ => None,
+        });
+        reports.into_iter().flatten()
+    }
+
+    /// Whether further reports may be taken: what waits is bounded, and then the adapter waits too.
+    fn has_place_for_reports(&self) -> bool {
+        let waiting = |told: &Told| match &told.input {
+            Input::Reports(reports) => reports.len(),
+            _ => 0,
+        };
+        self.roomless.iter().map(waiting).sum::<usize>() < REPORTS_PER_STEP
+    }
+
+    /// Whether the run would be stopped or ended already if there were room.
+    fn waits_to_end(&self) -> bool {
+        self.roomless.iter().any(|told| matches!(told.input, Input::Stop(_) | Input::GraceOver))
     }
 
     /// Reports that wait; `None` when there are none.
@@ -226,10 +352,32 @@ impl Driver {
             Handled::Ignored(executor) => return Ok(executor),
         };
         let (executor, actions) = self.core.commit(step).await?;
+        if executor.row().phase == RunPhase::Settled {
+            // Before anybody can read the terminal and ask for the next run.
+            self.seat = None;
+        }
         for action in actions {
             self.act(executor.row(), action);
         }
         Ok(executor)
+    }
+
+    /// Tells the run what its owner spent today, where a budget applies. What cannot be read is as if
+    /// nothing was left: a run that cannot be accounted for is not paid for.
+    //= REQ-57
+    async fn account(&mut self, executor: Executor) -> Result<Executor, DriveError> {
+        if !executor.is_budgeted() {
+            return Ok(executor);
+        }
+        let day = Day::of(self.core.now());
+        let today = match self.core.store.reads().spent(&executor.row().owner, day) {
+            Ok(today) => today,
+            Err(fault) => {
+                tracing::error!(run = %executor.row().run, %fault, "a day's use cannot be read");
+                Spent { tokens: u64::MAX, cost_micro_usd: u64::MAX }
+            }
+        };
+        self.make(executor, Told { input: Input::Accounted(today), durable: None }).await
     }
 
     fn act(&mut self, row: &RunRow, action: Action) {
@@ -249,9 +397,15 @@ impl Driver {
 
     fn intend(&self) {
         let Some(work) = self.work.clone() else { return };
-        let (adapter, inbox) = (Arc::clone(&self.core.adapter), self.inbox.clone());
+        let (core, inbox) = (Arc::clone(&self.core), self.inbox.clone());
+        let waiting = Arc::clone(&self.waiting);
         tokio::spawn(async move {
-            let input = match adapter.intend(&work).await {
+            tokio::select! {
+                // Settled while it waited, or left to another process.
+                () = inbox.closed() => return,
+                () = turns::come(&core, &work.run, &waiting) => {}
+            }
+            let input = match core.adapter.intend(&work).await {
                 Ok(intent) => Input::Intended(intent.0.to_string()),
                 Err(fault) => Input::NotIntended(fault.0),
             };
@@ -288,7 +442,9 @@ impl Driver {
         tokio::spawn(async move {
             for _ in 0..STOPS_AFTER_TERMINAL {
                 match core.adapter.stop(&work, &intent, reason).await {
-                    Ok(Stopped::NotRunning) => return,
+                    // It may be just about to run: a start that was handed over cannot be overtaken.
+                    Ok(Stopped::NotRunning) if settled || has_settled(&core, &run) => return,
+                    Ok(Stopped::NotRunning) => {}
                     Ok(Stopped::GoesOn) => {
                         if !told.swap(true, Ordering::Relaxed) {
                             // The run may have settled meanwhile; then nobody needs to be told.
@@ -320,6 +476,12 @@ fn cannot_stop() -> Told {
                 .to_owned(),
     };
     Told { input: Input::Reports(vec![Report::Error(trouble)]), durable: None }
+}
+
+/// Whether a run has its terminal. A store that cannot be read has not said so.
+fn has_settled(core: &Core, run: &RunId) -> bool {
+    let row = core.store.reads().run(run);
+    row.is_ok_and(|row| row.is_none_or(|row| row.phase == RunPhase::Settled))
 }
 
 async fn receive(reports: &mut Option<mpsc::Receiver<Report>>) -> Option<Vec<Report>> {

@@ -6,8 +6,9 @@
 mod answer;
 pub(crate) mod documents;
 mod history;
+mod load;
 pub mod pairing;
-mod rate;
+pub(crate) mod rate;
 mod start;
 mod stream;
 
@@ -27,8 +28,9 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Body, Op, Refusal};
 use landbridge_proto::wire::stream::One;
 
-use crate::core::Core;
+use crate::core::{Core, StepError};
 use crate::execute::Executions;
+use crate::line::Line;
 use crate::net::ResponseBody;
 use crate::net::limit_body::{self, BodyError, RequestBody};
 
@@ -45,6 +47,9 @@ pub struct Federation {
     strangers: Arc<answer::Strangers>,
     rates: Arc<rate::Rates<Owner>>,
     records: Arc<rate::Rates<GatewayId>>,
+    line: Arc<Line<Owner>>,
+    /// Held for reading from a run's commit until it is driven.
+    beginning: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Federation {
@@ -57,6 +62,8 @@ impl Federation {
             strangers: Arc::default(),
             rates: Arc::default(),
             records: Arc::default(),
+            line: Arc::new(Line::new(load::PLACES)),
+            beginning: Arc::default(),
         }
     }
 
@@ -66,6 +73,11 @@ impl Federation {
         let path = request.uri().path().to_owned();
         let route = Op::ALL.into_iter().find(|op| op.path() == path);
         let response = match (route, request.method().clone()) {
+            _ if cfg!(planted = "operator_token_heeded")
+                && request.headers().contains_key(http::header::AUTHORIZATION) =>
+            {
+                whole(200, PROBLEM, b"{}".to_vec())
+            }
             //= REQ-4
             _ if request.uri().query().is_some() => unsigned(&Problem::new(Code::NotFound)),
             (Some(op), Method::POST) => self.operation(op, request).await,
@@ -119,21 +131,18 @@ impl Federation {
                 issued: state.issued,
                 federation: state.federation.as_ref(),
                 peers: &state.peers,
+                quarantined: &state.quarantined,
                 keeps_keys: &keeps_keys,
                 now: self.core.now(),
             };
-            let opened = gate.open(op, body);
-            //= STR-25
-            match opened {
-                Ok(admitted) if state.quarantined.contains(&admitted.owner().caller) => {
-                    Err(quarantined(&admitted))
-                }
-                other => other,
-            }
+            gate.open(op, body)
         };
         match self.check_history(opened, body).await {
             Ok(admitted) => {
                 if let Err(error) = self.core.trust.learn(&self.core, admitted.learned()).await {
+                    if error.is_full() {
+                        return self.signed(&admitted, &Problem::from(StepError::Full));
+                    }
                     tracing::warn!(%error, "what a request taught was not kept");
                     return self.signed(&admitted, &Problem::new(Code::StatusStale));
                 }
@@ -144,13 +153,7 @@ impl Federation {
     }
 
     async fn admitted(&self, admitted: Admitted) -> Response<ResponseBody> {
-        let done = match &admitted.request().value().body {
-            Body::Start(start) => self.start(&admitted, start).await,
-            Body::Attach(attach) => self.attach(&admitted, attach).await,
-            Body::Cancel(cancel) => self.cancel(&admitted, cancel).await,
-            Body::Inspect(target) => self.inspect(&admitted, target).await,
-        };
-        match done {
+        match self.decided(&admitted).await {
             Ok(response) => response,
             Err(problem) => {
                 let story = problem.detail.clone().unwrap_or_default();
@@ -160,8 +163,25 @@ impl Federation {
         }
     }
 
+    async fn decided(&self, admitted: &Admitted) -> Result<Response<ResponseBody>, Problem> {
+        let body = &admitted.request().value().body;
+        // Work is stopped at once, however much of it waits to be begun.
+        if let Body::Cancel(cancel) = body {
+            return self.cancel(admitted, cancel).await;
+        }
+        let _turn = self.turn(admitted.owner()).await?;
+        match body {
+            Body::Start(start) => self.start(admitted, start).await,
+            Body::Attach(attach) => self.attach(admitted, attach).await,
+            Body::Cancel(cancel) => self.cancel(admitted, cancel).await,
+            Body::Inspect(target) => self.inspect(admitted, target).await,
+        }
+    }
+
     async fn refused(&self, refused: Refused) -> Response<ResponseBody> {
-        if let Err(error) = self.core.trust.learn(&self.core, &refused.learned).await {
+        if let Err(error) = self.core.trust.learn(&self.core, &refused.learned).await
+            && !error.is_full()
+        {
             tracing::warn!(%error, "what a refused request taught was not kept");
         }
         match &refused.authenticated {
@@ -223,15 +243,6 @@ impl Federation {
             Err(error) => unsigned(&crate::core::bug("a refusal was not signed", &error)),
         }
     }
-}
-
-fn quarantined(admitted: &Admitted) -> Box<Refused> {
-    Box::new(Refused {
-        problem: Problem::new(Code::PeerSuspended),
-        story: "the peer is quarantined".to_owned(),
-        authenticated: Some((admitted.owner().caller.clone(), admitted.request().digest())),
-        learned: admitted.learned().clone(),
-    })
 }
 
 /// A response that is one envelope.

@@ -8,10 +8,13 @@ mod admin;
 pub mod api;
 pub mod auth;
 mod body;
+mod evidence;
 mod gate;
+mod list;
 pub mod problem;
 mod runs;
 pub mod server;
 mod stream;
+pub mod usage;
 
 pub use server::{Options, router};

@@ -56,6 +56,11 @@ metrics! {
     FEDERATION_REQUESTS = "federation_requests_total", Counter, ["op", "status"], "Requests to the federation plane, by operation and HTTP status.";
     STRANGERS_REFUSED = "strangers_refused_total", Counter, ["code"], "Refusals that are only counted: of strangers, and of peers beyond their quota of records.";
     RUNS_EXECUTED = "runs_executed_total", Counter, ["outcome"], "Runs of peers that ended here.";
+    STARTS_REFUSED = "starts_refused_total", Counter, ["reason"], "New runs of peers that found no room: draining, day, places, granted_places, shared_places, rate, own_line, line.";
+    SPENT_TOKENS = "spent_tokens_total", Counter, [], "Model tokens that runs of peers were booked with.";
+    SPENT_COST = "spent_micro_usd_total", Counter, [], "Millionths of a dollar that runs of peers were booked with.";
+    OWNERS_EXECUTING = "owners_executing", Gauge, [], "Peers' tenant pairs with an open run.";
+    OWNER_EXECUTING_MAX = "owner_executing_max", Gauge, [], "Open runs of the tenant pair that has the most.";
     RUNS_CALLED = "runs_called_total", Counter, ["outcome"], "Runs that we asked of peers and that ended.";
     EXECUTING = "executing", Gauge, [], "Runs of peers that are open here.";
     CALLING = "calling", Gauge, [], "Runs that we asked of peers and that are open.";
@@ -72,6 +77,7 @@ metrics! {
     COMMITTED_BATCHES = "committed_batches_total", Counter, [], "Batches that shared these commits.";
     COMMIT_SECONDS_MAX = "commit_max_seconds", Gauge, [], "How long the slowest commit took.";
     AUDIT_ROWS = "audit_rows", Gauge, [], "Rows of the audit log.";
+    STORE_FULL = "store_full", Gauge, [], "1 while there is no room for new work: the disk is full.";
     READY = "ready", Gauge, [], "1 while the bridge takes new work.";
 }
 

@@ -195,6 +195,12 @@ impl Core {
     ///
     /// [`PeerError`]; what was known stays.
     pub async fn refresh_peer(&self, peer: &GatewayId) -> Result<(), PeerError> {
+        let refreshed = self.ask_for_news(peer).await;
+        self.observe(peer, refreshed.as_ref().map(|()| true));
+        refreshed
+    }
+
+    async fn ask_for_news(&self, peer: &GatewayId) -> Result<(), PeerError> {
         let view = self.peer_view(peer)?;
         let targets = self.targets(peer)?;
         let now = self.now();
@@ -296,6 +302,36 @@ impl Core {
         roots_from: Option<u64>,
         held: Vec<Envelope>,
     ) -> Result<Reply, PeerError> {
+        let sent = self.send_once(peer, path, signed, roots_from, held).await;
+        // An open answer is not verified yet: its reader says what comes of it.
+        self.observe(peer, sent.as_ref().map(|reply| matches!(reply, Reply::Refused(_))));
+        sent
+    }
+
+    /// Remembers how an attempt to talk to a peer went.
+    fn observe(&self, peer: &GatewayId, went: Result<bool, &PeerError>) {
+        match went {
+            Ok(true) => self.contacts.reached(peer, self.now()),
+            // Our own decision not to ask, or our own fault, says nothing of the peer.
+            Ok(false)
+            | Err(
+                PeerError::NotActive
+                | PeerError::NoStatus
+                | PeerError::Sign(_)
+                | PeerError::Name(_),
+            ) => {}
+            Err(error) => self.contacts.failed(peer, self.now(), error.chain()),
+        }
+    }
+
+    async fn send_once(
+        &self,
+        peer: &GatewayId,
+        path: &str,
+        signed: &Signed,
+        roots_from: Option<u64>,
+        held: Vec<Envelope>,
+    ) -> Result<Reply, PeerError> {
         let status = self.trust.state().status.clone().ok_or(PeerError::NoStatus)?;
         let roots = roots_from.map(|have| {
             let have = usize::try_from(have).unwrap_or(usize::MAX);
@@ -369,6 +405,7 @@ impl Core {
         if said.request != signed.digest || said.iss != *peer || said.aud != *self.own() {
             return Err(PeerError::ForeignAnswer);
         }
+        self.contacts.reached(peer, self.now());
         Ok(answer)
     }
 }
@@ -377,13 +414,18 @@ impl PeerError {
     /// The problem that a client of ours is told.
     #[must_use]
     pub fn problem(&self) -> Problem {
+        Problem::new(Code::PeerUnreachable).with_detail(self.chain())
+    }
+
+    /// What happened, with its causes.
+    fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
             text = format!("{text}: {cause}");
             source = cause.source();
         }
-        Problem::new(Code::PeerUnreachable).with_detail(text)
+        text
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod ledger;
 mod script;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 use self::ledger::Ledger;
 use self::timeline::Timeline;
 use crate::adapter::{
-    Adapter, AdapterFault, Ask, Channel, Description, Ending, Hold, Intent, Progress, Report,
+    Adapter, AdapterFault, Ask, Channel, Description, Ending, Hold, Intent, Mode, Progress, Report,
     Reports, SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
 };
 use crate::clock::Clock;
@@ -94,6 +95,23 @@ impl Scripted {
         }
     }
 
+    /// The prompts of the run's session before its own, or why nothing is started.
+    fn room_for(&self, work: &Work) -> Result<usize, Trouble> {
+        let refused = |code, detail: &str| Err(Trouble { code, detail: detail.to_owned() });
+        if is_forbidden_child(work) {
+            let detail = "the script does not let the session start a child";
+            return refused(TroubleCode::SubagentUnavailable, detail);
+        }
+        match self.ledger.prompts_before(work) {
+            Ok(Some(earlier)) => Ok(earlier),
+            Ok(None) => refused(TroubleCode::SessionUnknown, "the gateway has no such session"),
+            Err(error) => {
+                let AdapterFault(trouble) = fault(&work.run, &error);
+                Err(trouble)
+            }
+        }
+    }
+
     async fn reach(&self, at: Option<Timestamp>) {
         match at {
             Some(at) => self.clock.sleep_until(at).await,
@@ -158,8 +176,13 @@ fn is_in(report: &Report, passed: &Progress, progress: &Progress) -> bool {
     }
 }
 
-fn timeline(work: &Work, started: Timestamp) -> Timeline {
-    Timeline::new(&work.run, script_of(&work.ask), started)
+fn timeline(work: &Work, earlier: usize, started: Timestamp) -> Timeline {
+    Timeline::new(work, script_of(&work.ask), earlier, started)
+}
+
+/// A child that this gateway does not let its session start.
+fn is_forbidden_child(work: &Work) -> bool {
+    work.mode == Mode::Subagent && script_of(&work.ask).contains(&script::Directive::NoSubagent)
 }
 
 /// What is to be played: a prompt's script, or one tool call that answers with its arguments.
@@ -190,6 +213,7 @@ impl Adapter for Scripted {
             reachable: true,
             detail: None,
             agents: vec![AGENT.to_owned()],
+            cautions: Vec::new(),
         }
     }
 
@@ -206,10 +230,24 @@ impl Adapter for Scripted {
             self.ledger.repeated(&work.run);
             return self.adopt(work, intent, Progress::default(), reports).await;
         }
-        let taken = self.ledger.start(&work.run, now);
+        let earlier = match self.room_for(&work) {
+            Ok(earlier) => earlier,
+            Err(Trouble { code, detail }) => {
+                // Closed: nobody wants to know.
+                let _ = reports.send(failed(code, &detail, SideEffects::None)).await;
+                return;
+            }
+        };
+        let remember = |new: bool| match new {
+            true => self.ledger.add_prompt(&work).map(|()| true),
+            false => Ok(false),
+        };
+        let taken = self.ledger.start(&work.run, now).and_then(remember);
         drop(hold);
         let end = match taken {
-            Ok(true) => return self.follow(&work.run, timeline(&work, now), &reports).await,
+            Ok(true) => {
+                return self.follow(&work.run, timeline(&work, earlier, now), &reports).await;
+            }
             Ok(false) => failed(
                 TroubleCode::GatewayError,
                 "the run had been started before",
@@ -242,9 +280,10 @@ impl Adapter for Scripted {
                 () = self.clock.sleep_until(self.clock.now().plus_ms(RETRY_MS)) => {}
             }
         };
-        let mut position = timeline(&work, started);
+        let earlier = self.room_for(&work).unwrap_or_default();
+        let mut position = timeline(&work, earlier, started);
         if progress.reduced || !position.seek(&progress) {
-            position = timeline(&work, started);
+            position = timeline(&work, earlier, started);
             self.catch_up(&work.run, &mut position, &progress, &reports).await;
         }
         self.follow(&work.run, position, &reports).await;

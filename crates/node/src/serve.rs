@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::contract::{RunPhase, Write};
 use landbridge_proto::machine::step::Step;
+use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, TenantPair, Timestamp};
 use landbridge_store::{Fault, Handle, OpenError, Options as StoreOptions};
 use metrics::{counter, gauge};
@@ -20,6 +21,7 @@ use crate::bridge::Bridge;
 use crate::call::Calls;
 use crate::clock::{Clock, Entropy};
 use crate::config::Config;
+use crate::contact::Contacts;
 use crate::core::{Core, Route, Settings, StepError, Wakes};
 use crate::execute::Executions;
 use crate::federation::Federation;
@@ -32,12 +34,16 @@ use crate::net::listen::{TcpListener, UnixListener};
 use crate::net::{App, tls};
 use crate::observe::{self, Exporter};
 use crate::rollback;
+use crate::room::{self, Unrecorded};
+use crate::statuses;
 use crate::trust::{Trust, TrustError};
 
 /// Between two looks at what needs care, in milliseconds.
 const CARE_EVERY_MS: i64 = 5_000;
 /// Between two deletions of what its time has passed for, in milliseconds.
 const PRUNE_EVERY_MS: i64 = 60_000;
+/// Between two looks for statuses that nobody needs any more, in milliseconds.
+const FORGET_EVERY_MS: i64 = 3_600_000;
 /// Deleted at once, of each kind.
 const PRUNE_AT_ONCE: u32 = 500;
 
@@ -140,6 +146,7 @@ pub async fn serve(
     let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
     let strangers = tokio::spawn(plane.report_strangers());
     tokio::spawn(care(Arc::clone(&core), exporter));
+    tokio::spawn(room::watch(Arc::clone(&core)));
     tokio::spawn(measure(Arc::clone(&core), bridge, Arc::clone(&executions), calls));
     ready(&listening);
 
@@ -157,6 +164,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
     let epoch = next_epoch(&store)?;
     let trust = Trust::load(&parts.identity, &store, now)?;
     let connector = TcpConnector::new(parts.config.federation.address_policy());
+    let unrecorded = Unrecorded::new(store.reserve_was_used(), now);
     Ok(Core {
         client: Client::new(ClientSettings::default(), Arc::new(connector)),
         settings: settings(&parts.config),
@@ -170,6 +178,8 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
         wakes: Wakes::default(),
+        unrecorded,
+        contacts: Contacts::default(),
     })
 }
 
@@ -207,6 +217,10 @@ fn settings(config: &Config) -> Settings {
         key_window_ms: limits.key_window.as_ms(),
         frames_ms: config.retention.frames.as_ms(),
         journal_ms: config.retention.journal.as_ms(),
+        effective: config.effective.clone(),
+        statuses_ms: config.retention.statuses.as_ms(),
+        token_runs_open_max: limits.token_runs_open_max,
+        token_starts_per_minute_max: limits.token_starts_per_minute_max,
         ..Settings::default()
     }
 }
@@ -216,11 +230,12 @@ fn next_epoch(store: &Handle) -> Result<u64, ServeError> {
     const EPOCH: &str = "epoch";
     let last = store.reads().meta(EPOCH)?.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     let put = Write::PutMeta { name: EPOCH.to_owned(), value: (last + 1).to_string() };
-    let (batch, held) = Step::new(Vec::new(), vec![put], last + 1).split();
+    let (batch, held) = Step::new(Vec::new(), vec![put], last + 1).with_reserve().split();
     let receipt = store.commit_blocking(batch)?;
-    Ok(held.release(receipt).map_err(StepError::Stale)?)
+    Ok(held.release(receipt).map_err(StepError::from)?)
 }
 
+//= STR-45
 fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize, ServeError> {
     if core.trust.halted().is_cancelled() {
         return Ok(0);
@@ -229,7 +244,8 @@ fn take_up_runs(core: &Arc<Core>, executions: &Arc<Executions>) -> Result<usize,
     let count = rows.len();
     for row in rows {
         debug_assert_ne!(row.phase, RunPhase::Settled, "an open run has no terminal");
-        executions.drive(core, row);
+        let seat = executions.seats().keep(&row.owner);
+        executions.drive(core, row, seat);
     }
     Ok(count)
 }
@@ -324,16 +340,23 @@ impl Bound {
 
 /// Keeps our status fresh, what we know of peers fresh, and the store small.
 async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
-    let mut prune_at = core.now();
+    let (mut prune_at, mut forget_at) = (core.now(), core.now());
     while !core.stopping.is_cancelled() {
-        if let Err(error) = core.trust.refresh_status(&core).await {
+        if let Err(error) = core.trust.refresh_status(&core).await
+            && !error.is_full()
+        {
             tracing::error!(%error, "our status was not renewed");
         }
         refresh_peers(&core).await;
         let now = core.now();
-        if now >= prune_at {
+        // On a full disk nothing can be deleted either: a deletion is written first.
+        if now >= prune_at && !room::is_short(&core) {
             prune_at = now.plus_ms(PRUNE_EVERY_MS);
             prune(&core, now).await;
+        }
+        if now >= forget_at && !room::is_short(&core) {
+            forget_at = now.plus_ms(FORGET_EVERY_MS);
+            statuses::forget(&core, now).await;
         }
         if let Some(exporter) = &exporter {
             exporter.upkeep();
@@ -350,6 +373,9 @@ async fn measure(core: Arc<Core>, bridge: Bridge, executions: Arc<Executions>, c
     let level = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     while !core.stopping.is_cancelled() {
         gauge!(observe::EXECUTING).set(level(executions.count()));
+        let (owners, most) = executions.seats().spread();
+        gauge!(observe::OWNERS_EXECUTING).set(level(owners));
+        gauge!(observe::OWNER_EXECUTING_MAX).set(level(most));
         gauge!(observe::CALLING).set(level(calls.count()));
         gauge!(observe::READY).set(if bridge.ready().is_ok() { 1.0 } else { 0.0 });
         let stats = core.store.stats();
@@ -384,13 +410,14 @@ async fn refresh_peers(core: &Core) {
     }
 }
 
-async fn prune(core: &Core, now: Timestamp) {
+/// Deletes what its time has passed for, a bounded number of each kind.
+pub async fn prune(core: &Core, now: Timestamp) {
     let clock = core.store.reads().clock().unwrap_or(Timestamp(0));
     let prune = Write::Prune {
         //= REQ-18
         jti_before: clock,
         //= REQ-25
-        runs_before: now.plus_ms(-core.settings.frames_ms.max(core.settings.key_window_ms)),
+        runs_before: now.plus_ms(-keys_kept_ms(&core.settings)),
         entries_before: now.plus_ms(-core.settings.journal_ms),
         limit: PRUNE_AT_ONCE,
     };
@@ -398,4 +425,11 @@ async fn prune(core: &Core, now: Timestamp) {
     if let Err(error) = core.commit(step).await {
         tracing::error!(%error, "old state was not deleted");
     }
+}
+/// For how long a settled run and its key are kept, in milliseconds. A start says when it was invoked
+/// by another clock: what is still young enough by that must not be forgotten by ours.
+//= REQ-69
+fn keys_kept_ms(settings: &Settings) -> i64 {
+    let window = settings.key_window_ms.saturating_add(limit::CLOCK_SKEW_MS_MAX);
+    settings.frames_ms.max(window)
 }

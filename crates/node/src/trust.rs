@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use landbridge_proto::machine::admission::{Learned, seen_of};
 use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Guard, Write};
+use landbridge_proto::machine::evidence::Proof;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::{FederationError, TrustedFederation};
 use landbridge_proto::trust::peer::PeerView;
@@ -27,11 +28,16 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::{Core, StepError};
+use crate::evidence::Found;
 use crate::identity::Identity;
 use crate::rollback::{self, RolledBack};
+use crate::room;
 
 /// A new status is issued when this much of the old one's life is left, in milliseconds.
 const STATUS_REFRESH_MS: i64 = limit::STATUS_LIFE_MS / 2;
+
+/// Between two statuses of a peer that may use the store's reserve, in milliseconds.
+const LEARN_FROM_RESERVE_MS: i64 = 10_000;
 
 /// What is known at one moment.
 #[derive(Clone, Debug)]
@@ -58,7 +64,6 @@ pub struct State {
 #[derive(Debug)]
 pub struct Trust {
     state: RwLock<Arc<State>>,
-    changing: Mutex<()>,
     /// The numbers of all our statuses, those of earlier processes included.
     issued: RwLock<BTreeSet<u64>>,
     /// The number of this process's first status: what came before it may be forgotten.
@@ -66,6 +71,8 @@ pub struct Trust {
     /// Peers that told what they kept from before it.
     compared: RwLock<BTreeSet<GatewayId>>,
     halted: CancellationToken,
+    /// Held while the state is replaced; when a peer's status last used the store's reserve.
+    changing: Mutex<BTreeMap<GatewayId, Timestamp>>,
 }
 
 /// Why stored trust cannot be used, or a change was refused.
@@ -115,6 +122,14 @@ pub enum TrustError {
     /// The change was not made.
     #[error("the change was not made durable")]
     Step(#[from] StepError),
+}
+
+impl TrustError {
+    /// Whether there was no room for the change; that is said elsewhere, once.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Step(StepError::Full))
+    }
 }
 
 impl State {
@@ -169,7 +184,7 @@ impl Trust {
         }
         Ok(Self {
             state: RwLock::new(Arc::new(state)),
-            changing: Mutex::new(()),
+            changing: Mutex::default(),
             first: OnceLock::new(),
             compared: RwLock::default(),
             issued: RwLock::new(rollback::issued(store, own)?.into_iter().collect()),
@@ -269,7 +284,8 @@ impl Trust {
         let row = row(core.own(), DocumentKind::Status, status.seq.unsigned_abs(), &envelope, now);
         //= ID-44
         let writes = vec![Write::SaveDocument(row), Write::Clock(now)];
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        // Without a fresh status nobody could read what is here.
+        core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
         let issued = seen_of(&status);
         self.issued.write().unwrap_or_else(PoisonError::into_inner).insert(issued.seq);
         let _ = self.first.get_or_init(|| issued.seq);
@@ -291,7 +307,7 @@ impl Trust {
     /// [`TrustError`]; the present state stays.
     pub async fn learn(&self, core: &Core, learned: &Learned) -> Result<(), TrustError> {
         let Some(view) = &learned.view else { return Ok(()) };
-        let _changing = self.changing.lock().await;
+        let mut changing = self.changing.lock().await;
         let state = self.state();
         let gateway = view.gateway();
         let Some(known) = state.peers.get(gateway) else { return Ok(()) };
@@ -311,10 +327,16 @@ impl Trust {
             match view.with_status(status, now) {
                 Ok(newer) => view = newer,
                 Err(StatusError::WentBack { .. }) => {}
-                Err(StatusError::Equivocated { seq, .. }) => {
-                    drop(_changing);
-                    let what = format!("two statuses with the number {seq}");
-                    return self.quarantine(core, gateway, &what).await;
+                Err(fault @ StatusError::Equivocated { .. }) => {
+                    drop(changing);
+                    let refused = |fault| TrustError::Status {
+                        gateway: gateway.clone(),
+                        fault: Box::new(fault),
+                    };
+                    let first = known.status().map(|status| status.newest().envelope().clone());
+                    let first = first.ok_or_else(|| refused(fault))?;
+                    let proof = Proof::Statuses { first, second: status.clone() };
+                    return self.quarantine(core, gateway, &Found::new(proof, None)).await;
                 }
                 Err(fault) => {
                     let gateway = gateway.clone();
@@ -333,8 +355,16 @@ impl Trust {
         if writes.is_empty() {
             return Ok(());
         }
+        let mut step = Step::new(Vec::new(), writes, ());
+        // On a full disk a peer with a new status must be learned of before it can read what is here;
+        // not at its own pace, though.
+        let due = |at: &Timestamp| now.since_ms(*at) >= LEARN_FROM_RESERVE_MS;
+        if room::is_short(core) && changing.get(gateway).is_none_or(due) {
+            changing.insert(gateway.clone(), now);
+            step = step.with_reserve();
+        }
         //= ID-11
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        core.commit(step).await?;
         let mut next = State::clone(&self.state());
         next.peers.insert(gateway.clone(), view);
         self.replace(next);
@@ -384,7 +414,8 @@ impl Trust {
         Ok(version)
     }
 
-    /// Stops talking to a peer that contradicted itself under its own signatures.
+    /// Stops talking to a peer that contradicted itself under its own signatures, and keeps the
+    /// evidence in the same batch.
     ///
     /// # Errors
     ///
@@ -393,22 +424,66 @@ impl Trust {
         &self,
         core: &Core,
         peer: &GatewayId,
-        why: &str,
+        found: &Found,
     ) -> Result<(), TrustError> {
         //= STR-24
+        let why = found.story();
         tracing::error!(%peer, why, "peer quarantined: it contradicted itself under its signature");
+        let _changing = self.changing.lock().await;
         let mut state = State::clone(&self.state());
         state.quarantined.insert(peer.clone());
-        let names: Vec<&str> = state.quarantined.iter().map(GatewayId::as_str).collect();
-        let value = names.join(" ");
+        let marked = mark(&state);
+        let view = state.peers.get(peer).cloned();
         self.replace(state);
-        let writes = vec![
-            Write::PutMeta { name: QUARANTINED.to_owned(), value },
-            core.audit("bridge", "peer_quarantined", peer.as_str(), [("why", why)]),
-        ];
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
+        core.wakes.wake_all();
+        let row = view.and_then(|view| match found.row(&view, core.now()) {
+            Ok(row) => Some(row),
+            Err(error) => {
+                tracing::error!(%peer, %error, "the evidence would convince nobody else");
+                None
+            }
+        });
+        let id = row.as_ref().map_or("none", |row| row.id.as_str());
+        let detail = [("why", why), ("evidence", id)];
+        let mut writes =
+            vec![marked, core.audit("bridge", "peer_quarantined", peer.as_str(), detail)];
+        //= STR-47
+        writes.extend(row.map(Write::KeepEvidence));
+        core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
         Ok(())
     }
+
+    /// Ends a quarantine: the word of a person. `false` when there was none. The evidence stays.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] when the decision cannot be made durable; the quarantine then stays.
+    //= STR-25
+    pub async fn lift(
+        &self,
+        core: &Core,
+        peer: &GatewayId,
+        because: &str,
+    ) -> Result<bool, TrustError> {
+        let _changing = self.changing.lock().await;
+        let mut state = State::clone(&self.state());
+        if !state.quarantined.remove(peer) {
+            return Ok(false);
+        }
+        let detail = [("because", because)];
+        let audit = core.audit("admin", "quarantine_lifted", peer.as_str(), detail);
+        core.commit(Step::new(Vec::new(), vec![mark(&state), audit], ())).await?;
+        // Nothing else replaces the state meanwhile: whoever does holds the same lock.
+        self.replace(state);
+        core.wakes.wake_all();
+        Ok(true)
+    }
+}
+
+/// The quarantined peers, as they are kept.
+fn mark(state: &State) -> Write {
+    let names: Vec<&str> = state.quarantined.iter().map(GatewayId::as_str).collect();
+    Write::PutMeta { name: QUARANTINED.to_owned(), value: names.join(" ") }
 }
 
 const QUARANTINED: &str = "quarantined";
@@ -510,7 +585,7 @@ pub(crate) fn incarnation_text(incarnation: Incarnation) -> String {
     format!("{} {}", incarnation.n, incarnation.since)
 }
 
-fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, Fault> {
+fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, TrustError> {
     let known = store.reads().meta(INCARNATION)?;
     if let Some(known) = known.as_deref().and_then(parse_incarnation) {
         return Ok(known);
@@ -518,9 +593,9 @@ fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, Fault> {
     let first = Incarnation { n: 1, since: now };
     let value = incarnation_text(first);
     let writes = vec![Write::PutMeta { name: INCARNATION.to_owned(), value }];
-    let (batch, _held) = Step::new(Vec::new(), writes, ()).split();
-    store.commit_blocking(batch)?;
-    Ok(first)
+    let (batch, held) = Step::new(Vec::new(), writes, first).split();
+    let receipt = store.commit_blocking(batch)?;
+    Ok(held.release(receipt).map_err(StepError::from)?)
 }
 
 /// What is stored of a rollback, or what the store's witness says now; that is made durable first.

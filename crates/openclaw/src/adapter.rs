@@ -13,16 +13,20 @@ use landbridge_node::adapter::{
 use crate::OpenClawConfig;
 use crate::drive::{self, Drive, Stops};
 use crate::fault::Fault;
+use crate::leads::Leads;
 use crate::link::{Link, State};
 use crate::names::{self, Names};
 use crate::run::Run;
+use crate::stop;
 use crate::tool::{self, Calls, ToolRun};
+use crate::walls;
 
 /// An OpenClaw gateway as the executor sees it.
 #[derive(Debug)]
 pub struct OpenClaw {
     link: Link,
     stops: Stops,
+    leads: Leads,
     calls: Calls,
 }
 
@@ -35,7 +39,12 @@ impl OpenClaw {
     /// away is not an error here.
     pub fn open(config: &OpenClawConfig) -> Result<Self, Fault> {
         let stops = Arc::new(Mutex::new(BTreeSet::new()));
-        Ok(Self { link: Link::open(config)?, stops, calls: Calls::default() })
+        Ok(Self {
+            link: Link::open(config)?,
+            stops,
+            leads: Leads::default(),
+            calls: Calls::default(),
+        })
     }
 
     /// The bridge's device at the gateway.
@@ -85,7 +94,14 @@ impl OpenClaw {
         let key = names.key.clone();
         let run = Run::new(key.clone(), progress);
         let (link, stops) = (self.link.clone(), Arc::clone(&self.stops));
-        Drive { link, work, names, handle, stops, run, reports, asked, hold }.lead().await;
+        let session = names.session.clone();
+        let leads = self.leads.clone();
+        leads.take(&session, &key);
+        let stop_key = key.clone();
+        Drive { link, work, names, stop_key, handle, stops, leads, run, reports, asked, hold }
+            .lead()
+            .await;
+        self.leads.leave(&session, &key);
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
@@ -94,16 +110,25 @@ impl OpenClaw {
 impl Adapter for OpenClaw {
     async fn describe(&self) -> Description {
         let state = self.link.state();
-        let (software, reachable, detail, agents) = match state {
-            State::Up(up) => (
-                format!("openclaw {}", up.connection.hello().version),
-                true,
-                None,
-                up.agents.to_vec(),
-            ),
-            State::Down(why) => (String::new(), false, why.map(|why| why.to_string()), Vec::new()),
-        };
-        Description { adapter: "openclaw".to_owned(), software, reachable, detail, agents }
+        let adapter = "openclaw".to_owned();
+        match state {
+            State::Up(up) => Description {
+                adapter,
+                software: format!("openclaw {}", up.connection.hello().version),
+                reachable: true,
+                detail: None,
+                agents: up.agents.to_vec(),
+                cautions: walls::cautions(&up.connection).await,
+            },
+            State::Down(why) => Description {
+                adapter,
+                software: String::new(),
+                reachable: false,
+                detail: Some(why.map_or_else(|| CONNECTING.to_owned(), |why| why.to_string())),
+                agents: Vec::new(),
+                cautions: Vec::new(),
+            },
+        }
     }
 
     async fn intend(&self, work: &Work) -> Result<Intent, AdapterFault> {
@@ -117,6 +142,10 @@ impl Adapter for OpenClaw {
         };
         if matches!(&work.ask, Ask::Prompt(prompt) if prompt.trim().is_empty()) {
             return Err(refused(TroubleCode::InputRefused, "the prompt is empty"));
+        }
+        if !names::is_agent(work.agent.as_str()) {
+            let detail = "the gateway would take this agent's name for another one's";
+            return Err(refused(TroubleCode::AgentUnknown, detail));
         }
         let up = self
             .link
@@ -162,8 +191,12 @@ impl Adapter for OpenClaw {
         }
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(names.key.clone());
         let up = self.link.up().map_err(|fault| AdapterFault::from(&*fault))?;
-        let runs = [names.key.clone()];
-        match drive::stop(&up.connection, &names, &runs).await {
+        let stopped = if self.leads.is_anothers(&names.session, &names.key) {
+            stop::stop_run(&up.connection, &names).await
+        } else {
+            stop::stop_work(&up.connection, work, &names).await
+        };
+        match stopped {
             Ok(true) => Ok(Stopped::Stopping),
             Ok(false) => Ok(Stopped::NotRunning),
             Err(fault) => Err(AdapterFault::from(&fault)),
@@ -194,3 +227,6 @@ fn not_ours(asked: bool) -> Report {
 }
 
 const INTEND_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Why there is no connection when no attempt has failed.
+const CONNECTING: &str = "not connected yet; the bridge is connecting";

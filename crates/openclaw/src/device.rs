@@ -146,6 +146,24 @@ impl Device {
         write(&self.directory.join(TOKEN_FILE), token.expose())
     }
 
+    /// Forgets the token and which gateway it was for. The key stays: it alone opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns what could not be removed.
+    pub(crate) fn forget_token(&self) -> Result<bool, FileFault> {
+        let mut had_token = false;
+        for name in [TOKEN_FILE, GATEWAY_FILE] {
+            let path = self.directory.join(name);
+            match fs::remove_file(&path) {
+                Ok(()) => had_token |= name == TOKEN_FILE,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(fault(&path, &error)),
+            }
+        }
+        Ok(had_token)
+    }
+
     /// The gateway's identity as it was when the device was paired, if it is known.
     ///
     /// # Errors

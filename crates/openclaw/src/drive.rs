@@ -4,11 +4,13 @@
 //! connection, a restart of the bridge and a restart of the gateway are the same case: connect, look,
 //! go on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use landbridge_node::adapter::{Ask, Hold, Report, Reports, Trouble, TroubleCode, Work};
+use landbridge_node::adapter::{
+    Ask, Ending, Hold, Mode, Report, Reports, SideEffects, Trouble, TroubleCode, Work,
+};
 use landbridge_proto::wire::name::{SessionHandle, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
@@ -16,10 +18,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::connection::{Connection, Notice};
 use crate::fault::Fault;
+use crate::leads::Leads;
 use crate::link::{Link, Up};
+use crate::look::{look_at, tasks};
 use crate::names::{self, Names};
 use crate::run::{Rest, Run, Verdict};
-use crate::transcript::{Look, Tasks, usage};
+use crate::stop::stop;
+use crate::subagent::{self, Spawned};
+use crate::transcript::{Child, Look, Scope, Tasks, usage};
 use crate::wire::{Answer, Event, flag, text};
 
 /// Runs that the bridge wants stopped, by key. Shared, because a stop must outlive a restart of the
@@ -31,8 +37,11 @@ pub(crate) struct Drive {
     pub link: Link,
     pub work: Work,
     pub names: Names,
+    /// The run's name among the stops: the key of its intent.
+    pub stop_key: String,
     pub handle: SessionHandle,
     pub stops: Stops,
+    pub leads: Leads,
     pub run: Run,
     pub reports: Reports,
     /// The gateway was asked to start the run.
@@ -55,6 +64,9 @@ struct Sight {
     resting: Option<Verdict>,
     second: Option<oneshot::Receiver<Answer>>,
     waited: u32,
+    /// How far the transcripts of children were read; nothing is left of those that have ended.
+    children: BTreeMap<String, Option<String>>,
+    ended: BTreeSet<String>,
 }
 
 impl Drive {
@@ -65,9 +77,12 @@ impl Drive {
                 () = self.reports.closed() => return,
                 up = self.next_connection() => up,
             };
-            let Some(up) = up else {
-                self.settle_and_report(Verdict::refused(unavailable())).await;
-                return;
+            let up = match up {
+                Ok(up) => up,
+                Err(verdict) => {
+                    self.settle_and_report(verdict).await;
+                    return;
+                }
             };
             match self.lead_on(&up).await {
                 Ok(Watched::Settled | Watched::Abandoned) => return,
@@ -80,12 +95,21 @@ impl Drive {
         }
     }
 
-    /// Before the start the bridge waits a moment; afterwards for as long as it takes.
-    async fn next_connection(&self) -> Option<Up> {
-        if self.asked {
-            return Some(self.link.wait_up().await);
+    /// Before the start the bridge waits a moment; afterwards for as long as it takes, unless the gateway
+    /// refuses the device: then nobody will ever tell what became of the run.
+    async fn next_connection(&self) -> Result<Up, Verdict> {
+        if !self.asked {
+            let up = self.link.up_within(Duration::from_millis(START_MS_MAX)).await;
+            return up.map_err(|_| Verdict::refused(unavailable()));
         }
-        self.link.up_within(Duration::from_millis(START_MS_MAX)).await.ok()
+        self.link.wait_up_unless_refused().await.map_err(|why| {
+            tracing::error!(run = %self.work.run, %why, "a run is given up: the gateway refuses the bridge");
+            Verdict {
+                ending: landbridge_node::adapter::Ending::Failed,
+                trouble: Some(why.trouble()),
+                side_effects: landbridge_node::adapter::SideEffects::Unknown,
+            }
+        })
     }
 
     async fn lead_on(&mut self, up: &Up) -> Result<Watched, Fault> {
@@ -100,25 +124,37 @@ impl Drive {
             self.hold = None;
         }
         if self.asked {
+            if !self.knows_its_names() && !self.find_child(connection).await? {
+                self.settle_and_report(lost_child()).await;
+                return Ok(Watched::Settled);
+            }
             // Whatever the gateway does with the run after its return, it begins it soon.
             self.run.on_restart(now());
         } else {
-            self.asked = true;
             if self.is_stopped() {
-                let ending = landbridge_node::adapter::Ending::Cancelled;
-                let none = landbridge_node::adapter::SideEffects::None;
+                let ending = Ending::Cancelled;
+                let none = SideEffects::None;
                 self.settle_and_report(Verdict { ending, trouble: None, side_effects: none }).await;
                 return Ok(Watched::Settled);
             }
-            let answer = connection.call_twice("agent", &self.start_params()).await;
+            //= REQ-52
+            if self.work.session.is_some() && !self.has_session(connection).await? {
+                self.settle_and_report(Verdict::refused(no_session())).await;
+                return Ok(Watched::Settled);
+            }
+            // From here on it may have been taken: only the gateway's books can tell. It is never asked
+            // a second time.
+            self.asked = true;
+            let started = match self.work.mode {
+                Mode::Subagent => self.start_child(connection).await,
+                Mode::Session | Mode::Turn => self.start_prompt(connection, &mut sight).await,
+            };
             self.hold = None;
-            match answer {
-                Ok((_, second)) => {
-                    sight.second = Some(second);
-                    self.on_taken(connection);
-                    if !self.flush().await {
-                        return Ok(Watched::Abandoned);
-                    }
+            match started {
+                Ok(Ok(())) => self.on_taken(connection),
+                Ok(Err(trouble)) => {
+                    self.settle_and_report(Verdict::refused(trouble)).await;
+                    return Ok(Watched::Settled);
                 }
                 Err(Fault::Refused { method, error }) => {
                     tracing::warn!(run = %self.work.run, method, code = %error.code, message = %error.message,
@@ -126,8 +162,10 @@ impl Drive {
                     self.settle_and_report(Verdict::refused(refusal(&error))).await;
                     return Ok(Watched::Settled);
                 }
-                // It may have been taken: only the transcript can tell. The key is never sent again.
                 Err(fault) => return Err(fault),
+            }
+            if !self.flush().await {
+                return Ok(Watched::Abandoned);
             }
         }
         self.watch(connection, notices, sight).await
@@ -136,13 +174,72 @@ impl Drive {
     /// Whether the gateway knows this very run already: a bridge that was restored from a backup has
     /// forgotten that it started it, and its names follow from what was asked.
     async fn was_led_before(&self, connection: &Connection) -> Result<bool, Fault> {
+        if self.work.mode == Mode::Subagent {
+            // The gateway chose the child's names; its label follows from the run.
+            return Ok(subagent::find(connection, &self.work, &self.names).await?.is_some());
+        }
         let mut look = look_at(connection, &self.names.session, &mut None).await?;
         // A fresh session belongs to one run alone: whatever is in it is this run's.
         if self.work.session.is_none() && (look.active || look.waiting || !look.rows.is_empty()) {
             return Ok(true);
         }
-        look.tasks = Some(tasks(connection, &self.names.session).await?);
+        let scope = Scope { run: &self.names.key, shared: self.work.mode == Mode::Turn };
+        look.tasks = Some(tasks(connection, &self.names.session, scope).await?);
         Ok(self.knows(&look))
+    }
+
+    async fn start_prompt(
+        &self,
+        connection: &Connection,
+        sight: &mut Sight,
+    ) -> Result<Result<(), Trouble>, Fault> {
+        let (_, second) = connection.call_twice("agent", &self.start_params()).await?;
+        sight.second = Some(second);
+        Ok(Ok(()))
+    }
+
+    async fn start_child(&mut self, connection: &Connection) -> Result<Result<(), Trouble>, Fault> {
+        match subagent::spawn(connection, &self.work, &self.names).await? {
+            Spawned::Child(child) => {
+                // It works already: whatever happens to this connection now, it was not refused.
+                self.lead_child(connection, &child).await.map_err(|_| Fault::Lost)?;
+                Ok(Ok(()))
+            }
+            Spawned::Refused(trouble) => Ok(Err(trouble)),
+            // The books will tell.
+            Spawned::Unclear => Err(Fault::Lost),
+        }
+    }
+
+    /// Goes on under the names that the gateway gave to the child.
+    async fn lead_child(&mut self, connection: &Connection, child: &Child) -> Result<(), Fault> {
+        self.names = subagent::names_of(child, &self.names);
+        self.run.called(&child.run);
+        let params = json!({"key": self.names.session});
+        connection.call("sessions.messages.subscribe", &params).await.map(drop)
+    }
+
+    /// `false` for a child whose names the gateway chose and this process has not seen yet.
+    fn knows_its_names(&self) -> bool {
+        self.work.mode != Mode::Subagent || self.names.key != self.stop_key
+    }
+
+    /// Looks for the child of an earlier process, or of a call whose answer never came.
+    async fn find_child(&mut self, connection: &Connection) -> Result<bool, Fault> {
+        for _ in 0..CHILD_LOOKS {
+            if let Some(child) = subagent::find(connection, &self.work, &self.names).await? {
+                self.lead_child(connection, &child).await?;
+                return Ok(true);
+            }
+            tokio::time::sleep(LOOK_OFTEN).await;
+        }
+        Ok(false)
+    }
+
+    /// The gateway still has the session that the run names.
+    async fn has_session(&self, connection: &Connection) -> Result<bool, Fault> {
+        let look = look_at(connection, &self.names.session, &mut None).await?;
+        Ok(!look.status.is_empty() || !look.rows.is_empty())
     }
 
     async fn watch(
@@ -194,7 +291,10 @@ impl Drive {
     ) -> Result<Duration, Fault> {
         let mut look = look_at(connection, &self.names.session, &mut sight.cursor).await?;
         if !look.active {
-            look.tasks = Some(tasks(connection, &self.names.session).await?);
+            let scope = Scope { run: &self.names.key, shared: self.work.mode == Mode::Turn };
+            let tasks = tasks(connection, &self.names.session, scope).await?;
+            self.look_at_children(connection, &tasks, sight).await?;
+            look.tasks = Some(tasks);
         }
         // What was said before the look was answered still belongs before it.
         while let Ok(notice) = notices.try_recv() {
@@ -204,6 +304,9 @@ impl Drive {
         }
         if self.knows(&look) {
             self.on_taken(connection);
+        }
+        if self.work.mode == Mode::Subagent {
+            self.run.on_usage_of(&self.names.key, &look);
         }
         let stopped = self.is_stopped();
         let active = look.active || look.waiting;
@@ -220,7 +323,7 @@ impl Drive {
             }
             Rest::Over(verdict) => {
                 // The state is written a moment before or after the last row: look twice.
-                let unsure = verdict.side_effects == landbridge_node::adapter::SideEffects::Unknown;
+                let unsure = verdict.side_effects == SideEffects::Unknown;
                 sight.resting = Some(verdict);
                 Ok(if unsure { CONFIRM_UNSURE } else { CONFIRM })
             }
@@ -235,18 +338,43 @@ impl Drive {
         }
     }
 
+    async fn look_at_children(
+        &mut self,
+        connection: &Connection,
+        tasks: &Tasks,
+        sight: &mut Sight,
+    ) -> Result<(), Fault> {
+        for child in &tasks.family {
+            if sight.ended.contains(&child.session) {
+                continue;
+            }
+            let cursor = sight.children.entry(child.session.clone()).or_default();
+            let mut look = look_at(connection, &child.session, cursor).await?;
+            let at_rest = child.end.is_some() && !look.active;
+            let rows = std::mem::take(&mut look.rows);
+            self.run.on_usage_of(&child.run, &look);
+            self.run.on_child(child, rows);
+            if at_rest {
+                sight.ended.insert(child.session.clone());
+            }
+        }
+        Ok(())
+    }
+
     /// A gateway that comes back continues its sessions one after the other, and one that hangs delays
     /// the rest. A run that was given up must not begin again behind everybody's back.
     fn watch_what_may_rise(&self, verdict: &Verdict) {
-        if verdict.side_effects != landbridge_node::adapter::SideEffects::Unknown {
+        if verdict.side_effects != SideEffects::Unknown {
             return;
         }
-        let (link, names) = (self.link.clone(), self.names.clone());
+        let (link, names, leads) = (self.link.clone(), self.names.clone(), self.leads.clone());
         tokio::spawn(async move {
             let until = Instant::now() + RISE_WATCH;
             while Instant::now() < until {
                 let Ok(up) = tokio::time::timeout_at(until, link.wait_up()).await else { return };
                 match look_at(&up.connection, &names.session, &mut None).await {
+                    // A later turn is at work, and looks after the session itself.
+                    Ok(_) if leads.is_anothers(&names.session, &names.key) => {}
                     Ok(look) if look.active => {
                         let stopped =
                             stop(&up.connection, &names, std::slice::from_ref(&names.key)).await;
@@ -340,7 +468,7 @@ impl Drive {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stops.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.names.key)
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.stop_key)
     }
 
     async fn settle_and_report(&mut self, verdict: Verdict) {
@@ -359,101 +487,6 @@ impl Drive {
     }
 }
 
-/// Asks for a session's transcript, from the cursor on when there is one.
-async fn look_at(
-    connection: &Connection,
-    session: &str,
-    cursor: &mut Option<String>,
-) -> Result<Look, Fault> {
-    if let Some(from) = cursor.as_ref() {
-        let params = json!({"sessionKey": session, "cursor": from, "maxChars": ROW_CHARS_MAX});
-        let payload = connection.call("chat.history", &params).await?;
-        // A delta cuts long texts whatever was asked; a page does not.
-        if text(&payload, "/kind") == "delta" && !payload.to_string().contains(CUT) {
-            keep_cursor(&payload, cursor);
-            return Ok(Look::read(&payload));
-        }
-    }
-    let mut params = json!({"sessionKey": session, "limit": PAGE_ROWS, "maxChars": ROW_CHARS_MAX});
-    let newest = connection.call("chat.history", &params).await?;
-    keep_cursor(&newest, cursor);
-    let mut look = Look::read(&newest);
-    let mut more = flag(&newest, "/hasMore");
-    let mut offset = look.rows.len();
-    for _ in 1..PAGES_MAX {
-        if !more {
-            break;
-        }
-        params["offset"] = json!(offset);
-        let page = connection.call("chat.history", &params).await?;
-        let mut rows = crate::transcript::rows(&page);
-        more = flag(&page, "/hasMore") && !rows.is_empty();
-        offset += rows.len();
-        rows.append(&mut look.rows);
-        look.rows = rows;
-    }
-    Ok(look)
-}
-
-fn keep_cursor(payload: &Value, cursor: &mut Option<String>) {
-    let next = text(payload, "/deltaCursor");
-    *cursor = (!next.is_empty()).then(|| next.to_owned());
-}
-
-/// Asks for the gateway's book of a session and of its children, down the tree.
-async fn tasks(connection: &Connection, session: &str) -> Result<Tasks, Fault> {
-    let mut all = Tasks::default();
-    let mut seen = BTreeSet::new();
-    let mut ahead = vec![session.to_owned()];
-    while let Some(session) = ahead.pop() {
-        if seen.len() >= TREE_SESSIONS_MAX || !seen.insert(session.clone()) {
-            continue;
-        }
-        let payload = connection.call("tasks.list", &json!({"sessionKey": session})).await?;
-        let tasks = Tasks::read(&payload, now());
-        all.open |= tasks.open;
-        all.runs.extend(tasks.runs);
-        ahead.extend(tasks.children.iter().cloned());
-        all.children.extend(tasks.children);
-    }
-    Ok(all)
-}
-
-/// Asks the gateway to stop everything of a session tree; returns whether there was something to stop.
-///
-/// # Errors
-///
-/// Returns why the gateway could not be asked.
-pub(crate) async fn stop(
-    connection: &Connection,
-    names: &Names,
-    runs: &[String],
-) -> Result<bool, Fault> {
-    let session = names.session.as_str();
-    let look = look_at(connection, session, &mut None).await?;
-    let mut stopped = look.active || look.waiting;
-    let in_flight = look.in_flight.as_ref().map(|(run, _)| run);
-    let known: BTreeSet<&String> = runs.iter().chain(&look.active_runs).chain(in_flight).collect();
-    for run in known {
-        let answer =
-            connection.call("chat.abort", &json!({"sessionKey": session, "runId": run})).await?;
-        stopped |= flag(&answer, "/aborted");
-    }
-    let tree = tasks(connection, session).await?;
-    for key in std::iter::once(session).chain(tree.children.iter().map(String::as_str)) {
-        match connection.call("sessions.abort", &json!({"key": key})).await {
-            Ok(answer) => stopped |= text(&answer, "/status") == "aborted",
-            // A session that has ended, or was never there, is an error to the gateway.
-            Err(Fault::Refused { error, .. }) => {
-                tracing::debug!(code = %error.code, "nothing to stop")
-            }
-            Err(fault) => return Err(fault),
-        }
-    }
-    // The gateway continues a run by itself after a restart, a while after this state shows.
-    Ok(stopped || look.status == "running")
-}
-
 fn refusal(error: &crate::wire::GatewayError) -> Trouble {
     let (code, detail) =
         if error.message.contains("unknown agent") || error.message.contains("no longer exists") {
@@ -469,6 +502,22 @@ fn refusal(error: &crate::wire::GatewayError) -> Trouble {
             (TroubleCode::GatewayError, "the gateway refused the run")
         };
     Trouble { code, detail: detail.to_owned() }
+}
+
+fn no_session() -> Trouble {
+    Trouble {
+        code: TroubleCode::SessionUnknown,
+        detail: "the gateway does not have the session any more".to_owned(),
+    }
+}
+
+fn lost_child() -> Verdict {
+    let detail = "the gateway does not know the run".to_owned();
+    Verdict {
+        ending: Ending::Failed,
+        trouble: Some(Trouble { code: TroubleCode::Interrupted, detail }),
+        side_effects: SideEffects::Unknown,
+    }
 }
 
 fn unavailable() -> Trouble {
@@ -494,8 +543,11 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// With half a second between them: a call whose answer was lost is booked by then, or never.
+const CHILD_LOOKS: u32 = 10;
 const START_MS_MAX: u64 = 10_000;
-const SPARE_S: i64 = 20;
+/// How long the gateway lets a run live beyond its deadline, in seconds.
+pub(crate) const SPARE_S: i64 = 20;
 const LOOK_SOON: Duration = Duration::from_millis(40);
 const LOOK_OFTEN: Duration = Duration::from_millis(500);
 const LOOK_SELDOM: Duration = Duration::from_secs(3);
@@ -504,8 +556,3 @@ const CONFIRM_UNSURE: Duration = Duration::from_secs(3);
 const RISE_WATCH: Duration = Duration::from_secs(300);
 const RISE_EVERY: Duration = Duration::from_secs(5);
 const WAITS_MAX: u32 = 20;
-const CUT: &str = "...(truncated)...";
-const PAGE_ROWS: usize = 1000;
-const PAGES_MAX: usize = 50;
-const ROW_CHARS_MAX: usize = 500_000;
-const TREE_SESSIONS_MAX: usize = 256;

@@ -141,6 +141,17 @@ impl Fault {
         Trouble { code, detail: detail.to_owned() }
     }
 
+    /// The gateway knows the device no more, or asks its operator anew: what the device began cannot be
+    /// watched or stopped by it.
+    #[must_use]
+    pub(crate) fn refuses_the_device(&self) -> bool {
+        match self {
+            Self::NotPaired | Self::PairingPending { .. } => true,
+            Self::Unauthorized { code } => !code.contains("RATE_LIMIT"),
+            _ => false,
+        }
+    }
+
     /// Trying again alone will not help: a person must act.
     #[must_use]
     pub const fn needs_a_person(&self) -> bool {
@@ -195,6 +206,16 @@ pub(crate) fn run_trouble(gateway_words: &str) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_that_is_away_or_busy_does_not_refuse_the_device() {
+        let unauthorized = |code: &str| Fault::Unauthorized { code: code.to_owned() };
+        assert!(Fault::NotPaired.refuses_the_device());
+        assert!(unauthorized("AUTH_DEVICE_TOKEN_MISMATCH").refuses_the_device());
+        assert!(!unauthorized("AUTH_RATE_LIMITED").refuses_the_device());
+        assert!(!Fault::Unreachable("refused".to_owned()).refuses_the_device());
+        assert!(!Fault::Lost.refuses_the_device());
+    }
 
     #[test]
     fn the_gateways_words_do_not_leave_the_bridge() {

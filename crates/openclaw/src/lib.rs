@@ -7,6 +7,7 @@
 //! Start reading at [`OpenClaw`]; the decisions are in `run.rs`, the loop around them in `drive.rs`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 mod adapter;
 mod connection;
@@ -14,21 +15,26 @@ mod device;
 mod drive;
 mod endpoint;
 mod fault;
+mod leads;
 mod link;
+mod look;
 mod names;
 mod pairing;
 mod run;
+mod stop;
+mod subagent;
 mod tls;
 mod tool;
 mod tool_policy;
 mod transcript;
 mod version;
+mod walls;
 mod wire;
 
 pub use adapter::OpenClaw;
 pub use device::{FileFault, Secret};
 pub use fault::Fault;
-pub use pairing::{Pairing, Status, pair, status};
+pub use pairing::{Disconnected, Pairing, Status, disconnect, pair, status};
 pub use tool_policy::is_closed_to_peers;
 pub use version::{PROTOCOLS, UnsupportedGateway, VERSION_MIN, VERSION_TESTED};
 pub use wire::{GatewayError, Hello};
@@ -44,6 +50,9 @@ pub struct OpenClawConfig {
     pub ca_file: Option<PathBuf>,
     /// Sends the bridge's credential in clear to a gateway that is not on loopback.
     pub danger_plaintext_gateway: bool,
+    /// How long the gateway may refuse the device, without a break, before runs that it had taken are
+    /// given up: long enough for an operator to pair again.
+    pub refused_max: Duration,
 }
 
 impl OpenClawConfig {
@@ -55,6 +64,7 @@ impl OpenClawConfig {
             state_dir: state_dir.into(),
             ca_file: None,
             danger_plaintext_gateway: false,
+            refused_max: REFUSED_MAX,
         }
     }
 
@@ -64,3 +74,5 @@ impl OpenClawConfig {
         format!("landbridge {}", device.get(..12).unwrap_or(device))
     }
 }
+
+const REFUSED_MAX: Duration = Duration::from_secs(120);

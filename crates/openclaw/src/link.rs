@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::OpenClawConfig;
@@ -42,6 +43,7 @@ pub(crate) struct Up {
 pub(crate) struct Link {
     state: watch::Receiver<State>,
     device: String,
+    refused_max: Duration,
     _task: Arc<DropGuard>,
 }
 
@@ -61,7 +63,8 @@ impl Link {
         tokio::spawn(
             cancel.clone().run_until_cancelled_owned(keep(endpoint, device, name, sender)),
         );
-        Ok(Self { state, device: id, _task: Arc::new(cancel.drop_guard()) })
+        let refused_max = config.refused_max;
+        Ok(Self { state, device: id, refused_max, _task: Arc::new(cancel.drop_guard()) })
     }
 
     /// The bridge's device at the gateway.
@@ -104,6 +107,38 @@ impl Link {
         }
     }
 
+    /// Waits for an open connection for as long as one can still come.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the gateway refuses the device, when it has done nothing else for a while.
+    pub(crate) async fn wait_up_unless_refused(&self) -> Result<Up, Arc<Fault>> {
+        let mut state = self.state.clone();
+        let mut refused: Option<(Instant, Arc<Fault>)> = None;
+        loop {
+            match &*state.borrow_and_update() {
+                State::Up(up) => return Ok(up.clone()),
+                State::Down(Some(why)) if why.refuses_the_device() => {
+                    refused.get_or_insert_with(|| (Instant::now(), Arc::clone(why)));
+                }
+                State::Down(_) => refused = None,
+            }
+            let changed = match &refused {
+                None => state.changed().await,
+                Some((since, why)) => {
+                    match timeout_at(*since + self.refused_max, state.changed()).await {
+                        Ok(changed) => changed,
+                        Err(_) => return Err(Arc::clone(why)),
+                    }
+                }
+            };
+            if changed.is_err() {
+                // The task ends only with the last handle; whoever waits here holds one.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// As [`Link::up`], but gives a new connection this long to come.
     ///
     /// # Errors
@@ -127,7 +162,13 @@ async fn keep(endpoint: Endpoint, device: Device, name: String, state: watch::Se
                 failures = 0;
                 let connection = up.connection.clone();
                 state.send_replace(State::Up(up));
-                connection.closed().await;
+                tokio::select! {
+                    () = connection.closed() => {}
+                    () = forgotten(&device) => {
+                        tracing::warn!("the device's token was removed; leaving the gateway");
+                        connection.close();
+                    }
+                }
                 tracing::warn!("the connection to the gateway ended");
                 state.send_replace(State::Down(None));
             }
@@ -138,6 +179,16 @@ async fn keep(endpoint: Endpoint, device: Device, name: String, state: watch::Se
             }
         }
         tokio::time::sleep(pause(failures)).await;
+    }
+}
+
+/// Returns when the device's token is no longer there: an operator disconnected the bridge.
+async fn forgotten(device: &Device) {
+    loop {
+        tokio::time::sleep(TOKEN_LOOK).await;
+        if matches!(device.token(), Ok(None)) {
+            return;
+        }
     }
 }
 
@@ -201,6 +252,8 @@ fn pause(failures: u32) -> Duration {
     Duration::from_millis(whole / 2 + jitter)
 }
 
+/// Between two looks whether the device's token is still there.
+const TOKEN_LOOK: Duration = Duration::from_secs(2);
 const PAUSE_MS: u64 = 100;
 const PAUSE_MS_MAX: u64 = 3_000;
 

@@ -52,6 +52,7 @@ pub(crate) fn handle(work: &Work) -> Option<SessionHandle> {
         &agent(work),
     ]);
     match &work.session {
+        //= REQ-50
         Some(handle) => is_handle_of(handle.as_str(), &owner).then(|| handle.clone()),
         None => {
             made(&format!("{PREFIX}{owner}-{}", short(&["session-run", work.run.as_str()]))).ok()
@@ -74,6 +75,12 @@ pub(crate) fn run_key(work: &Work) -> String {
         work.run.as_str(),
     ];
     format!("{PREFIX}{}", HEXLOWER.encode(&digest(&fields)))
+}
+
+/// Under which label the gateway books the child that a run starts: how a later process finds it.
+pub(crate) fn child_label(work: &Work) -> String {
+    let key = run_key(work);
+    format!("{PREFIX}{}", short(&["child", &key]))
 }
 
 /// The gateway writes agent ids in lower case, also inside session keys.
@@ -113,6 +120,16 @@ fn digest(fields: &[&str]) -> [u8; 32] {
 
 /// What marks the bridge's own sessions and runs at the gateway.
 pub(crate) const PREFIX: &str = "fed-";
+
+/// OpenClaw has an agent by exactly this id. It bends other names until they are ids, so that `Main` and
+/// `main`, or `a.b` and `a-b`, are one agent there and two in a grant: those are refused.
+pub(crate) fn is_agent(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let mut bytes = name.bytes();
+    name.len() <= 64
+        && bytes.next().is_some_and(plain)
+        && bytes.all(|byte| plain(byte) || byte == b'-' || byte == b'_')
+}
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -161,5 +178,16 @@ pub(crate) mod tests {
         assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
         assert_eq!(keys[0], run_key(&work('a', "acme")));
         assert!(!keys[0].contains("acme"));
+    }
+
+    //= ID-29
+    #[test]
+    fn only_names_that_the_gateway_leaves_as_they_are_name_an_agent() {
+        for good in ["main", "a", "7", "tri-age_2"] {
+            assert!(is_agent(good), "{good}");
+        }
+        for bad in ["", "Main", "tri.age", "-main", "_x", "a b", "ma\u{ef}n", &"a".repeat(65)] {
+            assert!(!is_agent(bad), "{bad}");
+        }
     }
 }

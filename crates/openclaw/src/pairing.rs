@@ -4,6 +4,8 @@
 //! connection and forgotten; what is kept is a token that is bound to the device's key and to the fewest
 //! scopes.
 
+use std::path::Path;
+
 use crate::OpenClawConfig;
 use crate::connection::{Connection, Credential, SCOPES};
 use crate::device::{Device, Secret};
@@ -71,6 +73,27 @@ pub async fn pair(config: &OpenClawConfig, shared_token: Secret) -> Result<Pairi
     device.keep_gateway(&gateway)?;
     device.keep_token(&token)?;
     Ok(Pairing::Paired { device: id, gateway, version: hello.version, scopes: hello.scopes })
+}
+
+/// What [`disconnect`] did at this side.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Disconnected {
+    /// The bridge's device at the gateway, which the gateway's operator can remove.
+    pub device: String,
+    /// There was a token to forget.
+    pub had_token: bool,
+}
+
+/// Forgets the device's token. A running bridge leaves the gateway within seconds; the gateway itself
+/// still knows the device until its operator removes it.
+///
+/// # Errors
+///
+/// Returns what is wrong with the bridge's own files.
+pub fn disconnect(state_dir: &Path) -> Result<Disconnected, Fault> {
+    let device = Device::open(state_dir)?;
+    Ok(Disconnected { had_token: device.forget_token()?, device: device.id() })
 }
 
 /// How the bridge's device stands at the gateway.

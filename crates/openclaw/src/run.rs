@@ -4,7 +4,7 @@
 //! from the transcript alone, in its order, so that a second process that reads the same transcript says
 //! the same things under the same names, and skips exactly what was said before ([`Progress`]).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use landbridge_node::adapter::{
     Channel, Ending, Progress, Report, SideEffects, Trouble, TroubleCode, Usage,
@@ -13,7 +13,8 @@ use landbridge_proto::wire::limit::OUTPUT_TEXT_BYTES_MAX;
 use landbridge_proto::wire::name::Timestamp;
 
 use crate::fault::run_trouble;
-use crate::transcript::{Call, Content, Look, Row, Said};
+use crate::look::add;
+use crate::transcript::{Call, Child, Content, Look, Row, Said};
 
 /// What is known of a run.
 #[derive(Debug)]
@@ -33,8 +34,8 @@ pub(crate) struct Run {
     open: Vec<OpenCall>,
     /// What the rows of each gateway run cost.
     usage: BTreeMap<String, Usage>,
-    /// What the gateway says that its first run cost, hidden rows included.
-    final_usage: Option<Usage>,
+    /// What the gateway says that a run of its own cost, hidden rows included.
+    sums: BTreeMap<String, Usage>,
     /// Calls that events or the gateway's book call failed, by gateway run and the model's call id.
     failed: BTreeSet<String>,
     /// Arguments of calls whose row the transcript hides.
@@ -42,6 +43,10 @@ pub(crate) struct Run {
     last: Option<LastSaid>,
     /// The gateway was started anew under the run at this time.
     restarted: Option<Timestamp>,
+    /// Child runs whose own prompt was found, and those whose end was reported.
+    children: BTreeSet<String>,
+    children_ended: BTreeSet<String>,
+    child_stopped: bool,
     settled: bool,
 }
 
@@ -52,7 +57,8 @@ struct Told {
     calls: BTreeSet<String>,
     results: BTreeSet<String>,
     usage: Option<Usage>,
-    phases: VecDeque<String>,
+    /// How many of each name: a child's phases come in their own order, its parent's in theirs.
+    phases: BTreeMap<String, usize>,
     errors: usize,
 }
 
@@ -86,6 +92,10 @@ struct Voice {
 impl Run {
     /// A run of which `progress` was already reported.
     pub(crate) fn new(key: String, progress: Progress) -> Self {
+        let mut phases = BTreeMap::new();
+        for phase in progress.phases {
+            *phases.entry(phase).or_default() += 1;
+        }
         Self {
             runs: vec![key.clone()],
             key,
@@ -97,7 +107,7 @@ impl Run {
                 calls: progress.calls,
                 results: progress.results,
                 usage: progress.usage,
-                phases: progress.phases.into(),
+                phases,
                 errors: progress.errors,
             },
             found: false,
@@ -105,13 +115,22 @@ impl Run {
             uses: BTreeMap::new(),
             open: Vec::new(),
             usage: BTreeMap::new(),
-            final_usage: None,
+            sums: BTreeMap::new(),
             failed: BTreeSet::new(),
             hidden: BTreeMap::new(),
             last: None,
             restarted: None,
+            children: BTreeSet::new(),
+            children_ended: BTreeSet::new(),
+            child_stopped: false,
             settled: false,
         }
+    }
+
+    /// The gateway chose the name of the run itself, and it became known before anything was seen.
+    pub(crate) fn called(&mut self, key: &str) {
+        self.runs = vec![key.to_owned()];
+        key.clone_into(&mut self.key);
     }
 
     /// Takes the reports that wait.
@@ -165,7 +184,15 @@ impl Run {
 
     /// The gateway's final answer tells the usage of the run's first gateway run.
     pub(crate) fn on_final_usage(&mut self, usage: Usage) {
-        self.final_usage = Some(usage);
+        self.sums.insert(self.key.clone(), usage);
+    }
+
+    /// As [`Run::on_final_usage`], of a session that this run began and nobody else is led in.
+    pub(crate) fn on_usage_of(&mut self, run: &str, look: &Look) {
+        if let Some(usage) = look.last_usage.as_ref().filter(|_| look.last_run == run) {
+            let model = self.usage.get(run).and_then(|usage| usage.model.clone());
+            self.sums.insert(run.to_owned(), Usage { model, ..usage.clone() });
+        }
     }
 
     /// New rows of the transcript, in order.
@@ -318,12 +345,52 @@ impl Run {
 
     /// Reports a phase unless an earlier process did.
     fn end_phase(&mut self, phase: &str, ending: Ending, started: Timestamp, ended: Timestamp) {
-        if self.told.phases.front().is_some_and(|told| told == phase) {
-            self.told.phases.pop_front();
+        if let Some(told) = self.told.phases.get_mut(phase).filter(|told| **told > 0) {
+            *told -= 1;
             return;
         }
-        self.told.phases.clear();
         self.reports.push(Report::PhaseEnd { phase: phase.to_owned(), ending, started, ended });
+    }
+
+    /// New rows of a child's transcript, in order: what it called and what that cost is the run's. What
+    /// it said it said to its parent.
+    pub(crate) fn on_child(&mut self, child: &Child, rows: Vec<Row>) {
+        //= REQ-53
+        let place = child.session.rsplit(':').next().unwrap_or_default();
+        let place: String = place.chars().take(CHILD_NAME_CHARS).collect();
+        let named = |id: &str| format!("{place}:{id}");
+        for row in rows {
+            if !self.rows.insert(row.id.clone()) {
+                continue;
+            }
+            match row.content {
+                Content::Prompt { key } if key == child.run => {
+                    self.children.insert(key);
+                }
+                // A child may begin with a copy of what its parent had said.
+                _ if !self.children.contains(&child.run) => {}
+                Content::Said(said) => {
+                    if let Some(usage) = said.usage {
+                        add(self.usage.entry(row.run.clone()).or_default(), &usage);
+                    }
+                    for call in said.calls {
+                        let call = Call { id: named(&call.id), ..call };
+                        self.on_called(&row.run, call, row.ended);
+                    }
+                }
+                Content::Result { call, tool, ok, text } => {
+                    self.on_result(&row.run, &named(&call), &tool, row.began, ok, text);
+                }
+                Content::Prompt { .. } | Content::Other => {}
+            }
+        }
+        if let Some((ended, ending)) = child.end
+            && self.children_ended.insert(child.run.clone())
+        {
+            self.child_stopped |= ending == Ending::Cancelled;
+            self.end_phase("subagent", ending, child.began, ended);
+        }
+        self.tell_usage();
     }
 
     fn tell_usage(&mut self) {
@@ -336,11 +403,12 @@ impl Run {
 
     fn total_usage(&self) -> Option<Usage> {
         let mut total = Usage::default();
-        let first = [self.usage.get(&self.key), self.final_usage.as_ref()];
-        let first = first.into_iter().flatten().max_by_key(|usage| usage.total);
-        let others = self.usage.iter().filter(|(run, _)| **run != self.key).map(|(_, usage)| usage);
-        for usage in first.into_iter().chain(others) {
-            add(&mut total, usage);
+        let runs: BTreeSet<&String> = self.usage.keys().chain(self.sums.keys()).collect();
+        for run in runs {
+            let known = [self.usage.get(run), self.sums.get(run)].into_iter().flatten();
+            if let Some(most) = known.max_by_key(|usage| usage.total) {
+                add(&mut total, most);
+            }
         }
         (total.total > 0).then_some(total)
     }
@@ -353,12 +421,16 @@ impl Run {
             }
         }
         self.on_rows(look.rows);
-        if let Some((run, text)) = &look.in_flight {
-            self.know(run);
-            self.on_text(run, text);
-        }
-        for run in &look.active_runs {
-            self.know(run);
+        //= REQ-51
+        // What works in the session before the run's own prompt stands there is an earlier turn's.
+        if self.found {
+            if let Some((run, text)) = &look.in_flight {
+                self.know(run);
+                self.on_text(run, text);
+            }
+            for run in &look.active_runs {
+                self.know(run);
+            }
         }
         let Some(tasks) = &look.tasks else {
             return Rest::Busy;
@@ -367,10 +439,13 @@ impl Run {
         // After a restart the gateway may show a prompt as waiting, or its task as open, for ever.
         let overdue = self.restarted.is_some_and(|at| now.since_ms(at) >= RESUME_MS_MAX);
         let pending = look.waiting || tasks.open;
+        //= REQ-54
         if look.active || look.children_active || (pending && (ours || !overdue)) {
             return Rest::Busy;
         }
         let end = match look.status.as_str() {
+            // It had said its last word, and a child of it was still at work.
+            "done" if ours && stopped && self.child_stopped => Some((Ending::Cancelled, None)),
             "done" if ours && self.last != Some(LastSaid::Failed) => {
                 Some((Ending::Succeeded, None))
             }
@@ -501,25 +576,12 @@ impl Voice {
     }
 }
 
-fn add(sum: &mut Usage, more: &Usage) {
-    sum.input += more.input;
-    sum.output += more.output;
-    sum.cache_read += more.cache_read;
-    sum.cache_write += more.cache_write;
-    sum.total += more.total;
-    sum.cost_micro_usd = match (sum.cost_micro_usd, more.cost_micro_usd) {
-        (None, cost) | (cost, None) => cost,
-        (Some(one), Some(other)) => Some(one + other),
-    };
-    if more.model.is_some() {
-        sum.model.clone_from(&more.model);
-    }
-}
-
 fn interrupted(detail: &str) -> Trouble {
     Trouble { code: TroubleCode::Interrupted, detail: detail.to_owned() }
 }
 
+/// How much of a child's name stands before the names of its calls.
+const CHILD_NAME_CHARS: usize = 8;
 /// How the gateway names the run in which a parent hears of its child's end.
 const ANNOUNCE: &str = "announce:";
 /// How long after its return the gateway may take to continue a run.

@@ -241,6 +241,7 @@ fn a_long_text_is_cut_between_characters() {
     assert_eq!(whole, long);
 }
 
+//= REQ-54
 #[test]
 fn what_works_is_not_over() {
     let mut run = run();
@@ -327,4 +328,100 @@ fn a_reduced_log_is_replaced_not_continued() {
     let mut run = Run::new(KEY.to_owned(), progress);
     run.on_rows(vec![prompt("1", KEY), said("2", KEY, "the answer", &[])]);
     assert_eq!(words(&mut run), ["phase model", "=the answer", "usage 11"]);
+}
+
+/// A gateway that restarted may show a prompt as waiting for its turn, or its task as open, for ever.
+#[test]
+fn a_prompt_that_waits_for_ever_after_a_restart_ends_honestly() {
+    let waits = || Look { waiting: true, ..quiet("", "") };
+    let open = || Look { tasks: Some(Tasks { open: true, ..Tasks::default() }), ..quiet("", "") };
+    for look in [waits as fn() -> Look, open] {
+        let mut run = run();
+        let restarted = Timestamp(1000);
+        // Without a restart there is a queue, and the prompt's turn comes.
+        assert_eq!(run.on_look(look(), restarted.plus_ms(10 * RESUME_MS_MAX), false), Rest::Busy);
+        run.on_restart(restarted);
+        let just_before = restarted.plus_ms(RESUME_MS_MAX - 1);
+        assert_eq!(run.on_look(look(), just_before, false), Rest::Busy);
+        let Rest::Over(verdict) = run.on_look(look(), restarted.plus_ms(RESUME_MS_MAX), false)
+        else {
+            panic!("over")
+        };
+        assert_eq!(verdict.ending, Ending::Failed);
+        assert_eq!(verdict.side_effects, SideEffects::Unknown);
+        assert_eq!(verdict.trouble.unwrap().code, TroubleCode::Interrupted);
+        // One that the session's state calls ours waits for more, however late it is.
+        let ours = Look { last_run: KEY.to_owned(), status: "done".to_owned(), ..look() };
+        assert_eq!(run.on_look(ours, restarted.plus_ms(RESUME_MS_MAX), false), Rest::Busy);
+    }
+}
+
+//= REQ-51
+#[test]
+fn what_an_earlier_turn_does_is_not_this_ones() {
+    let mut run = run();
+    let earlier = || Look {
+        active: true,
+        active_runs: vec!["fed-before".to_owned()],
+        in_flight: Some(("fed-before".to_owned(), "the earlier answer".to_owned())),
+        rows: vec![prompt("1", "fed-before"), said("2", "fed-before", "earlier", &["c"])],
+        ..quiet("running", "")
+    };
+    assert_eq!(run.on_look(earlier(), Timestamp(0), false), Rest::Busy);
+    assert!(words(&mut run).is_empty());
+    assert_eq!(run.runs(), [KEY]);
+    // It ends, and that is not this run's end either.
+    assert_eq!(run.on_look(quiet("done", "fed-before"), Timestamp(0), false), Rest::Unclear);
+    assert_eq!(run.on_look(quiet("killed", "fed-before"), Timestamp(0), false), Rest::Unclear);
+    let own =
+        Look { rows: vec![prompt("3", KEY), said("4", KEY, "own", &[])], ..quiet("done", KEY) };
+    assert!(matches!(run.on_look(own, Timestamp(0), false), Rest::Over(_)));
+    assert_eq!(words(&mut run), ["phase model", "+own", "usage 11"]);
+}
+
+fn child(end: Option<Ending>) -> Child {
+    Child {
+        session: "agent:auto:subagent:0123456789".to_owned(),
+        run: "kid".to_owned(),
+        label: String::new(),
+        began: Timestamp(1),
+        end: end.map(|ending| (Timestamp(9), ending)),
+    }
+}
+
+//= REQ-53
+#[test]
+fn a_childs_calls_cost_and_end_are_told_under_its_parent_once() {
+    let rows = || {
+        // It may begin with a copy of what its parent said.
+        vec![
+            said("c0", KEY, "the parent's words", &["x"]),
+            prompt("c1", "kid"),
+            said("c2", "kid", "let me", &["c"]),
+            result("c3", "kid", "c"),
+            said("c4", "kid", "the child's answer", &[]),
+        ]
+    };
+    let mut run = run();
+    run.on_rows(vec![prompt("1", KEY), said("2", KEY, "", &["c"]), result("3", KEY, "c")]);
+    words(&mut run);
+    run.on_child(&child(None), rows()[..3].to_vec());
+    assert_eq!(words(&mut run), ["call 01234567:c", "usage 22"]);
+    run.on_child(&child(Some(Ending::Failed)), rows());
+    let told = ["result 01234567:c true", "phase tool:exec", "phase subagent", "usage 33"];
+    assert_eq!(words(&mut run), told);
+    run.on_child(&child(Some(Ending::Failed)), rows());
+    assert!(words(&mut run).is_empty());
+    // A later process that reads both in another order tells nothing again.
+    let progress = Progress {
+        started: true,
+        calls: ["c", "01234567:c"].map(str::to_owned).into(),
+        results: ["c", "01234567:c"].map(str::to_owned).into(),
+        phases: ["model", "tool:exec", "tool:exec", "subagent"].map(str::to_owned).into(),
+        ..Progress::default()
+    };
+    let mut later = Run::new(KEY.to_owned(), progress);
+    later.on_child(&child(Some(Ending::Failed)), rows());
+    later.on_rows(vec![prompt("1", KEY), said("2", KEY, "", &["c"]), result("3", KEY, "c")]);
+    assert_eq!(words(&mut later), ["usage 22", "usage 33"]);
 }

@@ -3,7 +3,7 @@
 //! The transcript is the truth about a run. Live events reach one connection, for a while, without
 //! replay; rows are there for everybody after every restart, and always say the same.
 
-use landbridge_node::adapter::Usage;
+use landbridge_node::adapter::{Ending, Usage};
 use landbridge_proto::wire::name::Timestamp;
 use serde_json::Value;
 
@@ -94,6 +94,8 @@ pub(crate) struct Look {
     pub last_run: String,
     /// Runs at work now.
     pub active_runs: Vec<String>,
+    /// What the run that last ended cost, hidden rows included.
+    pub last_usage: Option<Usage>,
     /// The last run's error in the gateway's words.
     pub error: String,
     /// Text of the run at work that has no row yet.
@@ -113,6 +115,32 @@ pub(crate) struct Tasks {
     pub children: Vec<String>,
     /// Runs that the book holds.
     pub runs: Vec<String>,
+    /// All children, also those that have ended.
+    pub family: Vec<Child>,
+}
+
+/// A child session that a run started.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Child {
+    /// The child's session.
+    pub session: String,
+    /// The gateway's run in it.
+    pub run: String,
+    /// What its starter called it.
+    pub label: String,
+    /// When it began.
+    pub began: Timestamp,
+    /// When and how it ended.
+    pub end: Option<(Timestamp, Ending)>,
+}
+
+/// Which tasks of a session's book belong to one run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope<'a> {
+    /// The run, as the gateway names it.
+    pub run: &'a str,
+    /// Earlier runs were led in the session: what was booked before the run's own task is theirs.
+    pub shared: bool,
 }
 
 impl Look {
@@ -137,6 +165,7 @@ impl Look {
             children_active: flag(payload, &info("hasActiveSubagentRun")),
             status: text(payload, &info("status")).to_owned(),
             last_run: last_run.to_owned(),
+            last_usage: last_usage(payload),
             active_runs,
             error: text(payload, &info("lastRunError")).to_owned(),
             in_flight: (!in_flight.is_empty())
@@ -151,27 +180,62 @@ impl Look {
 }
 
 impl Tasks {
-    /// Reads an answer of `tasks.list`.
-    pub(crate) fn read(payload: &Value, now: Timestamp) -> Self {
+    /// Reads an answer of `tasks.list`, as far as it is about one run.
+    pub(crate) fn read(payload: &Value, scope: Scope<'_>, now: Timestamp) -> Self {
         let mut tasks = Self::default();
-        for task in list(payload, "/tasks") {
-            tasks.runs.push(text(task, "/runId").to_owned());
-            let running = matches!(text(task, "/status"), "running" | "queued" | "pending");
-            let ended = Timestamp(
-                number(task, "/endedAt").and_then(|at| i64::try_from(at).ok()).unwrap_or_default(),
-            );
-            let child = text(task, "/runtime") == "subagent" || text(task, "/kind") == "subagent";
+        let all = list(payload, "/tasks");
+        let is_own = |task: &Value| text(task, "/runId") == scope.run;
+        let own = all.iter().find(|task| is_own(task)).map(|task| time(task, "/createdAt"));
+        let since = own.unwrap_or(Timestamp(if scope.shared { i64::MAX } else { i64::MIN }));
+        for task in all.iter().filter(|task| time(task, "/createdAt") >= since) {
+            let run = text(task, "/runId").to_owned();
+            let status = text(task, "/status");
+            let running = matches!(status, "running" | "queued" | "pending");
+            let ended = time(task, "/endedAt");
+            let child = (text(task, "/runtime") == "subagent" || text(task, "/kind") == "subagent")
+                && !is_own(task);
             // A child's end starts one more run in the parent; until then the tree is not at rest.
             let untold = child
+                && status != "cancelled"
                 && text(task, "/deliveryStatus") == "pending"
                 && now.since_ms(ended) < ANNOUNCE_MS_MAX;
             tasks.open |= running || untold;
-            if running && child {
-                tasks.children.push(text(task, "/childSessionKey").to_owned());
+            tasks.runs.push(run);
+            if let Some(child) = child.then(|| Child::read(task, !running)) {
+                tasks.children.extend(running.then(|| child.session.clone()));
+                tasks.family.push(child);
             }
         }
         tasks
     }
+}
+
+impl Child {
+    fn read(task: &Value, has_ended: bool) -> Self {
+        let ending = match text(task, "/status") {
+            "completed" => Ending::Succeeded,
+            "cancelled" => Ending::Cancelled,
+            "timed_out" | "timeout" => Ending::Expired,
+            _ => Ending::Failed,
+        };
+        Self {
+            session: text(task, "/childSessionKey").to_owned(),
+            run: text(task, "/runId").to_owned(),
+            label: text(task, "/title").to_owned(),
+            began: time(task, "/createdAt"),
+            end: has_ended.then(|| (time(task, "/endedAt"), ending)),
+        }
+    }
+
+    /// The children that a session's book holds, newest first, whoever started them.
+    pub(crate) fn all(payload: &Value) -> impl Iterator<Item = Self> {
+        let is_child = |task: &&Value| text(task, "/kind") == "subagent";
+        list(payload, "/tasks").iter().filter(is_child).map(|task| Self::read(task, false))
+    }
+}
+
+fn time(value: &Value, pointer: &str) -> Timestamp {
+    Timestamp(number(value, pointer).and_then(|at| i64::try_from(at).ok()).unwrap_or_default())
 }
 
 /// Reads the rows of an answer of `chat.history`.
@@ -252,6 +316,22 @@ pub(crate) fn usage(record: &Value, model: &str) -> Usage {
         cost_micro_usd: record.pointer("/cost/total").and_then(Value::as_f64).map(micro),
         model: (!model.is_empty()).then(|| model.to_owned()),
     }
+}
+
+/// The gateway's own sum over the session's last run.
+fn last_usage(payload: &Value) -> Option<Usage> {
+    let (input, output) = (
+        number(payload, "/sessionInfo/inputTokens")?,
+        number(payload, "/sessionInfo/outputTokens")?,
+    );
+    let cost = payload.pointer("/sessionInfo/estimatedCostUsd").and_then(Value::as_f64);
+    Some(Usage {
+        input,
+        output,
+        total: input + output,
+        cost_micro_usd: cost.map(micro),
+        ..Usage::default()
+    })
 }
 
 fn micro(dollars: f64) -> u64 {
@@ -350,8 +430,33 @@ mod tests {
             json!({"tasks": [{"runId": "x", "status": "completed", "runtime": "subagent",
             "endedAt": 1000, "deliveryStatus": delivery}]})
         };
-        assert!(Tasks::read(&book("pending"), Timestamp(2000)).open);
-        assert!(!Tasks::read(&book("delivered"), Timestamp(2000)).open);
-        assert!(!Tasks::read(&book("pending"), Timestamp(1000 + ANNOUNCE_MS_MAX)).open);
+        let scope = Scope { run: "r", shared: false };
+        assert!(Tasks::read(&book("pending"), scope, Timestamp(2000)).open);
+        assert!(!Tasks::read(&book("delivered"), scope, Timestamp(2000)).open);
+        assert!(!Tasks::read(&book("pending"), scope, Timestamp(1000 + ANNOUNCE_MS_MAX)).open);
+        // The run may be a child itself: nobody waits for its parent to hear of it.
+        let itself = Scope { run: "x", shared: false };
+        assert!(!Tasks::read(&book("pending"), itself, Timestamp(2000)).open);
+    }
+
+    #[test]
+    fn the_book_of_an_earlier_turn_is_closed() {
+        let book = json!({"tasks": [
+            {"runId": "new", "status": "completed", "kind": "cli", "createdAt": 30, "endedAt": 40},
+            {"runId": "kid", "status": "failed", "kind": "subagent", "createdAt": 35, "endedAt": 39,
+                "childSessionKey": "agent:a:subagent:k", "deliveryStatus": "delivered"},
+            {"runId": "old-kid", "status": "running", "kind": "subagent", "createdAt": 20,
+                "childSessionKey": "agent:a:subagent:o"},
+            {"runId": "old", "status": "running", "kind": "cli", "createdAt": 10},
+        ]});
+        let tasks = Tasks::read(&book, Scope { run: "new", shared: true }, Timestamp(50));
+        assert!(!tasks.open && tasks.children.is_empty());
+        assert_eq!(tasks.runs, ["new", "kid"]);
+        assert_eq!(tasks.family[0].end, Some((Timestamp(39), Ending::Failed)));
+        let old = Tasks::read(&book, Scope { run: "old", shared: false }, Timestamp(50));
+        assert!(old.open && old.children == ["agent:a:subagent:o"]);
+        // Not booked yet: nothing of what is there is its own.
+        let absent = Tasks::read(&book, Scope { run: "next", shared: true }, Timestamp(50));
+        assert!(!absent.open && absent.runs.is_empty());
     }
 }

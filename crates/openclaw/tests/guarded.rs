@@ -12,7 +12,7 @@ use data_encoding::BASE64URL_NOPAD;
 use landbridge_harness::gateway::{Gateway, Installed};
 use landbridge_harness::model::Model;
 use landbridge_harness::operator::{Operator, Who};
-use landbridge_node::adapter::{Adapter, Ending, TroubleCode};
+use landbridge_node::adapter::{Adapter, Ending, SideEffects, TroubleCode};
 use landbridge_openclaw::{Fault, OpenClaw, OpenClawConfig, Pairing, Secret, pair, status};
 use serde_json::json;
 use support::{Bridge, Scenarios, work};
@@ -55,6 +55,7 @@ async fn the_bridge_holds_little_and_trusts_little() {
         more_scopes_are_refused
         a_wrong_shared_token_is_refused
         a_revoked_device_says_so
+        a_run_of_a_revoked_device_ends_and_says_that_nobody_knows
         another_gateway_is_noticed
     }
     drop(world);
@@ -159,18 +160,22 @@ async fn a_wrong_shared_token_is_refused(world: Arc<World>) {
     assert_eq!(world.model.executions("m-refused"), 0);
 }
 
-async fn a_revoked_device_says_so(world: Arc<World>) {
-    let bridge = Bridge::paired(&world.gateway).await;
+/// An operator takes a device's pairing away.
+async fn remove(world: &World, device: &str, seed: u8) {
     let who = Who {
-        seed: [9; 32],
+        seed: [seed; 32],
         auth: "token",
         token: world.gateway.token(),
         scopes: &["operator.admin", "operator.pairing"],
     };
     let mut admin = Operator::connect(world.gateway.port(), &who).await.unwrap();
-    let device = bridge.adapter.device().to_owned();
     let removed = admin.call("device.pair.remove", &json!({"deviceId": device})).await.unwrap();
     assert_eq!(removed["ok"], true, "{removed}");
+}
+
+async fn a_revoked_device_says_so(world: Arc<World>) {
+    let bridge = Bridge::paired(&world.gateway).await;
+    remove(&world, bridge.adapter.device(), 9).await;
     let fault = status(&bridge.config).await.unwrap_err();
     println!("  {fault}");
     assert!(
@@ -181,6 +186,26 @@ async fn a_revoked_device_says_so(world: Arc<World>) {
         "{fault:?}"
     );
     assert!(fault.needs_a_person());
+}
+
+async fn a_run_of_a_revoked_device_ends_and_says_that_nobody_knows(world: Arc<World>) {
+    let mut bridge = Bridge::paired(&world.gateway).await;
+    bridge.config.refused_max = Duration::from_secs(4);
+    let adapter = bridge.restarted();
+    adapter.ready(Duration::from_secs(20)).await.unwrap();
+    let work = work("m-revoked-in-flight\nmodel: hang");
+    let chosen = adapter.intend(&work).await.unwrap();
+    let mut watch = support::start(&adapter, &work, chosen.clone());
+    watch.until(|story| story.progress.started).await;
+    remove(&world, adapter.device(), 10).await;
+    let story = watch.end().await;
+    let end = story.end();
+    assert_eq!((end.ending, end.side_effects), (Ending::Failed, SideEffects::Unknown));
+    assert_eq!(end.trouble.as_ref().unwrap().code, TroubleCode::GatewayUnavailable);
+    // The next process finds the same gateway, and gives up likewise.
+    let adapter = bridge.restarted();
+    let story = support::adopt(&adapter, &work, chosen, story.progress.clone()).end().await;
+    assert_eq!(story.end().side_effects, SideEffects::Unknown);
 }
 
 async fn another_gateway_is_noticed(world: Arc<World>) {

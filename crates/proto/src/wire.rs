@@ -3,6 +3,7 @@ pub mod base64;
 pub mod digest;
 pub mod document;
 pub mod envelope;
+pub mod evidence;
 pub mod json;
 pub mod key;
 pub mod kind;

@@ -1,4 +1,5 @@
-//! Why a store cannot go on. None of it is transient: whoever sees a [`Fault`] stops the process.
+//! Why a store cannot go on. None of it is transient: whoever sees a [`Fault`] stops the process. A full
+//! disk never gets so far: it is an outcome of each batch that found no room.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use landbridge_proto::wire::name::{IdempotencyKey, Jti, RunId};
 /// Why the store failed. Cheap to clone, because one fault answers everybody who waits.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Fault {
-    /// The database refused or failed: disk full, input or output error, a row that does not parse.
+    /// The database refused or failed: an input or output error, a row that does not parse.
     #[error("the database failed")]
     Database(#[source] Arc<rusqlite::Error>),
     /// Two parts of this program disagree about what is stored.
@@ -28,15 +29,37 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the disk is full: what an operator can repair without us.
+    /// Whether the disk is full, in the words of who noticed: what an operator can repair without us.
     #[must_use]
     pub fn is_full(&self) -> bool {
         match self {
             Self::Database(error) => {
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
             }
+            Self::File(error) => crate::sqlite::is_full(error),
             _ => false,
         }
+    }
+
+    /// Whether something could not be written, grown or synced, for a reason that SQLite does not pass
+    /// on; a full disk is one of them.
+    #[must_use]
+    pub fn is_write_failure(&self) -> bool {
+        use rusqlite::ffi;
+        let Self::Database(error) = self else { return false };
+        let Some(error) = error.sqlite_error() else { return false };
+        matches!(
+            error.extended_code,
+            ffi::SQLITE_IOERR_WRITE
+                | ffi::SQLITE_IOERR_FSYNC
+                | ffi::SQLITE_IOERR_DIR_FSYNC
+                | ffi::SQLITE_IOERR_TRUNCATE
+                | ffi::SQLITE_IOERR_SHMOPEN
+                | ffi::SQLITE_IOERR_SHMSIZE
+                | ffi::SQLITE_IOERR_SHMMAP
+                | ffi::SQLITE_CANTOPEN_FULLPATH
+                | ffi::SQLITE_CANTOPEN
+        )
     }
 }
 
@@ -69,6 +92,9 @@ impl From<Broken> for Fault {
 /// Every engine answers the same write with the same variant.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Broken {
+    /// Other evidence under an id that is taken.
+    #[error("other evidence is kept as {0}")]
+    EvidenceDiffers(String),
     /// A request's id is written twice.
     #[error("request {0} is already remembered")]
     JtiExists(Jti),

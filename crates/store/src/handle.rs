@@ -10,8 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use landbridge_proto::machine::contract::{Reads, Store};
+use landbridge_proto::machine::contract::{Reads, Room, Store};
 use landbridge_proto::machine::step::{Batch, Receipt};
+use tokio::sync::watch;
 
 use self::writer::Writer;
 use crate::fault::Fault;
@@ -26,6 +27,7 @@ pub struct Handle {
     reads: Arc<dyn Reads<Fault = Fault>>,
     database: Option<Arc<Readers>>,
     behind: Option<Behind>,
+    reserve_was_used: bool,
     // Last, so that the writing connection outlives the reading ones and empties the log.
     writer: Arc<Writer>,
 }
@@ -45,9 +47,10 @@ impl Handle {
     pub fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let engine = Engine::open(dir, options)?;
         let (readers, behind) = (engine.readers(), engine.behind().cloned());
-        let writer = Writer::spawn(engine, options).map_err(OpenError::Thread)?;
+        let reserve_was_used = engine.reserve_was_used();
+        let writer = Arc::new(Writer::spawn(engine, options).map_err(OpenError::Thread)?);
         let reads: Arc<dyn Reads<Fault = Fault>> = Arc::clone(&readers) as _;
-        Ok(Self { writer: Arc::new(writer), reads, database: Some(readers), behind })
+        Ok(Self { writer, reads, database: Some(readers), behind, reserve_was_used })
     }
 
     /// Opens the database in `dir` without a writer thread: each commit runs where it is called.
@@ -58,9 +61,10 @@ impl Handle {
     pub fn open_inline(dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let engine = Engine::open(dir, options)?;
         let (readers, behind) = (engine.readers(), engine.behind().cloned());
+        let reserve_was_used = engine.reserve_was_used();
         let reads: Arc<dyn Reads<Fault = Fault>> = Arc::clone(&readers) as _;
         let writer = Arc::new(Writer::inline(engine));
-        Ok(Self { writer, reads, database: Some(readers), behind })
+        Ok(Self { writer, reads, database: Some(readers), behind, reserve_was_used })
     }
 
     /// An empty store in memory, without a thread: for tests and simulations.
@@ -78,7 +82,13 @@ impl Handle {
         R: Reads<Fault = Fault> + 'static,
     {
         let writer = Arc::new(Writer::inline(store));
-        Self { writer, reads: Arc::new(reads), database: None, behind: None }
+        Self {
+            writer,
+            reads: Arc::new(reads),
+            database: None,
+            behind: None,
+            reserve_was_used: false,
+        }
     }
 
     /// A store over any engine, with a writer thread.
@@ -92,7 +102,8 @@ impl Handle {
         R: Reads<Fault = Fault> + 'static,
     {
         let writer = Writer::spawn(store, options).map_err(OpenError::Thread)?;
-        Ok(Self { writer: Arc::new(writer), reads: Arc::new(reads), database: None, behind: None })
+        let (writer, reads) = (Arc::new(writer), Arc::new(reads));
+        Ok(Self { writer, reads, database: None, behind: None, reserve_was_used: false })
     }
 
     /// Makes a batch durable, together with whatever else waits.
@@ -102,7 +113,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// Returns the store's fault. From then on every commit returns it, and the process should stop.
+    /// Returns the store's fault. From then on every commit returns it, and the process should stop. A
+    /// full disk is none: the receipt says so.
     pub async fn commit(&self, batch: Batch) -> Result<Receipt, Fault> {
         self.writer.commit(batch).await
     }
@@ -120,6 +132,19 @@ impl Handle {
     #[must_use]
     pub fn reads(&self) -> &dyn Reads<Fault = Fault> {
         &*self.reads
+    }
+
+    /// Whether there is room for ordinary work: its present value, and each change of it. While there is
+    /// none, it is looked for every second.
+    #[must_use]
+    pub fn room(&self) -> watch::Receiver<Room> {
+        self.writer.room()
+    }
+
+    /// Whether the process before this one may have been short of room to its end.
+    #[must_use]
+    pub const fn reserve_was_used(&self) -> bool {
+        self.reserve_was_used
     }
 
     /// Waits until the writer has failed, and says why. Never returns while the store is well.

@@ -7,12 +7,14 @@ mod read;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use landbridge_proto::machine::audit;
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryRow, InviteRow, KeyRecord, PairingRow, ReceivedSeal,
-    RunRow, Store, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
+    ReceivedSeal, Room, RunRow, SessionRow, Store, TokenRow,
 };
 use landbridge_proto::machine::step::{Batch, Outcome};
 use landbridge_proto::wire::digest::Digest;
@@ -26,6 +28,7 @@ use crate::fault::Fault;
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     committed: Arc<RwLock<Arc<Model>>>,
+    short: Arc<AtomicBool>,
 }
 
 /// Everything that is stored. Tables are shared between copies until one of them is written.
@@ -34,7 +37,11 @@ struct Model {
     jtis: Arc<BTreeMap<(GatewayId, Jti), Timestamp>>,
     keys: Arc<BTreeMap<(Owner, IdempotencyKey), KeyRecord>>,
     runs: Arc<BTreeMap<RunId, Arc<RunRow>>>,
+    spent: Arc<BTreeMap<(Owner, Day), Spent>>,
     frames: Arc<BTreeMap<RunId, Arc<Vec<Arc<str>>>>>,
+    heads: Arc<BTreeMap<RunId, BTreeMap<u64, Digest>>>,
+    /// In the order of acceptance.
+    sessions: Arc<Vec<Arc<SessionRow>>>,
     entries: Arc<BTreeMap<RunId, Arc<EntryRow>>>,
     entry_keys: Arc<BTreeMap<(GatewayId, TenantPair, IdempotencyKey), RunId>>,
     received: Arc<BTreeMap<RunId, Arc<Received>>>,
@@ -42,6 +49,7 @@ struct Model {
     tokens: Arc<BTreeMap<String, TokenRow>>,
     invites: Arc<BTreeMap<Digest, InviteRow>>,
     pairings: Arc<BTreeMap<GatewayId, PairingRow>>,
+    evidence: Arc<BTreeMap<String, EvidenceRow>>,
     meta: Arc<BTreeMap<String, String>>,
     clock: Timestamp,
     audit: Arc<Vec<Arc<AuditRow>>>,
@@ -55,6 +63,11 @@ struct Received {
 }
 
 impl Engine {
+    /// Takes all room but the reserve away, or gives it back: a full disk as a test wants it.
+    pub fn set_room(&self, room: Room) {
+        self.short.store(room == Room::Short, Ordering::Release);
+    }
+
     fn now(&self) -> Arc<Model> {
         Arc::clone(&self.committed.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -66,7 +79,12 @@ impl Store for Engine {
     fn apply(&mut self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
         let mut model = Model::clone(&self.now());
         let mut outcomes = Vec::with_capacity(group.len());
+        let short = Store::room(self) == Room::Short;
         for batch in group {
+            if short && !batch.may_use_reserve() {
+                outcomes.push(Outcome::Full);
+                continue;
+            }
             match batch.guards().iter().find(|guard| !model.holds(guard)) {
                 Some(guard) => outcomes.push(Outcome::Stale(guard.clone())),
                 None => {
@@ -77,6 +95,10 @@ impl Store for Engine {
         }
         *self.committed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(model);
         Ok(outcomes)
+    }
+
+    fn room(&self) -> Room {
+        if self.short.load(Ordering::Acquire) { Room::Short } else { Room::Enough }
     }
 }
 

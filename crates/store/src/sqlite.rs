@@ -4,8 +4,10 @@
 //! reads what is committed. SQLite rather than a log of our own: its crash behaviour is known, and an
 //! operator can look into it with tools that exist.
 
+mod list;
 pub mod open;
 mod read;
+mod reserve;
 mod row;
 mod schema;
 pub mod witness;
@@ -14,12 +16,14 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use landbridge_proto::machine::contract::Store;
+use landbridge_proto::machine::contract::{Room, Store};
 use landbridge_proto::machine::step::{Batch, Outcome};
 use rusqlite::{Connection, TransactionBehavior};
 
 use self::open::{Lock, OpenError, Options};
 pub use self::read::Readers;
+use self::reserve::Reserve;
+pub(crate) use self::reserve::is_full;
 use self::witness::{Behind, Counter};
 use crate::fault::Fault;
 
@@ -38,6 +42,11 @@ pub struct Engine {
     db: Mutex<Connection>,
     wal: PathBuf,
     counter: Counter,
+    reserve: Reserve,
+    room: Room,
+    /// What failed after a group was durable: the group's answer was true, and there is no next one.
+    late: Option<Fault>,
+    reserve_was_used: bool,
     _lock: Lock,
 }
 
@@ -50,12 +59,26 @@ impl Engine {
     /// is newer than this program, or it is not ours.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let lock = open::secure(dir)?;
+        let reserve = Reserve::of(dir, options.reserve_bytes);
+        let reserve_was_used = open::has_database(dir) && !reserve.is_whole();
         let path = open::database(dir)?;
         let mut db = open::writer(&path, options)?;
         schema::migrate(&mut db)?;
         let counter = Counter::open(&db, options.witness.as_deref())?;
         let readers = Arc::new(Readers::open(&path, options)?);
-        Ok(Self { db: Mutex::new(db), readers, wal: open::wal(dir), counter, _lock: lock })
+        let (db, wal) = (Mutex::new(db), open::wal(dir));
+        let (room, late) = (Room::Short, None);
+        let mut engine =
+            Self { readers, db, wal, counter, reserve, room, late, reserve_was_used, _lock: lock };
+        engine.look_for_room();
+        Ok(engine)
+    }
+
+    /// Whether the process before this one may have been short of room to its end: the reserve was
+    /// not whole when the store was opened.
+    #[must_use]
+    pub const fn reserve_was_used(&self) -> bool {
+        self.reserve_was_used
     }
 
     /// What the witness shows that the database has lost, as it was opened.
@@ -91,6 +114,41 @@ impl Store for Engine {
     type Fault = Fault;
 
     fn apply(&mut self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
+        if let Some(fault) = self.late.clone() {
+            return Err(fault);
+        }
+        if self.room == Room::Enough {
+            match self.transact(group) {
+                Ok(outcomes) => {
+                    self.bound_wal();
+                    return Ok(outcomes);
+                }
+                Err(fault) if self.is_full(&fault) => self.fall_short(),
+                Err(fault) => return Err(fault),
+            }
+        }
+        // One by one: what is too large for the room that is left is no other's misfortune.
+        group.iter().map(|batch| self.apply_from_reserve(batch)).collect()
+    }
+
+    fn room(&self) -> Room {
+        self.room
+    }
+
+    fn look_for_room(&mut self) -> Room {
+        if self.room == Room::Short {
+            match self.reserve.build() {
+                Ok(()) => self.room = Room::Enough,
+                Err(error) => tracing::debug!(%error, "there is no reserve"),
+            }
+        }
+        self.room
+    }
+}
+
+impl Engine {
+    /// Makes a group durable in one transaction; a fault leaves nothing of it.
+    fn transact(&mut self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
         let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
         #[cfg(planted = "store_ack_before_commit")]
         if !db.is_autocommit() {
@@ -126,16 +184,57 @@ impl Store for Engine {
         #[cfg(not(planted = "store_ack_before_commit"))]
         tx.commit()?;
         self.counter.committed();
-        if std::fs::metadata(&self.wal)?.len() > WAL_BYTES_SOFT {
-            truncate_wal(db)?;
-        }
         Ok(outcomes)
+    }
+
+    /// Writes a batch where there is no room but the reserve's.
+    fn apply_from_reserve(&mut self, batch: &Batch) -> Result<Outcome, Fault> {
+        #[cfg(not(planted = "store_reserve_for_all"))]
+        if !batch.may_use_reserve() {
+            return Ok(Outcome::Full);
+        }
+        match self.transact(std::slice::from_ref(batch)) {
+            Ok(mut outcomes) => Ok(outcomes.pop().unwrap_or(Outcome::Full)),
+            #[cfg(planted = "store_ack_when_full")]
+            Err(fault) if self.is_full(&fault) => Ok(Outcome::Committed),
+            #[cfg(not(planted = "store_ack_when_full"))]
+            Err(fault) if self.is_full(&fault) => Ok(Outcome::Full),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Gives the reserve away, and lets the log begin anew in the room that its file has already.
+    fn fall_short(&mut self) {
+        self.room = Room::Short;
+        self.reserve.release();
+        let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = checkpoint(db, "PRAGMA wal_checkpoint(PASSIVE)") {
+            // Then the log goes on where it is; a disk that fails otherwise says so at the next step.
+            tracing::debug!(%error, "the write-ahead log could not be emptied on a full disk");
+        }
+    }
+
+    fn is_full(&self, fault: &Fault) -> bool {
+        fault.is_full() || (fault.is_write_failure() && self.reserve.disk_is_full())
+    }
+
+    /// Keeps the log's file small. The group before it is durable whatever comes of this.
+    fn bound_wal(&mut self) {
+        if self.wal_bytes() <= WAL_BYTES_SOFT {
+            return;
+        }
+        let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match checkpoint(db, "PRAGMA wal_checkpoint(TRUNCATE)") {
+            Ok(()) => {}
+            Err(fault) if self.is_full(&fault) => self.fall_short(),
+            Err(fault) => self.late = Some(fault),
+        }
     }
 }
 
 /// Empties the write-ahead log; a reader in its way makes it try again after the next group.
-fn truncate_wal(db: &Connection) -> Result<(), Fault> {
-    let busy = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
+fn checkpoint(db: &Connection, pragma: &str) -> Result<(), Fault> {
+    let busy = db.query_row(pragma, [], |row| row.get::<_, bool>(0))?;
     if busy {
         tracing::debug!("the write-ahead log could not be emptied: a reader holds it");
     }

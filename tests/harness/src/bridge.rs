@@ -198,7 +198,12 @@ impl Bridge {
             .context("a command takes too long")??)
     }
 
-    fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+    /// A command against this home, to be run as its caller likes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no program.
+    pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = Command::new(program()?);
         command.arg("--home").arg(&self.home).args(arguments);
         for (name, _) in std::env::vars_os() {

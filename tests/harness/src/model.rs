@@ -229,11 +229,9 @@ fn read(body: Value) -> (Asked, Script) {
     let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
     let is_user = |message: &Value| message["role"] == "user";
     let at = messages.iter().rposition(|message| is_user(message) && !is_internal(&text(message)));
-    let resumed = messages
-        .iter()
-        .rev()
-        .find(|message| is_user(message))
-        .is_some_and(|message| text(message).contains(RESUMED));
+    // What it tells the model may stand behind a later prompt, in one message with it.
+    let later = at.map_or(messages, |at| &messages[at + 1..]);
+    let resumed = later.iter().any(|message| is_user(message) && text(message).contains(RESUMED));
     let prompt = at.map(|at| text(&messages[at])).unwrap_or_default();
     let after = at.map_or(&[][..], |at| &messages[at + 1..]);
     let step = after.iter().filter(|message| message["tool_calls"].is_array()).count();
@@ -381,6 +379,12 @@ mod tests {
         let (asked, _) =
             read(json!({"messages": [user("m-2"), user(&format!("[System] {RESUMED} while"))]}));
         assert!(asked.resumed && asked.prompt == "m-2");
+        let merged = user(&format!("m-3\n\n[System] {RESUMED} while"));
+        let context = user("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\nnone");
+        let (asked, _) = read(json!({"messages": [user("m-2"), merged.clone(), context]}));
+        assert!(asked.resumed && asked.prompt == "m-2");
+        let (asked, _) = read(json!({"messages": [merged, user("m-4")]}));
+        assert!(!asked.resumed && asked.prompt == "m-4");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Ask {
     pub deadline: &'static str,
     /// The session to continue.
     pub session: Option<String>,
+    /// How it uses the session, where there is one.
+    pub mode: &'static str,
 }
 
 impl Ask {
@@ -63,7 +65,15 @@ impl Ask {
         getrandom::fill(&mut bytes).expect("randomness");
         let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let prompt = prompt.to_owned();
-        Self { gateway: "eu", agent: "auto", prompt, key, deadline: "5m", session: None }
+        Self {
+            gateway: "eu",
+            agent: "auto",
+            prompt,
+            key,
+            deadline: "5m",
+            session: None,
+            mode: "turn",
+        }
     }
 
     fn arguments(&self) -> Vec<&str> {
@@ -71,7 +81,7 @@ impl Ask {
         arguments.extend(["--prompt", &self.prompt, "--key", &self.key]);
         arguments.extend(["--deadline", self.deadline]);
         if let Some(session) = &self.session {
-            arguments.extend(["--mode", "turn", "--session", session]);
+            arguments.extend(["--mode", self.mode, "--session", session]);
         }
         arguments
     }
@@ -161,6 +171,7 @@ impl World {
     /// Lets a peer of an executor use an agent, for a pair of tenants, and see everything.
     pub async fn grant(&self, executor: &Bridge, peer: &str, agent: &str, tenant: &str) {
         let mut arguments = vec!["grant", "add", peer, "--agent", agent, "--tenant", tenant];
+        arguments.extend(["--mode", "session", "--mode", "turn", "--mode", "subagent"]);
         arguments.extend(["--disclose-tool-args", "full", "--disclose-tool-results", "full"]);
         arguments.extend(["--concurrent-max", "32", "--starts-per-second", "100"]);
         executor.json(&arguments).await;

@@ -8,6 +8,8 @@ use clap::{Args, Subcommand};
 pub(crate) enum GatewayCommand {
     /// Pair this bridge's own device with the gateway, with the fewest scopes
     Connect(GatewayConnectArgs),
+    /// Forget the token of this bridge's device; its operator removes the device itself
+    Disconnect,
     /// Show how the gateway does
     Status,
 }

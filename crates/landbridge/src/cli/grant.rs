@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use landbridge_proto::wire::name::{AgentName, Alias, ToolName};
 
+use super::limit::LimitArgs;
 use super::peer::{PolicyArgs, TenantArg};
 use super::run::ModeChoice;
 
@@ -33,18 +34,12 @@ pub(crate) struct GrantAddArgs {
     /// A tool of the agent that the peer may call directly; may be repeated
     #[arg(long = "tool", value_name = "TOOL")]
     pub(crate) tools: Vec<ToolName>,
-    /// How sessions may be used; may be repeated [default: session]
+    /// How sessions may be used: session (a fresh one for each run), turn (go on in one of its own) or subagent (a child under one of its own); may be repeated [default: session]
     #[arg(long = "mode", value_enum, value_name = "MODE")]
     pub(crate) modes: Vec<ModeChoice>,
     /// The longest deadline of a run [default: 1h]
-    #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
+    #[arg(long = "deadline", alias = "deadline-max", value_name = "DURATION", value_parser = duration_ms)]
     pub(crate) deadline_max: Option<i64>,
-    /// Runs at the same time
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) concurrent_max: Option<u64>,
-    /// Runs started in a second
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) starts_per_second: Option<u64>,
     /// How much the peer sees of what the agent says [default: full]
     #[arg(long, value_enum, value_name = "HOW_MUCH")]
     pub(crate) disclose_output: Option<DisclosureChoice>,
@@ -54,6 +49,8 @@ pub(crate) struct GrantAddArgs {
     /// How much the peer sees of what tools answer [default: digest]
     #[arg(long, value_enum, value_name = "HOW_MUCH")]
     pub(crate) disclose_tool_results: Option<DisclosureChoice>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
 }

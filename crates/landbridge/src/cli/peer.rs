@@ -17,6 +17,8 @@ pub(crate) enum PeerCommand {
     List,
     /// Show one peer
     Show(PeerShowArgs),
+    /// End the quarantine of a peer that contradicted itself; its evidence stays
+    Resume(PeerResumeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +58,16 @@ pub(crate) struct PeerShowArgs {
     /// The peer's alias
     #[arg(value_name = "ALIAS")]
     pub(crate) alias: Alias,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PeerResumeArgs {
+    /// The peer's alias
+    #[arg(value_name = "ALIAS")]
+    pub(crate) alias: Alias,
+    /// Why, for the audit log: what was found out, and by whom
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) because: String,
 }
 
 /// What every command needs that signs the federation document.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use landbridge_node::config::Period;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, IdempotencyKey, RunId, SessionHandle, ToolName,
+    AgentName, Alias, IdempotencyKey, RunId, SessionHandle, Timestamp, ToolName,
 };
 
 #[derive(Debug, Subcommand)]
@@ -28,6 +29,8 @@ pub(crate) enum RunCommand {
     Start(Box<RunStartArgs>),
     /// List runs, newest first
     List(RunListArgs),
+    /// Wait until runs have ended; the exit code tells how
+    Wait(RunWaitArgs),
     /// Show one run
     Show(RunArgs),
     /// Follow a run from a cursor to its end
@@ -71,7 +74,7 @@ pub(crate) struct RunStartArgs {
     #[arg(long, value_enum, default_value_t = ModeChoice::Session)]
     pub(crate) mode: ModeChoice,
     /// The session of an earlier run, for the modes turn and subagent
-    #[arg(long, value_name = "SESSION")]
+    #[arg(long, value_name = "SESSION", required_if_eq_any([("mode", "turn"), ("mode", "subagent")]))]
     pub(crate) session: Option<SessionHandle>,
     /// On whose behalf
     #[arg(long, value_name = "NAME")]
@@ -79,6 +82,12 @@ pub(crate) struct RunStartArgs {
     /// Print the run and leave it to itself
     #[arg(long)]
     pub(crate) detach: bool,
+    /// Print no frames: wait for the end, and print the run
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) wait: bool,
+    /// With --wait: for how long to wait; the run goes on [default: to its end]
+    #[arg(long, value_name = "DURATION", requires = "wait")]
+    pub(crate) timeout: Option<Period>,
 }
 
 /// In which session a run is led.
@@ -110,15 +119,83 @@ pub(crate) struct RunListArgs {
     /// Only runs that ended
     #[arg(long)]
     pub(crate) settled: bool,
-    /// Only runs with this label
-    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
-    pub(crate) label: Option<(String, String)>,
-    /// Only runs older than this one
-    #[arg(long, value_name = "RUN")]
-    pub(crate) before: Option<RunId>,
-    /// At most so many
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    /// Only runs that ended so
+    #[arg(long, value_enum, value_name = "OUTCOME", conflicts_with = "open")]
+    pub(crate) outcome: Option<OutcomeChoice>,
+    /// Only runs with this label; may be repeated
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+    /// Only runs invoked at this time or later: a time, or how long ago, such as `2h`
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only runs invoked before this time: a time, or how long ago
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) until: Option<Timestamp>,
+    /// Only runs after this place in the list, as the page before said
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+    /// At most so many in a page
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(crate) limit: u32,
+    /// Every page; with --json one line for each run
+    #[arg(long, conflicts_with_all = ["cursor", "limit"])]
+    pub(crate) all: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum OutcomeChoice {
+    /// The executor finished it
+    Succeeded,
+    /// It failed
+    Failed,
+    /// It was cancelled
+    Cancelled,
+    /// The executor refused it
+    Rejected,
+    /// Its deadline passed
+    Expired,
+    /// No terminal of the executor can be had
+    Lost,
+}
+
+impl OutcomeChoice {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A time, or how long ago.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    if let Ok(period) = text.parse::<Period>() {
+        return Ok(Timestamp(jiff::Timestamp::now().as_millisecond()).plus_ms(-period.as_ms()));
+    }
+    text.parse::<jiff::Timestamp>()
+        .map(|at| Timestamp(at.as_millisecond()))
+        .map_err(|_| "a time such as 2030-01-31T12:00:00Z, or how long ago, such as 2h".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunWaitArgs {
+    /// The runs
+    #[arg(value_name = "RUN", required = true, num_args = 1..=64)]
+    pub(crate) runs: Vec<RunId>,
+    /// For how long to wait; the runs go on [default: to their end]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<Period>,
+    /// Wait for the first that ends, and exit as it did
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) any: bool,
+    /// Wait for all, and exit as the first of them that did not succeed [default]
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,8 @@
 //! Tokens: who may use the local API.
 
 use clap::{Args, Subcommand, ValueEnum};
-use landbridge_proto::wire::name::Alias;
+use landbridge_node::config::{TOKEN_RUNS_OPEN_MAX, TOKEN_STARTS_MAX};
+use landbridge_proto::wire::name::{Alias, TenantId};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -21,12 +22,33 @@ pub(crate) struct TokenCreateArgs {
     /// A logical gateway that it may use; may be repeated [default: all]
     #[arg(long = "route", value_name = "GATEWAY")]
     pub(crate) routes: Vec<Alias>,
+    /// A tenant of ours whose routes it may use; may be repeated [default: all]
+    #[arg(long = "tenant", value_name = "TENANT")]
+    pub(crate) tenants: Vec<TenantId>,
+    /// Which runs exist for it: those that it starts itself, or all of its tenants
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = SeesChoice::Own)]
+    pub(crate) sees: SeesChoice,
     /// What it may do; may be repeated [default: all]
     #[arg(long = "verb", value_enum, value_name = "VERB")]
     pub(crate) verbs: Vec<Verb>,
     /// For how long it works, such as `90d` [default: until revoked]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, alias = "expires", value_name = "DURATION")]
     pub(crate) expires_in: Option<String>,
+    /// How many runs it may have open at once [default: limits.token_runs_open_max]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=TOKEN_RUNS_OPEN_MAX))]
+    pub(crate) runs_open_max: Option<u64>,
+    /// How many runs it may start in a minute [default: limits.token_starts_per_minute_max]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=i64::from(TOKEN_STARTS_MAX)))]
+    pub(crate) starts_per_minute_max: Option<u32>,
+}
+
+/// Which runs exist for a token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum SeesChoice {
+    /// Those that it started itself
+    Own,
+    /// All of its tenants, whoever started them
+    Tenants,
 }
 
 /// What a token may do.

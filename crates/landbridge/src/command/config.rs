@@ -4,10 +4,12 @@ use std::path::Path;
 
 use clap::ValueEnum as _;
 use landbridge_node::config::{Config, ConfigErrors, Gateway, Home, Overrides, example};
+use landbridge_node::local::api::SettingView;
 
 use crate::cli::{AdapterChoice, ConfigCheckArgs};
+use crate::client::Client;
 use crate::exit::{Exit, Failure, OrFail as _};
-use crate::out::{Look, Out};
+use crate::out::{Look, Out, table};
 
 /// Prints a file with every setting explained.
 pub(super) fn example(out: &Out) -> Result<Exit, Failure> {
@@ -32,6 +34,19 @@ pub(super) fn check(home: &Path, args: &ConfigCheckArgs, out: &Out) -> Result<Ex
     let answer = serde_json::json!({"file": path, "ok": true, "routes": config.routes.len()});
     out.data(&answer, |_| String::new())?;
     out.say(Look::Green, format!("{} is right; {} routes", path.display(), config.routes.len()));
+    Ok(Exit::Success)
+}
+
+/// Shows what the running bridge goes by: its file may say something else by now.
+pub(super) async fn show(client: &Client, out: &Out) -> Result<Exit, Failure> {
+    let settings: Vec<SettingView> = client.get("/v1/admin/settings").await?;
+    out.data(&settings, |settings| {
+        let mut rows = vec![["SETTING", "VALUE", "FROM"].map(String::from).to_vec()];
+        for each in settings {
+            rows.push(vec![each.setting.clone(), each.value.clone(), each.origin.clone()]);
+        }
+        table(&rows)
+    })?;
     Ok(Exit::Success)
 }
 

@@ -161,6 +161,10 @@ async fn look_at_bridge(client: &Client, view: &BridgeView, findings: &mut Findi
             "gateway",
             format!("{} {}, {agents} agents {detail}", adapter.adapter, adapter.software),
         );
+        for caution in &adapter.cautions {
+            let next = Some("docs/operating/openclaw.md".to_owned());
+            findings.add("walls", State::Warn, caution.clone(), next);
+        }
     } else {
         let next = Some("landbridge gateway status, or landbridge gateway connect".to_owned());
         findings.add(

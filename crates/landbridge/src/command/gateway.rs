@@ -4,7 +4,7 @@ use std::path::Path;
 
 use landbridge_node::config::{Config, Home};
 use landbridge_node::local::api::BridgeView;
-use landbridge_openclaw::{Fault, OpenClawConfig, Pairing, Secret, pair};
+use landbridge_openclaw::{Fault, OpenClawConfig, Pairing, Secret, disconnect as forget, pair};
 use zeroize::Zeroizing;
 
 use crate::cli::{AdapterChoice, GatewayConnectArgs, GatewayTokenArgs};
@@ -106,6 +106,27 @@ fn shared_token(args: &GatewayTokenArgs) -> Result<Secret, Failure> {
         .next("the same command with --token-file FILE, or OPENCLAW_GATEWAY_TOKEN set"));
     }
     Ok(Secret::new(token.to_owned()))
+}
+
+/// Forgets the device's token at this side, and says what is left to do at the gateway.
+pub(super) fn disconnect(home: &Path, out: &Out) -> Result<Exit, Failure> {
+    let home = Home::open(home).map_err(|fault| home_failure(&fault))?;
+    let done =
+        forget(&home.gateway()).or_fail(Exit::Failed, || "the device's token was not forgotten")?;
+    let remove = format!("openclaw devices remove {}", done.device);
+    let answer = serde_json::json!({"device": done.device, "hadToken": done.had_token,
+        "atGateway": remove});
+    out.data(&answer, |_| String::new())?;
+    if done.had_token {
+        out.say(Look::Green, "forgotten; a running bridge leaves the gateway within seconds");
+    } else {
+        out.say(Look::Dim, "there was no token to forget");
+    }
+    out.say(
+        Look::Plain,
+        format!("the gateway still knows the device; its operator removes it there: {remove}"),
+    );
+    Ok(Exit::Success)
 }
 
 /// Shows how the running bridge sees its gateway.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use landbridge_node::local::usage::UsageView;
 use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::wire::document::{Ask, Disclose, Disclosure, Grant, Mode, Peer};
 use landbridge_proto::wire::name::{Alias, TenantPair};
@@ -13,7 +14,7 @@ use landbridge_openclaw::is_closed_to_peers;
 
 use crate::cli::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
-    ModeChoice, TenantArg,
+    ModeChoice, TenantArg, dollars,
 };
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -128,10 +129,22 @@ async fn list(client: &Client, args: &GrantListArgs, out: &Out) -> Result<Exit, 
         peers.iter().filter(|peer| args.peer.as_ref().is_none_or(|alias| *alias == peer.alias));
     let grants: Vec<(&Alias, &Grant)> =
         wanted.flat_map(|peer| peer.grants.iter().map(|grant| (&peer.alias, grant))).collect();
+    // The document says what is allowed; only the bridge knows what was used, and it may be stopped.
+    let usage: Option<Vec<UsageView>> = client.get("/v1/admin/usage").await.ok();
+    let used = |peer: &Alias, grant: &Grant| {
+        usage.iter().flatten().find(|one| {
+            let tenant = &one.tenant;
+            one.peer == *peer
+                && tenant.local == grant.local.as_str()
+                && tenant.remote == grant.remote.as_str()
+        })
+    };
     if out.json() {
         let rows: Vec<_> = grants
             .iter()
-            .map(|(peer, grant)| serde_json::json!({"peer": peer, "grant": grant}))
+            .map(|(peer, grant)| {
+                serde_json::json!({"peer": peer, "grant": grant, "used": used(peer, grant)})
+            })
             .collect();
         out.data(&rows, |_| String::new())?;
         return Ok(Exit::Success);
@@ -143,14 +156,17 @@ async fn list(client: &Client, args: &GrantListArgs, out: &Out) -> Result<Exit, 
         );
         return Ok(Exit::Success);
     }
-    let heading = ["PEER", "TENANTS", "AGENTS", "ASKS", "TOOLS", "MODES", "DEADLINE", "SHOWS"];
+    let heading = [
+        "PEER", "TENANTS", "AGENTS", "ASKS", "TOOLS", "MODES", "DEADLINE", "SHOWS", "LIMITS",
+        "TODAY",
+    ];
     let mut rows = vec![heading.map(String::from).to_vec()];
-    rows.extend(grants.iter().map(|(peer, grant)| row(peer, grant)));
+    rows.extend(grants.iter().map(|(peer, grant)| row(peer, grant, used(peer, grant))));
     out.line(&table(&rows))?;
     Ok(Exit::Success)
 }
 
-fn row(peer: &Alias, grant: &Grant) -> Vec<String> {
+fn row(peer: &Alias, grant: &Grant, used: Option<&UsageView>) -> Vec<String> {
     let agents: Vec<&str> = grant.agents.iter().map(|agent| agent.as_str()).collect();
     let shows = format!(
         "output {}, args {}, results {}",
@@ -167,7 +183,28 @@ fn row(peer: &Alias, grant: &Grant) -> Vec<String> {
         grant.modes.iter().map(word).collect::<Vec<_>>().join(","),
         format!("{} s", grant.deadline_ms_max / 1000),
         shows,
+        limits_of(grant),
+        used.map_or_else(|| "unknown".to_owned(), today),
     ]
+}
+
+fn limits_of(grant: &Grant) -> String {
+    let counts = [
+        (grant.concurrent_max, "at once"),
+        (grant.starts_per_second, "starts a second"),
+        (grant.frames_max, "frames a run"),
+        (grant.bytes_max, "bytes a run"),
+        (grant.tokens_per_day, "tokens a day"),
+    ];
+    let counts = counts.into_iter().filter_map(|(limit, what)| Some(format!("{} {what}", limit?)));
+    let cost = grant.cost_micro_usd_per_day.map(|micro| format!("{} a day", dollars(micro)));
+    let all: Vec<_> = counts.chain(cost).collect();
+    if all.is_empty() { "the bridge's".to_owned() } else { all.join(", ") }
+}
+
+fn today(used: &UsageView) -> String {
+    let cost = dollars(used.cost_micro_usd_today);
+    format!("{} open, {} tokens, {cost}", used.open, used.tokens_today)
 }
 
 /// The word that stands in the document.
@@ -242,8 +279,21 @@ fn widened(known: Option<Grant>, args: &GrantAddArgs) -> Grant {
     if let Some(ms) = args.deadline_max {
         grant.deadline_ms_max = ms;
     }
-    grant.concurrent_max = args.concurrent_max.or(grant.concurrent_max);
-    grant.starts_per_second = args.starts_per_second.or(grant.starts_per_second);
+    let limits = &args.limits;
+    for (given, place) in [
+        (limits.concurrent, &mut grant.concurrent_max),
+        (limits.starts_per_second, &mut grant.starts_per_second),
+        (limits.frames, &mut grant.frames_max),
+        (limits.bytes, &mut grant.bytes_max),
+        (limits.tokens_per_day, &mut grant.tokens_per_day),
+    ] {
+        if let Some(limit) = given {
+            *place = limit.0;
+        }
+    }
+    if let Some(limit) = limits.cost_per_day {
+        grant.cost_micro_usd_per_day = limit.0;
+    }
     let shows = &mut grant.disclose;
     for (given, place) in [
         (args.disclose_output, &mut shows.output),
@@ -305,6 +355,31 @@ mod tests {
         assert_eq!(grant.deadline_ms_max, 300_000);
         assert_eq!(grant.disclose.tool_args, Disclosure::None);
         assert_eq!(grant.modes, BTreeSet::from([Mode::Session]));
+    }
+
+    #[test]
+    fn limits_are_set_kept_and_taken_away() {
+        let line = "landbridge grant add eu --agent ops --tokens-per-day 1000 --cost-per-day 2.50 \
+            --starts-per-second 5 --concurrent 4 --frames 100 --bytes 4096 --deadline 5m";
+        let args = parsed(line);
+        let grant = widened(None, &args);
+        assert_eq!(
+            (grant.tokens_per_day, grant.cost_micro_usd_per_day),
+            (Some(1000), Some(2_500_000))
+        );
+        assert_eq!((grant.starts_per_second, grant.concurrent_max), (Some(5), Some(4)));
+        assert_eq!((grant.frames_max, grant.bytes_max), (Some(100), Some(4096)));
+        assert_eq!(grant.deadline_ms_max, 300_000);
+        let said = "4 at once, 5 starts a second, 100 frames a run, 4096 bytes a run, \
+            1000 tokens a day, $2.50 a day";
+        assert_eq!(limits_of(&grant), said);
+        let line = "landbridge grant add eu --agent ops --tokens-per-day none --cost-per-day none";
+        let grant = widened(Some(grant), &parsed(line));
+        assert_eq!((grant.tokens_per_day, grant.cost_micro_usd_per_day), (None, None));
+        assert_eq!(grant.concurrent_max, Some(4));
+        let refused =
+            Cli::try_parse_from("landbridge grant add eu --agent x --frames 0".split(' '));
+        assert!(refused.is_err());
     }
 
     #[test]

@@ -6,12 +6,14 @@
 
 use std::io::{BufRead as _, Read as _, Write as _};
 
-use landbridge_node::local::api::{InviteView, Join, NewInvite, PairingView, PeerView};
+use landbridge_node::local::api::{
+    InviteView, Join, NewInvite, PairingView, PeerView, Resume, Resumed,
+};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::{Peer, PeerStatus};
 use landbridge_proto::wire::name::Alias;
 
-use crate::cli::{PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs};
+use crate::cli::{PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PeerResumeArgs};
 use crate::client::Client;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::offline;
@@ -25,6 +27,7 @@ pub(super) async fn run(client: &Client, command: PeerCommand, out: &Out) -> Res
         PeerCommand::Accept(args) => accept(client, &args, out).await,
         PeerCommand::List => list(client, out).await,
         PeerCommand::Show(args) => show(client, &args.alias, out).await,
+        PeerCommand::Resume(args) => resume(client, args, out).await,
     }
 }
 
@@ -184,6 +187,7 @@ async fn show(client: &Client, alias: &Alias, out: &Out) -> Result<Exit, Failure
                 peer.root_version.map(|version| version.to_string()).unwrap_or_default(),
             ),
             ("status from", peer.status_issued.clone().unwrap_or_default()),
+            ("evidence", peer.evidence.join(" ")),
             ("tenants", tenants.join(" ")),
             ("grants", grants.join("\n")),
         ])
@@ -191,6 +195,32 @@ async fn show(client: &Client, alias: &Alias, out: &Out) -> Result<Exit, Failure
     if peer.state == "awaitingAccept" {
         out.say(Look::Yellow, format!("it waits for: landbridge peer accept {alias}"));
     }
+    if peer.state == "quarantined" {
+        let id = peer.evidence.last().map_or("ID", String::as_str);
+        out.say(
+            Look::Red,
+            "it contradicted itself under its own signature; nothing is done with it",
+        );
+        out.say(Look::Dim, format!("what it signed: landbridge evidence show {id}"));
+        let resume = format!("landbridge peer resume {alias} --because TEXT");
+        out.say(Look::Dim, format!("when its people have explained it: {resume}"));
+    }
+    Ok(Exit::Success)
+}
+
+/// The quarantine is the daemon's own decision and no part of the signed document, so its end needs no
+/// policy key; it needs a person's reason, which the audit log keeps.
+async fn resume(client: &Client, args: PeerResumeArgs, out: &Out) -> Result<Exit, Failure> {
+    let peers: Vec<PeerView> = client.get("/v1/admin/peers").await?;
+    let Some(peer) = peers.iter().find(|peer| peer.alias == args.alias) else {
+        return Err(Failure::new(Exit::Failed, format!("no peer is called {}", args.alias))
+            .next("landbridge peer list"));
+    };
+    let path = format!("/v1/admin/peers/{}/resume", peer.gateway);
+    let resumed: Resumed = client.post(&path, &Resume { because: args.because }).await?;
+    out.data(&resumed, |_| String::new())?;
+    out.say(Look::Green, format!("{} may be asked again, and may ask", args.alias));
+    out.say(Look::Dim, "runs that ended as lost meanwhile stay so");
     Ok(Exit::Success)
 }
 

@@ -5,7 +5,7 @@ use landbridge_node::local::api::{RouteTest, RouteView};
 use crate::cli::{RouteCommand, RouteTestArgs};
 use crate::client::{Client, next_step};
 use crate::exit::{Exit, Failure};
-use crate::out::{Look, Out, table};
+use crate::out::{Look, Out, short, table};
 
 /// Runs a route command.
 pub(super) async fn run(
@@ -28,17 +28,36 @@ async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
         );
     }
     out.data(&routes, |routes| {
-        let mut rows = vec![
-            ["GATEWAY", "PEER", "TENANTS", "AGENT", "USABLE", "DETAIL"].map(String::from).to_vec(),
+        let head = [
+            "GATEWAY",
+            "PEER",
+            "TENANTS",
+            "AGENT",
+            "PEERING",
+            "REACHABLE",
+            "LAST CONTACT",
+            "DETAIL",
         ];
+        let mut rows = vec![head.map(String::from).to_vec()];
         for route in routes {
+            let health = &route.health;
             rows.push(vec![
                 route.gateway.to_string(),
                 route.peer.to_string(),
                 format!("{}:{}", route.tenant.local, route.tenant.remote),
                 route.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
-                if route.usable { "yes" } else { "no" }.to_owned(),
-                route.detail.clone(),
+                route.peer_status.clone(),
+                match health.reachable {
+                    Some(true) => "yes",
+                    Some(false) => "no",
+                    None => "unknown",
+                }
+                .to_owned(),
+                health.last_contact.clone().unwrap_or_else(|| "never".to_owned()),
+                match (&health.last_error, health.reachable) {
+                    (Some(error), Some(false)) => short(&error.detail, 80),
+                    _ => route.detail.clone(),
+                },
             ]);
         }
         if rows.len() == 1 { String::new() } else { table(&rows) }

@@ -1,26 +1,33 @@
 //! `run`: runs at other gateways, from this side's journal.
 
 mod follow;
+mod list;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
-use landbridge_node::local::api::{CallTool, CancelView, RunList, RunView, StartRun};
+use landbridge_node::local::api::{CallTool, CancelView, RunView, StartRun};
 use landbridge_proto::wire::name::{IdempotencyKey, RunId, ToolName};
 use landbridge_proto::wire::request::{CallerIdentity, Mode};
 use landbridge_proto::wire::tool_args::ToolArgs;
 
-use crate::cli::{ModeChoice, RunCommand, RunExportArgs, RunListArgs, RunStartArgs};
-use crate::client::{Client, escaped};
+use self::wait::Until;
+use crate::cli::{ModeChoice, RunCommand, RunExportArgs, RunStartArgs};
+use crate::client::Client;
 use crate::exit::{Exit, Failure, OrFail as _};
-use crate::out::{Look, Out, fields, table};
+use crate::out::{Look, Out, fields};
 
 /// Runs a run command.
 pub(super) async fn run(client: &Client, command: RunCommand, out: &Out) -> Result<Exit, Failure> {
     match command {
         RunCommand::Start(args) => start(client, *args, out).await,
-        RunCommand::List(args) => list(client, args, out).await,
+        RunCommand::List(args) => list::list(client, &args, out).await,
+        RunCommand::Wait(args) => {
+            let until = Until { any: args.any, timeout: args.timeout };
+            wait::wait(client, &args.runs, until, out).await
+        }
         RunCommand::Show(args) => show(client, &args.run, out).await,
         RunCommand::Tail(args) => follow::follow(client, &args.run, args.after, out).await,
         RunCommand::Cancel(args) => cancel(client, &args.run, out).await,
@@ -29,7 +36,7 @@ pub(super) async fn run(client: &Client, command: RunCommand, out: &Out) -> Resu
 }
 
 async fn start(client: &Client, args: RunStartArgs, out: &Out) -> Result<Exit, Failure> {
-    let detach = args.detach;
+    let (detach, wait, timeout) = (args.detach, args.wait, args.timeout);
     let start = start_body(args)?;
     let run: RunView = client.post("/v1/runs", &start).await.map_err(|failure| {
         // A lost answer leaves the run's fate open; the key is what makes asking again safe.
@@ -47,6 +54,10 @@ async fn start(client: &Client, args: RunStartArgs, out: &Out) -> Result<Exit, F
     if detach {
         out.data(&run, |run| run.run.to_string())?;
         return Ok(Exit::Success);
+    }
+    if wait {
+        let until = Until { any: false, timeout };
+        return wait::wait(client, std::slice::from_ref(&run.run), until, out).await;
     }
     follow::follow(client, &run.run, 0, out).await
 }
@@ -68,6 +79,7 @@ fn start_body(args: RunStartArgs) -> Result<StartRun, Failure> {
         workflow: None,
     };
     Ok(StartRun {
+        limits: None,
         gateway: args.gateway,
         agent: args.agent,
         mode: match args.mode {
@@ -132,49 +144,6 @@ fn random_key() -> Result<IdempotencyKey, Failure> {
         .map_err(|error| Failure::new(Exit::Internal, "the system has no entropy").why(error))?;
     IdempotencyKey::new(format!("cli-{}", data_encoding::HEXLOWER.encode(&bytes)))
         .or_fail(Exit::Internal, || "cannot form a key")
-}
-
-async fn list(client: &Client, args: RunListArgs, out: &Out) -> Result<Exit, Failure> {
-    let mut path = format!("/v1/runs?limit={}", args.limit);
-    if let Some(gateway) = &args.gateway {
-        path.push_str(&format!("&gateway={gateway}"));
-    }
-    if args.open || args.settled {
-        path.push_str(if args.open { "&state=open" } else { "&state=settled" });
-    }
-    if let Some((name, value)) = &args.label {
-        path.push_str(&format!("&label={}", escaped(&format!("{name}={value}"))));
-    }
-    if let Some(before) = &args.before {
-        path.push_str(&format!("&before={before}"));
-    }
-    let list: RunList = client.get(&path).await?;
-    out.data(&list, |list| {
-        if list.runs.is_empty() {
-            return String::new();
-        }
-        let mut rows = vec![
-            ["RUN", "GATEWAY", "AGENT", "STATE", "FRAMES", "CREATED"].map(String::from).to_vec(),
-        ];
-        for run in &list.runs {
-            rows.push(vec![
-                run.run.to_string(),
-                run.gateway.to_string(),
-                run.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
-                run.outcome.clone().unwrap_or_else(|| run.phase.clone()),
-                run.frames.to_string(),
-                run.created.clone(),
-            ]);
-        }
-        table(&rows)
-    })?;
-    if list.runs.is_empty() {
-        out.say(Look::Dim, "no runs");
-    }
-    if let Some(next) = &list.next {
-        out.say(Look::Dim, format!("older: landbridge run list --before {next}"));
-    }
-    Ok(Exit::Success)
 }
 
 async fn show(client: &Client, run: &RunId, out: &Out) -> Result<Exit, Failure> {

@@ -40,7 +40,7 @@ const fn exit_of(outcome: &Outcome) -> Exit {
 }
 
 /// A file that is not there is wrong usage; one that cannot be read as a transcript is a verdict.
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut bytes)

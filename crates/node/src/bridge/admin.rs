@@ -1,6 +1,6 @@
 //! What the owner of the process may ask: peers, the federation document, tokens, the audit log.
 
-use landbridge_proto::machine::contract::{AuditRow, TokenRow, Write};
+use landbridge_proto::machine::contract::{AuditRow, Sees, TokenRow, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::PeerStatus;
@@ -8,12 +8,13 @@ use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_proto::wire::problem::{Code, Problem};
 
-use super::views::{instant, token};
+use super::views::instant;
 use super::{Bridge, TOKEN_TAG};
-use crate::config::Period;
+use crate::config::{Effective, Period};
 use crate::core::unreadable;
 use crate::local::api::{
-    AuditHeadView, BridgeView, FederationView, NewToken, PeerView, TenantLink, TokenView,
+    AuditHeadView, BridgeView, FederationView, NewToken, PeerView, SeesView, SettingView,
+    TenantLink, TokenView,
 };
 use crate::trust::TrustError;
 
@@ -41,6 +42,14 @@ impl Bridge {
             incarnation: self.core.trust.state().incarnation.n,
             rolled_back: self.core.trust.state().rolled_back.clone(),
         })
+    }
+
+    /// The settings that this bridge goes by, each with where it was written.
+    #[must_use]
+    pub fn settings(&self) -> Vec<SettingView> {
+        let all = self.core.settings.effective.iter().cloned();
+        all.map(|Effective { setting, value, origin }| SettingView { setting, value, origin })
+            .collect()
     }
 
     /// Our peers, those that wait for acceptance included.
@@ -75,6 +84,7 @@ impl Bridge {
                 endpoints: endpoints.iter().map(|known| known.url.to_string()).collect(),
                 root_version: view.map(|view| view.chain().version()),
                 status_issued: issued.map(instant),
+                evidence: self.evidence_against(&peer.gid)?,
                 tenants: peer.grants.iter().map(link).collect(),
                 grants: peer
                     .grants
@@ -92,6 +102,7 @@ impl Bridge {
                 endpoints: pairing.endpoints,
                 root_version: Some(pairing.root_version),
                 status_issued: None,
+                evidence: Vec::new(),
                 tenants: Vec::new(),
                 grants: Vec::new(),
             });
@@ -156,13 +167,20 @@ impl Bridge {
             hash: Digest::of(TOKEN_TAG, &[secret.as_bytes()]),
             name: new.name,
             routes: new.routes,
+            tenants: new.tenants,
+            sees: match new.sees {
+                SeesView::Own => Sees::Own,
+                SeesView::Tenants => Sees::Tenants,
+            },
             verbs: new.verbs,
+            runs_open_max: new.runs_open_max,
+            starts_per_minute_max: new.starts_per_minute_max,
             created: now,
             expires,
             revoked: None,
         };
         self.put_token(row.clone(), "token_created").await?;
-        Ok(token(row, Some(secret)))
+        self.token_view(row, Some(secret))
     }
 
     /// All tokens.
@@ -172,31 +190,35 @@ impl Bridge {
     /// A problem when the store cannot be read.
     pub async fn tokens(&self) -> Result<Vec<TokenView>, Problem> {
         let rows = self.core.store.reads().tokens().map_err(|fault| unreadable(&fault))?;
-        Ok(rows.into_iter().map(|row| token(row, None)).collect())
+        rows.into_iter().map(|row| self.token_view(row, None)).collect()
     }
 
-    /// Ends a token for good; once more changes nothing.
+    /// Ends a token for good, also for what it holds open; once more changes nothing.
     ///
     /// # Errors
     ///
     /// `not_found`.
     pub async fn revoke_token(&self, id: &str) -> Result<TokenView, Problem> {
-        let rows = self.core.store.reads().tokens().map_err(|fault| unreadable(&fault))?;
-        let row = rows.into_iter().find(|row| row.id == id);
+        let row = self.core.store.reads().token(id).map_err(|fault| unreadable(&fault))?;
         let mut row =
             row.ok_or_else(|| Problem::new(Code::NotFound).with_detail("no such token"))?;
         if row.revoked.is_none() {
             row.revoked = Some(self.core.now());
             self.put_token(row.clone(), "token_revoked").await?;
         }
-        Ok(token(row, None))
+        self.token_view(row, None)
     }
 
     async fn put_token(&self, row: TokenRow, deed: &'static str) -> Result<(), Problem> {
         let audit = self.core.audit("admin", deed, &row.id, []);
         let step = Step::new(Vec::new(), vec![Write::PutToken(row), audit], ());
-        let core = std::sync::Arc::clone(&self.core);
-        self.finish(async move { Ok(core.commit(step).await?) }).await
+        let bridge = self.clone();
+        self.finish(async move {
+            bridge.core.commit(step).await?;
+            bridge.tokens.changed();
+            Ok(())
+        })
+        .await
     }
 
     /// Copies the database into a directory, while the bridge works.

@@ -7,7 +7,9 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
 use landbridge_proto::wire::problem::{Code, Problem};
 
+use super::tokens::Lease;
 use crate::core::{Core, unreadable};
+use crate::local::problem::LocalProblem;
 
 /// Frames of a run after a cursor, in the journal's order; waits for more until the terminal.
 pub struct Frames {
@@ -15,11 +17,13 @@ pub struct Frames {
     run: RunId,
     after: u64,
     over: bool,
+    /// The reader's token, where it has one.
+    lease: Option<Lease>,
 }
 
 impl Frames {
-    pub(super) const fn new(core: Arc<Core>, run: RunId, after: u64) -> Self {
-        Self { core, run, after, over: false }
+    pub(super) const fn new(core: Arc<Core>, run: RunId, after: u64, lease: Option<Lease>) -> Self {
+        Self { core, run, after, over: false, lease }
     }
 
     /// The next frames (`seq`, exact line), or `None` after the terminal. Cancel-safe.
@@ -27,10 +31,13 @@ impl Frames {
     /// # Errors
     ///
     /// Returns a problem when the journal cannot be read, or the bridge shuts down: read again then,
-    /// from the last frame.
-    pub async fn next(&mut self) -> Result<Option<Vec<(u64, String)>>, Problem> {
+    /// from the last frame. `unauthorized` when the reader's token is good no more.
+    pub async fn next(&mut self) -> Result<Option<Vec<(u64, String)>>, LocalProblem> {
         let wake = self.core.wakes.of(&self.run);
         while !self.over {
+            if let Some(lease) = &mut self.lease {
+                lease.check(&self.core)?;
+            }
             // Subscribed before the journal is read: what comes in between wakes us.
             let more = wake.notified();
             tokio::pin!(more);
@@ -52,9 +59,20 @@ impl Frames {
             }
             tokio::select! {
                 () = more => {}
-                () = self.core.draining.cancelled() => return Err(Problem::new(Code::Draining)),
+                () = looked_at(&mut self.lease, &self.core) => {}
+                () = self.core.draining.cancelled() => {
+                    return Err(Problem::new(Code::Draining).into());
+                }
             }
         }
         Ok(None)
+    }
+}
+
+/// Returns when the reader's token should be looked at again; never without one.
+async fn looked_at(lease: &mut Option<Lease>, core: &Core) {
+    match lease {
+        Some(lease) => lease.changed(core).await,
+        None => std::future::pending().await,
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use landbridge_proto::machine::admission::print_of;
-use landbridge_proto::machine::contract::{EntryFilter, EntryPhase, EntryRow, Guard, Write};
+use landbridge_proto::machine::contract::{
+    EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, Write,
+};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, RunId};
@@ -12,14 +14,13 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{AgentTarget, CallerIdentity, Start, ToolCall};
 use landbridge_proto::wire::tool_args::{InvalidToolArgs, ToolArgs};
 
+use super::tokens::too_many_open;
 use super::{Bridge, Frames, Principal};
 use crate::config::Period;
 use crate::core::{Route, StepError, bug, unreadable};
-use crate::local::api::{CallTool, CancelView, RunList, RunView, StartRun};
+use crate::local::api::{CallTool, CancelView, RunView, StartRun};
 use crate::rollback::RolledBack;
-
-/// Runs of one page, unless the client asks for fewer.
-const PAGE: u32 = 50;
+use crate::room;
 
 impl Bridge {
     /// Starts a run at another gateway, or attaches to the one that the key started before.
@@ -34,16 +35,7 @@ impl Bridge {
 
     async fn start_durably(&self, who: &Principal, asked: StartRun) -> Result<RunView, Problem> {
         self.check_history()?;
-        if !who.may_use(&asked.gateway) {
-            return Err(Problem::new(Code::NotGranted)
-                .with_detail(format!("this token may not use the gateway {}", asked.gateway)));
-        }
-        let route = self.core.route(&asked.gateway).ok_or_else(|| {
-            Problem::new(Code::NotFound).with_detail(format!(
-                "no route and no peer is called {}; `landbridge route list` shows what there is",
-                asked.gateway
-            ))
-        })?;
+        let route = self.route_for(who, &asked.gateway)?;
         let peer = self.peer_of(&route)?;
         for _ in 0..3 {
             let known =
@@ -55,7 +47,8 @@ impl Bridge {
                 return Err(Problem::new(Code::Draining));
             }
             let entry = self.entry(who, &asked, &route, &peer)?;
-            match self.invoke(entry.clone()).await {
+            let guards = self.within_quota(who)?;
+            match self.invoke(entry.clone(), guards).await {
                 Ok(()) => {
                     self.calls.drive(&self.core, entry.clone());
                     return Ok(self.view_of(&entry, false));
@@ -68,7 +61,7 @@ impl Bridge {
     }
 
     //= REQ-6
-    async fn invoke(&self, entry: EntryRow) -> Result<(), StepError> {
+    async fn invoke(&self, entry: EntryRow, mut guards: Vec<Guard>) -> Result<(), StepError> {
         let guard = Guard::EntryKeyFree {
             peer: entry.peer.clone(),
             tenant: entry.tenant.clone(),
@@ -79,7 +72,8 @@ impl Bridge {
         let audit = self.core.audit(&actor, "run_invoked", entry.run.as_str(), detail);
         let clock = Write::Clock(self.core.now());
         let writes = vec![Write::CreateEntry(entry), audit, clock];
-        self.core.commit(Step::new(vec![guard], writes, ())).await
+        guards.push(guard);
+        self.core.commit(Step::new(guards, writes, ())).await
     }
 
     /// The same key again: the same run when the same is asked, else a conflict.
@@ -92,9 +86,11 @@ impl Bridge {
     ) -> Result<RunView, Problem> {
         let known: Start = serde_json::from_str(&entry.body)
             .map_err(|error| bug("a stored body cannot be read", &error))?;
-        let again = self.body(who, asked, route, Some(&known))?;
+        let by = entry.token.as_deref().unwrap_or("admin");
+        let again = self.body(who, asked, route, Some((&known, by)))?;
         let (print, _) = print_of(&again).map_err(|error| bug("a body has no print", &error))?;
-        if print != entry.print || entry.token.as_deref() != who.token() {
+        // What the key's run is, or that it is there at all, is for those who see it.
+        if print != entry.print || !who.sees(entry) {
             return Err(Problem::new(Code::KeyConflict).with_detail(
                 "this idempotency key was used for something else; choose another one",
             ));
@@ -141,15 +137,16 @@ impl Bridge {
         })
     }
 
-    /// What is asked of the executor. `known` is the body that the key is bound to: its times are
-    /// taken over, because a client that asks again asks for the same.
+    /// What is asked of the executor. `known` is the body that the key is bound to, and who asked for
+    /// it: its times are taken over, because a client that asks again asks for the same.
     fn body(
         &self,
         who: &Principal,
         asked: &StartRun,
         route: &Route,
-        known: Option<&Start>,
+        known: Option<(&Start, &str)>,
     ) -> Result<Start, Problem> {
+        let known_by = known.map(|(_, by)| by);
         let refuse = |what: String| Problem::new(Code::Malformed).with_detail(what);
         let agent = asked.agent.clone().or_else(|| route.agent.clone()).ok_or_else(|| {
             refuse(format!("name an agent: the route {} has none of its own", asked.gateway))
@@ -162,10 +159,12 @@ impl Bridge {
         if period.is_some() && wanted > most {
             return Err(refuse(format!("deadline: this route allows at most {most} ms")));
         }
-        let invoked_at = known.map_or_else(|| self.core.now(), |known| known.invoked_at);
+        let invoked_at = known.map_or_else(|| self.core.now(), |(known, _)| known.invoked_at);
+        // Whoever asks again for a run by its key asks for the identity that it was given then.
+        let principal = known_by.or_else(|| who.token()).unwrap_or("admin");
         let identity = asked.caller_identity.clone().unwrap_or_else(|| CallerIdentity {
             labels: BTreeMap::new(),
-            principal: who.token().unwrap_or("admin").to_owned(),
+            principal: principal.to_owned(),
             step: None,
             workflow: None,
         });
@@ -178,11 +177,28 @@ impl Bridge {
             deadline: Some(invoked_at.plus_ms(wanted.min(most))),
             idempotency_key: asked.idempotency_key.clone(),
             invoked_at,
+            limits: asked.limits.clone(),
             prompt: asked.prompt.clone(),
             remote_run_id: None,
             tool_call: tool_call.map_err(|error| refuse(error.to_string()))?,
         };
         start.checked().map_err(|error| refuse(error.to_string()))
+    }
+
+    /// Refuses what a token may not start any more; what it still may is guarded at the commit too,
+    /// because others may start runs with the same token at the same time.
+    fn within_quota(&self, who: &Principal) -> Result<Vec<Guard>, Problem> {
+        let Principal::Token(scope) = who else { return Ok(Vec::new()) };
+        let max = scope.runs_open_max;
+        let open = self.core.store.reads().open_entries_of(&scope.id);
+        if open.map_err(|fault| unreadable(&fault))? >= max {
+            return Err(too_many_open(scope));
+        }
+        self.tokens.take_start(scope, self.core.now())?;
+        if cfg!(planted = "token_quota_unguarded") {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Guard::TokenOpenBelow { token: scope.id.clone(), max }])
     }
 
     fn peer_of(&self, route: &Route) -> Result<GatewayId, Problem> {
@@ -210,23 +226,29 @@ impl Bridge {
         Ok(self.view_of(&self.entry_for(who, run)?, false))
     }
 
-    /// Runs, newest first.
+    /// Runs, newest first, and the place after which there are more.
     ///
     /// # Errors
     ///
     /// A problem when the journal cannot be read.
-    pub async fn runs(&self, who: &Principal, filter: EntryFilter) -> Result<RunList, Problem> {
-        let limit = if filter.limit == 0 { PAGE } else { filter.limit };
-        let token = who.token().map(str::to_owned);
+    pub async fn runs(
+        &self,
+        who: &Principal,
+        filter: EntryFilter,
+    ) -> Result<(Vec<RunView>, Option<EntryPlace>), Problem> {
+        let limit = filter.limit as usize;
         // One more than the page: whether there is a next one.
-        let filter = EntryFilter { limit: limit + 1, token, ..filter };
+        let filter = EntryFilter { limit: filter.limit.saturating_add(1), ..filter };
+        let Some(filter) = who.narrow(filter) else { return Ok((Vec::new(), None)) };
         let entries = self.core.store.reads().entries(&filter);
         let mut entries = entries.map_err(|fault| unreadable(&fault))?;
-        let more = entries.len() > limit as usize;
-        entries.truncate(limit as usize);
-        let next = entries.last().filter(|_| more).map(|entry| entry.run.clone());
-        let runs = entries.iter().map(|entry| self.view_of(entry, false)).collect();
-        Ok(RunList { runs, next })
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        let next = entries
+            .last()
+            .filter(|_| more)
+            .map(|entry| EntryPlace { created: entry.created, run: entry.run.clone() });
+        Ok((entries.iter().map(|entry| self.view_of(entry, false)).collect(), next))
     }
 
     /// A run's frames after a cursor.
@@ -244,7 +266,8 @@ impl Bridge {
         if after > entry.seq {
             return Err(Problem::new(Code::CursorAhead));
         }
-        Ok(Frames::new(Arc::clone(&self.core), entry.run, after))
+        let lease = self.tokens.lease(who);
+        Ok(Frames::new(Arc::clone(&self.core), entry.run, after, lease))
     }
 
     /// Asks the executor to stop a run. The run's frames say what comes of it.
@@ -276,7 +299,11 @@ impl Bridge {
             tokio::select! {
                 () = more => {}
                 () = self.core.trust.halted().cancelled() => return Err(RolledBack::problem()),
-                () = self.core.clock.sleep_until(again) => {}
+                () = self.core.clock.sleep_until(again) => {
+                    if room::is_short(&self.core) {
+                        return Err(StepError::Full.into());
+                    }
+                }
                 () = self.core.draining.cancelled() => return Err(Problem::new(Code::Draining)),
             }
         }
@@ -285,9 +312,7 @@ impl Bridge {
     /// A journal entry that this principal may see.
     pub(super) fn entry_for(&self, who: &Principal, run: &RunId) -> Result<EntryRow, Problem> {
         let entry = self.core.store.reads().entry(run).map_err(|fault| unreadable(&fault))?;
-        let mine =
-            |entry: &EntryRow| who.token().is_none() || entry.token.as_deref() == who.token();
-        entry.filter(mine).ok_or_else(|| {
+        entry.filter(|entry| who.sees(entry)).ok_or_else(|| {
             Problem::new(Code::NotFound)
                 .with_detail("no such run; `landbridge run list` shows yours")
         })

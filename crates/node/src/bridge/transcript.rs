@@ -1,7 +1,7 @@
 //! Exports: what anybody needs to judge a run offline.
 
 use landbridge_proto::machine::caller::Caller;
-use landbridge_proto::machine::contract::DocumentKind;
+use landbridge_proto::machine::contract::{DocumentKind, EntryRow};
 use landbridge_proto::machine::transcript::{Export, export};
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::limit;
@@ -10,6 +10,7 @@ use landbridge_proto::wire::problem::{Code, Problem};
 
 use super::{Bridge, Principal};
 use crate::core::{bug, unreadable};
+use crate::statuses;
 
 impl Bridge {
     /// The transcript, one canonical line each, without line feeds.
@@ -48,11 +49,11 @@ impl Bridge {
         let own_roots = self.core.identity.chain().iter().map(|root| root.to_bytes());
         let export_of = Export {
             executor_roots: self.kept(&entry.peer, DocumentKind::Root)?,
-            executor_statuses: self.kept(&entry.peer, DocumentKind::Status)?,
+            executor_statuses: self.statuses(&entry.peer, &entry)?,
             caller_roots: own_roots
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .collect(),
-            caller_statuses: self.kept(self.core.own(), DocumentKind::Status)?,
+            caller_statuses: self.statuses(self.core.own(), &entry)?,
             request: entry.request.clone(),
             accept: entry.accept.clone(),
             frames,
@@ -63,6 +64,17 @@ impl Bridge {
             tracing::error!(%run, %error, "a run cannot be exported");
             Problem::new(Code::Internal).with_detail("this run cannot be exported as it is stored")
         })
+    }
+
+    /// The statuses that were in force while the run was open, by either clock, and the newest.
+    fn statuses(&self, gateway: &GatewayId, entry: &EntryRow) -> Result<Vec<String>, Problem> {
+        let rows = self.core.store.reads().documents(gateway, DocumentKind::Status);
+        let rows = rows.map_err(|fault| unreadable(&fault))?;
+        let told = statuses::told_revocations(&self.core.trust.state(), gateway);
+        let from = entry.created.plus_ms(-limit::CLOCK_SKEW_MS_MAX);
+        let to = entry.ended.unwrap_or(self.core.now()).plus_ms(limit::CLOCK_SKEW_MS_MAX);
+        let rows = statuses::of_run(rows, &told, from, to);
+        Ok(rows.into_iter().map(|row| row.envelope).collect())
     }
 
     fn kept(&self, gateway: &GatewayId, kind: DocumentKind) -> Result<Vec<String>, Problem> {

@@ -1,11 +1,13 @@
 //! Stored rows, as clients and administrators see them.
 
-use landbridge_proto::machine::contract::{EntryPhase, EntryRow, TokenRow};
+use landbridge_proto::machine::contract::{EntryPhase, EntryRow, Sees, TokenRow};
 use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::problem::Problem;
 use landbridge_proto::wire::request::Start;
 
 use super::Bridge;
-use crate::local::api::{RunView, TokenView};
+use crate::core::unreadable;
+use crate::local::api::{RunView, SeesView, TokenView};
 
 impl Bridge {
     pub(super) fn view_of(&self, entry: &EntryRow, attached: bool) -> RunView {
@@ -37,18 +39,35 @@ impl Bridge {
             connection: self.calls.connection(&entry.run),
         }
     }
-}
 
-pub(super) fn token(row: TokenRow, secret: Option<String>) -> TokenView {
-    TokenView {
-        id: row.id,
-        name: row.name,
-        routes: row.routes,
-        verbs: row.verbs,
-        created: instant(row.created),
-        expires: row.expires.map(instant),
-        revoked: row.revoked.map(instant),
-        secret,
+    /// A token, with its quotas as they apply now.
+    pub(super) fn token_view(
+        &self,
+        row: TokenRow,
+        secret: Option<String>,
+    ) -> Result<TokenView, Problem> {
+        let open = self.core.store.reads().open_entries_of(&row.id);
+        let settings = &self.core.settings;
+        Ok(TokenView {
+            runs_open: open.map_err(|fault| unreadable(&fault))?,
+            runs_open_max: row.runs_open_max.unwrap_or(settings.token_runs_open_max),
+            starts_per_minute_max: row
+                .starts_per_minute_max
+                .unwrap_or(settings.token_starts_per_minute_max),
+            id: row.id,
+            name: row.name,
+            routes: row.routes,
+            tenants: row.tenants,
+            sees: match row.sees {
+                Sees::Own => SeesView::Own,
+                Sees::Tenants => SeesView::Tenants,
+            },
+            verbs: row.verbs,
+            created: instant(row.created),
+            expires: row.expires.map(instant),
+            revoked: row.revoked.map(instant),
+            secret,
+        })
     }
 }
 

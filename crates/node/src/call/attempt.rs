@@ -1,8 +1,10 @@
 //! One attempt: a signed request, and as much of the answer as arrives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use landbridge_proto::machine::caller::{ForeignAccept, Input};
+use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::EntryPhase;
 use landbridge_proto::machine::receive::{Mismatch, Reception, SealedBatch};
 use landbridge_proto::trust::verified::{Verified, VerifyError};
@@ -12,8 +14,10 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Attach, Body, Op, Refusal, Start, Target};
 use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::{Accept, Outcome, SideEffects};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Attempt, DriveError, Driver, verdict};
+use crate::evidence::Found;
 use crate::net::client::ResponseStream;
 use crate::peers::{PeerError, Reply, Signed};
 
@@ -25,7 +29,7 @@ enum Left {
     /// The bytes did not fit together.
     Mismatch(String),
     /// The peer contradicted itself under its own signature.
-    Equivocation(String),
+    Equivocation(Box<Found>),
     /// Something else comes first.
     Interrupted,
     /// A step was not made.
@@ -54,6 +58,12 @@ impl Driver {
     /// Asks once, and reads until the stream ends or something else comes first.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, DriveError> {
         let peer = self.entry().peer.clone();
+        if self.entry().phase == EntryPhase::AwaitAccept && self.asking.is_none() {
+            self.asking = self.place_to_ask().await;
+            if self.asking.is_none() {
+                return Ok(Attempt::Interrupted);
+            }
+        }
         let held = self.held();
         let asked = self.ask(held).await;
         let (signed, reply) = match asked {
@@ -72,7 +82,9 @@ impl Driver {
         match reply {
             Reply::Refused(refusal) => {
                 let problem = refusal.value().problem.clone();
-                self.say(format!("the peer answered {problem}"));
+                let later = problem.retry_after_ms.map(|ms| ms.div_ceil(1000));
+                let later = later.map_or(String::new(), |s| format!("; it says to come in {s} s"));
+                self.say(format!("the peer answered {problem}{later}"));
                 //= PRB-6
                 if !problem.is_verdict() {
                     self.shows_status |= problem.code() == Some(Code::RolledBack);
@@ -91,6 +103,11 @@ impl Driver {
                         landbridge_proto::machine::caller::Caller::lost(lost),
                     ));
                 }
+                //= STR-43
+                if accepted && !is_the_end(&problem) {
+                    self.wait_as_told(&problem).await;
+                    return Ok(Attempt::Nothing);
+                }
                 let (outcome, problem) = verdict(&problem, accepted);
                 Ok(Attempt::Over(outcome, problem))
             }
@@ -101,6 +118,19 @@ impl Driver {
                 let progressed = self.entry().seq > before;
                 self.left(left, progressed).await
             }
+        }
+    }
+
+    /// Waits until few enough starts of the tenant pair are undecided; `None`: something else comes first.
+    async fn place_to_ask(&self) -> Option<OwnedSemaphorePermit> {
+        let askers = Arc::clone(&self.askers);
+        if let Ok(place) = Arc::clone(&askers).try_acquire_owned() {
+            return Some(place);
+        }
+        self.say("waits until earlier starts of its tenants were decided");
+        tokio::select! {
+            place = askers.acquire_owned() => place.ok(),
+            () = self.interrupted() => None,
         }
     }
 
@@ -201,9 +231,10 @@ impl Driver {
                 self.from_start = true;
                 Ok(if progressed { Attempt::Progress } else { Attempt::Nothing })
             }
-            Left::Equivocation(what) => {
+            Left::Equivocation(found) => {
                 let peer = self.entry().peer.clone();
-                if let Err(error) = self.core.trust.quarantine(&self.core, &peer, &what).await {
+                let what = found.story();
+                if let Err(error) = self.core.trust.quarantine(&self.core, &peer, &found).await {
                     tracing::error!(%peer, %error, "a quarantine was not made durable");
                 }
                 let problem = Problem::new(Code::Equivocation)
@@ -236,6 +267,7 @@ impl Driver {
                     return left;
                 }
                 heard = tokio::time::Instant::now();
+                self.core.contacts.reached(&self.entry().peer, self.core.now());
                 if self.entry().phase == EntryPhase::Settled {
                     return Left::Ended;
                 }
@@ -261,19 +293,23 @@ impl Driver {
             (Event::Problem(envelope), Some(_)) => Err(self.told(signed, &envelope)),
             (Event::Alive(seal), Some(reception)) => {
                 let view = self.view()?;
-                reception.alive(&view, &seal, self.core.now()).map_err(|fault| mismatch(&fault))
+                let heard = reception.alive(&view, &seal, self.core.now());
+                heard.map_err(|fault| self.misfit(&fault, &seal))
             }
             (Event::Frames(batch), Some(reception)) => {
                 let lines = batch.frames().iter().map(|line| line.as_str().to_owned()).collect();
                 //= STR-15
                 let view = self.view()?;
+                let before = reception.chain();
                 let taken = reception.take(&view, lines, batch.seal(), self.core.now());
-                let taken = taken.map_err(|fault| mismatch(&fault))?;
+                let taken = taken.map_err(|fault| self.misfit(&fault, batch.seal()))?;
                 if batch.id() != taken.chain().seq() {
                     return Err(Left::Mismatch("the event's id is not its last frame".to_owned()));
                 }
-                self.compare(&taken)?;
+                self.compare(before, &taken)?;
                 self.step(Input::Received(taken)).await?;
+                // What was read again fits the journal to its end: the next attempt goes on from there.
+                self.from_start &= reception.chain().seq() < self.entry().seq;
                 self.seal = Some(batch.seal().clone());
                 Ok(())
             }
@@ -286,8 +322,12 @@ impl Driver {
             self.view()?.verify::<Accept>(envelope, now).map_err(|fault| unverified(&fault))?;
         match self.caller.check_accept(&accept, self.core.own()) {
             Ok(()) => {}
-            Err(ForeignAccept::SecondAccept) => {
-                return Err(Left::Equivocation("two accepts for one key".to_owned()));
+            Err(fault @ ForeignAccept::SecondAccept) => {
+                let found = self.accept_speaks(&accept);
+                return Err(found.map_or_else(
+                    || Left::Mismatch(fault.to_string()),
+                    |found| Left::Equivocation(Box::new(found)),
+                ));
             }
             Err(fault) => return Err(Left::Mismatch(fault.to_string())),
         }
@@ -308,6 +348,7 @@ impl Driver {
     }
 
     /// Why the executor ends the connection: for people, and no statement about the run.
+    //= STR-46
     fn told(&self, signed: &Signed, envelope: &Envelope) -> Left {
         let view = match self.view() {
             Ok(view) => view,
@@ -331,11 +372,14 @@ impl Driver {
             status: Some(envelope),
         };
         let kept = self.core.trust.learn(&self.core, &learned).await;
-        kept.map_err(|error| Left::Mismatch(error.to_string()))
+        kept.map_err(|error| match error.is_full() {
+            true => Left::Drive(DriveError::Full),
+            false => Left::Mismatch(error.to_string()),
+        })
     }
 
     /// Compares frames that were received before with what is in the journal.
-    fn compare(&self, batch: &SealedBatch) -> Result<(), Left> {
+    fn compare(&self, before: Chain, batch: &SealedBatch) -> Result<(), Left> {
         //= STR-14
         let entry = self.entry();
         if batch.first() > entry.seq {
@@ -351,7 +395,19 @@ impl Driver {
             return Ok(());
         }
         //= STR-24
-        Err(Left::Equivocation(format!("two sealed histories from frame {} on", batch.first())))
+        let what =
+            || Left::Mismatch(format!("other frames than the journal's from {}", batch.first()));
+        let found = self.batch_speaks(before, batch);
+        Err(found.map_or_else(what, |found| Left::Equivocation(Box::new(found))))
+    }
+
+    /// Bytes that do not fit are the way's fault, unless their seal alone speaks against the peer.
+    fn misfit(&self, fault: &Mismatch, seal: &Envelope) -> Left {
+        match (fault, self.seal_speaks(seal)) {
+            (Mismatch::Seal(fault), _) => unverified(fault),
+            (_, Some(found)) => Left::Equivocation(Box::new(found)),
+            (other, None) => Left::Mismatch(other.to_string()),
+        }
     }
 
     fn view(&self) -> Result<landbridge_proto::trust::peer::PeerView, Left> {
@@ -359,11 +415,11 @@ impl Driver {
     }
 }
 
-fn mismatch(fault: &Mismatch) -> Left {
-    match fault {
-        Mismatch::Seal(fault) => unverified(fault),
-        other => Left::Mismatch(other.to_string()),
-    }
+/// Whether a refusal means that an accepted run can have no sealed terminal any more. Others are of the
+/// moment: a person who suspended us may think better of it, and the run goes on meanwhile.
+fn is_the_end(problem: &Problem) -> bool {
+    //= STR-29
+    matches!(problem.code(), Some(Code::NotFound | Code::CursorGone | Code::LostHistory))
 }
 
 /// A peer whose documents must be refreshed is left, not suspected.

@@ -16,7 +16,8 @@ use crate::net::endpoint::Network;
 
 use super::raw::{Origin, Raw, RawRoute, Value, Written};
 use super::{
-    Config, Federation, Gateway, Home, Limits, Local, Log, Period, Retention, Route, Size, Wrong,
+    Config, Federation, Gateway, Home, Limits, Local, Log, Period, Retention, Route, Size,
+    TOKEN_RUNS_OPEN_MAX, TOKEN_STARTS_MAX, Wrong,
 };
 
 /// Proves the whole, defaults filled in.
@@ -43,7 +44,8 @@ pub(super) fn prove(raw: &Raw, home: &Home) -> Result<Config, Vec<Wrong>> {
             Some(retention),
             Some(log),
         ) if wrong.is_empty() => {
-            Ok(Config { federation, local, gateway, routes, limits, retention, log })
+            let effective = Vec::new();
+            Ok(Config { federation, local, gateway, routes, limits, retention, log, effective })
         }
         _ => Err(wrong),
     }
@@ -114,6 +116,18 @@ fn limits(raw: &Raw) -> Result<Limits, Wrong> {
     let open_per_peer =
         number("limits.runs_open_per_peer_max", &raw.runs_open_per_peer_max, 1, open)?;
     let starts = number("limits.starts_per_minute_max", &raw.starts_per_minute_max, 1, 100_000)?;
+    let token_open = number(
+        "limits.token_runs_open_max",
+        &raw.token_runs_open_max,
+        1,
+        TOKEN_RUNS_OPEN_MAX.cast_signed(),
+    )?;
+    let token_starts = number(
+        "limits.token_starts_per_minute_max",
+        &raw.token_starts_per_minute_max,
+        1,
+        i64::from(TOKEN_STARTS_MAX),
+    )?;
     let deadline_max =
         period("limits.deadline_max", &raw.deadline_max, 1000, limit::DEADLINE_MS_MAX)?;
     let prompt: At<'_, Size> = required("limits.prompt_max", &raw.prompt_max, SIZES)?;
@@ -127,6 +141,8 @@ fn limits(raw: &Raw) -> Result<Limits, Wrong> {
         runs_open_max: open.unsigned_abs(),
         runs_open_per_peer_max: open_per_peer.unsigned_abs(),
         starts_per_minute_max: u32::try_from(starts).unwrap_or(u32::MAX),
+        token_runs_open_max: token_open.unsigned_abs(),
+        token_starts_per_minute_max: u32::try_from(token_starts).unwrap_or(u32::MAX),
         key_window: key_window(raw.key_window.as_ref())?,
         deadline_default: period(
             "limits.deadline_default",
@@ -148,10 +164,18 @@ fn retention(raw: &Raw) -> Result<Retention, Wrong> {
     // A window that is wrong itself is told by its own section.
     let window = key_window(raw.limits.key_window.as_ref()).map_or(DAY_MS, Period::as_ms);
     let raw = &raw.retention;
-    Ok(Retention {
-        frames: period("retention.frames", &raw.frames, window, KEEP_MS_MAX)?,
-        journal: period("retention.journal", &raw.journal, DAY_MS, KEEP_MS_MAX)?,
-    })
+    let frames = period("retention.frames", &raw.frames, window, KEEP_MS_MAX - STATUS_MORE_MS)?;
+    let journal = period("retention.journal", &raw.journal, DAY_MS, KEEP_MS_MAX - STATUS_MORE_MS)?;
+    let statuses_min = frames.max(journal).as_ms() + STATUS_MORE_MS;
+    let statuses = match &raw.statuses {
+        // The default follows what needs it; what was written is taken at its word.
+        Some(Written { origin: Origin::Default, .. }) => {
+            let default = period("retention.statuses", &raw.statuses, 1, KEEP_MS_MAX)?;
+            Period::of_ms(statuses_min).map_or(default, |least| default.max(least))
+        }
+        written => period("retention.statuses", written, statuses_min, KEEP_MS_MAX)?,
+    };
+    Ok(Retention { frames, journal, statuses })
 }
 
 fn log(raw: &Raw) -> Result<Log, Wrong> {
@@ -314,5 +338,7 @@ const SOCKET_BYTES_MAX: usize = 107;
 /// A request's payload, less its other members.
 const PROMPT_BYTES_MAX: usize = limit::REQUEST_BYTES_MAX - 64 * 1024;
 const DAY_MS: i64 = 24 * 3_600_000;
+/// A run's longest deadline, and the life of the status that it may begin with.
+const STATUS_MORE_MS: i64 = limit::DEADLINE_MS_MAX + limit::STATUS_LIFE_MS_MAX;
 /// Ten years, less a little.
 const KEEP_MS_MAX: i64 = 3650 * DAY_MS;

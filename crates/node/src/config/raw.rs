@@ -199,12 +199,19 @@ settings! {
         /// Open runs that this bridge executes for peers; more starts are answered `overloaded`.
         /// Takes effect at the next start.
         runs_open_max: Number = "64";
-        /// Of these, open runs of one peer and tenant pair, unless its grant says less; at most
-        /// `runs_open_max`. Takes effect at the next start.
+        /// Of these, open runs of one peer and tenant pair, unless its grant says otherwise; at most
+        /// `runs_open_max`, and where several tenant pairs have grants, at most as many as are free.
+        /// Takes effect at the next start.
         runs_open_per_peer_max: Number = "16";
-        /// New runs of one peer in a minute; more are answered `rate_limited`. Takes effect at the
-        /// next start.
+        /// New runs of one peer and tenant pair in a minute, unless its grant says how many in a
+        /// second; more are answered `rate_limited`. Takes effect at the next start.
         starts_per_minute_max: Number = "60";
+        /// Runs that one local token may have open at once, unless the token says otherwise; more are
+        /// answered 429. The socket without a token has no such limit. Takes effect at the next start.
+        token_runs_open_max: Number = "256";
+        /// New runs of one local token in a minute, unless the token says otherwise; more are answered
+        /// 429. Takes effect at the next start.
+        token_starts_per_minute_max: Number = "600";
         /// For how long after its terminal frame a run's idempotency key is remembered: the window
         /// that peers are told. At least `24h`. Takes effect at the next start.
         key_window: Period = "\"7d\"";
@@ -228,6 +235,11 @@ settings! {
         /// Runs asked of peers, with their frames and seals, from their end: for so long a transcript
         /// can be exported. At least `24h`. Takes effect at the next start.
         journal: Period = "\"30d\"";
+        /// Statuses, this bridge's and its peers', from when a newer one was issued; the newest of each
+        /// gateway, each that told of a revocation and one of every 30 days are always kept. Transcripts need those of their run's time, so at least two days
+        /// more than `frames` and `journal`: a run lasts a day at most, and so does a status. Unset:
+        /// `40d`, or as much as that needs. Takes effect at the next start.
+        statuses: Period = "\"40d\"";
     }
     /// Logs, on stderr. They hold no prompts, outputs, tokens or keys at any level.
     log: RawLog {

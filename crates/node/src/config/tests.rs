@@ -24,7 +24,12 @@ fn refusal(text: &str) -> String {
 #[test]
 fn the_example_means_the_defaults_and_shows_every_setting() {
     let text = example();
-    assert_eq!(parse(&text).unwrap(), parse("").unwrap());
+    let [example, empty] = [text.as_str(), ""].map(|text| parse(text).unwrap());
+    for (example, empty) in example.effective.iter().zip(&empty.effective) {
+        assert_eq!((&example.setting, &example.value), (&empty.setting, &empty.value));
+        assert!(example.origin.starts_with("landbridge.toml:") && empty.origin == "default");
+    }
+    assert_eq!(Config { effective: empty.effective.clone(), ..example }, empty);
     // With the settings that have no default switched on, every setting is written exactly once.
     let all: String = text
         .lines()
@@ -203,4 +208,50 @@ fn paths_begin_in_the_home_and_peers_are_told_where_we_listen() {
     }
     let config = parse("[local]\nsocket = \"/run/bridge.sock\"").unwrap();
     assert_eq!(config.local.socket, Path::new("/run/bridge.sock"));
+}
+
+#[test]
+fn retention_has_bounds_and_says_them() {
+    for (text, allowed) in [
+        ("[retention]\nframes = \"1h\"", "7d to 3648d"),
+        ("[retention]\njournal = \"23h\"", "1d to 3648d"),
+        ("[retention]\nstatuses = \"31d\"", "32d to 3650d"),
+        ("[retention]\nstatuses = \"40d\"\njournal = \"60d\"", "62d to 3650d"),
+        ("[limits]\nkey_window = \"1h\"", "1d to 3650d"),
+        ("[limits]\nkey_window = \"9d\"", "9d to 3648d"),
+        ("[limits]\ntoken_runs_open_max = 0", "a whole number from 1 to 10000"),
+        ("[limits]\ntoken_starts_per_minute_max = 0", "a whole number from 1 to 100000"),
+    ] {
+        let said = refusal(text);
+        assert!(said.contains(&format!("allowed: {allowed}")), "{text}\n{said}");
+    }
+    let kept = parse("[retention]\nstatuses = \"32d\"").unwrap().retention;
+    assert_eq!(kept.statuses.to_string(), "32d");
+    // Unless it is written, it follows what needs it.
+    let config = parse("[retention]\njournal = \"60d\"").unwrap();
+    assert_eq!(config.retention.statuses.to_string(), "62d");
+    let shown = config.effective.iter().find(|each| each.setting == "retention.statuses");
+    assert_eq!(shown.map(|each| each.value.as_str()), Some("\"62d\""));
+}
+
+#[test]
+fn effective_settings_say_where_they_come_from() {
+    let text = "[retention]\njournal = \"60d\"\n[routes.eu]\npeer = \"b\"\n\
+                tenant = { local = \"a\", remote = \"c\" }\n";
+    let environment = [("LANDBRIDGE_LIMITS_RUNS_OPEN_MAX".to_owned(), "32".to_owned())];
+    let overrides = Overrides::of_environment(environment).flag("log.level", "warn");
+    let config = parse_with(text, &overrides).unwrap();
+    let shown = |setting: &str| {
+        let found = config.effective.iter().find(|each| each.setting == setting).unwrap();
+        (found.value.as_str(), found.origin.as_str())
+    };
+    assert_eq!(shown("retention.frames"), ("\"7d\"", "default"));
+    assert_eq!(shown("retention.journal"), ("\"60d\"", "landbridge.toml:2"));
+    assert_eq!(
+        shown("limits.runs_open_max"),
+        ("32", "environment variable LANDBRIDGE_LIMITS_RUNS_OPEN_MAX")
+    );
+    assert_eq!(shown("log.level"), ("\"warn\"", "command line, log.level"));
+    assert_eq!(shown("routes.eu.tenant").0, "{ local = \"a\", remote = \"c\" }");
+    assert!(config.effective.iter().all(|each| each.setting != "local.listen"), "it is unset");
 }

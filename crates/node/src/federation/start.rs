@@ -4,8 +4,9 @@ use http::Response;
 use landbridge_proto::machine::admission::{
     Admitted, Memory, PROTO, StartDecision, judge_start, print_of,
 };
+use landbridge_proto::machine::budget::{Budget, Spent};
 use landbridge_proto::machine::chain::Chain;
-use landbridge_proto::machine::contract::{Guard, RunPhase, RunRow, Write};
+use landbridge_proto::machine::contract::{Guard, RunPhase, RunRow, SessionRow, Write};
 use landbridge_proto::machine::executor::Terms;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::signer::sign_typed;
@@ -14,16 +15,13 @@ use landbridge_proto::wire::document::{Disclose, Grant};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_proto::wire::problem::{Code, Problem};
-use landbridge_proto::wire::request::{Mode, Start, ToolCall};
+use landbridge_proto::wire::request::{AgentTarget, Mode, Start, ToolCall};
 use landbridge_proto::wire::stream::{Accept, One};
 
 use super::Federation;
 use crate::adapter::{Ask, Work};
 use crate::core::{StepError, bug, unreadable};
 use crate::net::ResponseBody;
-
-/// How soon a peer that was over its share may ask again, in milliseconds.
-const RETRY_AFTER_MS: u64 = 1_000;
 
 impl Federation {
     pub(super) async fn start(
@@ -46,14 +44,16 @@ impl Federation {
                     return Err(*problem);
                 }
                 StartDecision::Create => {
-                    self.check_load(admitted)?;
+                    let seat = self.room(admitted)?;
+                    let beginning = self.beginning.read().await;
                     match self.create(admitted, start, print).await {
                         Err(StepError::Stale(_)) => {}
                         Err(error) => return Err(error.into()),
                         Ok(None) => return Err(Problem::new(Code::Internal)),
                         Ok(Some(row)) => {
                             let run = row.run.clone();
-                            self.executions.drive(&self.core, row);
+                            self.executions.drive(&self.core, row, seat);
+                            drop(beginning);
                             return self.stream(admitted, &run, 0).await;
                         }
                     }
@@ -86,41 +86,26 @@ impl Federation {
                 let problem = Problem::new(Code::NotSupported).with_detail(detail);
                 return Ok(StartDecision::Refuse(Box::new(problem)));
             }
-            if start.agent_target.mode != Mode::Session {
+            let target = &start.agent_target;
+            if start.tool_call.is_some() && target.mode != Mode::Session {
                 let detail =
-                    "this executor starts fresh sessions; turns and subagents are not offered";
+                    "a tool is called outside of any session; turns and subagents are for prompts";
                 let problem = Problem::new(Code::NotSupported).with_detail(detail);
                 return Ok(StartDecision::Refuse(Box::new(problem)));
             }
+            if let Some(session) = &target.session {
+                let reads = self.core.store.reads();
+                let known = reads.session_known(admitted.owner(), &target.agent, session);
+                //= REQ-45
+                if !known.map_err(|fault| unreadable(&fault))? {
+                    let detail =
+                        "no such session of this agent is known for this caller and tenant pair";
+                    let problem = Problem::new(Code::SessionUnknown).with_detail(detail);
+                    return Ok(StartDecision::Refuse(Box::new(problem)));
+                }
+            }
         }
         Ok(decision)
-    }
-
-    /// Refuses new work beyond what the grant and this bridge allow at once. The key stays free.
-    fn check_load(&self, admitted: &Admitted) -> Result<(), Problem> {
-        if self.core.draining.is_cancelled() {
-            return Err(Problem::new(Code::Draining).with_retry_after_ms(RETRY_AFTER_MS));
-        }
-        if self.executions.count() >= self.core.settings.executing_max {
-            return Err(Problem::new(Code::Overloaded).with_retry_after_ms(RETRY_AFTER_MS));
-        }
-        //= REQ-28
-        let open = self.core.store.reads().open_runs_of(admitted.owner());
-        let open = open.map_err(|fault| unreadable(&fault))?;
-        let granted = admitted.grant().and_then(|grant| grant.concurrent_max);
-        if open >= granted.unwrap_or(self.core.settings.executing_per_owner_max) {
-            return Err(Problem::new(Code::RateLimited)
-                .with_detail("as many runs as are allowed at the same time are open")
-                .with_retry_after_ms(RETRY_AFTER_MS));
-        }
-        let owner = admitted.owner();
-        let per_second = admitted.grant().and_then(|grant| grant.starts_per_second);
-        let per_minute =
-            per_second.and_then(|starts| u32::try_from(starts.saturating_mul(60)).ok());
-        let per_minute = per_minute.unwrap_or(self.core.settings.starts_per_minute_max);
-        self.rates.take(owner, per_minute, self.core.now()).map_err(|ms| {
-            Problem::new(Code::RateLimited).with_detail("too many starts").with_retry_after_ms(ms)
-        })
     }
 
     /// Commits key, print, run, request id and audit record in one transaction.
@@ -136,6 +121,7 @@ impl Federation {
             return Ok(None);
         };
         let key = start.idempotency_key.clone();
+        //= REQ-67
         let free = Guard::KeyFree { owner: admitted.owner().clone(), key };
         let (unseen, writes) = self.remember(admitted, "start_received");
         let audit = {
@@ -151,7 +137,10 @@ impl Federation {
             }
         };
         let create = Write::CreateRun(row.clone());
-        let step = Step::new(vec![unseen, free], writes.into(), row).with([create, audit]);
+        let (known, bind) = bind(&row, &start.agent_target).unzip();
+        let step = Step::new(vec![unseen, free], writes.into(), row)
+            .guarded(known)
+            .with([create, audit].into_iter().chain(bind));
         self.core.commit(step).await.map(Some)
     }
 
@@ -164,7 +153,8 @@ impl Federation {
     ) -> Option<RunRow> {
         let run = self.core.run_id_of(admitted.owner(), &start.idempotency_key, &print).ok()?;
         let now = self.core.now();
-        let deadline = deadline(start, grant, now);
+        let own_max = self.core.settings.deadline_ms_max;
+        let deadline = deadline(start, grant.deadline_ms_max.min(own_max), now);
         let said = admitted.request().value();
         let accept = Accept {
             aud: said.iss.clone(),
@@ -191,12 +181,16 @@ impl Federation {
             ask: ask_of(start)?,
             deadline,
         };
+        //= REQ-62
+        let asked = start.limits.clone().unwrap_or_default();
         let terms = Terms {
             agent: start.agent_target.agent.clone(),
             disclose: disclose(start, grant),
-            frames_max: grant.frames_max.unwrap_or(limit::RUN_FRAMES_MAX),
-            bytes_max: grant.bytes_max.unwrap_or(limit::RUN_BYTES_MAX),
+            frames_max: least([grant.frames_max, asked.frames], limit::RUN_FRAMES_MAX),
+            bytes_max: least([grant.bytes_max, asked.bytes], limit::RUN_BYTES_MAX),
             remote_run_id: start.remote_run_id.clone(),
+            day_budget: Budget::of_day(grant),
+            run_budget: Budget::of_run(start.limits.as_ref()),
         };
         let accept_digest = accept.digest();
         Some(RunRow {
@@ -219,10 +213,24 @@ impl Federation {
             seq: 0,
             head: Chain::start(accept_digest).head(),
             bytes: 0,
+            booked: Spent::default(),
             outcome: None,
             ended: None,
         })
     }
+}
+
+/// A run that names a session is bound to it, behind those that were accepted before.
+fn bind(row: &RunRow, target: &AgentTarget) -> Option<(Guard, Write)> {
+    let (owner, agent) = (row.owner.clone(), target.agent.clone());
+    let session = target.session.clone()?;
+    let bound = SessionRow {
+        run: row.run.clone(),
+        owner: owner.clone(),
+        agent: agent.clone(),
+        session: session.clone(),
+    };
+    Some((Guard::SessionKnown { owner, agent, session }, Write::BindSession(bound)))
 }
 
 /// What the gateway is to do; `None` for what is not offered.
@@ -246,10 +254,15 @@ fn disclose(start: &Start, grant: &Grant) -> Disclose {
 }
 
 //= REQ-27
-fn deadline(start: &Start, grant: &Grant, now: Timestamp) -> Timestamp {
-    let most = limit::DEADLINE_MS_MAX.min(grant.deadline_ms_max);
+fn deadline(start: &Start, allowed_ms: i64, now: Timestamp) -> Timestamp {
+    let most = limit::DEADLINE_MS_MAX.min(allowed_ms);
     let wanted = start.deadline.unwrap_or(now.plus_ms(limit::DEADLINE_MS.min(most)));
     wanted.min(now.plus_ms(most)).max(now)
+}
+
+/// The smallest of what is limited, and of what the contract limits anyway.
+fn least<const N: usize>(limits: [Option<u64>; N], most: u64) -> u64 {
+    limits.into_iter().flatten().fold(most, u64::min)
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -168,12 +168,14 @@ impl Sender {
                     quiet_since = self.core.now();
                 }
                 () = self.writer.gone() => return Ok(()),
+                //= STR-44
                 () = core.draining.cancelled() => return Err(Ended::Draining),
                 () = core.trust.halted().cancelled() => return Err(Ended::RolledBack),
             }
         }
     }
 
+    //= STR-42
     fn check_peer(&self) -> Result<(), Ended> {
         if self.core.trust.state().active(&self.peer) { Ok(()) } else { Err(Ended::Peer) }
     }

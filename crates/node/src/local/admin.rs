@@ -13,19 +13,21 @@ use landbridge_proto::wire::name::GatewayId;
 
 use super::api::{
     AuditHeadView, AuditList, AuditView, BackupInto, BridgeView, FederationView, InviteView, Join,
-    NewInvite, NewToken, PairingView, PeerView, PutFederation, TokenView,
+    NewInvite, NewToken, PairingView, PeerView, PutFederation, SeesView, SettingView, TokenView,
 };
 use super::auth::{Administer, May, Verb};
 use super::body::{Json, Nothing, named, query, value};
 use super::problem::LocalProblem;
 use super::runs::page;
 use super::server::Local;
-use crate::config::Period;
+use crate::config::{Period, TOKEN_RUNS_OPEN_MAX, TOKEN_STARTS_MAX};
 
 pub(super) fn routes() -> Router<Local> {
     Router::new()
         .route("/v1/admin/bridge", get(bridge))
+        .route("/v1/admin/settings", get(settings))
         .route("/v1/admin/peers", get(peers))
+        .route("/v1/admin/usage", get(super::usage::usage))
         .route("/v1/admin/invites", post(invite))
         .route("/v1/admin/joins", post(join))
         .route("/v1/admin/pairings", get(pairings))
@@ -43,6 +45,10 @@ type Created<T> = Result<(StatusCode, Answer<T>), LocalProblem>;
 
 async fn bridge(State(local): State<Local>, _: May<Administer>) -> Answered<BridgeView> {
     Ok(Answer(local.bridge.view().await?))
+}
+
+async fn settings(State(local): State<Local>, _: May<Administer>) -> Answer<Vec<SettingView>> {
+    Answer(local.bridge.settings())
 }
 
 async fn peers(State(local): State<Local>, _: May<Administer>) -> Answered<Vec<PeerView>> {
@@ -117,6 +123,26 @@ fn complete(mut token: NewToken) -> Result<NewToken, LocalProblem> {
         let detail = format!("unknown verb {verb:?}; allowed: {}", known.join(", "));
         return Err(LocalProblem::malformed(detail));
     }
+    if token.routes.len() > SCOPE_MAX || token.tenants.len() > SCOPE_MAX {
+        let detail = format!("`routes` and `tenants` have at most {SCOPE_MAX} entries each");
+        return Err(LocalProblem::malformed(detail));
+    }
+    if token.sees == SeesView::Tenants && token.tenants.is_empty() {
+        let detail = "`sees` is tenants only for a token that names its `tenants`";
+        return Err(LocalProblem::malformed(detail));
+    }
+    if token.runs_open_max.is_some_and(|max| !(1..=TOKEN_RUNS_OPEN_MAX).contains(&max)) {
+        let detail = format!("`runsOpenMax` is 1 to {TOKEN_RUNS_OPEN_MAX}");
+        return Err(LocalProblem::malformed(detail));
+    }
+    if token.starts_per_minute_max.is_some_and(|max| !(1..=TOKEN_STARTS_MAX).contains(&max)) {
+        let detail = format!("`startsPerMinuteMax` is 1 to {TOKEN_STARTS_MAX}");
+        return Err(LocalProblem::malformed(detail));
+    }
+    token.routes.sort();
+    token.routes.dedup();
+    token.tenants.sort();
+    token.tenants.dedup();
     if token.verbs.is_empty() {
         token.verbs = known.map(str::to_owned).to_vec();
     }
@@ -165,6 +191,8 @@ fn check_period(name: &str, text: Option<&str>) -> Result<(), LocalProblem> {
 
 /// Rows of a page of the audit log.
 const ROWS_MAX: u32 = 1000;
+/// Routes and tenants that a token names.
+const SCOPE_MAX: usize = 64;
 /// What people call a token.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -185,6 +213,9 @@ mod tests {
             r#"{"name":"ci","verbs":["administer"]}"#,
             r#"{"name":"","verbs":["read"]}"#,
             r#"{"name":"ci","expiresIn":"never"}"#,
+            r#"{"name":"ci","sees":"tenants"}"#,
+            r#"{"name":"ci","runsOpenMax":0}"#,
+            r#"{"name":"ci","startsPerMinuteMax":100001}"#,
         ] {
             assert_eq!(token(bad).unwrap_err().view().status, 400, "{bad}");
         }

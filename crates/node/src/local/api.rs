@@ -8,10 +8,11 @@ use std::fmt;
 
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair, ToolName,
+    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantId, TenantPair,
+    ToolName,
 };
 use landbridge_proto::wire::problem::Problem;
-use landbridge_proto::wire::request::{CallerIdentity, Mode};
+use landbridge_proto::wire::request::{CallerIdentity, Mode, StartLimits};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/runs`: start a run at another gateway.
@@ -43,6 +44,9 @@ pub struct StartRun {
     /// How long the run may take, such as `"10m"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
+    /// What the run may use at most; it can only lower what the peer's grant allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<StartLimits>,
     /// Labels to find it by; kept here, and sent with the caller identity only when put there.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -76,6 +80,7 @@ impl fmt::Debug for StartRun {
             .field("idempotency_key", &self.idempotency_key)
             .field("caller_identity", &self.caller_identity)
             .field("deadline", &self.deadline)
+            .field("limits", &self.limits)
             .field("labels", &self.labels)
             .finish_non_exhaustive()
     }
@@ -131,8 +136,8 @@ pub struct RunView {
 pub struct RunList {
     /// Newest first.
     pub runs: Vec<RunView>,
-    /// Pass as `before` for the next page.
-    pub next: Option<RunId>,
+    /// Pass as `cursor`, with the same filters, for the next page; `null` on the last.
+    pub next: Option<String>,
 }
 
 /// `POST /v1/runs/{run}/cancel`.
@@ -185,6 +190,18 @@ pub struct BackupInto {
     pub directory: std::path::PathBuf,
 }
 
+/// `GET /v1/admin/settings`: one setting as it holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingView {
+    /// Its name, such as `retention.journal`.
+    pub setting: String,
+    /// Its value, as TOML.
+    pub value: String,
+    /// Where it was written, or `default`.
+    pub origin: String,
+}
+
 /// A peer, as `peer list` and `peer show` print it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -193,7 +210,7 @@ pub struct PeerView {
     pub alias: Alias,
     /// Who it is.
     pub gateway: GatewayId,
-    /// `active`, `suspended`, `revoked`, or `awaitingAccept` before both sides accepted.
+    /// `active`, `suspended`, `revoked`, `quarantined`, or `awaitingAccept` before both sides accepted.
     pub state: String,
     /// The twelve words, while it waits for acceptance.
     pub words: Option<String>,
@@ -203,6 +220,9 @@ pub struct PeerView {
     pub root_version: Option<u64>,
     /// When its newest status was issued.
     pub status_issued: Option<String>,
+    /// Evidence that it contradicted itself, by id, oldest first.
+    #[serde(default)]
+    pub evidence: Vec<String>,
     /// Tenant pairs: (local, remote).
     pub tenants: Vec<TenantLink>,
     /// What it may ask of us.
@@ -299,12 +319,35 @@ pub struct NewToken {
     /// Logical gateways that it may use; empty: all.
     #[serde(default)]
     pub routes: Vec<Alias>,
+    /// Our tenants whose routes it may use; empty: all.
+    #[serde(default)]
+    pub tenants: Vec<TenantId>,
+    /// Which runs exist for it.
+    #[serde(default)]
+    pub sees: SeesView,
     /// `read`, `run`, `cancel`; empty: all three.
     #[serde(default)]
     pub verbs: Vec<String>,
+    /// How many runs it may have open at once; by default what the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_open_max: Option<u64>,
+    /// How many runs it may start in a minute; by default what the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_per_minute_max: Option<u32>,
     /// For how long, such as `"90d"`; for ever by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<String>,
+}
+
+/// Which runs exist for a token.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SeesView {
+    /// Those that it started itself.
+    #[default]
+    Own,
+    /// All of its tenants, whoever started them.
+    Tenants,
 }
 
 /// A token; `secret` only in the answer that made it.
@@ -315,10 +358,20 @@ pub struct TokenView {
     pub id: String,
     /// What people call it.
     pub name: String,
-    /// Routes.
+    /// Logical gateways that it may use; empty: all.
     pub routes: Vec<Alias>,
+    /// Our tenants whose routes it may use; empty: all.
+    pub tenants: Vec<TenantId>,
+    /// Which runs exist for it.
+    pub sees: SeesView,
     /// Verbs.
     pub verbs: Vec<String>,
+    /// How many runs it has open.
+    pub runs_open: u64,
+    /// How many runs it may have open at once, its own quota or the configured one.
+    pub runs_open_max: u64,
+    /// How many runs it may start in a minute, likewise.
+    pub starts_per_minute_max: u32,
     /// When it was made.
     pub created: String,
     /// When it stops working.
@@ -336,7 +389,11 @@ impl fmt::Debug for TokenView {
             .field("id", &self.id)
             .field("name", &self.name)
             .field("routes", &self.routes)
+            .field("tenants", &self.tenants)
+            .field("sees", &self.sees)
             .field("verbs", &self.verbs)
+            .field("runs_open_max", &self.runs_open_max)
+            .field("starts_per_minute_max", &self.starts_per_minute_max)
             .field("created", &self.created)
             .field("expires", &self.expires)
             .field("revoked", &self.revoked)
@@ -350,8 +407,12 @@ impl fmt::Debug for TokenView {
 pub struct RouteView {
     /// The logical gateway id.
     pub gateway: Alias,
-    /// The peer behind it.
+    /// The peer behind it, as we call it.
     pub peer: Alias,
+    /// Who that is; `null` when there is no such peer.
+    pub peer_gateway: Option<GatewayId>,
+    /// `active`, `suspended`, `revoked`, `quarantined`, or `unknown` when there is no such peer.
+    pub peer_status: String,
     /// Our tenant and its tenant.
     pub tenant: TenantLink,
     /// The agent, where the route names one.
@@ -360,6 +421,50 @@ pub struct RouteView {
     pub usable: bool,
     /// Why not, or what is worth knowing.
     pub detail: String,
+    /// What this side saw of the peer.
+    pub health: HealthView,
+    /// What this side allows a run by this route.
+    pub limits: GatewayLimits,
+}
+
+/// What this side saw of a peer; nobody was asked for it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthView {
+    /// Whether the last attempt reached it; `null`: there was none since this bridge started.
+    pub reachable: Option<bool>,
+    /// When something of it last verified.
+    pub last_contact: Option<String>,
+    /// The last attempt that gave nothing usable, however long ago.
+    pub last_error: Option<ContactError>,
+    /// When its newest known status was issued.
+    pub status_issued: Option<String>,
+    /// Until when that status is good.
+    pub status_expires: Option<String>,
+    /// What it signs can be verified now, without asking it anew.
+    pub status_fresh: bool,
+}
+
+/// An attempt that gave nothing usable.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContactError {
+    /// When.
+    pub at: String,
+    /// Why.
+    pub detail: String,
+}
+
+/// What this side allows a run by a route. What the peer grants is for the peer to say.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayLimits {
+    /// The deadline of a run that names none.
+    pub deadline_default: String,
+    /// The longest deadline.
+    pub deadline_max: String,
+    /// The largest prompt, in bytes.
+    pub prompt_bytes_max: Option<usize>,
 }
 
 /// `POST /v1/gateways/{gateway}/test`: a real, signed round trip that starts nothing.
@@ -382,6 +487,61 @@ pub struct RouteTest {
 pub struct PutFederation {
     /// The new version's envelope, canonical bytes, signed by our policy key.
     pub envelope: String,
+}
+
+/// Evidence that a peer contradicted itself, as `evidence list` prints it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceView {
+    /// Its id.
+    pub id: String,
+    /// Our name for the peer, while it has one.
+    pub peer: Option<Alias>,
+    /// The peer.
+    pub gateway: GatewayId,
+    /// `seals`, `accepts` or `statuses`: which two statements contradict each other.
+    pub kind: String,
+    /// When it was found.
+    pub found: String,
+    /// The run of ours in which it was found.
+    pub run: Option<RunId>,
+    /// The peer is quarantined now.
+    pub quarantined: bool,
+}
+
+/// One piece of evidence, as `evidence show` prints it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceDetail {
+    /// What it is.
+    #[serde(flatten)]
+    pub evidence: EvidenceView,
+    /// What a verifier reads from it.
+    pub summary: serde_json::Value,
+    /// The number of the first line of `kept` and `other`.
+    pub first_frame: u64,
+    /// Frames of our journal where the histories differ; they are no part of the proof.
+    pub kept: Vec<String>,
+    /// The frames that came later.
+    pub other: Vec<String>,
+}
+
+/// `POST /v1/admin/peers/{gateway}/resume`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resume {
+    /// Why, in a person's words: for the audit log.
+    pub because: String,
+}
+
+/// A quarantine that ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumed {
+    /// The peer.
+    pub gateway: GatewayId,
+    /// Why.
+    pub because: String,
 }
 
 /// `GET /v1/admin/audit`.
@@ -440,6 +600,7 @@ mod tests {
         let call = json!({"gateway": "eu", "toolCall": {"tool": "t", "args": {"a": "hush"}},
             "idempotencyKey": key});
         let token = json!({"id": "t1", "name": "ci", "routes": [], "verbs": [], "created": "",
+            "tenants": [], "sees": "own", "runsOpen": 0, "runsOpenMax": 1, "startsPerMinuteMax": 1,
             "secret": "hush"});
         let texts = [
             debug::<StartRun>(start),

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRequest, Path, Query, Request};
+use axum::extract::{FromRequest, MatchedPath, Path, Query, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Uri};
@@ -108,12 +110,26 @@ pub(super) fn query<const N: usize>(
     uri: &Uri,
     allowed: [&'static str; N],
 ) -> Result<[Option<String>; N], LocalProblem> {
+    pairs(uri, allowed, None).map(|(values, _)| values)
+}
+
+/// A query's members, each of a known name: `allowed` at most once, `repeated` any number of times.
+pub(super) fn pairs<const N: usize>(
+    uri: &Uri,
+    allowed: [&'static str; N],
+    repeated: Option<&'static str>,
+) -> Result<([Option<String>; N], Vec<String>), LocalProblem> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map_err(|_| LocalProblem::malformed("the query is not name=value pairs"))?;
-    let mut values = [const { None }; N];
+    let (mut values, mut many) = ([const { None }; N], Vec::new());
     for (name, value) in pairs {
+        if repeated == Some(name.as_str()) {
+            many.push(value);
+            continue;
+        }
         let Some(at) = allowed.iter().position(|&known| known == name) else {
-            let allowed = allowed.join(", ");
+            let allowed: Vec<&str> = allowed.into_iter().chain(repeated).collect();
+            let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
             let detail = format!("unknown query parameter `{name}`; allowed: {allowed}");
             return Err(LocalProblem::malformed(detail));
         };
@@ -122,8 +138,27 @@ pub(super) fn query<const N: usize>(
             return Err(LocalProblem::malformed(detail));
         }
     }
-    Ok(values)
+    Ok((values, many))
 }
+
+/// Refuses every query parameter, on paths of the API that take none.
+///
+/// Which paths take some stands here and not in each handler, so that a new handler refuses them until
+/// it says otherwise. Health and metrics are for monitors, which add parameters of their own.
+pub(super) async fn no_stray_query(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    if path.starts_with("/v1/")
+        && !WITH_QUERY.contains(&path)
+        && let Err(problem) = query(request.uri(), [])
+    {
+        return problem.into_response();
+    }
+    next.run(request).await
+}
+
+/// Paths whose handlers read a query themselves.
+const WITH_QUERY: [&str; 4] =
+    ["/v1/runs", "/v1/runs/{run}/frames", "/v1/gateways/{gateway}", "/v1/admin/audit"];
 
 /// Reads a query parameter's or header's value, naming it when it is wrong.
 pub(super) fn value<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, LocalProblem>

@@ -7,13 +7,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use landbridge_proto::machine::contract::EntryFilter;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{Alias, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::Mode;
 
-use super::api::{RouteTest, RouteView, RunList, RunView, StartRun};
+use super::api::{RouteTest, RouteView, RunView, StartRun};
 use super::auth::{Cancel, May, Read, Run, Verb, permit};
 use super::body::{Json, Nothing, named, query, value};
 use super::problem::LocalProblem;
@@ -23,12 +22,13 @@ use crate::config::Period;
 
 pub(super) fn routes() -> Router<Local> {
     Router::new()
-        .route("/v1/runs", get(list).post(start))
+        .route("/v1/runs", get(super::list::list).post(start))
         .route("/v1/runs/{run}", get(show))
         .route("/v1/runs/{run}/frames", get(frames))
         .route("/v1/runs/{run}/cancel", post(cancel))
         .route("/v1/runs/{run}/transcript", get(transcript))
         .route("/v1/gateways", get(gateways))
+        .route("/v1/gateways/{gateway}", get(gateway))
         .route("/v1/gateways/{gateway}/test", post(test_gateway))
 }
 
@@ -96,7 +96,7 @@ fn check(start: &StartRun, prompt_bytes_max: usize) -> Result<(), LocalProblem> 
     Ok(())
 }
 
-fn check_label(name: &str, value: &str) -> Result<(), LocalProblem> {
+pub(super) fn check_label(name: &str, value: &str) -> Result<(), LocalProblem> {
     let named = (1..=limit::LABEL_NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'=');
     if named && value.len() <= limit::LABEL_VALUE_BYTES_MAX {
@@ -107,46 +107,6 @@ fn check_label(name: &str, value: &str) -> Result<(), LocalProblem> {
         limit::LABEL_NAME_BYTES_MAX,
         limit::LABEL_VALUE_BYTES_MAX
     )))
-}
-
-async fn list(
-    State(local): State<Local>,
-    who: May<Read>,
-    uri: Uri,
-) -> Result<Answer<RunList>, LocalProblem> {
-    Ok(Answer(local.bridge.runs(who.principal(), filter(&uri)?).await?))
-}
-
-fn filter(uri: &Uri) -> Result<EntryFilter, LocalProblem> {
-    let [gateway, label, state, count, before] =
-        query(uri, ["gateway", "label", "state", "limit", "before"])?;
-    let settled = match state.as_deref() {
-        None => None,
-        Some("open") => Some(false),
-        Some("settled") => Some(true),
-        Some(other) => {
-            let detail = format!("`state` is open or settled, not {other:?}");
-            return Err(LocalProblem::malformed(detail));
-        }
-    };
-    let label = match &label {
-        None => None,
-        Some(label) => {
-            let (name, value) = label
-                .split_once('=')
-                .ok_or_else(|| LocalProblem::malformed("`label` is name=value"))?;
-            check_label(name, value)?;
-            Some((name.to_owned(), value.to_owned()))
-        }
-    };
-    Ok(EntryFilter {
-        before: before.map(|run| value("before", &run)).transpose()?,
-        gateway: gateway.map(|gateway| value("gateway", &gateway)).transpose()?,
-        settled,
-        token: None,
-        label,
-        limit: page(count.as_deref(), PAGE_MAX)?,
-    })
 }
 
 /// Reads how many entries a page has.
@@ -216,7 +176,32 @@ async fn gateways(
     State(local): State<Local>,
     who: May<Read>,
 ) -> Result<Answer<Vec<RouteView>>, LocalProblem> {
-    Ok(Answer(local.bridge.routes(who.principal()).await?))
+    let views = local.bridge.routes(who.principal()).into_iter();
+    Ok(Answer(views.map(|view| with_prompt_limit(view, &local)).collect()))
+}
+
+/// One gateway; with `?probe=true` after a round trip, which takes the verb that a test takes.
+async fn gateway(
+    State(local): State<Local>,
+    who: May<Read>,
+    gateway: Path<String>,
+    uri: Uri,
+) -> Result<Answer<RouteView>, LocalProblem> {
+    let gateway: Alias = named(&gateway)?;
+    let [probe] = query(&uri, ["probe"])?;
+    let probe = probe.map_or(Ok(false), |probe| value("probe", &probe))?;
+    if probe {
+        permit(who.principal(), Verb::Run)?;
+        // What comes of it is in the gateway's health.
+        local.bridge.test_route(who.principal(), &gateway).await?;
+    }
+    let view = local.bridge.gateway(who.principal(), &gateway)?;
+    Ok(Answer(with_prompt_limit(view, &local)))
+}
+
+fn with_prompt_limit(mut view: RouteView, local: &Local) -> RouteView {
+    view.limits.prompt_bytes_max = Some(local.options.prompt_bytes_max);
+    view
 }
 
 async fn test_gateway(
@@ -234,7 +219,7 @@ const RUN_HEADER: HeaderName = HeaderName::from_static("landbridge-run");
 /// Entries of a page unless the client says otherwise.
 const PAGE: u32 = 50;
 /// Entries of a page.
-const PAGE_MAX: u32 = 200;
+pub(super) const PAGE_MAX: u32 = 200;
 
 #[cfg(test)]
 mod tests {
@@ -274,26 +259,5 @@ mod tests {
         }
         let good = r#","mode":"turn","session":"s1","deadline":"10m","labels":{"team":"sre"}"#;
         assert!(check(&start(good), 5).is_ok());
-    }
-
-    #[test]
-    fn a_list_is_filtered_by_what_the_query_says() {
-        let read = |text: &str| filter(&text.parse().unwrap());
-        let filter = read("/v1/runs?gateway=eu&label=team=a=b&state=open&limit=200").unwrap();
-        assert_eq!(filter.gateway.unwrap().as_str(), "eu");
-        assert_eq!(filter.label, Some(("team".to_owned(), "a=b".to_owned())));
-        assert_eq!((filter.settled, filter.limit), (Some(false), 200));
-        assert_eq!(read("/v1/runs").unwrap().limit, PAGE);
-        for bad in [
-            "limit=0",
-            "limit=201",
-            "limit=x",
-            "state=done",
-            "label=team",
-            "before=x",
-            "gateway=EU",
-        ] {
-            assert_eq!(read(&format!("/v1/runs?{bad}")).unwrap_err().view().status, 400, "{bad}");
-        }
     }
 }

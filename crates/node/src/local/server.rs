@@ -11,9 +11,10 @@ use axum::routing::get;
 use http::header::CONTENT_TYPE;
 
 use super::auth::{May, Read};
+use super::body::no_stray_query;
 use super::gate::{Gate, gate};
 use super::problem::{LocalCode, LocalProblem};
-use super::{admin, runs};
+use super::{admin, evidence, runs};
 use crate::bridge::Bridge;
 use crate::observe::Exporter;
 
@@ -59,6 +60,7 @@ pub(super) struct Local {
 pub fn router(bridge: Bridge, options: Options) -> Router {
     let at_gate = Gate { owner: options.owner, tcp: options.tcp };
     routes()
+        .layer(axum::middleware::from_fn(no_stray_query))
         .layer(axum::middleware::from_fn_with_state(at_gate, gate))
         .with_state(Local { bridge, options: Arc::new(options) })
 }
@@ -67,6 +69,7 @@ fn routes() -> Router<Local> {
     Router::new()
         .merge(runs::routes())
         .merge(admin::routes())
+        .merge(evidence::routes())
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(render_metrics))

@@ -119,11 +119,13 @@ pub(super) fn cursor(uri: &Uri, headers: &HeaderMap) -> Result<u64, LocalProblem
 /// Where frames come from.
 pub(super) trait Source: Send + 'static {
     /// The next frames, or `None` after the terminal. Must be cancel safe.
-    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<(u64, String)>>, Problem>> + Send;
+    fn next(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<Vec<(u64, String)>>, LocalProblem>> + Send;
 }
 
 impl Source for Frames {
-    async fn next(&mut self) -> Result<Option<Vec<(u64, String)>>, Problem> {
+    async fn next(&mut self) -> Result<Option<Vec<(u64, String)>>, LocalProblem> {
         Self::next(self).await
     }
 }
@@ -163,24 +165,24 @@ async fn piece<S: Source>(
             (Ok(Ok(Some(frames))), _) if frames.is_empty() => continue,
             (Ok(Ok(Some(frames))), _) => match write(&frames, form) {
                 Ok(text) => return Some((Ok(Bytes::from(text)), Some(source))),
-                Err(problem) => problem,
+                Err(problem) => problem.into(),
             },
             (Ok(Err(problem)), _) => problem,
         };
-        tracing::warn!(code = problem.code_text(), "a stream of frames was broken off");
+        tracing::warn!(code = problem.view().code, "a stream of frames was broken off");
         return Some((broken_off(&problem, form), None));
     }
 }
 
 /// The last piece of a stream that ends without a terminal. JSON lines have no place for anything but
 /// frames, so there the response itself is cut and no client can take it for complete.
-fn broken_off(problem: &Problem, form: Form) -> io::Result<Bytes> {
+fn broken_off(problem: &LocalProblem, form: Form) -> io::Result<Bytes> {
     match form {
         Form::Events => {
-            let text = serde_json::to_string(LocalProblem::from(problem.clone()).view())?;
+            let text = serde_json::to_string(problem.view())?;
             Ok(Bytes::from(format!("event: problem\ndata: {text}\n\n")))
         }
-        Form::Lines => Err(io::Error::other(problem.code_text().to_owned())),
+        Form::Lines => Err(io::Error::other(problem.view().code.clone())),
     }
 }
 
@@ -239,7 +241,7 @@ mod tests {
     }
 
     impl Source for Scripted {
-        async fn next(&mut self) -> Result<Option<Vec<(u64, String)>>, Problem> {
+        async fn next(&mut self) -> Result<Option<Vec<(u64, String)>>, LocalProblem> {
             if std::mem::take(&mut self.quiet) {
                 std::future::pending::<()>().await;
             }
@@ -248,7 +250,7 @@ mod tests {
                     self.end = end;
                     Ok(Some(batch))
                 }
-                (None, Some(problem)) => Err(problem),
+                (None, Some(problem)) => Err(problem.into()),
                 (None, None) => Ok(None),
             }
         }

@@ -31,6 +31,10 @@ impl Ledger {
         Ok(Self { dir: dir.to_owned() })
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Executes a run; `false` when it had been executed before.
     pub(super) fn start(&self, run: &RunId, at: Timestamp) -> io::Result<bool> {
         // The line comes first: whatever is executed was counted.

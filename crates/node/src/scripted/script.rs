@@ -21,8 +21,8 @@ pub(super) enum Directive {
     Tool { name: String, args: String, ok: bool, text: String },
     /// No line: a tool that was called directly, and answers with its arguments after so long.
     Call { name: String, args: String, ms: i64 },
-    /// `usage IN OUT`: cumulative.
-    Usage { input: u64, output: u64 },
+    /// `usage IN OUT` and `usage IN OUT MICRO_USD`: cumulative.
+    Usage { input: u64, output: u64, cost: Option<u64> },
     /// `phase NAME`: a phase ends.
     Phase(String),
     /// `sleep MS`.
@@ -35,6 +35,10 @@ pub(super) enum Directive {
     Fail(String),
     /// `interrupt TEXT`: the run did not survive a restart of the gateway.
     Interrupt(String),
+    /// `recall`: says how many prompts its session had before.
+    Recall,
+    /// `no-subagent`: a gateway that does not let a session start a child.
+    NoSubagent,
     /// `hang`: nothing more, until somebody stops the run.
     Hang,
     /// `count N MS`: `1 `, `2 ` and so on.
@@ -100,7 +104,11 @@ fn read(line: &str) -> Option<Directive> {
         "tool-fail" => tool(rest, false)?,
         "usage" => {
             let (input, output) = rest.split_once(' ')?;
-            Directive::Usage { input: input.parse().ok()?, output: output.parse().ok()? }
+            let (output, cost) = match output.split_once(' ') {
+                Some((output, cost)) => (output, Some(cost.parse().ok()?)),
+                None => (output, None),
+            };
+            Directive::Usage { input: input.parse().ok()?, output: output.parse().ok()?, cost }
         }
         "phase" => Directive::Phase(text()?),
         "sleep" => Directive::Sleep { ms: wait(rest)? },
@@ -112,6 +120,8 @@ fn read(line: &str) -> Option<Directive> {
         "error" => Directive::Error(text()?),
         "fail" => Directive::Fail(text()?),
         "interrupt" => Directive::Interrupt(text()?),
+        "recall" if rest.is_empty() => Directive::Recall,
+        "no-subagent" if rest.is_empty() => Directive::NoSubagent,
         "hang" if rest.is_empty() => Directive::Hang,
         "count" => {
             let (count, gap) = rest.split_once(' ')?;
@@ -164,6 +174,7 @@ mod tests {
             "tool t {a => b",
             "usage 1",
             "usage a b",
+            "usage 1 2 free",
             "sleep -5",
             "slow x words",
             "count 3",

@@ -5,11 +5,14 @@
 
 use std::collections::VecDeque;
 
-use landbridge_proto::wire::name::{RunId, SessionHandle, Timestamp};
+use landbridge_proto::wire::name::Timestamp;
 
 use super::SOFTWARE;
 use super::script::Directive;
-use crate::adapter::{Channel, Ending, Progress, Report, SideEffects, Trouble, TroubleCode, Usage};
+use super::sessions::session_of;
+use crate::adapter::{
+    Channel, Ending, Progress, Report, SideEffects, Trouble, TroubleCode, Usage, Work,
+};
 
 /// A position in a run.
 #[derive(Clone, Debug)]
@@ -23,6 +26,7 @@ pub(super) struct Timeline {
     at: Timestamp,
     phase_began: Timestamp,
     calls: usize,
+    earlier: usize,
     /// What a direct call answers; a prompt's run answers with what was said.
     result: Option<String>,
     settled: bool,
@@ -38,8 +42,13 @@ struct Counting {
 }
 
 impl Timeline {
-    /// The beginning of a run that was started then.
-    pub(super) fn new(run: &RunId, script: Vec<Directive>, started: Timestamp) -> Self {
+    /// The beginning of a run that was started then, as the prompt number `earlier` + 1 of its session.
+    pub(super) fn new(
+        work: &Work,
+        script: Vec<Directive>,
+        earlier: usize,
+        started: Timestamp,
+    ) -> Self {
         let mut timeline = Self {
             script: script.into_iter(),
             coming: VecDeque::new(),
@@ -47,12 +56,12 @@ impl Timeline {
             at: started,
             phase_began: started,
             calls: 0,
+            earlier,
             result: None,
             settled: false,
             passed: Progress::default(),
         };
-        // A run's id is shorter than a handle may be, and made of the same letters.
-        match SessionHandle::new(format!("scripted-{run}")) {
+        match session_of(work) {
             Ok(session) => {
                 timeline.push(Report::Started { session, software: SOFTWARE.to_owned() });
             }
@@ -158,7 +167,7 @@ impl Timeline {
                 self.push(Report::ToolResult { call, ok: true, text: args.clone() });
                 self.result = Some(args);
             }
-            Directive::Usage { input, output } => self.spend(input, output),
+            Directive::Usage { input, output, cost } => self.spend(input, output, cost),
             Directive::Phase(phase) => {
                 let started = std::mem::replace(&mut self.phase_began, self.at);
                 let (ending, ended) = (Ending::Succeeded, self.at);
@@ -176,6 +185,10 @@ impl Timeline {
             }
             Directive::Fail(detail) => self.fail(TroubleCode::ModelError, detail),
             Directive::Interrupt(detail) => self.fail(TroubleCode::Interrupted, detail),
+            Directive::Recall => {
+                self.say(Channel::Answer, format!("earlier prompts: {}\n", self.earlier));
+            }
+            Directive::NoSubagent => {}
             Directive::Hang => self.settled = true,
             Directive::Count { count, gap_ms } => {
                 self.count(Counting { next: 1, last: count, gap_ms });
@@ -195,10 +208,12 @@ impl Timeline {
 
     /// Usage is cumulative, and told when it has changed: two reports never look alike, so a position
     /// can be found again.
-    fn spend(&mut self, input: u64, output: u64) {
+    fn spend(&mut self, input: u64, output: u64, cost: Option<u64>) {
         let before = self.passed.usage.clone().unwrap_or_default();
         let (input, output) = (input.max(before.input), output.max(before.output));
-        let usage = Usage { input, output, total: input.saturating_add(output), ..before };
+        let (total, cost_micro_usd) =
+            (input.saturating_add(output), cost.max(before.cost_micro_usd));
+        let usage = Usage { input, output, total, cost_micro_usd, ..before };
         if self.passed.usage.as_ref() != Some(&usage) {
             self.push(Report::Usage(usage));
         }

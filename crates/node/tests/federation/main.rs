@@ -1,14 +1,24 @@
 //! Two bridges in one process: what crosses the federation plane, clause by clause.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod budgets;
 mod calling;
+mod documented;
 mod documents;
+mod equivocation;
+mod full;
+mod gateways;
+mod lists;
 mod local_api;
 mod pairing;
+mod plane;
+mod races;
 mod refusals;
 mod rollback;
+mod sessions;
 mod starting;
 mod stopping;
 mod streams;
 mod support;
+mod tokens;
 mod tools;

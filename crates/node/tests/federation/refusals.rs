@@ -2,6 +2,8 @@
 
 use http::Method;
 use landbridge_node::core::Settings;
+use landbridge_node::evidence::Found;
+use landbridge_proto::machine::evidence::Proof;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{IdempotencyKey, RunId};
 use landbridge_proto::wire::request::{Body, Cancel, Op, Target};
@@ -282,7 +284,12 @@ async fn a_body_beyond_the_limit_is_not_read() {
 async fn a_quarantined_peer_is_refused_and_its_work_is_not_started() {
     let world = World::new().await;
     let trust = &world.b.core.trust;
-    trust.quarantine(&world.b.core, world.a.core.own(), "test").await.unwrap();
+    let status = trust.state().status.clone().unwrap();
+    let proof = Proof::Statuses { first: status.clone(), second: status };
+    let found = Found::new(proof, None);
+    trust.quarantine(&world.b.core, world.a.core.own(), &found).await.unwrap();
+    let kept = world.b.core.store.reads().all_evidence().unwrap();
+    assert!(kept.is_empty(), "what convinces nobody is not called evidence");
     let reply = world.ask_for(started("quarantine", "hang")).await;
     assert_eq!(reply.code(&world).await, "peer_suspended");
     assert_eq!(world.b.open_runs(), 0);

@@ -111,6 +111,22 @@ async fn a_deadline_is_bounded_by_the_grant_and_the_contract() {
     assert_eq!(deadline("past", Some(NOW.plus_ms(-5_000))).await, 0);
 }
 
+//= REQ-27
+#[tokio::test]
+async fn a_deadline_is_bounded_by_what_this_bridge_is_configured_for() {
+    let settings = Settings { deadline_ms_max: 60_000, ..Settings::default() };
+    let world = World::with(settings).await;
+    for (name, wanted, fixed) in
+        [("long", Some(NOW.plus_ms(7_200_000)), 60_000), ("short", Some(NOW.plus_ms(5_000)), 5_000)]
+    {
+        let mut start = start(name, "hang");
+        start.deadline = wanted;
+        let reply = world.ask_for(Body::Start(Box::new(start))).await;
+        let accept: Accept = world.verified(&reply.events().accept().await);
+        assert_eq!(accept.deadline.since_ms(NOW), fixed, "{name}");
+    }
+}
+
 //= REQ-25
 #[tokio::test]
 async fn a_key_is_remembered_for_its_window_after_the_run_ended() {

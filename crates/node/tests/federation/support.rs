@@ -8,6 +8,7 @@ use http_body_util::BodyExt as _;
 use landbridge_node::bridge::{Bridge, Principal};
 use landbridge_node::call::Calls;
 use landbridge_node::clock::{Clock as _, SeededEntropy, VirtualClock};
+use landbridge_node::contact::Contacts;
 use landbridge_node::core::{Core, Route, Settings, Wakes};
 use landbridge_node::execute::Executions;
 use landbridge_node::federation::Federation;
@@ -19,6 +20,7 @@ use landbridge_node::net::endpoint::Endpoint;
 use landbridge_node::net::limit_body::RequestBody;
 use landbridge_node::net::listen::MemoryNetwork;
 use landbridge_node::net::{App, ResponseBody};
+use landbridge_node::room::Unrecorded;
 use landbridge_node::scripted::Scripted;
 use landbridge_node::trust::Trust;
 use landbridge_proto::machine::admission::PROTO;
@@ -33,7 +35,7 @@ use landbridge_proto::wire::document::{
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::{PayloadKind, Role};
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, RunId, TenantId, TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Owner, RunId, TenantId, TenantPair, Timestamp,
 };
 use landbridge_proto::wire::problem::Problem;
 use landbridge_proto::wire::request::{
@@ -41,7 +43,7 @@ use landbridge_proto::wire::request::{
 };
 use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::Seen;
-use landbridge_store::Handle;
+use landbridge_store::{Handle, memory};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +57,8 @@ pub(crate) struct Side {
     pub(crate) plane: Federation,
     pub(crate) bridge: Bridge,
     pub(crate) calls: Arc<Calls>,
+    /// The store's model, whose room a test may take away.
+    pub(crate) disk: memory::Engine,
     endpoint: Endpoint,
 }
 
@@ -97,7 +101,8 @@ impl World {
             agent: Some(AgentName::new("demo").unwrap()),
             deadline_ms_max: None,
         };
-        let routes = [(Alias::new("eu").unwrap(), eu)].into();
+        let mut routes = ours.routes.clone();
+        routes.insert(Alias::new("eu").unwrap(), eu);
         let a = Side::new("us", 1, Settings { routes, ..ours }, &clock, &network);
         let b = Side::new("eu", 2, settings, &clock, &network);
         let (a, b) = (a.await, b.await);
@@ -190,6 +195,11 @@ impl World {
         }
     }
 
+    /// Whom A's runs belong to.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner { caller: self.a.core.own().clone(), tenant: pair() }
+    }
+
     /// Starts a run through A's local face.
     pub(crate) async fn start_run(&self, name: &str, prompt: &str) -> RunView {
         let start =
@@ -233,7 +243,8 @@ impl Side {
         let identity = Identity::load(&place).unwrap();
         let clock = Arc::new(clock.clone());
         let adapter = Scripted::open(&home.path().join("gateway"), clock.clone()).unwrap();
-        let store = Handle::memory();
+        let disk = memory::Engine::default();
+        let store = Handle::inline(disk.clone(), disk.clone());
         let core = Arc::new(Core {
             trust: Trust::load(&identity, &store, NOW).unwrap(),
             identity,
@@ -247,6 +258,9 @@ impl Side {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             wakes: Wakes::default(),
+            // As after a time without room: nothing that is asked in a test was signed before it.
+            unrecorded: Unrecorded::new(true, NOW),
+            contacts: Contacts::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
         let executions = Arc::new(Executions::default());
@@ -255,6 +269,7 @@ impl Side {
             plane: Federation::new(Arc::clone(&core), Arc::clone(&executions)),
             bridge: Bridge::new(Arc::clone(&core), Arc::clone(&calls), executions),
             calls,
+            disk,
             endpoint: Endpoint::parse(&url).unwrap(),
             home,
             core,
@@ -311,6 +326,24 @@ impl Side {
     /// How often the audit log has this deed.
     pub(crate) fn deeds(&self, deed: &str) -> usize {
         self.audit().iter().filter(|event| event.deed == deed).count()
+    }
+
+    /// The scripted gateway loses its sessions.
+    pub(crate) fn forget_sessions(&self) {
+        for file in std::fs::read_dir(self.home.path().join("gateway")).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "session") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    /// Prunes runs that ended before a moment.
+    pub(crate) async fn prune_ended_before(&self, before: Timestamp) {
+        let old = Timestamp(0);
+        let prune =
+            Write::Prune { jti_before: old, runs_before: before, entries_before: old, limit: 100 };
+        self.core.commit(Step::new(Vec::new(), vec![prune], ())).await.unwrap();
     }
 
     pub(crate) fn open_runs(&self) -> usize {
@@ -477,6 +510,7 @@ pub(crate) fn start(name: &str, prompt: &str) -> Start {
         deadline: None,
         idempotency_key: key(name),
         invoked_at: NOW,
+        limits: None,
         prompt: Some(prompt.to_owned()),
         remote_run_id: None,
         tool_call: None,

@@ -5,7 +5,7 @@
 //! can act on a request that skipped a check. Steps 17 and 18 need the store's facts and are
 //! [`judge_start`] and its commit's guards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::contract::KeyRecord;
 use super::operation::{MalformedOperation, Operation};
@@ -37,6 +37,8 @@ pub struct Gate<'a> {
     pub federation: Option<&'a TrustedFederation>,
     /// What it knows of its pinned peers.
     pub peers: &'a BTreeMap<GatewayId, PeerView>,
+    /// Peers that contradicted themselves under their own signatures.
+    pub quarantined: &'a BTreeSet<GatewayId>,
     /// Whether it keeps keys of an owner: asked only where there is no grant.
     pub keeps_keys: &'a dyn Fn(&Owner) -> bool,
     /// The present.
@@ -119,7 +121,9 @@ impl Gate<'_> {
             .map_err(|fault| unverified(&fault).with_learned(&learned))?;
         //= REQ-11
         let said = request.value();
-        if said.iss != sender || said.aud != *self.own {
+        let ours = said.aud == *self.own || cfg!(planted = "audience_unchecked");
+        let theirs = said.iss == sender || cfg!(planted = "issuer_unchecked");
+        if !ours || !theirs {
             let story = format!("iss {} and aud {} are not {sender} and us", said.iss, said.aud);
             return Err(refuse(Code::VerificationFailed, story).with_learned(&learned));
         }
@@ -178,7 +182,7 @@ impl Gate<'_> {
         said: &Request,
     ) -> Result<(Owner, Option<Grant>), Box<Refused>> {
         //= REQ-12
-        if said.body.op() != route {
+        if said.body.op() != route && !cfg!(planted = "route_unchecked") {
             return Err(refuse(Code::Malformed, "op is not that of the route".to_owned()));
         }
         let federation = self.federation;
@@ -186,11 +190,16 @@ impl Gate<'_> {
         if peer.is_none_or(|peer| peer.status != PeerStatus::Active) {
             return Err(refuse(Code::PeerSuspended, "the peer is suspended".to_owned()));
         }
+        //= STR-25
+        if self.quarantined.contains(&said.iss) {
+            return Err(refuse(Code::PeerSuspended, "the peer is quarantined".to_owned()));
+        }
         //= REQ-13
         let owner = Owner { caller: said.iss.clone(), tenant: said.tenant.clone() };
         let pair = &owner.tenant;
         let grant = federation.and_then(|federation| federation.grant(&said.iss, pair)).cloned();
-        if grant.is_none() && !(self.keeps_keys)(&owner) {
+        let keeps = (self.keeps_keys)(&owner) || cfg!(planted = "tenant_unchecked");
+        if grant.is_none() && !keeps {
             let story = format!("no tenant pair {} to {}", pair.src, pair.dst);
             return Err(refuse(Code::NotGranted, story));
         }
@@ -202,7 +211,7 @@ impl Gate<'_> {
             return Err(refuse(Code::ProtocolUnsupported, story));
         }
         //= ID-41
-        if said.seen > self.issued {
+        if said.seen > self.issued && !cfg!(planted = "rollback_unnoticed") {
             let story = format!("shown {:?}, issued {:?}: rolled back", said.seen, self.issued);
             return Err(refuse(Code::RolledBack, story));
         }
@@ -218,7 +227,7 @@ impl Gate<'_> {
         //= REQ-14
         let early = said.iat.since_ms(self.now) > limit::CLOCK_SKEW_MS_MAX;
         let late = self.now.since_ms(said.exp) > limit::CLOCK_SKEW_MS_MAX;
-        if early || late {
+        if (early || late) && !cfg!(planted = "clock_unchecked") {
             let story = format!("signed at {}, our clock says {}", said.iat, self.now);
             return Err(refuse(Code::ClockSkew, story));
         }
@@ -275,7 +284,11 @@ pub fn judge_start(
     let refuse = |problem: Problem| StartDecision::Refuse(Box::new(problem));
     match record {
         //= REQ-19
-        Some(KeyRecord::Run { run, print: bound }) if bound == *print => StartDecision::Attach(run),
+        Some(KeyRecord::Run { run, print: bound })
+            if bound == *print || cfg!(planted = "print_unchecked") =>
+        {
+            StartDecision::Attach(run)
+        }
         //= REQ-20
         Some(KeyRecord::Run { .. }) => refuse(Problem::new(Code::KeyConflict)),
         //= REQ-32
@@ -288,6 +301,11 @@ pub fn judge_start(
             }
             if now.since_ms(start.invoked_at) > memory.key_window_ms {
                 return refuse(Problem::new(Code::KeyExpired).with_side_effects(unknown));
+            }
+            //= REQ-68
+            if start.invoked_at.since_ms(now) > limit::CLOCK_SKEW_MS_MAX {
+                let detail = "the start was invoked later than now";
+                return refuse(Problem::new(Code::ClockSkew).with_detail(detail));
             }
             match uncovered(start, grant) {
                 Some(problem) => refuse(problem),
@@ -308,7 +326,8 @@ fn uncovered(start: &Start, grant: Option<&Grant>) -> Option<Problem> {
     if !grant.asks.contains(&ask) {
         return not("the grant does not cover this kind of work");
     }
-    if !grant.agents.contains(&start.agent_target.agent) {
+    let agent = &start.agent_target.agent;
+    if !grant.agents.contains(agent) && !cfg!(planted = "agent_unchecked") {
         return not("the grant does not cover this agent");
     }
     if start.prompt.is_some() && !grant.modes.contains(&start.agent_target.mode) {

@@ -25,8 +25,13 @@ impl Chain {
     /// The chain with one more frame.
     #[must_use]
     pub fn push(self, line: &str) -> Self {
-        let seq = self.seq + 1;
-        let leaf = Digest::of(tag::LEAF, &[line.as_bytes()]);
+        self.push_leaf(leaf(line))
+    }
+
+    /// The chain with one more frame, of which only the leaf is known.
+    #[must_use]
+    pub fn push_leaf(self, leaf: Digest) -> Self {
+        let seq = self.seq.saturating_add(1);
         let parts: [&[u8]; 3] = [self.head.as_bytes(), &seq.to_be_bytes(), leaf.as_bytes()];
         Self { seq, head: Digest::of(tag::CHAIN, &parts) }
     }
@@ -48,6 +53,12 @@ impl Chain {
     pub const fn head(&self) -> Digest {
         self.head
     }
+}
+
+/// What a frame is in the chain.
+#[must_use]
+pub fn leaf(line: &str) -> Digest {
+    Digest::of(tag::LEAF, &[line.as_bytes()])
 }
 
 #[cfg(test)]

@@ -4,21 +4,29 @@
 //! and a model in memory can be held to one suite. Rows are whole: a machine that changes a run writes
 //! the run's new row, under a guard on the row that it read.
 
+mod people;
+mod reads;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::people::{EvidenceRow, InviteRow, PairingRow, Sees, Sides, TokenRow};
+pub use self::reads::{EntryFilter, EntryPlace, Reads, ReceivedSeal};
+use super::budget::{Day, Spent};
 use super::report::StopReason;
 use super::step::{Batch, Outcome};
 use crate::wire::digest::Digest;
 use crate::wire::name::{
-    Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair,
+    Timestamp,
 };
 
 /// The writing half of a store. Called by one writer only, through [`super::step::commit`].
 pub trait Store {
-    /// Why the store cannot be written. Never transient: the process stops.
+    /// Why the store cannot be written. Never transient: the process stops. A full disk is none, but
+    /// [`Outcome::Full`] for each batch that found no room.
     type Fault;
 
     /// Applies each batch under a savepoint of its own and makes the whole group durable at once.
@@ -26,10 +34,33 @@ pub trait Store {
     /// A batch whose guard does not hold (earlier batches of the group included) writes nothing and is
     /// answered with that guard. Audit rows are chained in the order of application.
     ///
+    /// While there is [`Room::Short`], batches that may use the reserve are made durable one by one as
+    /// far as it goes, and every other batch is answered [`Outcome::Full`] without being tried.
+    ///
     /// # Errors
     ///
-    /// Returns the fault; then nothing of the group is durable.
+    /// Returns the fault; then nothing of the group may be acknowledged, and what of it is durable is
+    /// known after the next start.
     fn apply(&mut self, group: &[Batch]) -> Result<Vec<Outcome>, Self::Fault>;
+
+    /// What [`Store::apply`] found last.
+    fn room(&self) -> Room {
+        Room::Enough
+    }
+
+    /// Looks again whether there is room, and builds the reserve anew when there is.
+    fn look_for_room(&mut self) -> Room {
+        self.room()
+    }
+}
+
+/// Whether there is room for ordinary work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Room {
+    /// Everything may be written, and the reserve is whole.
+    Enough,
+    /// The disk is full, or the reserve is not whole: only what may use the reserve is written.
+    Short,
 }
 
 /// What must still be true when a batch is committed.
@@ -74,6 +105,13 @@ pub enum Guard {
         /// The key.
         key: IdempotencyKey,
     },
+    /// This local token has fewer journal entries without a terminal.
+    TokenOpenBelow {
+        /// The token's id.
+        token: String,
+        /// Than so many.
+        max: u64,
+    },
     /// The newest stored document of this kind is this version; `None`: there is none.
     DocumentAt {
         /// Whom the document describes.
@@ -82,6 +120,20 @@ pub enum Guard {
         kind: DocumentKind,
         /// The newest version.
         version: Option<u64>,
+    },
+    /// A kept run of this owner was led in the session by this agent.
+    SessionKnown {
+        /// Whose session.
+        owner: Owner,
+        /// Who leads it.
+        agent: AgentName,
+        /// Its handle.
+        session: SessionHandle,
+    },
+    /// No open run was bound to the run's session before it. Holds for a run without a session.
+    NextInSession {
+        /// The run.
+        run: RunId,
     },
     /// The invite exists and was not used.
     InviteUnused {
@@ -100,9 +152,14 @@ impl fmt::Display for Guard {
                 write!(f, "{run} of the journal was changed by another step")
             }
             Self::EntryKeyFree { key, .. } => write!(f, "key {key} is taken in the journal"),
+            Self::TokenOpenBelow { token, max } => {
+                write!(f, "token {token} has {max} open runs by now")
+            }
             Self::DocumentAt { gateway, kind, .. } => {
                 write!(f, "a newer {kind} of {gateway} is stored")
             }
+            Self::SessionKnown { session, .. } => write!(f, "session {session} is not known"),
+            Self::NextInSession { run } => write!(f, "another run is ahead of {run}"),
             Self::InviteUnused { .. } => f.write_str("the invite is used or unknown"),
         }
     }
@@ -136,6 +193,18 @@ pub enum Write {
         /// Exact frame bytes, in order.
         lines: Vec<String>,
     },
+    /// Adds to what an owner spent on a day. Sums end at `INTEGER_MAX`, where they stay.
+    BookUsage {
+        /// Who spent.
+        owner: Owner,
+        /// On which day.
+        day: Day,
+        /// What is added.
+        spent: Spent,
+    },
+    /// Binds a run to the session that it is led in; the bindings of a session are ordered as they were
+    /// written. The first binding of a run stays, and goes with the run.
+    BindSession(SessionRow),
     /// Blocks a key for good: a start that arrives later is refused.
     BlockKey {
         /// Whose key.
@@ -147,7 +216,8 @@ pub enum Write {
     },
     /// Creates a journal entry and binds its key to it.
     CreateEntry(EntryRow),
-    /// Replaces a journal entry's row, under the same rules as [`Write::PutRun`].
+    /// Replaces a journal entry's row, under the same rules as [`Write::PutRun`]. Its labels and its
+    /// time never change either.
     PutEntry(EntryRow),
     /// Appends what the caller received and verified: `first` is the stored head plus 1.
     AppendReceived {
@@ -165,6 +235,13 @@ pub enum Write {
     /// Stores a trust document; never replaces one. The same bytes again change nothing, other bytes
     /// under a stored version are a fault.
     SaveDocument(DocumentRow),
+    /// Deletes statuses of a gateway; its newest stays whatever is asked.
+    ForgetStatuses {
+        /// Whose.
+        gateway: GatewayId,
+        /// Which.
+        versions: Vec<u64>,
+    },
     /// Creates or replaces a local token (found by its id).
     PutToken(TokenRow),
     /// Creates an invite.
@@ -178,6 +255,9 @@ pub enum Write {
     },
     /// Creates or replaces a pairing that waits for a person (found by its peer).
     PutPairing(PairingRow),
+    /// Keeps evidence against a peer, for good. The same bytes again change nothing, other bytes under
+    /// a stored id are a fault.
+    KeepEvidence(EvidenceRow),
     /// Forgets a pairing that was decided.
     DropPairing {
         /// The peer.
@@ -198,7 +278,8 @@ pub enum Write {
     Prune {
         /// Request ids with an earlier `keep_until` go.
         jti_before: Timestamp,
-        /// Settled runs (frames, row and key) that ended earlier go; so do keys blocked earlier.
+        /// Settled runs (frames, row and key) that ended earlier go; so do keys blocked earlier, and
+        /// what was spent on the days before its day.
         runs_before: Timestamp,
         /// Settled journal entries that ended earlier go.
         entries_before: Timestamp,
@@ -260,10 +341,25 @@ pub struct RunRow {
     pub head: Digest,
     /// Frame bytes so far.
     pub bytes: u64,
+    /// How much of its usage stands in its owner's days.
+    pub booked: Spent,
     /// How it ended.
     pub outcome: Option<String>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+}
+
+/// A run and the session that it is led in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SessionRow {
+    /// The run.
+    pub run: RunId,
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// Who leads it.
+    pub agent: AgentName,
+    /// The session's handle.
+    pub session: SessionHandle,
 }
 
 /// A recorded decision to stop a run.
@@ -394,61 +490,6 @@ pub struct DocumentRow {
     pub at: Timestamp,
 }
 
-/// A local token: what a workflow engine shows to the local API.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct TokenRow {
-    /// Its public id.
-    pub id: String,
-    /// SHA-256 of the secret.
-    pub hash: Digest,
-    /// What people call it.
-    pub name: String,
-    /// Routes (logical gateway ids) that it may use; empty: all.
-    pub routes: Vec<Alias>,
-    /// Verbs that it may use: `read`, `run`, `cancel`.
-    pub verbs: Vec<String>,
-    /// When it was made.
-    pub created: Timestamp,
-    /// When it stops working.
-    pub expires: Option<Timestamp>,
-    /// When it was revoked.
-    pub revoked: Option<Timestamp>,
-}
-
-/// An invite that this bridge gave out.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct InviteRow {
-    /// The digest of its secret: the secret itself is shown once and not kept readable.
-    pub id: Digest,
-    /// The secret, needed to check a newcomer's proof; removed by the store when the invite is used.
-    pub secret: String,
-    /// What the inviter calls the newcomer.
-    pub alias: Alias,
-    /// When it was made.
-    pub created: Timestamp,
-    /// Until when it is good.
-    pub expires: Timestamp,
-    /// When it was used.
-    pub used: Option<Timestamp>,
-}
-
-/// A pairing that waits for a person's acceptance.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct PairingRow {
-    /// The other gateway.
-    pub peer: GatewayId,
-    /// What it will be called.
-    pub alias: Alias,
-    /// The words that both sides must see.
-    pub words: String,
-    /// The digest of its first root.
-    pub genesis: Digest,
-    /// We were invited (`true`), or we invited.
-    pub joined: bool,
-    /// When the proof was verified.
-    pub at: Timestamp,
-}
-
 /// One thing worth remembering: who did what to what, and how it went. No payload, no secret.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AuditEvent {
@@ -473,124 +514,4 @@ pub struct AuditRow {
     pub event: String,
     /// The chain's head after this row.
     pub head: Digest,
-}
-
-/// Which journal entries to list, newest first.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct EntryFilter {
-    /// Only entries older than this one.
-    pub before: Option<RunId>,
-    /// Only this logical gateway.
-    pub gateway: Option<Alias>,
-    /// Only open (`false`) or settled (`true`) ones.
-    pub settled: Option<bool>,
-    /// Only those of this token.
-    pub token: Option<String>,
-    /// Only those with this label.
-    pub label: Option<(String, String)>,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// A received seal and when it was verified.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ReceivedSeal {
-    /// The last frame that it covers.
-    pub seq: u64,
-    /// The envelope, canonical bytes.
-    pub seal: String,
-    /// When it was verified.
-    pub at: Timestamp,
-}
-
-/// The reading half of a store: what is durable, as of now.
-pub trait Reads: Send + Sync {
-    /// Why the store cannot be read.
-    type Fault: std::error::Error + Send + Sync + 'static;
-
-    /// Whether a request with this id was accepted and is still remembered.
-    ///
-    /// # Errors
-    ///
-    /// Returns the store's fault, here and in every function of this trait.
-    fn jti_seen(&self, issuer: &GatewayId, jti: &Jti) -> Result<bool, Self::Fault>;
-    /// What the owner's key is bound to.
-    fn key(&self, owner: &Owner, key: &IdempotencyKey) -> Result<Option<KeyRecord>, Self::Fault>;
-    /// Whether any key of the owner is kept, bound to a run or blocked.
-    fn keeps_keys_of(&self, owner: &Owner) -> Result<bool, Self::Fault>;
-    /// An executor's run.
-    fn run(&self, run: &RunId) -> Result<Option<RunRow>, Self::Fault>;
-    /// All runs without a terminal, oldest first.
-    fn open_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
-    /// How many runs without a terminal the owner has.
-    fn open_runs_of(&self, owner: &Owner) -> Result<u64, Self::Fault>;
-    /// Frames after `after`, whole, at most `count` and, after the first, at most `bytes` in sum.
-    fn frames(
-        &self,
-        run: &RunId,
-        after: u64,
-        count: usize,
-        bytes: usize,
-    ) -> Result<Vec<String>, Self::Fault>;
-    /// A journal entry.
-    fn entry(&self, run: &RunId) -> Result<Option<EntryRow>, Self::Fault>;
-    /// The journal entry with this key.
-    fn entry_of_key(
-        &self,
-        peer: &GatewayId,
-        tenant: &TenantPair,
-        key: &IdempotencyKey,
-    ) -> Result<Option<EntryRow>, Self::Fault>;
-    /// Journal entries, newest first.
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Self::Fault>;
-    /// All journal entries without a terminal, oldest first.
-    fn open_entries(&self) -> Result<Vec<EntryRow>, Self::Fault>;
-    /// Received frames after `after`, bounded as in [`Reads::frames`].
-    fn received(
-        &self,
-        run: &RunId,
-        after: u64,
-        count: usize,
-        bytes: usize,
-    ) -> Result<Vec<String>, Self::Fault>;
-    /// The seals of a journal entry, in order.
-    fn received_seals(&self, run: &RunId) -> Result<Vec<ReceivedSeal>, Self::Fault>;
-    /// The newest document of a kind.
-    fn newest_document(
-        &self,
-        gateway: &GatewayId,
-        kind: DocumentKind,
-    ) -> Result<Option<DocumentRow>, Self::Fault>;
-    /// All documents of a kind, oldest version first.
-    fn documents(
-        &self,
-        gateway: &GatewayId,
-        kind: DocumentKind,
-    ) -> Result<Vec<DocumentRow>, Self::Fault>;
-    /// The newest document of a kind whose version is not above `version`.
-    fn document_upto(
-        &self,
-        gateway: &GatewayId,
-        kind: DocumentKind,
-        version: u64,
-    ) -> Result<Option<DocumentRow>, Self::Fault> {
-        let all = self.documents(gateway, kind)?;
-        Ok(all.into_iter().rev().find(|row| row.version <= version))
-    }
-    /// All local tokens, oldest first.
-    fn tokens(&self) -> Result<Vec<TokenRow>, Self::Fault>;
-    /// The token with this secret's hash.
-    fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Self::Fault>;
-    /// An invite.
-    fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Self::Fault>;
-    /// All pairings that wait for a person.
-    fn pairings(&self) -> Result<Vec<PairingRow>, Self::Fault>;
-    /// A named value of the store's own.
-    fn meta(&self, name: &str) -> Result<Option<String>, Self::Fault>;
-    /// The durable clock: the latest time that was committed.
-    fn clock(&self) -> Result<Timestamp, Self::Fault>;
-    /// Audit rows after number `after`, at most `count`.
-    fn audit(&self, after: u64, count: usize) -> Result<Vec<AuditRow>, Self::Fault>;
-    /// The number and head of the last audit row; (0, start value) when there is none.
-    fn audit_head(&self) -> Result<(u64, Digest), Self::Fault>;
 }

@@ -8,31 +8,39 @@
 //!                        └───────────────────────────────────────────────────────┘
 //! ```
 //!
-//! | state | Claim | Intended | NotIntended | Reports | Stop | GraceOver |
-//! |---|---|---|---|---|---|---|
-//! | AwaitIntent | Intend | Running, Start | Settled failed | — | Settled, no effects | Settled expired |
-//! | Running | Adopt (and Stop) | — | — | frames; Settled with the last | Stop | Settled, effects unknown |
-//! | Settled | — | — | — | — | — | — |
+//! | state | Claim | Intended | NotIntended | Reports | Accounted | Stop | GraceOver |
+//! |---|---|---|---|---|---|---|---|
+//! | AwaitIntent | Intend | Running, Start | Settled failed | — | used up: Settled, no effects | Settled, no effects | Settled expired |
+//! | Running | Adopt (and Stop) | — | — | frames; Settled with the last | exceeded: Stop | Stop | Settled, effects unknown |
+//! | Settled | — | — | — | — | — | — | — |
+//!
+//! A run that names a session is given an intent only when no earlier run of the session is open; the
+//! commit of the intent checks it.
 //!
 //! The gateway is asked only after the intent is durable, and at most once: a run that is found in
 //! `Running` after a crash is looked for, never started again. The reason to stop is recorded before the
 //! gateway is asked to, because its answers to a cancel, a deadline and a timeout look alike.
+//!
+//! On a full disk a run can still be claimed, stopped and settled, each at most once for a process; it
+//! can neither start nor report.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{Budget, Day, Spent};
 use super::chain::Chain;
-use super::contract::{AuditEvent, Guard, RunPhase, RunRow, StopRow, Write};
+use super::contract::{AuditEvent, Guard, RunPhase, RunRow, SessionRow, StopRow, Write};
 use super::framing::{Framing, Lines};
 use super::report::{Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage};
 use super::step::Step;
 use crate::wire::document::Disclose;
-use crate::wire::name::{AgentName, Timestamp};
+use crate::wire::name::{AgentName, SessionHandle, Timestamp};
 use crate::wire::problem::{Code, Problem};
 use crate::wire::stream::{By, Event, Outcome, Rest, Terminal};
 
 /// What a grant fixed for a run when it was admitted; later changes of the grant do not reach it.
+//= STR-41
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// The agent.
@@ -45,6 +53,12 @@ pub struct Terms {
     pub bytes_max: u64,
     /// The caller's own id, echoed in `started`.
     pub remote_run_id: Option<String>,
+    /// What the owner may spend in a day, all of its runs together.
+    #[serde(default)]
+    pub day_budget: Budget,
+    /// What the run may spend itself, as its caller asked.
+    #[serde(default)]
+    pub run_budget: Budget,
 }
 
 /// What happened to a run.
@@ -61,6 +75,8 @@ pub enum Input {
     NotIntended(Trouble),
     /// The adapter reported.
     Reports(Vec<Report>),
+    /// What the run's owner spent today, this run's bookings included: read after they were durable.
+    Accounted(Spent),
     /// The run is to be stopped.
     Stop(StopReason),
     /// The deadline and its grace have passed.
@@ -133,10 +149,20 @@ impl Executor {
         &self.row
     }
 
+    /// A budget applies to the run, so its driver has to say what was spent ([`Input::Accounted`]):
+    /// once it drives the run, and whenever the run's bookings grew.
+    #[must_use]
+    pub const fn is_budgeted(&self) -> bool {
+        self.terms.day_budget.is_limited() || self.terms.run_budget.is_limited()
+    }
+
     /// Decides what an input means.
     #[must_use]
     pub fn handle(self, now: Timestamp, input: Input) -> Handled {
         match (self.row.phase, input) {
+            (RunPhase::Settled, Input::Stop(reason)) if cfg!(planted = "ends_twice") => {
+                Handled::Step(self.end(now, End::stopped(reason, SideEffects::None), Vec::new()))
+            }
             (RunPhase::Settled, _)
             | (RunPhase::AwaitIntent, Input::Reports(_))
             | (RunPhase::Running, Input::Intended(_) | Input::NotIntended(_)) => {
@@ -148,6 +174,8 @@ impl Executor {
                 let end = End::failed(trouble, SideEffects::None);
                 Handled::Step(self.end(now, end, Vec::new()))
             }
+            (_, Input::Accounted(today)) => self.account(now, today),
+            //= REQ-49
             (RunPhase::AwaitIntent, Input::Stop(reason)) => {
                 let end = End::stopped(reason, SideEffects::None);
                 Handled::Step(self.end(now, end, Vec::new()))
@@ -160,6 +188,7 @@ impl Executor {
             (RunPhase::Running, Input::Stop(reason)) => Handled::Step(self.stop(now, reason)),
             (RunPhase::Running, Input::GraceOver) => {
                 //= STR-27
+                //= REQ-72
                 let end = End::stopped(StopReason::Deadline, SideEffects::Unknown);
                 Handled::Step(self.end(now, end, Vec::new()))
             }
@@ -168,6 +197,9 @@ impl Executor {
 
     fn claim(self, epoch: u64) -> Step<(Self, Vec<Action>)> {
         let actions = match (&self.row.intent, &self.row.stop) {
+            (Some(intent), _) if cfg!(planted = "starts_again") => {
+                vec![Action::Start { intent: intent.clone() }]
+            }
             //= REQ-26
             (Some(intent), stop) => {
                 let adopt = Action::Adopt { intent: intent.clone() };
@@ -179,33 +211,82 @@ impl Executor {
             (None, _) => vec![Action::Intend],
         };
         let row = RunRow { epoch, ..self.row.clone() };
-        self.put(row, Vec::new(), actions)
+        // Whoever cannot take a run up cannot end it either.
+        self.put(row, Vec::new(), actions).with_reserve()
     }
 
     fn start(self, intent: String) -> Step<(Self, Vec<Action>)> {
         //= REQ-26
         let row =
             RunRow { phase: RunPhase::Running, intent: Some(intent.clone()), ..self.row.clone() };
-        self.put(row, Vec::new(), vec![Action::Start { intent }])
+        //= REQ-48
+        let next = Guard::NextInSession { run: self.row.run.clone() };
+        self.put(row, Vec::new(), vec![Action::Start { intent }]).guarded([next])
     }
 
     fn stop(self, now: Timestamp, reason: StopReason) -> Step<(Self, Vec<Action>)> {
         //= REQ-33
+        //= REQ-71
         let stop = self.row.stop.clone().unwrap_or(StopRow { reason, at: now });
         let reason = stop.reason;
         let intent = self.row.intent.clone().unwrap_or_default();
         let audit = self.audit(now, "run_stop_requested", [("reason", reason.as_str())]);
         let row = RunRow { stop: Some(stop), ..self.row.clone() };
-        self.put(row, vec![audit], vec![Action::Stop { intent, reason }])
+        self.put(row, vec![audit], vec![Action::Stop { intent, reason }]).with_reserve()
     }
 
-    fn report(self, now: Timestamp, reports: Vec<Report>) -> Handled {
+    /// Stops what goes beyond its budget, and does not begin what has none left.
+    //= REQ-57
+    fn account(self, now: Timestamp, today: Spent) -> Handled {
+        let Terms { day_budget, run_budget, .. } = &self.terms;
+        let begun = self.row.phase == RunPhase::Running;
+        let over = day_budget.is_exceeded(today) || run_budget.is_exceeded(self.row.booked);
+        if begun && over && self.row.stop.is_none() {
+            return Handled::Step(self.stop(now, StopReason::Budget));
+        }
+        if !begun && day_budget.is_used_up(today) {
+            let end = End::stopped(StopReason::Budget, SideEffects::None);
+            return Handled::Step(self.end(now, end, Vec::new()));
+        }
+        Handled::Ignored(self)
+    }
+
+    /// Takes the usage that reports tell into the row, and gives the write that adds what is new of it
+    /// to the owner's day. Frames that find no place do not undo what was spent.
+    //= REQ-55
+    fn book(&mut self, now: Timestamp, reports: &[Report]) -> Option<Write> {
+        let before = self.row.booked;
+        for report in reports {
+            let (usage, last) = match report {
+                Report::Usage(usage) => (Some(usage), false),
+                Report::Settled { usage, .. } => (usage.as_ref(), true),
+                _ => (None, false),
+            };
+            let told = usage.map(Spent::of).unwrap_or_default();
+            self.row.booked = self.row.booked.plus(told.beyond(self.row.booked));
+            if last {
+                break;
+            }
+        }
+        let spent = self.row.booked.beyond(before);
+        let owner = self.row.owner.clone();
+        (!spent.is_nothing()).then(|| Write::BookUsage { owner, day: Day::of(now), spent })
+    }
+
+    fn report(mut self, now: Timestamp, reports: Vec<Report>) -> Handled {
+        let booking = self.book(now, &reports);
         let mut lines = Lines::after(Chain::stored(self.row.seq, self.row.head));
         let framing = self.framing();
+        let mut bind = None;
         for report in reports {
+            if let Report::Started { session, .. } = &report {
+                //= REQ-46
+                bind = Some(self.bind(session.clone()));
+            }
             if let Report::Settled { ending, result, trouble, usage, side_effects } = report {
                 let end = self.ending(ending, trouble, side_effects).with(result, usage);
-                return Handled::Step(self.end_after(now, end, lines, Vec::new()));
+                let ended = self.end_after(now, end, lines, Vec::new());
+                return Handled::Step(ended.with(booking).with(bind));
             }
             for event in framing.events(report) {
                 if lines.push(&event).is_err() {
@@ -216,13 +297,19 @@ impl Executor {
                 }
             }
             if self.is_over_budget(&lines) {
-                return Handled::Step(self.over_budget(now));
+                return Handled::Step(self.over_budget(now).with(booking));
             }
         }
         if lines.lines.is_empty() {
             return Handled::Ignored(self);
         }
-        Handled::Step(self.append(lines))
+        Handled::Step(self.append(lines).with(booking).with(bind))
+    }
+
+    /// The session is the run's from the frame on that tells its handle.
+    fn bind(&self, session: SessionHandle) -> Write {
+        let (run, owner) = (self.row.run.clone(), self.row.owner.clone());
+        Write::BindSession(SessionRow { run, owner, agent: self.terms.agent.clone(), session })
     }
 
     fn is_over_budget(&self, lines: &Lines) -> bool {
@@ -328,7 +415,7 @@ impl Executor {
         let audit = self.audit(now, "run_ended", [("outcome", outcome.as_str()), ("code", code)]);
         let frames = self.frames(lines);
         actions.extend([Action::Publish, Action::Finish]);
-        self.put(row, vec![frames, audit], actions)
+        self.put(row, vec![frames, audit], actions).with_reserve()
     }
 
     fn row_after(&self, lines: &Lines) -> RunRow {
@@ -420,7 +507,10 @@ impl End {
             StopReason::Deadline => (Outcome::Expired, Code::DeadlineExceeded),
             StopReason::Budget => (Outcome::Failed, Code::BudgetExceeded),
         };
-        let problem = Problem::new(code).with_side_effects(side_effects);
+        let mut problem = Problem::new(code).with_side_effects(side_effects);
+        if reason == StopReason::Budget {
+            problem = problem.with_detail("a limit of the grant or of the request is used up");
+        }
         Self::new(outcome, Some(problem), side_effects)
     }
 

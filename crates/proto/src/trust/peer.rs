@@ -79,7 +79,9 @@ impl PeerView {
     ) -> Result<Verified<T>, VerifyError> {
         //= ID-21
         //= STR-15
-        self.check_fresh(now)?;
+        if !cfg!(planted = "stale_trusted") {
+            self.check_fresh(now)?;
+        }
         self.verify_recorded(envelope, now)
     }
 
@@ -104,7 +106,8 @@ impl PeerView {
         }
         for signature in envelope.signatures() {
             let kid = signature.keyid();
-            if self.revocation(kid).is_some_and(|revoked| revoked.received <= at) {
+            let revoked = self.revocation(kid).is_some_and(|revoked| revoked.received <= at);
+            if revoked && !cfg!(planted = "revoked_trusted") {
                 //= ID-22
                 return Err(VerifyError::SignedWithRevokedKey { kid: kid.clone() });
             }

@@ -31,14 +31,14 @@ pub mod raw {
     pub use super::status::RawStatus as Status;
 }
 
-/// The version of a document's form: always 1.
+/// The version of a signed form, document or statement: always 1.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct FormVersion;
 
 /// A document of a form that this version does not know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a document of form version {found}; this reader knows version 1")]
+#[error("a form of version {found}; this reader knows version 1")]
 pub struct UnknownFormVersion {
     /// The version found.
     pub found: u64,

@@ -125,6 +125,9 @@ pub struct Start {
     pub idempotency_key: IdempotencyKey,
     /// When the caller decided.
     pub invoked_at: Timestamp,
+    /// What the run may use at most; it can only lower what the grant allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<StartLimits>,
     /// Run an agent turn over this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
@@ -134,6 +137,24 @@ pub struct Start {
     /// Call one tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call: Option<ToolCall>,
+}
+
+/// What one run may use at most, as its caller asks. At least one member, each at least 1.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StartLimits {
+    /// Frame bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Millionths of a dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_micro_usd: Option<u64>,
+    /// Frames, the terminal included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u64>,
+    /// Model tokens of every kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
 }
 
 /// One tool, called directly.
@@ -271,6 +292,9 @@ pub enum MalformedRequest {
     /// A session is named where the mode has none, or the reverse.
     #[error("a session is named exactly when the mode is turn or subagent")]
     SessionAndMode,
+    /// Limits that limit nothing, or to nothing.
+    #[error("limits name at least one limit, each at least 1")]
+    Limits,
     /// A tool call that names a session of an earlier run.
     #[error("a toolCall has the mode session: it belongs to no conversation")]
     ToolCallInSession,
@@ -418,7 +442,18 @@ impl Start {
             return Err(MalformedRequest::ToolCallInSession);
         }
         self.caller_identity.check()?;
+        //= REQ-58
+        if self.limits.as_ref().is_some_and(|limits| !limits.are_limits()) {
+            return Err(MalformedRequest::Limits);
+        }
         Ok(self)
+    }
+}
+
+impl StartLimits {
+    fn are_limits(&self) -> bool {
+        let all = [self.bytes, self.cost_micro_usd, self.frames, self.tokens];
+        all.iter().any(Option::is_some) && !all.contains(&Some(0))
     }
 }
 

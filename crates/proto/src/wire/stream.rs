@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::digest::Digest;
+pub use super::document::FormVersion as One;
 use super::json::canonical;
 use super::kind::{Kind, PayloadKind};
 use super::limit;
@@ -84,29 +85,6 @@ pub struct Seal {
 impl PayloadKind for Seal {
     const KIND: Kind = Kind::Seal;
     const BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX;
-}
-
-/// The version of a document of this contract: always 1.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct One;
-
-/// A document of another version than 1.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("document version {0} is not known")]
-pub struct UnknownVersion(pub u32);
-
-impl TryFrom<u32> for One {
-    type Error = UnknownVersion;
-    fn try_from(version: u32) -> Result<Self, UnknownVersion> {
-        if version == 1 { Ok(Self) } else { Err(UnknownVersion(version)) }
-    }
-}
-
-impl From<One> for u32 {
-    fn from(_: One) -> Self {
-        1
-    }
 }
 
 /// One frame as it crosses: exact bytes, read once.

@@ -3,7 +3,7 @@
 //! Each refusal says its code, whether the sender is authenticated by then, and that nothing was learned
 //! that did not verify; and the request that it was made from, unchanged, is admitted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use landbridge_proto::machine::admission::{Admitted, Gate, Refused, seen_of};
 use landbridge_proto::machine::operation::Operation;
@@ -89,6 +89,7 @@ impl World {
             issued: Seen { n: 1, seq: NOW.0.unsigned_abs() },
             federation: self.federation.as_ref(),
             peers: &self.peers,
+            quarantined: &BTreeSet::new(),
             keeps_keys: &|_| false,
             now,
         };
@@ -507,6 +508,7 @@ fn a_tenant_pair_whose_keys_are_kept_is_admitted_without_a_grant() {
         issued: Seen { n: 1, seq: NOW.0.unsigned_abs() },
         federation: world.federation.as_ref(),
         peers: &world.peers,
+        quarantined: &BTreeSet::new(),
         keeps_keys: &|owner| *owner == kept,
         now: NOW,
     };
@@ -561,6 +563,7 @@ fn a_request_in_no_spoken_version_is_unsupported() {
         issued: Seen { n: 1, seq: NOW.0.unsigned_abs() },
         federation: world.federation.as_ref(),
         peers: &world.peers,
+        quarantined: &BTreeSet::new(),
         keeps_keys: &|_| false,
         now: NOW,
     };

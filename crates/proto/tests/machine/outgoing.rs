@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::*;
 use landbridge_proto::machine::outgoing::Durable;
@@ -10,7 +11,7 @@ use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{
-    GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantPair, Timestamp,
+    AgentName, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
 };
 
 use crate::gateway::NOW;
@@ -42,7 +43,24 @@ impl Reads for Log {
         panic!("only frames are asked for")
     }
 
+    fn session_known(
+        &self,
+        _: &Owner,
+        _: &AgentName,
+        _: &SessionHandle,
+    ) -> Result<bool, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn run_ahead(&self, _: &RunId) -> Result<Option<RunId>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
     fn open_runs_of(&self, _: &Owner) -> Result<u64, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn spent(&self, _: &Owner, _: Day) -> Result<Spent, Infallible> {
         panic!("only frames are asked for")
     }
 
@@ -61,6 +79,10 @@ impl Reads for Log {
         };
         assert_eq!(*run, run_id());
         Ok(self.0.iter().skip(from).take(count).take_while(fits).cloned().collect())
+    }
+
+    fn head_before(&self, _: &RunId, _: u64) -> Result<Option<(u64, Digest)>, Infallible> {
+        Ok(None)
     }
 
     fn entry(&self, _: &RunId) -> Result<Option<EntryRow>, Infallible> {
@@ -104,6 +126,12 @@ impl Reads for Log {
         panic!("only frames are asked for")
     }
 
+    fn token(&self, _: &str) -> Result<Option<TokenRow>, Infallible> {
+        Ok(None)
+    }
+    fn open_entries_of(&self, _: &str) -> Result<u64, Infallible> {
+        Ok(0)
+    }
     fn tokens(&self) -> Result<Vec<TokenRow>, Infallible> {
         panic!("only frames are asked for")
     }
@@ -117,6 +145,14 @@ impl Reads for Log {
     }
 
     fn pairings(&self) -> Result<Vec<PairingRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn evidence(&self, _: &str) -> Result<Option<EvidenceRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Infallible> {
         panic!("only frames are asked for")
     }
 

@@ -1,6 +1,7 @@
 //! One run between two gateways, recorded as it would cross: 40 frames in several batches.
 
 use landbridge_proto::machine::admission::print_of;
+use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{ReceivedSeal, RunPhase, RunRow};
 use landbridge_proto::machine::framing::Lines;
@@ -49,6 +50,7 @@ pub(crate) fn start() -> Start {
         deadline: None,
         idempotency_key: IdempotencyKey::new("nightly-2027-01-15-summarise").unwrap(),
         invoked_at: NOW,
+        limits: None,
         prompt: Some("Summarise the incident.".to_owned()),
         remote_run_id: None,
         tool_call: None,
@@ -227,6 +229,7 @@ fn row(caller: &Gateway, accept: &Verified<Accept>, request: &Envelope, lines: &
         seq: lines.chain.seq(),
         head: lines.chain.head(),
         bytes: lines.bytes,
+        booked: Spent::default(),
         outcome: Some("succeeded".to_owned()),
         ended: Some(NOW),
     }

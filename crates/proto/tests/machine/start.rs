@@ -86,6 +86,20 @@ fn an_unknown_key_is_refused_where_it_may_have_been_forgotten() {
     assert_eq!(at(Memory { since: NOW.plus_ms(1), ..FIRST }, NOW.plus_ms(1)), create);
 }
 
+//= REQ-68
+#[test]
+fn a_start_that_was_invoked_later_than_now_waits_until_then() {
+    let invoked = |ahead: i64| {
+        let start = Start { invoked_at: NOW.plus_ms(ahead), ..start() };
+        judge(&start, None, Some(&grant()), FIRST, NOW)
+    };
+    let skew = limit::CLOCK_SKEW_MS_MAX;
+    assert_eq!(invoked(skew), Ok(StartDecision::Create));
+    assert_eq!(invoked(skew + 1), Err((Code::ClockSkew, SideEffects::None)));
+    // A date in the future would outlive the key, and the same body would be taken twice.
+    assert_eq!(invoked(100 * limit::KEY_WINDOW_MS), Err((Code::ClockSkew, SideEffects::None)));
+}
+
 //= REQ-22
 #[test]
 fn a_new_start_needs_a_grant_for_all_that_it_asks() {

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use landbridge_proto::machine::budget::{Budget, Spent};
 use landbridge_proto::machine::caller::{self, Caller, ForeignAccept};
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow, RunPhase, RunRow, StopRow, Write};
 use landbridge_proto::machine::executor::{self, Executor, Terms};
 use landbridge_proto::machine::receive::{Reception, SealedBatch};
-use landbridge_proto::machine::report::{Report, StopReason, Trouble, TroubleCode};
+use landbridge_proto::machine::report::{Report, StopReason, Trouble, TroubleCode, Usage};
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::trust::verified::Verified;
 use landbridge_proto::wire::document::{Disclose, Disclosure};
@@ -30,6 +31,9 @@ fn kinds(writes: &[Write]) -> String {
             format!("AppendReceived {first}+{}", lines.len())
         }
         Write::Audit(event) => format!("Audit {}", event.deed),
+        Write::BookUsage { day, spent, .. } => {
+            format!("BookUsage {}+{}+{}", day.0, spent.tokens, spent.cost_micro_usd)
+        }
         Write::PutRun(_) => "PutRun".to_owned(),
         Write::PutEntry(_) => "PutEntry".to_owned(),
         other => format!("{other:?}"),
@@ -53,7 +57,7 @@ fn ending(writes: &[Write]) -> String {
     })
 }
 
-fn run_row(phase: RunPhase, stop: Option<StopReason>) -> RunRow {
+pub(crate) fn run_row(phase: RunPhase, stop: Option<StopReason>) -> RunRow {
     let terms = Terms {
         agent: AgentName::new("triage").unwrap(),
         disclose: Disclose {
@@ -64,6 +68,8 @@ fn run_row(phase: RunPhase, stop: Option<StopReason>) -> RunRow {
         frames_max: 10,
         bytes_max: 10_000,
         remote_run_id: None,
+        day_budget: Budget { tokens: Some(100), cost_micro_usd: Some(50) },
+        run_budget: Budget { tokens: Some(40), cost_micro_usd: None },
     };
     let row = Run::new().row;
     RunRow {
@@ -99,8 +105,23 @@ fn settled_by(ending: Ending, code: TroubleCode) -> Report {
     }
 }
 
+fn usage(total: u64) -> Report {
+    Report::Usage(Usage { total, cost_micro_usd: Some(1), ..Usage::default() })
+}
+
+fn settled_with(total: u64) -> Report {
+    let Report::Usage(usage) = usage(total) else { panic!("usage") };
+    Report::Settled {
+        ending: Ending::Succeeded,
+        result: None,
+        trouble: None,
+        usage: Some(usage),
+        side_effects: SideEffects::Possible,
+    }
+}
+
 fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
-    use executor::Input::{Claim, GraceOver, Intended, NotIntended, Reports, Stop};
+    use executor::Input::{Accounted, Claim, GraceOver, Intended, NotIntended, Reports, Stop};
     let trouble =
         Trouble { code: TroubleCode::GatewayUnavailable, detail: "no connection".to_owned() };
     vec![
@@ -115,6 +136,12 @@ fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
         ("Reports cancelled", Reports(vec![settled(Ending::Cancelled)])),
         ("Reports expired", Reports(vec![settled(Ending::Expired)])),
         ("Reports too many", Reports(vec![output("a"); 12])),
+        ("Reports usage", Reports(vec![usage(30), usage(20)])),
+        ("Reports usage and an end", Reports(vec![usage(30), settled_with(40)])),
+        ("Reports usage and too many", Reports([vec![usage(9)], vec![output("a"); 12]].concat())),
+        ("Accounted none", Accounted(Spent::default())),
+        ("Accounted all", Accounted(Spent { tokens: 100, cost_micro_usd: 0 })),
+        ("Accounted more", Accounted(Spent { tokens: 0, cost_micro_usd: 51 })),
         ("Stop cancel", Stop(StopReason::Cancel)),
         ("Stop deadline", Stop(StopReason::Deadline)),
         ("Stop budget", Stop(StopReason::Budget)),

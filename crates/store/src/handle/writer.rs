@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use landbridge_proto::machine::contract::{Store, Write};
+use landbridge_proto::machine::contract::{Room, Store, Write};
 use landbridge_proto::machine::step::{self, Batch, Receipt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
@@ -20,7 +20,31 @@ use super::Stats;
 use crate::fault::Fault;
 use crate::sqlite::open::Options;
 
-type Engine = Box<dyn FnMut(Vec<Batch>) -> Result<Vec<Receipt>, Fault> + Send>;
+/// Between two looks for room on a full disk.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+type Engine = Box<dyn Engines + Send>;
+
+/// What the writer asks of a store, whatever its type.
+trait Engines {
+    fn commit(&mut self, group: Vec<Batch>) -> Result<Vec<Receipt>, Fault>;
+    fn room(&self) -> Room;
+    fn look_for_room(&mut self) -> Room;
+}
+
+impl<S: Store<Fault = Fault>> Engines for S {
+    fn commit(&mut self, group: Vec<Batch>) -> Result<Vec<Receipt>, Fault> {
+        step::commit(self, group)
+    }
+
+    fn room(&self) -> Room {
+        Store::room(self)
+    }
+
+    fn look_for_room(&mut self) -> Room {
+        Store::look_for_room(self)
+    }
+}
 
 /// Commits batches, on a thread of its own or on the caller's.
 pub(super) struct Writer {
@@ -39,6 +63,7 @@ struct Shared {
     filled: Condvar,
     stats: Mutex<Stats>,
     fault: watch::Sender<Option<Fault>>,
+    room: watch::Sender<Room>,
 }
 
 #[derive(Default)]
@@ -60,10 +85,10 @@ impl Writer {
     where
         S: Store<Fault = Fault> + Send + 'static,
     {
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(store.room()));
         let permits = Arc::new(Semaphore::new(options.queue.clamp(1, Semaphore::MAX_PERMITS)));
         let (batches, bytes) = (options.group_batches.max(1), options.group_bytes);
-        let (mut engine, theirs) = (engine(store), Arc::clone(&shared));
+        let (mut engine, theirs): (Engine, _) = (Box::new(store), Arc::clone(&shared));
         let join = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || theirs.run(&mut engine, batches, bytes))?;
@@ -74,14 +99,19 @@ impl Writer {
     where
         S: Store<Fault = Fault> + Send + 'static,
     {
-        Self { shared: Arc::new(Shared::new()), kind: Kind::Inline(Mutex::new(engine(store))) }
+        let shared = Arc::new(Shared::new(store.room()));
+        Self { shared, kind: Kind::Inline(Mutex::new(Box::new(store))) }
     }
 
     pub(super) async fn commit(&self, batch: Batch) -> Result<Receipt, Fault> {
         let permits = match &self.kind {
             Kind::Thread { permits, .. } => permits,
             Kind::Inline(engine) => {
-                let mut receipts = self.shared.commit(&mut lock(engine), vec![batch])?;
+                let mut engine = lock(engine);
+                if *self.shared.room.borrow() == Room::Short {
+                    self.shared.tell(engine.look_for_room());
+                }
+                let mut receipts = self.shared.commit(&mut engine, vec![batch])?;
                 return receipts.pop().ok_or(Fault::Closed);
             }
         };
@@ -99,6 +129,10 @@ impl Writer {
             Ok(fault) => fault.clone().unwrap_or(Fault::Closed),
             Err(_) => Fault::Closed,
         }
+    }
+
+    pub(super) fn room(&self) -> watch::Receiver<Room> {
+        self.shared.room.subscribe()
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -122,12 +156,13 @@ impl Drop for Writer {
 }
 
 impl Shared {
-    fn new() -> Self {
+    fn new(room: Room) -> Self {
         Self {
             queue: Mutex::default(),
             filled: Condvar::new(),
             stats: Mutex::default(),
             fault: watch::Sender::new(None),
+            room: watch::Sender::new(room),
         }
     }
 
@@ -148,7 +183,8 @@ impl Shared {
 
     /// The thread: one group after the other until the queue is closed and empty, or a fault.
     fn run(&self, engine: &mut Engine, batches_max: usize, bytes_max: usize) {
-        while let Some(group) = self.next_group(batches_max, bytes_max) {
+        let mut look_at = Instant::now();
+        while let Some(group) = self.next_group((batches_max, bytes_max), engine, &mut look_at) {
             let (batches, answers): (Vec<_>, Vec<_>) =
                 group.into_iter().map(|job| (job.batch, job.answer)).unzip();
             match self.commit(engine, batches) {
@@ -170,14 +206,38 @@ impl Shared {
         }
     }
 
-    /// Waits for work; `None` when there will be none.
-    fn next_group(&self, batches_max: usize, bytes_max: usize) -> Option<Vec<Job>> {
+    /// Waits for work, and looks for room meanwhile where there is none; `None` when there will be no
+    /// work any more.
+    fn next_group(
+        &self,
+        (batches_max, bytes_max): (usize, usize),
+        engine: &mut Engine,
+        look_at: &mut Instant,
+    ) -> Option<Vec<Job>> {
         let mut queue = lock(&self.queue);
-        while queue.jobs.is_empty() {
+        loop {
+            let short = *self.room.borrow() == Room::Short;
+            // Also between groups: who is refused and asks again must not keep us from looking.
+            if short && Instant::now() >= *look_at {
+                drop(queue);
+                self.tell(engine.look_for_room());
+                *look_at = Instant::now() + LOOK_EVERY;
+                queue = lock(&self.queue);
+                continue;
+            }
+            if !queue.jobs.is_empty() {
+                break;
+            }
             if queue.closed {
                 return None;
             }
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = if short {
+                let left = look_at.saturating_duration_since(Instant::now());
+                let waited = self.filled.wait_timeout(queue, left);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner)
+            };
         }
         let mut bytes = 0_usize;
         let fits = |job: &Job| {
@@ -195,8 +255,9 @@ impl Shared {
             return Err(fault);
         }
         let (size, begun) = (group.len(), Instant::now());
-        let done = catch_unwind(AssertUnwindSafe(|| engine(group)));
+        let done = catch_unwind(AssertUnwindSafe(|| engine.commit(group)));
         let done = done.unwrap_or(Err(Fault::WriterPanicked));
+        self.tell(engine.room());
         match &done {
             Ok(_) => self.count(size, begun.elapsed()),
             Err(fault) => {
@@ -206,6 +267,11 @@ impl Shared {
             }
         }
         done
+    }
+
+    /// Tells whoever waits for room; says nothing when nothing changed.
+    fn tell(&self, room: Room) {
+        self.room.send_if_modified(|known| std::mem::replace(known, room) != room);
     }
 
     fn count(&self, size: usize, took: Duration) {
@@ -222,13 +288,6 @@ impl Shared {
     fn fate(&self) -> Fault {
         self.fault.borrow().clone().unwrap_or(Fault::WriterPanicked)
     }
-}
-
-fn engine<S>(mut store: S) -> Engine
-where
-    S: Store<Fault = Fault> + Send + 'static,
-{
-    Box::new(move |group| step::commit(&mut store, group))
 }
 
 fn fits_after_first(mut fits: impl FnMut(&Job) -> bool) -> impl FnMut(&&Job) -> bool {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryRow, InviteRow, KeyRecord,
-    PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryPlace, EntryRow,
+    EvidenceRow, InviteRow, KeyRecord, PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantPair, Timestamp,
+    AgentName, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
 };
 
 use super::{Engine, Model};
@@ -22,6 +23,34 @@ impl Model {
     ) -> impl DoubleEndedIterator<Item = &DocumentRow> {
         let range = (gateway.clone(), kind, 0)..=(gateway.clone(), kind, u64::MAX);
         self.documents.range(range).map(|(_, row)| &**row)
+    }
+
+    pub(super) fn session_known(
+        &self,
+        owner: &Owner,
+        agent: &AgentName,
+        session: &SessionHandle,
+    ) -> bool {
+        //= REQ-47
+        self.sessions
+            .iter()
+            .any(|row| row.owner == *owner && row.agent == *agent && row.session == *session)
+    }
+
+    pub(super) fn run_ahead(&self, run: &RunId) -> Option<RunId> {
+        let at = self.sessions.iter().position(|row| row.run == *run)?;
+        let own = &self.sessions[at];
+        let is_open =
+            |run: &RunId| self.runs.get(run).is_some_and(|row| row.phase != RunPhase::Settled);
+        let mut before = self.sessions[..at].iter().rev();
+        before
+            .find(|row| row.owner == own.owner && row.session == own.session && is_open(&row.run))
+            .map(|row| row.run.clone())
+    }
+
+    pub(super) fn open_entries_of(&self, token: &str) -> u64 {
+        let open = self.entries.values().filter(|row| row.phase != EntryPhase::Settled);
+        open.filter(|row| row.token.as_deref() == Some(token)).count() as u64
     }
 
     fn entries_newest_first(&self) -> Vec<&EntryRow> {
@@ -64,6 +93,23 @@ impl Reads for Engine {
         Ok(open.filter(|row| row.owner == *owner).count() as u64)
     }
 
+    fn spent(&self, owner: &Owner, day: Day) -> Result<Spent, Fault> {
+        Ok(self.now().spent.get(&(owner.clone(), day)).copied().unwrap_or_default())
+    }
+
+    fn session_known(
+        &self,
+        owner: &Owner,
+        agent: &AgentName,
+        session: &SessionHandle,
+    ) -> Result<bool, Fault> {
+        Ok(self.now().session_known(owner, agent, session))
+    }
+
+    fn run_ahead(&self, run: &RunId) -> Result<Option<RunId>, Fault> {
+        Ok(self.now().run_ahead(run))
+    }
+
     fn frames(
         &self,
         run: &RunId,
@@ -73,6 +119,12 @@ impl Reads for Engine {
     ) -> Result<Vec<String>, Fault> {
         let now = self.now();
         Ok(now.frames.get(run).map_or_else(Vec::new, |lines| page(lines, after, count, bytes)))
+    }
+
+    fn head_before(&self, run: &RunId, seq: u64) -> Result<Option<(u64, Digest)>, Fault> {
+        let model = self.now();
+        let last = model.heads.get(run).and_then(|heads| heads.range(..=seq).next_back());
+        Ok(last.map(|(seq, head)| (*seq, *head)))
     }
 
     fn entry(&self, run: &RunId) -> Result<Option<EntryRow>, Fault> {
@@ -92,26 +144,12 @@ impl Reads for Engine {
 
     fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Fault> {
         let now = self.now();
-        let before = match &filter.before {
-            None => None,
-            Some(run) => match now.entries.get(run) {
-                Some(row) => Some((row.created, run)),
-                None => return Ok(Vec::new()),
-            },
-        };
-        let wanted = now.entries_newest_first().into_iter().filter(|row| {
-            before.is_none_or(|before| (row.created, &row.run) < before)
-                && filter.gateway.as_ref().is_none_or(|gateway| row.gateway == *gateway)
-                && filter
-                    .settled
-                    .is_none_or(|settled| (row.phase == EntryPhase::Settled) == settled)
-                && filter.token.as_ref().is_none_or(|token| row.token.as_ref() == Some(token))
-                && filter
-                    .label
-                    .as_ref()
-                    .is_none_or(|(name, value)| row.labels.get(name) == Some(value))
-        });
+        let wanted = now.entries_newest_first().into_iter().filter(|row| wanted(row, filter));
         Ok(wanted.take(filter.limit as usize).cloned().collect())
+    }
+
+    fn open_entries_of(&self, token: &str) -> Result<u64, Fault> {
+        Ok(self.now().open_entries_of(token))
     }
 
     fn open_entries(&self) -> Result<Vec<EntryRow>, Fault> {
@@ -158,6 +196,10 @@ impl Reads for Engine {
         Ok(tokens)
     }
 
+    fn token(&self, id: &str) -> Result<Option<TokenRow>, Fault> {
+        Ok(self.now().tokens.get(id).cloned())
+    }
+
     fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Fault> {
         Ok(self.now().tokens.values().find(|row| row.hash == *hash).cloned())
     }
@@ -170,6 +212,16 @@ impl Reads for Engine {
         let mut pairings: Vec<_> = self.now().pairings.values().cloned().collect();
         pairings.sort_by_key(|row| (row.at, row.peer.clone()));
         Ok(pairings)
+    }
+
+    fn evidence(&self, id: &str) -> Result<Option<EvidenceRow>, Fault> {
+        Ok(self.now().evidence.get(id).cloned())
+    }
+
+    fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Fault> {
+        let mut all: Vec<_> = self.now().evidence.values().cloned().collect();
+        all.sort_by_key(|row| (row.at, row.id.clone()));
+        Ok(all)
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, Fault> {
@@ -189,6 +241,20 @@ impl Reads for Engine {
     fn audit_head(&self) -> Result<(u64, Digest), Fault> {
         Ok(self.now().audit_head())
     }
+}
+
+fn wanted(row: &EntryRow, filter: &EntryFilter) -> bool {
+    let place = || EntryPlace { created: row.created, run: row.run.clone() };
+    let settled = row.phase == EntryPhase::Settled;
+    filter.before.as_ref().is_none_or(|before| place() < *before)
+        && (filter.gateways.is_empty() || filter.gateways.contains(&row.gateway))
+        && filter.settled.is_none_or(|wanted| settled == wanted)
+        && (filter.outcome.is_none() || row.outcome == filter.outcome)
+        && (filter.token.is_none() || row.token == filter.token)
+        && (filter.tenants.is_empty() || filter.tenants.contains(&row.tenant.src))
+        && filter.labels.iter().all(|(name, value)| row.labels.get(name) == Some(value))
+        && filter.since.is_none_or(|since| row.created >= since)
+        && filter.until.is_none_or(|until| row.created < until)
 }
 
 fn page(lines: &[Arc<str>], after: u64, count: usize, bytes: usize) -> Vec<String> {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use landbridge_proto::machine::audit;
+use landbridge_proto::machine::budget::Day;
 use landbridge_proto::machine::contract::{
-    AuditEvent, AuditRow, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow, KeyRecord,
-    ReceivedSeal, RunPhase, RunRow, TokenRow, Write,
+    AuditEvent, AuditRow, DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard,
+    InviteRow, KeyRecord, ReceivedSeal, RunPhase, RunRow, SessionRow, TokenRow, Write,
 };
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::name::{IdempotencyKey, Owner, RunId, Timestamp};
+use landbridge_proto::wire::name::{GatewayId, IdempotencyKey, Owner, RunId, Timestamp};
 
 use super::{Model, Received};
 use crate::fault::{Broken, Fault};
@@ -31,9 +32,14 @@ impl Model {
             Guard::EntryKeyFree { peer, tenant, key } => {
                 !self.entry_keys.contains_key(&(peer.clone(), tenant.clone(), key.clone()))
             }
+            Guard::TokenOpenBelow { token, max } => self.open_entries_of(token) < *max,
             Guard::DocumentAt { gateway, kind, version } => {
                 self.documents_of(gateway, *kind).next_back().map(|row| row.version) == *version
             }
+            Guard::SessionKnown { owner, agent, session } => {
+                self.session_known(owner, agent, session)
+            }
+            Guard::NextInSession { run } => self.run_ahead(run).is_none(),
             Guard::InviteUnused { id } => {
                 self.invites.get(id).is_some_and(|invite| invite.used.is_none())
             }
@@ -42,6 +48,7 @@ impl Model {
 
     pub(super) fn apply(&mut self, writes: &[Write]) -> Result<(), Fault> {
         let (mut runs, mut entries) = (BTreeSet::new(), BTreeSet::new());
+        let mut appended = BTreeSet::new();
         for write in writes {
             match write {
                 Write::Jti { issuer, jti, keep_until } => {
@@ -60,7 +67,14 @@ impl Model {
                 Write::AppendFrames { run, first, lines } => {
                     self.append_frames(run, *first, lines)?;
                     runs.insert(run);
+                    appended.insert(run);
                 }
+                Write::BookUsage { owner, day, spent } => {
+                    let all = Arc::make_mut(&mut self.spent);
+                    let sum = all.entry((owner.clone(), *day)).or_default();
+                    *sum = sum.plus(*spent);
+                }
+                Write::BindSession(row) => self.bind_session(row)?,
                 Write::BlockKey { owner, key, at } => self.block_key(owner, key, *at)?,
                 Write::CreateEntry(row) => {
                     self.create_entry(row)?;
@@ -75,12 +89,16 @@ impl Model {
                     entries.insert(run);
                 }
                 Write::SaveDocument(row) => self.save_document(row)?,
+                Write::ForgetStatuses { gateway, versions } => {
+                    self.forget_statuses(gateway, versions);
+                }
                 Write::PutToken(row) => self.put_token(row)?,
                 Write::CreateInvite(row) => self.create_invite(row)?,
                 Write::UseInvite { id, at } => self.use_invite(id, *at)?,
                 Write::PutPairing(row) => {
                     Arc::make_mut(&mut self.pairings).insert(row.peer.clone(), row.clone());
                 }
+                Write::KeepEvidence(row) => self.keep_evidence(row)?,
                 Write::DropPairing { peer } => {
                     Arc::make_mut(&mut self.pairings).remove(peer);
                 }
@@ -94,7 +112,18 @@ impl Model {
                 }
             }
         }
-        self.check_seq(&runs, &entries)
+        self.check_seq(&runs, &entries)?;
+        self.keep_heads(&appended);
+        Ok(())
+    }
+
+    fn keep_heads(&mut self, appended: &BTreeSet<&RunId>) {
+        for run in appended {
+            if let Some(row) = self.runs.get(*run) {
+                let heads = Arc::make_mut(&mut self.heads).entry((*run).clone()).or_default();
+                heads.entry(row.seq).or_insert(row.head);
+            }
+        }
     }
 
     fn key_is_free(&self, owner: &Owner, key: &IdempotencyKey) -> bool {
@@ -130,6 +159,14 @@ impl Model {
         append(Arc::make_mut(frames), run, first, lines)
     }
 
+    fn bind_session(&mut self, row: &SessionRow) -> Result<(), Fault> {
+        require(self.runs.contains_key(&row.run), || Broken::RunUnknown(row.run.clone()))?;
+        if !self.sessions.iter().any(|bound| bound.run == row.run) {
+            Arc::make_mut(&mut self.sessions).push(Arc::new(row.clone()));
+        }
+        Ok(())
+    }
+
     fn block_key(
         &mut self,
         owner: &Owner,
@@ -159,7 +196,9 @@ impl Model {
         let same = old.revision == row.revision
             && old.peer == row.peer
             && old.tenant == row.tenant
-            && old.key == row.key;
+            && old.key == row.key
+            && old.labels == row.labels
+            && old.created == row.created;
         require(same, || Broken::EntryChanged(row.run.clone()))?;
         *old = Arc::new(EntryRow { revision: row.revision + 1, ..row.clone() });
         Ok(())
@@ -189,6 +228,21 @@ impl Model {
         }
         Arc::make_mut(&mut self.documents).insert(key, Arc::new(row.clone()));
         Ok(())
+    }
+
+    fn forget_statuses(&mut self, gateway: &GatewayId, versions: &[u64]) {
+        let newest = self.documents_of(gateway, DocumentKind::Status).next_back();
+        let newest = newest.map(|row| row.version);
+        for version in versions.iter().filter(|version| Some(**version) < newest) {
+            let key = (gateway.clone(), DocumentKind::Status, *version);
+            Arc::make_mut(&mut self.documents).remove(&key);
+        }
+    }
+
+    fn keep_evidence(&mut self, row: &EvidenceRow) -> Result<(), Fault> {
+        let all = Arc::make_mut(&mut self.evidence);
+        let kept = all.entry(row.id.clone()).or_insert_with(|| row.clone());
+        require(kept.file == row.file, || Broken::EvidenceDiffers(row.id.clone()))
     }
 
     fn put_token(&mut self, row: &TokenRow) -> Result<(), Fault> {
@@ -242,6 +296,16 @@ impl Model {
                 Arc::make_mut(&mut self.keys).remove(&key);
             }
             Arc::make_mut(&mut self.frames).remove(&run);
+            Arc::make_mut(&mut self.heads).remove(&run);
+            Arc::make_mut(&mut self.sessions).retain(|bound| bound.run != run);
+        }
+
+        let today = Day::of(runs_before);
+        let past = self.spent.keys().filter(|(_, day)| *day < today);
+        let past = past.map(|(owner, day)| (*day, owner.clone()));
+        let past: BTreeSet<_> = past.collect();
+        for (day, owner) in past.into_iter().take(limit) {
+            Arc::make_mut(&mut self.spent).remove(&(owner, day));
         }
 
         let blocked = self.keys.iter().filter_map(|(key, record)| match record {

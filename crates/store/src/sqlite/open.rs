@@ -30,6 +30,11 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// The file outside of the store that witnesses how far it came; `None`: there is no witness.
     pub witness: Option<PathBuf>,
+    /// Room that is kept beside the database for when the disk is full, in bytes; 0: none.
+    ///
+    /// Twice the log's usual size (it is emptied at 8 MiB, and one more group fits on top), so that what
+    /// waits in the log finds its place in the database and as much is left for ends.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -41,6 +46,7 @@ impl Default for Options {
             queue: 1024,
             busy_timeout: Duration::from_secs(5),
             witness: None,
+            reserve_bytes: 32 * 1024 * 1024,
         }
     }
 }
@@ -151,6 +157,11 @@ pub fn secure(dir: &Path) -> Result<Lock, OpenError> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(failed(&path))?;
     Ok(Lock(file))
+}
+
+/// Whether there is a database already.
+pub(super) fn has_database(dir: &Path) -> bool {
+    dir.join(DATABASE).exists()
 }
 
 /// Makes the database's file if there is none, and checks who may read it.

@@ -8,18 +8,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use landbridge_proto::machine::audit;
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryRow, InviteRow, KeyRecord, PairingRow,
-    Reads, ReceivedSeal, RunRow, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryRow, EvidenceRow, InviteRow, KeyRecord,
+    PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantPair, Timestamp,
+    AgentName, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
+use super::list;
 use super::open::{self, OpenError, Options};
-use super::row::{self, ENTRY_COLUMNS, RUN_COLUMNS};
+use super::row::{self, ENTRY_COLUMNS, OPEN_ENTRIES_OF, RUN_COLUMNS, TOKEN_COLUMNS};
+use super::write::session::{AHEAD, KNOWN};
 use crate::fault::Fault;
 
 /// A pool of read-only connections.
@@ -176,6 +179,30 @@ impl Reads for Readers {
         Ok(self.one(sql, params, |row| row::number(row, 0))?.unwrap_or(0))
     }
 
+    fn spent(&self, owner: &Owner, day: Day) -> Result<Spent, Fault> {
+        let sql = "SELECT tokens, cost_micro_usd FROM spent
+                   WHERE caller = ?1 AND dst = ?2 AND src = ?3 AND day = ?4";
+        let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
+        let params = params![caller, pair.dst.as_str(), pair.src.as_str(), day.0];
+        Ok(self.one(sql, params, |row| row::spent(row, 0, 1))?.unwrap_or_default())
+    }
+
+    fn session_known(
+        &self,
+        owner: &Owner,
+        agent: &AgentName,
+        session: &SessionHandle,
+    ) -> Result<bool, Fault> {
+        let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
+        let (dst, src) = (pair.dst.as_str(), pair.src.as_str());
+        let params = params![caller, dst, src, session.as_str(), agent.as_str()];
+        Ok(self.one(KNOWN, params, |_| Ok(()))?.is_some())
+    }
+
+    fn run_ahead(&self, run: &RunId) -> Result<Option<RunId>, Fault> {
+        self.one(AHEAD, [run.as_str()], |row| row::name(row, 0))
+    }
+
     fn frames(
         &self,
         run: &RunId,
@@ -185,6 +212,14 @@ impl Reads for Readers {
     ) -> Result<Vec<String>, Fault> {
         let sql = "SELECT line FROM frames WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
         self.lines(sql, run, after, count, bytes)
+    }
+
+    fn head_before(&self, run: &RunId, seq: u64) -> Result<Option<(u64, Digest)>, Fault> {
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        let sql = "SELECT seq, head FROM run_heads WHERE run = ?1 AND seq <= ?2
+                   ORDER BY seq DESC LIMIT 1";
+        let read = |row: &Row<'_>| Ok((row::number(row, 0)?, row::digest(row, 1)?));
+        self.one(sql, params![run.as_str(), seq], read)
     }
 
     fn entry(&self, run: &RunId) -> Result<Option<EntryRow>, Fault> {
@@ -209,28 +244,12 @@ impl Reads for Readers {
     }
 
     fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Fault> {
-        let sql = format!(
-            "SELECT {ENTRY_COLUMNS} FROM entries e JOIN entry_texts t USING (run)
-             WHERE (?1 IS NULL
-                    OR (e.created, e.run) < (SELECT created, run FROM entries WHERE run = ?1))
-               AND (?2 IS NULL OR e.gateway = ?2)
-               AND (?3 IS NULL OR (e.phase = 'settled') = ?3)
-               AND (?4 IS NULL OR e.token = ?4)
-               AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(e.labels) l
-                                          WHERE l.key = ?5 AND l.value = ?6))
-             ORDER BY e.created DESC, e.run DESC LIMIT ?7"
-        );
-        let label = filter.label.as_ref();
-        let params = params![
-            filter.before.as_ref().map(RunId::as_str),
-            filter.gateway.as_ref().map(|alias| alias.as_str()),
-            filter.settled,
-            filter.token,
-            label.map(|(name, _)| name),
-            label.map(|(_, value)| value),
-            filter.limit,
-        ];
-        self.all(&sql, params, row::entry)
+        list::entries(&self.db(), filter)
+    }
+
+    fn open_entries_of(&self, token: &str) -> Result<u64, Fault> {
+        let found = self.one(OPEN_ENTRIES_OF, [token], |row| row::number(row, 0))?;
+        Ok(found.unwrap_or(0))
     }
 
     fn open_entries(&self) -> Result<Vec<EntryRow>, Fault> {
@@ -297,15 +316,17 @@ impl Reads for Readers {
     }
 
     fn tokens(&self) -> Result<Vec<TokenRow>, Fault> {
-        let sql = "SELECT id, hash, name, routes, verbs, created, expires, revoked FROM tokens
-                   ORDER BY created, id";
-        self.all(sql, [], row::token)
+        let sql = format!("SELECT {TOKEN_COLUMNS} FROM tokens ORDER BY created, id");
+        self.all(&sql, [], row::token)
+    }
+
+    fn token(&self, id: &str) -> Result<Option<TokenRow>, Fault> {
+        self.one(&format!("SELECT {TOKEN_COLUMNS} FROM tokens WHERE id = ?1"), [id], row::token)
     }
 
     fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Fault> {
-        let sql = "SELECT id, hash, name, routes, verbs, created, expires, revoked FROM tokens
-                   WHERE hash = ?1";
-        self.one(sql, [hash.as_bytes()], row::token)
+        let sql = format!("SELECT {TOKEN_COLUMNS} FROM tokens WHERE hash = ?1");
+        self.one(&sql, [hash.as_bytes()], row::token)
     }
 
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Fault> {
@@ -316,6 +337,16 @@ impl Reads for Readers {
     fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {
         let sql = "SELECT peer, alias, words, genesis, joined, at FROM pairings ORDER BY at, peer";
         self.all(sql, [], row::pairing)
+    }
+
+    fn evidence(&self, id: &str) -> Result<Option<EvidenceRow>, Fault> {
+        let sql = "SELECT id, peer, kind, at, run, file, sides FROM evidence WHERE id = ?1";
+        self.one(sql, [id], row::evidence)
+    }
+
+    fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Fault> {
+        let sql = "SELECT id, peer, kind, at, run, file, sides FROM evidence ORDER BY at, id";
+        self.all(sql, [], row::evidence)
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, Fault> {

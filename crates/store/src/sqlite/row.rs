@@ -5,12 +5,14 @@
 
 use std::str::FromStr;
 
+use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EntryPhase, EntryRow, InviteRow, PairingRow, RunPhase, RunRow,
-    StopRow, TokenRow,
+    DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, InviteRow, PairingRow, RunPhase,
+    RunRow, Sees, StopRow, TokenRow,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::evidence::Contradiction;
 use landbridge_proto::wire::name::{Owner, TenantPair, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row};
@@ -21,12 +23,21 @@ use crate::fault::{Broken, Fault};
 /// The columns that [`run`] reads, from `runs` joined with `run_texts`.
 pub(super) const RUN_COLUMNS: &str = "r.run, r.caller, r.dst, r.src, r.key, r.print, t.request, \
      t.accept, r.accept_digest, t.work, t.terms, r.created, r.deadline, r.phase, r.intent, \
-     r.stop_reason, r.stop_at, r.epoch, r.revision, r.seq, r.head, r.bytes, r.outcome, r.ended";
+     r.stop_reason, r.stop_at, r.epoch, r.revision, r.seq, r.head, r.bytes, r.outcome, r.ended, \
+     r.booked_tokens, r.booked_cost";
 
 /// The columns that [`entry`] reads, from `entries` joined with `entry_texts`.
 pub(super) const ENTRY_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, e.key, e.print, \
      t.body, e.token, e.labels, e.created, e.deadline, e.phase, e.revision, t.request, t.accept, \
      e.remote, e.seq, e.head, e.cancel, e.cancel_answer, e.session, e.outcome, e.receipt, e.ended";
+
+/// The columns that [`token`] reads.
+pub(super) const TOKEN_COLUMNS: &str = "id, hash, name, routes, tenants, sees, verbs, \
+     runs_open_max, starts_per_minute_max, created, expires, revoked";
+
+/// Counts a token's journal entries without a terminal, for reads and for guards.
+pub(super) const OPEN_ENTRIES_OF: &str =
+    "SELECT count(*) FROM entries WHERE token = ?1 AND phase <> 'settled'";
 
 pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
     let stop = match time_or_none(row, 16)? {
@@ -53,6 +64,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
         seq: number(row, 19)?,
         head: digest(row, 20)?,
         bytes: number(row, 21)?,
+        booked: spent(row, 24, 25)?,
         outcome: row.get(22)?,
         ended: time_or_none(row, 23)?,
     })
@@ -98,17 +110,21 @@ pub(super) fn document(row: &Row<'_>) -> Result<DocumentRow> {
     })
 }
 
-/// Reads `id, hash, name, routes, verbs, created, expires, revoked`.
+/// Reads [`TOKEN_COLUMNS`].
 pub(super) fn token(row: &Row<'_>) -> Result<TokenRow> {
     Ok(TokenRow {
         id: row.get(0)?,
         hash: digest(row, 1)?,
         name: row.get(2)?,
         routes: json(row, 3)?,
-        verbs: json(row, 4)?,
-        created: time(row, 5)?,
-        expires: time_or_none(row, 6)?,
-        revoked: time_or_none(row, 7)?,
+        tenants: json(row, 4)?,
+        sees: word(row, 5, &SEES)?,
+        verbs: json(row, 6)?,
+        runs_open_max: number_or_none(row, 7)?,
+        starts_per_minute_max: row.get(8)?,
+        created: time(row, 9)?,
+        expires: time_or_none(row, 10)?,
+        revoked: time_or_none(row, 11)?,
     })
 }
 
@@ -136,6 +152,24 @@ pub(super) fn pairing(row: &Row<'_>) -> Result<PairingRow> {
     })
 }
 
+/// Reads tokens and cost.
+pub(super) fn spent(row: &Row<'_>, tokens: usize, cost: usize) -> Result<Spent> {
+    Ok(Spent { tokens: number(row, tokens)?, cost_micro_usd: number(row, cost)? })
+}
+
+/// Reads `id, peer, kind, at, run, file, sides`.
+pub(super) fn evidence(row: &Row<'_>) -> Result<EvidenceRow> {
+    Ok(EvidenceRow {
+        id: row.get(0)?,
+        peer: name(row, 1)?,
+        kind: word(row, 2, &CONTRADICTIONS)?,
+        at: time(row, 3)?,
+        run: name_or_none(row, 4)?,
+        file: row.get(5)?,
+        sides: row.get(6)?,
+    })
+}
+
 /// A count as SQLite holds it.
 pub(super) fn int(number: u64) -> Result<i64, Fault> {
     i64::try_from(number).map_err(|_| Broken::OutOfRange(number).into())
@@ -144,6 +178,10 @@ pub(super) fn int(number: u64) -> Result<i64, Fault> {
 pub(super) fn number(row: &Row<'_>, at: usize) -> Result<u64> {
     let found: i64 = row.get(at)?;
     u64::try_from(found).map_err(|_| Error::IntegralValueOutOfRange(at, found))
+}
+
+fn number_or_none(row: &Row<'_>, at: usize) -> Result<Option<u64>> {
+    if row.get::<_, Option<i64>>(at)?.is_none() { Ok(None) } else { number(row, at).map(Some) }
 }
 
 pub(super) fn digest(row: &Row<'_>, at: usize) -> Result<Digest> {
@@ -196,6 +234,11 @@ fn word<T: Copy, const N: usize>(
     })
 }
 
+const CONTRADICTIONS: [(Contradiction, &str); 3] = [
+    (Contradiction::Seals, Contradiction::Seals.as_str()),
+    (Contradiction::Accepts, Contradiction::Accepts.as_str()),
+    (Contradiction::Statuses, Contradiction::Statuses.as_str()),
+];
 const STOP_REASONS: [(StopReason, &str); 3] = [
     (StopReason::Cancel, StopReason::Cancel.as_str()),
     (StopReason::Deadline, StopReason::Deadline.as_str()),
@@ -211,6 +254,8 @@ const ENTRY_PHASES: [(EntryPhase, &str); 3] = [
     (EntryPhase::Streaming, entry_phase(EntryPhase::Streaming)),
     (EntryPhase::Settled, entry_phase(EntryPhase::Settled)),
 ];
+const SEES: [(Sees, &str); 2] =
+    [(Sees::Own, sees(Sees::Own)), (Sees::Tenants, sees(Sees::Tenants))];
 const DOCUMENT_KINDS: [(DocumentKind, &str); 3] = [
     (DocumentKind::Root, document_kind(DocumentKind::Root)),
     (DocumentKind::Status, document_kind(DocumentKind::Status)),
@@ -230,6 +275,13 @@ pub(super) const fn entry_phase(phase: EntryPhase) -> &'static str {
         EntryPhase::AwaitAccept => "await_accept",
         EntryPhase::Streaming => "streaming",
         EntryPhase::Settled => "settled",
+    }
+}
+
+pub(super) const fn sees(sees: Sees) -> &'static str {
+    match sees {
+        Sees::Own => "own",
+        Sees::Tenants => "tenants",
     }
 }
 

@@ -11,7 +11,14 @@ use super::open::OpenError;
 pub(super) const APPLICATION_ID: i32 = 0x4746_5062;
 
 /// What takes a database from the version before to the next; version 1 is the first.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0002_usage.sql"),
+    include_str!("schema/0003_evidence.sql"),
+    include_str!("schema/0004_sessions.sql"),
+    include_str!("schema/0005_tokens_and_lists.sql"),
+    include_str!("schema/0006_heads.sql"),
+];
 
 /// Brings the database to this program's version.
 ///

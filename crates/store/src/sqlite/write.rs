@@ -7,6 +7,8 @@
 mod entry;
 mod prune;
 mod run;
+pub(super) mod session;
+mod spent;
 mod trust;
 
 use std::collections::BTreeSet;
@@ -46,7 +48,11 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
         Guard::KeyFree { owner, key } => key_is_free(db, owner, key)?,
         Guard::Run { run, epoch, revision } => exists(
             db,
-            "SELECT 1 FROM runs WHERE run = ?1 AND epoch = ?2 AND revision = ?3",
+            if cfg!(planted = "store_epoch_unguarded") {
+                "SELECT 1 FROM runs WHERE run = ?1 AND ?2 = ?2 AND revision = ?3"
+            } else {
+                "SELECT 1 FROM runs WHERE run = ?1 AND epoch = ?2 AND revision = ?3"
+            },
             params![run.as_str(), int(*epoch)?, int(*revision)?],
         )?,
         Guard::Entry { run, revision } => exists(
@@ -55,6 +61,10 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
             params![run.as_str(), int(*revision)?],
         )?,
         Guard::EntryKeyFree { peer, tenant, key } => entry_key_is_free(db, peer, tenant, key)?,
+        Guard::TokenOpenBelow { token, max } => {
+            let mut count = db.prepare_cached(row::OPEN_ENTRIES_OF)?;
+            count.query_row([token], |row| row::number(row, 0))? < *max
+        }
         Guard::DocumentAt { gateway, kind, version } => {
             let sql = "SELECT max(version) FROM documents WHERE gateway = ?1 AND kind = ?2";
             let kind = row::document_kind(*kind);
@@ -62,6 +72,10 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
                 db.prepare_cached(sql)?.query_row([gateway.as_str(), kind], |row| row.get(0))?;
             newest == version.map(int).transpose()?
         }
+        Guard::SessionKnown { owner, agent, session } => {
+            session::is_known(db, owner, agent, session)?
+        }
+        Guard::NextInSession { run } => session::is_next(db, run)?,
         Guard::InviteUnused { id } => exists(
             db,
             "SELECT 1 FROM invites WHERE id = ?1 AND used IS NULL",
@@ -73,6 +87,7 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
 /// Applies the writes in order.
 pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
     let (mut runs, mut entries) = (BTreeSet::new(), BTreeSet::new());
+    let mut appended = BTreeSet::new();
     for write in writes {
         match write {
             Write::Jti { issuer, jti, keep_until } => {
@@ -92,7 +107,10 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
             Write::AppendFrames { run, first, lines } => {
                 run::append(db, run, *first, lines)?;
                 runs.insert(run);
+                appended.insert(run);
             }
+            Write::BookUsage { owner, day, spent } => spent::book(db, owner, *day, *spent)?,
+            Write::BindSession(row) => session::bind(db, row)?,
             Write::BlockKey { owner, key, at } => {
                 require(key_is_free(db, owner, key)?, || Broken::KeyTaken(key.clone()))?;
                 let sql = "INSERT INTO blocked_keys (caller, dst, src, key, at)
@@ -114,10 +132,14 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
                 entries.insert(run);
             }
             Write::SaveDocument(row) => trust::save_document(db, row)?,
+            Write::ForgetStatuses { gateway, versions } => {
+                trust::forget_statuses(db, gateway, versions)?;
+            }
             Write::PutToken(row) => trust::put_token(db, row)?,
             Write::CreateInvite(row) => trust::create_invite(db, row)?,
             Write::UseInvite { id, at } => trust::use_invite(db, id, *at)?,
             Write::PutPairing(row) => trust::put_pairing(db, row)?,
+            Write::KeepEvidence(row) => trust::keep_evidence(db, row)?,
             Write::DropPairing { peer } => {
                 execute(db, "DELETE FROM pairings WHERE peer = ?1", [peer.as_str()])?;
             }
@@ -136,6 +158,7 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
         }
     }
     run::check_seq(db, &runs)?;
+    run::keep_heads(db, &appended)?;
     entry::check_seq(db, &entries)
 }
 

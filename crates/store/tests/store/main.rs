@@ -4,8 +4,10 @@
 mod crash;
 mod full;
 mod handle;
+mod heads;
 mod make;
 mod open;
 mod random;
+mod spent;
 mod suite;
 mod witness;

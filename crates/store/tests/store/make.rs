@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
-    AuditEvent, DocumentKind, DocumentRow, EntryPhase, EntryRow, Guard, InviteRow, PairingRow,
-    RunPhase, RunRow, TokenRow, Write,
+    AuditEvent, DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow,
+    PairingRow, RunPhase, RunRow, Sees, SessionRow, TokenRow, Write,
 };
 use landbridge_proto::machine::step::{Batch, Step};
 use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::evidence::Contradiction;
 use landbridge_proto::wire::name::{
-    Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId, TenantPair,
-    Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
+    TenantPair, Timestamp,
 };
 
 /// `n` in the alphabet that ids share, `width` characters wide; the order of numbers is kept.
@@ -93,9 +95,24 @@ pub(crate) fn run(n: u64) -> RunRow {
         seq: 0,
         head: digest(2000 + n),
         bytes: 0,
+        booked: Spent::default(),
         outcome: None,
         ended: None,
     }
+}
+
+pub(crate) fn session(n: u64) -> SessionHandle {
+    SessionHandle::new(format!("session-{n}")).unwrap()
+}
+
+pub(crate) fn agent(n: u64) -> AgentName {
+    AgentName::new(format!("agent-{n}")).unwrap()
+}
+
+/// Binds run `n` of owner 1 and agent 1 to a session.
+pub(crate) fn bind(n: u64, to: u64) -> Write {
+    let (run, owner) = (run_id(n), owner(1));
+    Write::BindSession(SessionRow { run, owner, agent: agent(1), session: session(to) })
 }
 
 /// A fresh journal entry for peer 1 with key `n`.
@@ -164,7 +181,11 @@ pub(crate) fn token(n: u64) -> TokenRow {
         hash: digest(n),
         name: format!("name {n}"),
         routes: vec![alias(1), alias(2)],
+        tenants: vec![pair(n).src],
+        sees: if n.is_multiple_of(2) { Sees::Own } else { Sees::Tenants },
         verbs: vec!["read".into()],
+        runs_open_max: (!n.is_multiple_of(3)).then_some(n),
+        starts_per_minute_max: (n % 3 > 1).then_some(60),
         created: Timestamp(100 - i64::try_from(n).unwrap()),
         expires: Some(Timestamp(500)),
         revoked: None,
@@ -190,6 +211,19 @@ pub(crate) fn pairing(n: u64) -> PairingRow {
         genesis: digest(n),
         joined: n.is_multiple_of(2),
         at: Timestamp(50),
+    }
+}
+
+pub(crate) fn evidence(n: u64, file: &str) -> EvidenceRow {
+    EvidenceRow {
+        id: format!("ev-{n}"),
+        peer: gateway(n),
+        kind: [Contradiction::Seals, Contradiction::Accepts, Contradiction::Statuses]
+            [n as usize % 3],
+        at: Timestamp(60),
+        run: n.is_multiple_of(2).then(|| run_id(n)),
+        file: file.into(),
+        sides: r#"{"first":0,"kept":[],"other":[]}"#.into(),
     }
 }
 

@@ -39,7 +39,10 @@ fn files_belong_to_their_owner_alone() {
         names.push(found.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["landbridge.db", "landbridge.db-shm", "landbridge.db-wal", "lock"]);
+    assert_eq!(
+        names,
+        ["landbridge.db", "landbridge.db-shm", "landbridge.db-wal", "lock", "reserve"]
+    );
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The database against the model: random groups of random batches, every outcome and every read.
 
+use std::collections::BTreeMap;
+
+use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    DocumentKind, EntryFilter, EntryPhase, EntryRow, Guard, InviteRow, Reads, RunPhase, RunRow,
-    StopRow, TokenRow, Write,
+    DocumentKind, EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, InviteRow, Reads, RunPhase,
+    RunRow, StopRow, TokenRow, Write,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::name::Timestamp;
@@ -25,9 +28,9 @@ struct Plan {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let guard = (0..7_u8, 0..FEW, 0..4_u64);
+    let guard = (0..9_u8, 0..FEW, 0..4_u64);
     let lie = prop::bool::weighted(0.02);
-    let write = (0..18_u8, 0..FEW, 0..6_u64, lie);
+    let write = (0..20_u8, 0..FEW, 0..6_u64, lie);
     (vec(guard, 0..2), vec(write, 0..5)).prop_map(|(guards, writes)| Plan { guards, writes })
 }
 
@@ -58,6 +61,12 @@ fn guard(&(which, n, x): &(u8, u64, u64), model: &dyn Reads<Fault = Fault>) -> G
             let version = if x == 3 { Some(x) } else { newest.map(|row| row.version) };
             Guard::DocumentAt { gateway: gateway(1), kind: kind(n), version }
         }
+        6 => Guard::NextInSession { run: run_id(n) },
+        7 => Guard::SessionKnown {
+            owner: owner(1 + n / 3),
+            agent: agent(1),
+            session: session(x % 2),
+        },
         _ => Guard::InviteUnused { id: digest(n) },
     }
 }
@@ -70,6 +79,7 @@ fn run_change(old: RunRow, x: u64) -> RunRow {
         stop: (x == 3).then(|| StopRow { reason: StopReason::Cancel, at: time(x) }),
         epoch: old.epoch + x / 4,
         bytes: old.bytes + x,
+        booked: Spent { tokens: x, cost_micro_usd: 2 * x },
         head: digest(x),
         outcome: settled.then(|| "succeeded".into()),
         ended: settled.then(|| time(old.revision)),
@@ -85,7 +95,6 @@ fn entry_change(old: EntryRow, x: u64) -> EntryRow {
             [x as usize / 2],
         accept: (x > 1).then(|| format!("accept {x}")),
         request: (x > 1).then(|| format!("request {x}")),
-        labels: if x == 2 { full.labels } else { old.labels },
         token: if x == 4 { full.token } else { old.token },
         cancel: (x == 3).then(|| time(x)),
         ended: settled.then(|| time(old.revision)),
@@ -126,7 +135,10 @@ fn writes(
         7 if lie || !key_known => {
             vec![Write::BlockKey { owner: owner(1), key: key(n), at: time(x) }]
         }
-        8 if lie || old_entry.is_none() => vec![Write::CreateEntry(entry(n))],
+        8 if lie || old_entry.is_none() => {
+            let labels = if x == 2 { full_entry(n).labels } else { BTreeMap::new() };
+            vec![Write::CreateEntry(EntryRow { labels, ..entry(n) })]
+        }
         9 | 10 => match old_entry {
             Some(row) => {
                 let first = row.seq + 1;
@@ -155,6 +167,7 @@ fn writes(
             Some(_) if lie => vec![Write::UseInvite { id: digest(n), at: time(x) }],
             Some(_) => vec![],
         },
+        14 if x == 3 => vec![Write::KeepEvidence(evidence(n, if lie { "other" } else { "a" }))],
         14 if x % 2 == 0 => vec![Write::PutPairing(pairing(n))],
         14 => vec![Write::DropPairing { peer: gateway(n) }],
         15 => vec![
@@ -166,8 +179,16 @@ fn writes(
             let [jti_before, runs_before, entries_before] = [time(x - 1), time(n), time(n + 1)];
             vec![Write::Prune { jti_before, runs_before, entries_before, limit: 1 + n as u32 }]
         }
+        18 => vec![booking(n, x)],
+        19 if lie || old_run.is_some() => vec![bind(n, x % 2)],
         _ => vec![],
     }
+}
+
+/// Time is in hundredths of a second here, so all of it but the farthest lies in day 0.
+fn booking(n: u64, x: u64) -> Write {
+    let spent = Spent { tokens: 10 * n + x, cost_micro_usd: x };
+    Write::BookUsage { owner: owner(1 + n % 2), day: Day(i64::try_from(x).unwrap() - 3), spent }
 }
 
 /// Everything that can be read, as text.
@@ -178,12 +199,15 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
         let run = run_id(n);
         for x in 0..3 {
             add("jti", &reads.jti_seen(&gateway(x), &jti(n)).unwrap());
+            add("spent", &reads.spent(&owner(x), Day(i64::try_from(n).unwrap() - 2)).unwrap());
             add("key", &reads.key(&owner(x), &key(n)).unwrap());
             add("frames", &reads.frames(&run, x * 2, 5, 60 + x as usize * 60).unwrap());
             add("received", &reads.received(&run, x * 2, 5, 60).unwrap());
             add("entry key", &reads.entry_of_key(&gateway(1), &pair(x), &key(n)).unwrap());
         }
         add("run", &reads.run(&run).unwrap());
+        add("ahead", &reads.run_ahead(&run).unwrap());
+        add("known", &reads.session_known(&owner(1), &agent(1), &session(n)).unwrap());
         add("entry", &reads.entry(&run).unwrap());
         add("seals", &reads.received_seals(&run).unwrap());
         add("keeps", &reads.keeps_keys_of(&owner(n)).unwrap());
@@ -195,19 +219,23 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
         add("meta", &reads.meta(&format!("meta {n}")).unwrap());
         let label = (n == 2).then(|| ("team".to_owned(), "a \"quoted\" ü".to_owned()));
         let filter = EntryFilter {
-            before: (n > 0).then_some(run),
+            before: (n > 0).then(|| EntryPlace { created: entry(n).created, run }),
             settled: (n == 1).then_some(false),
             token: (n == 3).then(|| "token".into()),
-            label,
+            labels: label.into_iter().collect(),
+            tenants: (0..n).map(|x| pair(x).src).collect(),
             limit: 3,
-            gateway: None,
+            ..EntryFilter::default()
         };
+        add("token by id", &reads.token(&format!("token-{n}")).unwrap());
         add("entries", &reads.entries(&filter).unwrap());
     }
     add("open runs", &reads.open_runs().unwrap());
     add("open entries", &reads.open_entries().unwrap());
+    add("open entries of", &reads.open_entries_of("token").unwrap());
     add("tokens", &reads.tokens().unwrap());
     add("pairings", &reads.pairings().unwrap());
+    add("evidence", &reads.all_evidence().unwrap());
     add("clock", &reads.clock().unwrap());
     add("audit", &reads.audit(0, 10_000).unwrap());
     add("audit head", &reads.audit_head().unwrap());

@@ -4,9 +4,11 @@
 mod audit;
 mod dice;
 mod forge;
+mod full;
 mod kill9;
 mod lifecycle;
 mod phases;
 mod refusals;
 mod rollback;
+mod scripts;
 mod sigterm;

@@ -91,6 +91,31 @@ impl Api {
         timeout(ANSWER_WITHIN, answer).await.context("the local API did not answer")?
     }
 
+    /// Starts a run and measures how long its first frame takes.
+    ///
+    /// # Errors
+    ///
+    /// When the start is refused, or no frame comes.
+    pub async fn time_to_frame(&self, start: &Value) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        let first = async {
+            let headers = [("accept", "application/x-ndjson")];
+            let mut answer = self.open(Method::POST, "/v1/runs", &headers, Some(start)).await?;
+            anyhow::ensure!(
+                answer.status().is_success(),
+                "a start is answered {}",
+                answer.status()
+            );
+            while let Some(frame) = answer.body_mut().frame().await {
+                if frame?.into_data().is_ok_and(|data| data.contains(&b'{')) {
+                    return Ok(begun.elapsed());
+                }
+            }
+            anyhow::bail!("the stream ended before a frame")
+        };
+        timeout(FRAME_WITHIN, first).await.context("no frame came in time")?
+    }
+
     async fn open(
         &self,
         method: Method,
@@ -201,6 +226,7 @@ impl Api {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+const FRAME_WITHIN: Duration = Duration::from_secs(120);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const TERMINAL_WITHIN: Duration = Duration::from_secs(60);
 const POLL_EVERY: Duration = Duration::from_millis(10);

@@ -10,15 +10,14 @@ use super::{Outcome, Summary, Verdict};
 use crate::machine::admission::print_of;
 use crate::machine::chain::Chain;
 use crate::machine::receive::{Mismatch, check_covers};
-use crate::trust::recorded::{RecordedError, Stated, verify_stated};
-use crate::trust::root::{RootError, TrustedRoot};
+use crate::machine::recorded::{Gateway, RecordedFault, Revoked, recorded, same};
+use crate::trust::recorded::Stated;
 use crate::trust::verified::Verified;
-use crate::wire::document::Status;
 use crate::wire::envelope::Envelope;
-use crate::wire::limit;
-use crate::wire::name::{GatewayId, KeyId, Timestamp};
+use crate::wire::name::GatewayId;
+use crate::wire::problem::Code;
 use crate::wire::request::{Body, Receipt, Request, Start};
-use crate::wire::stream::{Accept, Frame, MalformedFrame, Seal};
+use crate::wire::stream::{Accept, Frame, MalformedFrame, Outcome as RunOutcome, Seal};
 use crate::wire::transcript::{Header, Line, LineFault, Side, TranscriptReader};
 
 /// Why a line does not hold.
@@ -32,30 +31,12 @@ enum Fault {
     Frame(#[source] MalformedFrame),
     #[error("the executor is not the pinned gateway")]
     NotPinned(GatewayId),
-    #[error("the chain of roots does not hold")]
-    Root(#[from] RootError),
-    #[error("the {0} does not hold")]
-    Recorded(&'static str, #[source] RecordedError),
-    #[error("the {0}'s {1} is not that of the lines before it")]
-    Member(&'static str, &'static str),
+    #[error(transparent)]
+    Recorded(#[from] RecordedFault),
     #[error("the stream does not hold")]
     Stream(#[from] Mismatch),
     #[error("frames that no seal covers stand before the receipt")]
     UnsealedFrames,
-}
-
-/// One gateway of the transcript.
-#[derive(Debug)]
-struct Gateway {
-    chain: TrustedRoot,
-    status: Option<Verified<Status>>,
-    revoked: BTreeMap<KeyId, Revoked>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Revoked {
-    issued: Timestamp,
-    since: Timestamp,
 }
 
 /// The frames so far.
@@ -149,7 +130,7 @@ impl Walk {
             Side::Executor => (&mut self.executor, &header.executor, &mut self.summary.executor),
         };
         match gateway {
-            Some(gateway) => gateway.advance(envelope),
+            Some(gateway) => Ok(gateway.advance(envelope)?),
             None => {
                 let new = Gateway::new(envelope)?;
                 same(new.id() == *said, "root", "gateway")?;
@@ -168,7 +149,7 @@ impl Walk {
         same(said.iss == caller.id(), "request", "iss")?;
         same(said.aud == executor.id(), "request", "aud")?;
         let Body::Start(start) = &said.body else {
-            return Err(Fault::Member("request", "op"));
+            return Err(RecordedFault::Member("request", "op").into());
         };
         let start = (**start).clone();
         self.dispute("request", &request, 0);
@@ -183,7 +164,7 @@ impl Walk {
         let asked = request.value();
         // An accept states no time: it answers the request, under a root that was there by then.
         let issued = |version| {
-            let mut roots = executor.chain.roots().map(Verified::value);
+            let mut roots = executor.chain().roots().map(Verified::value);
             roots.find(|root| root.version == version).map_or(asked.iat, |root| root.issued)
         };
         let stated = |said: &Accept| Stated {
@@ -277,7 +258,8 @@ impl Walk {
             same(stream.is_none_or(|stream| stream.terminal.is_none()), "receipt", "lost")?;
             let warning = format!("the caller ended the run itself: {}", lost.code);
             self.summary.warnings.push(warning);
-            self.summary.outcome = Some("lost".to_owned());
+            let ended = own_outcome(said.accept.is_some(), &lost.code);
+            self.summary.outcome = Some(ended.as_str().to_owned());
         }
         self.dispute("receipt", &receipt, 0);
         self.receipt = true;
@@ -290,7 +272,7 @@ impl Walk {
         for (name, side) in [("executor", &self.executor), ("caller", &self.caller)] {
             let Some(side) = side else { continue };
             for kid in signed.signers() {
-                if let Some(revoked) = side.revoked.get(kid) {
+                if let Some(revoked) = side.revoked(kid) {
                     let Revoked { issued, since } = revoked;
                     let text = format!(
                         "the {what} is signed by key {kid}, which the {name} revoked at {issued} with since {since}"
@@ -332,64 +314,21 @@ impl Walk {
     }
 }
 
-impl Gateway {
-    fn new(envelope: &Envelope) -> Result<Self, Fault> {
-        let chain = TrustedRoot::introduced(envelope)?;
-        Ok(Self { chain, status: None, revoked: BTreeMap::new() })
-    }
-
-    fn id(&self) -> GatewayId {
-        self.chain.gateway().clone()
-    }
-
-    fn advance(&mut self, envelope: &Envelope) -> Result<(), Fault> {
-        let before = self.chain.version();
-        let chain =
-            self.chain.advance(std::slice::from_ref(envelope), Timestamp(limit::INTEGER_MAX))?;
-        if chain.version() == before {
-            return Err(Fault::Member("root", "version"));
-        }
-        self.chain = chain;
-        Ok(())
-    }
-
-    fn status(&mut self, envelope: &Envelope) -> Result<(), Fault> {
-        let stated =
-            |said: &Status| Stated { root_version: Some(said.root_version), at: said.issued };
-        let status = recorded::<Status>("status", self, envelope, stated)?;
-        let said = status.value();
-        same(said.iss == self.id(), "status", "iss")?;
-        same(self.chain.digest_of(said.root_version) == Some(said.root), "status", "root")?;
-        if let Some(before) = self.status.as_ref().map(Verified::value) {
-            same(said.seq > before.seq, "status", "seq")?;
-            same(said.incarnation.n >= before.incarnation.n, "status", "incarnation")?;
-            same(said.root_version >= before.root_version, "status", "root_version")?;
-        }
-        for one in &said.revoked {
-            let revoked = Revoked { issued: said.issued, since: one.since };
-            self.revoked.entry(one.kid.clone()).or_insert(revoked);
-        }
-        self.status = Some(status);
-        Ok(())
-    }
-}
-
 fn side(of: &mut Option<Gateway>) -> Result<&mut Gateway, Fault> {
     of.as_mut().ok_or(Fault::Misplaced)
 }
 
-fn same(holds: bool, what: &'static str, member: &'static str) -> Result<(), Fault> {
-    if holds { Ok(()) } else { Err(Fault::Member(what, member)) }
-}
-
-fn recorded<T>(
-    what: &'static str,
-    side: &Gateway,
-    envelope: &Envelope,
-    stated: impl Fn(&T) -> Stated,
-) -> Result<Verified<T>, Fault>
-where
-    T: crate::wire::kind::PayloadKind + serde::Serialize + serde::de::DeserializeOwned,
-{
-    verify_stated(&side.chain, envelope, stated).map_err(|fault| Fault::Recorded(what, fault))
+/// How a run ended that its caller ended itself, with this code: what [`Caller`] makes of an executor's
+/// verdict. A run that was accepted can only be lost.
+///
+/// [`Caller`]: crate::machine::caller::Caller
+fn own_outcome(accepted: bool, code: &str) -> RunOutcome {
+    let lost = [Code::RunLost, Code::LostHistory, Code::KeyExpired, Code::Equivocation];
+    if accepted || lost.iter().any(|lost| lost.as_str() == code) {
+        RunOutcome::Lost
+    } else if code == Code::CancelledBeforeStart.as_str() {
+        RunOutcome::Cancelled
+    } else {
+        RunOutcome::Rejected
+    }
 }

@@ -174,6 +174,15 @@ fn documents_that_do_not_fit_together_are_refused() {
     let shared =
         refused(|draft| draft.put_grant(&peer(30).gid, grant("ops", "zeta", "helper")).unwrap());
     assert!(matches!(shared, InvalidFederation::SharedAgent { .. }));
+    let same_room =
+        refused(|draft| draft.put_grant(&peer(50).gid, grant("ops", "acme", "Helper")).unwrap());
+    assert!(matches!(same_room, InvalidFederation::SharedAgent { .. }));
+    // Its positive twin: one tenant pair may write the name of its own agent in two ways.
+    let mut own_room = draft();
+    let mut both = grant("ops", "zeta", "sorter");
+    both.agents.insert(AgentName::new("Sorter").unwrap());
+    own_room.put_grant(&peer(30).gid, both).unwrap();
+    own_room.finish(NOW).unwrap();
     let taken =
         refused(|draft| draft.put_peer(Peer { alias: Alias::new("peer-30").unwrap(), ..peer(70) }));
     assert!(matches!(taken, InvalidFederation::AliasTaken { .. }));

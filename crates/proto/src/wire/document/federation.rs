@@ -175,9 +175,18 @@ fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
         if peer.status == PeerStatus::Revoked {
             continue;
         }
-        for agent in peer.grants.iter().flat_map(|grant| &grant.agents) {
-            if !agents.insert(agent) {
-                return Err(InvalidFederation::SharedAgent { agent: agent.clone() });
+        for grant in &peer.grants {
+            // Gateways may take names that differ in case for one agent, and its sessions, memory and
+            // workspace are one room: so do we.
+            let folded: BTreeMap<_, _> = grant
+                .agents
+                .iter()
+                .map(|agent| (agent.as_str().to_ascii_lowercase(), agent))
+                .collect();
+            for (folded, agent) in folded {
+                if !agents.insert(folded) {
+                    return Err(InvalidFederation::SharedAgent { agent: agent.clone() });
+                }
             }
         }
     }

@@ -44,7 +44,6 @@ fn the_wycheproof_vectors_are_judged_as_published() {
             assert!(both, "case {}", case.tc_id);
         }
     }
-    println!("{valid} valid and {invalid} invalid signatures");
     assert!(valid >= 80 && invalid >= 50, "{valid} valid, {invalid} invalid");
 }
 
@@ -126,9 +125,6 @@ fn what_is_accepted_here_is_accepted_by_a_second_library() {
             }
         }
     }
-    println!(
-        "{tried} signatures: {accepted} accepted by both, {accepted_by_them_only} by the second only"
-    );
     assert!(tried > 10_000 && accepted > 0, "{tried} tried, {accepted} accepted");
     assert!(accepted_by_them_only > 0, "the edge cases are edges: libraries disagree about some");
 }

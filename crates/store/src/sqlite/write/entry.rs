@@ -23,16 +23,20 @@ pub(super) fn create(db: &Connection, row: &EntryRow) -> Result<(), Fault> {
     bind(db, sql, row)?;
     let sql = "INSERT INTO entry_texts (run, body, request, accept) VALUES (?1, ?2, ?3, ?4)";
     execute(db, sql, params![row.run.as_str(), row.body, row.request, row.accept])?;
+    let sql = "INSERT INTO entry_labels (name, value, created, run) VALUES (?1, ?2, ?3, ?4)";
+    for (name, value) in &row.labels {
+        execute(db, sql, params![name, value, row.created.0, row.run.as_str()])?;
+    }
     Ok(())
 }
 
 pub(super) fn put(db: &Connection, row: &EntryRow) -> Result<(), Fault> {
-    let sql = "UPDATE entries SET gateway = ?7, print = ?8, token = ?9, labels = ?10,
-                   created = ?11, deadline = ?12, phase = ?13, remote = ?14, seq = ?15, head = ?16,
-                   cancel = ?17, cancel_answer = ?18, session = ?19, outcome = ?20, receipt = ?21,
+    // Labels have rows of their own, sorted by time: neither ever changes.
+    let sql = "UPDATE entries SET gateway = ?7, print = ?8, token = ?9, deadline = ?12,
+                   phase = ?13, remote = ?14, seq = ?15, head = ?16, cancel = ?17, cancel_answer = ?18, session = ?19, outcome = ?20, receipt = ?21,
                    ended = ?22, revision = ?6 + 1
                WHERE run = ?1 AND peer = ?2 AND dst = ?3 AND src = ?4 AND key = ?5
-                 AND revision = ?6";
+                 AND revision = ?6 AND labels = ?10 AND created = ?11";
     if bind(db, sql, row)? == 0 {
         let known = exists(db, "SELECT 1 FROM entries WHERE run = ?1", [row.run.as_str()])?;
         let run = row.run.clone();

@@ -1,5 +1,6 @@
 //! Retention: what is past its time goes, the oldest first, a bounded number at a time.
 
+use landbridge_proto::machine::budget::Day;
 use landbridge_proto::wire::name::Timestamp;
 use rusqlite::Connection;
 
@@ -40,6 +41,10 @@ pub(super) fn prune(
             entries_before,
         ),
     ];
+    let sql = "DELETE FROM spent WHERE (day, caller, dst, src) IN (
+                   SELECT day, caller, dst, src FROM spent WHERE day < ?1
+                   ORDER BY day, caller, dst, src LIMIT ?2)";
+    execute(db, sql, [Day::of(runs_before).0, i64::from(limit)])?;
     for (sql, before) in steps {
         execute(db, sql, [before.0, i64::from(limit)])?;
     }

@@ -16,9 +16,9 @@ pub(super) fn create(db: &Connection, row: &RunRow) -> Result<(), Fault> {
     require(key_is_free(db, &row.owner, &row.key)?, || Broken::KeyTaken(row.key.clone()))?;
     let sql = "INSERT INTO runs (run, caller, dst, src, key, print, accept_digest, created,
                    deadline, phase, intent, stop_reason, stop_at, epoch, revision, seq, head, bytes,
-                   outcome, ended)
+                   outcome, ended, booked_tokens, booked_cost)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                   ?18, ?19, ?20)";
+                   ?18, ?19, ?20, ?21, ?22)";
     let params = params![
         row.run.as_str(),
         row.owner.caller.as_str(),
@@ -40,6 +40,8 @@ pub(super) fn create(db: &Connection, row: &RunRow) -> Result<(), Fault> {
         int(row.bytes)?,
         row.outcome,
         row.ended.map(|ended| ended.0),
+        int(row.booked.tokens)?,
+        int(row.booked.cost_micro_usd)?,
     ];
     execute(db, sql, params)?;
     let sql = "INSERT INTO run_texts (run, request, accept, work, terms)
@@ -52,7 +54,8 @@ pub(super) fn create(db: &Connection, row: &RunRow) -> Result<(), Fault> {
 pub(super) fn put(db: &Connection, row: &RunRow) -> Result<(), Fault> {
     let sql = "UPDATE runs SET accept_digest = ?8, created = ?9, deadline = ?10, phase = ?11,
                    intent = ?12, stop_reason = ?13, stop_at = ?14, epoch = ?15, seq = ?16,
-                   head = ?17, bytes = ?18, outcome = ?19, ended = ?20, revision = ?7 + 1
+                   head = ?17, bytes = ?18, outcome = ?19, ended = ?20, booked_tokens = ?21,
+                   booked_cost = ?22, revision = ?7 + 1
                WHERE run = ?1 AND caller = ?2 AND dst = ?3 AND src = ?4 AND key = ?5 AND print = ?6
                  AND revision = ?7";
     let params = params![
@@ -76,6 +79,8 @@ pub(super) fn put(db: &Connection, row: &RunRow) -> Result<(), Fault> {
         int(row.bytes)?,
         row.outcome,
         row.ended.map(|ended| ended.0),
+        int(row.booked.tokens)?,
+        int(row.booked.cost_micro_usd)?,
     ];
     if execute(db, sql, params)? == 0 {
         let known = exists(db, "SELECT 1 FROM runs WHERE run = ?1", [row.run.as_str()])?;
@@ -103,6 +108,16 @@ pub(super) fn append(
     let last = "SELECT coalesce(max(seq), 0) FROM frames WHERE run = ?1";
     let insert = "INSERT INTO frames (run, seq, line) VALUES (?1, ?2, ?3)";
     append_lines(db, last, insert, run, first, lines)?;
+    Ok(())
+}
+
+/// Keeps the chain's head where frames were appended: the row has it at the end of the batch.
+pub(super) fn keep_heads(db: &Connection, appended: &BTreeSet<&RunId>) -> Result<(), Fault> {
+    let sql = "INSERT INTO run_heads (run, seq, head)
+               SELECT run, seq, head FROM runs WHERE run = ?1 ON CONFLICT DO NOTHING";
+    for run in appended {
+        execute(db, sql, [run.as_str()])?;
+    }
     Ok(())
 }
 

@@ -1,13 +1,15 @@
-//! Documents, tokens, invites and pairings.
+//! Documents, tokens, invites, pairings and evidence.
 
-use landbridge_proto::machine::contract::{DocumentRow, InviteRow, PairingRow, TokenRow};
+use landbridge_proto::machine::contract::{
+    DocumentKind, DocumentRow, EvidenceRow, InviteRow, PairingRow, TokenRow,
+};
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::name::{GatewayId, RunId, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{execute, exists, require};
 use crate::fault::{Broken, Fault};
-use crate::sqlite::row::{document_kind, int};
+use crate::sqlite::row::{document_kind, int, sees};
 
 /// Saving the same bytes again changes nothing: the time of the first verification stays.
 pub(super) fn save_document(db: &Connection, row: &DocumentRow) -> Result<(), Fault> {
@@ -24,21 +26,43 @@ pub(super) fn save_document(db: &Connection, row: &DocumentRow) -> Result<(), Fa
     require(same, || Broken::DocumentDiffers(row.version))
 }
 
+pub(super) fn forget_statuses(
+    db: &Connection,
+    gateway: &GatewayId,
+    versions: &[u64],
+) -> Result<(), Fault> {
+    let sql = "DELETE FROM documents WHERE gateway = ?1 AND kind = ?2 AND version = ?3
+                 AND version < (SELECT max(version) FROM documents WHERE gateway = ?1 AND kind = ?2)";
+    let (gateway, kind) = (gateway.as_str(), document_kind(DocumentKind::Status));
+    for version in versions {
+        execute(db, sql, params![gateway, kind, int(*version)?])?;
+    }
+    Ok(())
+}
+
 pub(super) fn put_token(db: &Connection, row: &TokenRow) -> Result<(), Fault> {
     let taken = "SELECT 1 FROM tokens WHERE hash = ?1 AND id <> ?2";
     let taken = exists(db, taken, params![*row.hash.as_bytes(), row.id])?;
     require(!taken, || Broken::TokenHashTaken(row.id.clone()))?;
-    let sql = "INSERT INTO tokens (id, hash, name, routes, verbs, created, expires, revoked)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    let sql = "INSERT INTO tokens (id, hash, name, routes, tenants, sees, verbs, runs_open_max,
+                   starts_per_minute_max, created, expires, revoked)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name,
-                   routes = excluded.routes, verbs = excluded.verbs, created = excluded.created,
-                   expires = excluded.expires, revoked = excluded.revoked";
+                   routes = excluded.routes, tenants = excluded.tenants, sees = excluded.sees,
+                   verbs = excluded.verbs, runs_open_max = excluded.runs_open_max,
+                   starts_per_minute_max = excluded.starts_per_minute_max,
+                   created = excluded.created, expires = excluded.expires,
+                   revoked = excluded.revoked";
     let params = params![
         row.id,
         *row.hash.as_bytes(),
         row.name,
         serde_json::to_string(&row.routes)?,
+        serde_json::to_string(&row.tenants)?,
+        sees(row.sees),
         serde_json::to_string(&row.verbs)?,
+        row.runs_open_max.map(int).transpose()?,
+        row.starts_per_minute_max,
         row.created.0,
         row.expires.map(|at| at.0),
         row.revoked.map(|at| at.0),
@@ -76,4 +100,19 @@ pub(super) fn put_pairing(db: &Connection, row: &PairingRow) -> Result<(), Fault
         params![peer, row.alias.as_str(), row.words, *row.genesis.as_bytes(), row.joined, row.at.0];
     execute(db, sql, params)?;
     Ok(())
+}
+
+/// Keeping the same bytes again changes nothing: when they were found first stays.
+pub(super) fn keep_evidence(db: &Connection, row: &EvidenceRow) -> Result<(), Fault> {
+    let sql = "INSERT INTO evidence (id, peer, kind, at, run, file, sides)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+    let run = row.run.as_ref().map(RunId::as_str);
+    let (peer, kind) = (row.peer.as_str(), row.kind.as_str());
+    let params = params![row.id, peer, kind, row.at.0, run, row.file, row.sides];
+    if execute(db, sql, params)? == 1 {
+        return Ok(());
+    }
+    let same = "SELECT 1 FROM evidence WHERE id = ?1 AND file = ?2";
+    let same = exists(db, same, params![row.id, row.file])?;
+    require(same, || Broken::EvidenceDiffers(row.id.clone()))
 }

@@ -8,6 +8,8 @@ use crate::forge::{Forge, RUNS};
 
 const CANCEL: &str = "/federation/v1/runs/cancel";
 
+//= REQ-32
+//= REQ-67
 #[tokio::test]
 async fn a_key_that_was_cancelled_first_never_starts() {
     let mut pair = Pair::granted(&[], &[], &[]).await.unwrap();

@@ -36,6 +36,9 @@ async fn a_deadline_that_passes_while_the_executor_is_down_is_kept() {
     assert_eq!((history.said("by"), exit), ("executor", 0));
 }
 
+//= STR-44
+//= STR-45
+//= STR-46
 #[tokio::test]
 async fn a_drain_lets_go_of_streams_and_they_go_on_after_the_restart() {
     let mut pair = Pair::granted(&[], &[], &[]).await.unwrap();

@@ -44,6 +44,7 @@ async fn the_executor_answers_a_known_key_with_the_same_accept_and_frames() {
     assert_eq!(pair.b.executions().unwrap().len(), 1);
 }
 
+//= STR-41
 #[tokio::test]
 async fn a_run_outlives_its_grant_for_who_was_granted_it() {
     let pair = Pair::granted(&[], &[], &[]).await.unwrap();
