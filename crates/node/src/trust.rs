@@ -3,6 +3,8 @@
 //! The state is replaced as a whole, after what it was made of is durable. Readers take a snapshot and
 //! judge one request by one state, so no request sees half of a change.
 
+mod history;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -190,55 +192,6 @@ impl Trust {
             issued: RwLock::new(rollback::issued(store, own)?.into_iter().collect()),
             halted,
         })
-    }
-
-    /// Cancelled once this gateway knows that it was rolled back: drivers leave, streams end.
-    #[must_use]
-    pub const fn halted(&self) -> &CancellationToken {
-        &self.halted
-    }
-
-    /// Whether this gateway remembers to have issued what a peer says to have seen of it. What an
-    /// earlier incarnation issued is not asked for, and nothing seen is always remembered.
-    #[must_use]
-    pub fn remembers(&self, seen: Seen) -> bool {
-        let state = self.state();
-        let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner);
-        seen.seq == 0
-            || seen.n < state.incarnation.n
-            || (seen.n == state.incarnation.n && issued.contains(&seen.seq))
-    }
-
-    /// The number of this process's first status, while a peer was not yet asked what came before it.
-    #[must_use]
-    pub fn to_compare(&self, peer: &GatewayId) -> Option<u64> {
-        let compared = self.compared.read().unwrap_or_else(PoisonError::into_inner);
-        self.first.get().copied().filter(|_| !compared.contains(peer))
-    }
-
-    /// A peer told what came before this process's first status.
-    pub fn compared(&self, peer: &GatewayId) {
-        self.compared.write().unwrap_or_else(PoisonError::into_inner).insert(peer.clone());
-    }
-
-    /// Stops this gateway: it was shown that it lost history.
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError`] when the finding cannot be made durable; it is in force all the same.
-    pub async fn roll_back(&self, core: &Core, found: RolledBack) -> Result<(), TrustError> {
-        let _changing = self.changing.lock().await;
-        let state = self.state();
-        if state.rolled_back.is_some() {
-            return Ok(());
-        }
-        tracing::error!(told_by = found.told_by, peer = ?found.peer, "{}", rollback::ADVICE);
-        let writes = found.writes(core.own());
-        self.replace(State { rolled_back: Some(found), ..State::clone(&state) });
-        self.halted.cancel();
-        core.wakes.wake_all();
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
-        Ok(())
     }
 
     /// The present state.

@@ -246,6 +246,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "full::a_group_that_meets_a_full_disk_is_answered_batch_by_batch_and_truly",
     },
     Plant {
+        bug: "witness_ignored",
+        removes: "a database that was copied back is found at its opening",
+        package: "landbridge-store",
+        target: Target::Test("store"),
+        test: "witness::a_database_that_was_copied_back_is_behind_its_witness_until_a_new_history_begins",
+    },
+    Plant {
         bug: "verb_unchecked",
         removes: "a token does what its verbs say",
         package: "landbridge-node",
@@ -265,6 +272,13 @@ pub(super) const PLANTS: &[Plant] = &[
         package: "landbridge-node",
         target: Target::Lib,
         test: "seats::tests::the_greedy_share_equally_and_leave_one_share_free",
+    },
+    Plant {
+        bug: "start_without_a_look",
+        removes: "a gateway that knows a run is not asked to start it",
+        package: "landbridge-node",
+        target: Target::Lib,
+        test: "scripted::tests::a_second_start_is_visible_and_does_nothing",
     },
     Plant {
         bug: "operator_token_heeded",
@@ -321,6 +335,13 @@ pub(super) const PLANTS: &[Plant] = &[
         package: "landbridge-node",
         target: Target::Test("federation"),
         test: "sessions::turns_are_led_in_order_one_at_a_time",
+    },
+    Plant {
+        bug: "seen_unchecked",
+        removes: "a peer that saw more of us than we remember is refused",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "rollback::a_bare_claim_is_refused_to_its_peer_and_stops_nobody",
     },
     Plant {
         bug: "leaves_starts_in_flight",

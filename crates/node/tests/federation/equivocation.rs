@@ -433,7 +433,8 @@ impl World {
         let target = landbridge_proto::wire::request::Target::Run(run);
         let signed = b.sign_request(a.own(), &pair(), Body::Inspect(target)).unwrap();
         let status = b.trust.state().status.clone().unwrap();
-        let bytes = Operation { roots: None, status, request: signed.envelope, held: None }.to_bytes();
+        let bytes =
+            Operation { roots: None, status, request: signed.envelope, held: None }.to_bytes();
         let request = HttpRequest::builder().method("POST").uri(Op::Inspect.path());
         let request = request.header("content-type", "application/json");
         let answer = self.a.plane.answer(request.body(RequestBody::full(bytes)).unwrap()).await;
