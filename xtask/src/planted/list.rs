@@ -278,7 +278,7 @@ pub(super) const PLANTS: &[Plant] = &[
         removes: "a gateway that knows a run is not asked to start it",
         package: "landbridge-node",
         target: Target::Lib,
-        test: "scripted::tests::a_second_start_is_visible_and_does_nothing",
+        test: "scripted::tests::what_was_executed_is_not_executed_again_but_told",
     },
     Plant {
         bug: "operator_token_heeded",
