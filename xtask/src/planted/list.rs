@@ -243,7 +243,7 @@ pub(super) const PLANTS: &[Plant] = &[
         removes: "what finds no room is not acknowledged",
         package: "landbridge-store",
         target: Target::Test("store"),
-        test: "full::a_group_that_meets_a_full_disk_is_answered_batch_by_batch_and_truly",
+        test: "full::ends_have_room_and_it_ends_too",
     },
     Plant {
         bug: "verb_unchecked",
