@@ -193,7 +193,7 @@ pub(crate) struct RunWaitArgs {
     /// Wait for the first that ends, and exit as it did
     #[arg(long, conflicts_with = "all")]
     pub(crate) any: bool,
-    /// Wait for all, and exit as the first of them that did not succeed [default]
+    /// Wait for all, and exit as the first of them that did not succeed, which is the default
     #[arg(long)]
     pub(crate) all: bool,
 }

@@ -441,7 +441,8 @@ fn bad_status(fault: &StatusError, have: u64, ahead: bool) -> Box<Refused> {
     refused
 }
 
-fn story(fault: &dyn std::error::Error) -> String {
+/// A fault with its causes, in one line.
+pub(super) fn story(fault: &dyn std::error::Error) -> String {
     let mut text = fault.to_string();
     let mut source = fault.source();
     while let Some(cause) = source {

@@ -131,22 +131,12 @@ pub(super) fn statuses_of(bytes: &[u8]) -> Vec<Envelope> {
 
 impl Fault {
     fn outcome(self, line: u64) -> Outcome {
-        let what = self.story();
+        let what = crate::machine::admission::story(&self);
         match self {
             Self::NotPinned(found) => Outcome::NotThePinnedSigner { found },
             Self::Misplaced | Self::Line(_) => Outcome::Unreadable { line, what },
             _ => Outcome::NotProven { line, what },
         }
-    }
-
-    fn story(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
     }
 }
 

@@ -81,22 +81,12 @@ pub(super) fn judge(bytes: &[u8], pin: &GatewayId) -> Verdict {
 
 impl Fault {
     fn outcome(self, line: u64) -> Outcome {
-        let what = self.story();
+        let what = crate::machine::admission::story(&self);
         match self {
             Self::NotPinned(found) => Outcome::NotThePinnedSigner { found },
             Self::Misplaced | Self::Line(_) | Self::Frame(_) => Outcome::Unreadable { line, what },
             _ => Outcome::Tampered { line, what },
         }
-    }
-
-    fn story(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
     }
 }
 
