@@ -1,6 +1,7 @@
 //! Starting: one key, one run, one transaction.
 
 use http::Response;
+use landbridge_planted::planted;
 use landbridge_proto::machine::admission::{
     Admitted, Memory, PROTO, StartDecision, judge_start, print_of,
 };
@@ -247,7 +248,7 @@ fn ask_of(start: &Start) -> Option<Ask> {
 //= STR-32
 fn disclose(start: &Start, grant: &Grant) -> Disclose {
     let mut disclose = grant.disclose;
-    if start.tool_call.is_some() && cfg!(not(planted = "tool_result_as_output")) {
+    if start.tool_call.is_some() && !planted!("tool_result_as_output") {
         disclose.output = disclose.output.min(disclose.tool_results);
     }
     disclose

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use landbridge_planted::planted;
+
 use super::contract::KeyRecord;
 use super::operation::{MalformedOperation, Operation};
 use crate::trust::federation::TrustedFederation;
@@ -121,8 +123,8 @@ impl Gate<'_> {
             .map_err(|fault| unverified(&fault).with_learned(&learned))?;
         //= REQ-11
         let said = request.value();
-        let ours = said.aud == *self.own || cfg!(planted = "audience_unchecked");
-        let theirs = said.iss == sender || cfg!(planted = "issuer_unchecked");
+        let ours = said.aud == *self.own || planted!("audience_unchecked");
+        let theirs = said.iss == sender || planted!("issuer_unchecked");
         if !ours || !theirs {
             let story = format!("iss {} and aud {} are not {sender} and us", said.iss, said.aud);
             return Err(refuse(Code::VerificationFailed, story).with_learned(&learned));
@@ -182,7 +184,7 @@ impl Gate<'_> {
         said: &Request,
     ) -> Result<(Owner, Option<Grant>), Box<Refused>> {
         //= REQ-12
-        if said.body.op() != route && !cfg!(planted = "route_unchecked") {
+        if said.body.op() != route && !planted!("route_unchecked") {
             return Err(refuse(Code::Malformed, "op is not that of the route".to_owned()));
         }
         let federation = self.federation;
@@ -198,7 +200,7 @@ impl Gate<'_> {
         let owner = Owner { caller: said.iss.clone(), tenant: said.tenant.clone() };
         let pair = &owner.tenant;
         let grant = federation.and_then(|federation| federation.grant(&said.iss, pair)).cloned();
-        let keeps = (self.keeps_keys)(&owner) || cfg!(planted = "tenant_unchecked");
+        let keeps = (self.keeps_keys)(&owner) || planted!("tenant_unchecked");
         if grant.is_none() && !keeps {
             let story = format!("no tenant pair {} to {}", pair.src, pair.dst);
             return Err(refuse(Code::NotGranted, story));
@@ -211,7 +213,7 @@ impl Gate<'_> {
             return Err(refuse(Code::ProtocolUnsupported, story));
         }
         //= ID-41
-        if said.seen > self.issued && !cfg!(planted = "rollback_unnoticed") {
+        if said.seen > self.issued && !planted!("rollback_unnoticed") {
             let story = format!("shown {:?}, issued {:?}: rolled back", said.seen, self.issued);
             return Err(refuse(Code::RolledBack, story));
         }
@@ -227,7 +229,7 @@ impl Gate<'_> {
         //= REQ-14
         let early = said.iat.since_ms(self.now) > limit::CLOCK_SKEW_MS_MAX;
         let late = self.now.since_ms(said.exp) > limit::CLOCK_SKEW_MS_MAX;
-        if (early || late) && !cfg!(planted = "clock_unchecked") {
+        if (early || late) && !planted!("clock_unchecked") {
             let story = format!("signed at {}, our clock says {}", said.iat, self.now);
             return Err(refuse(Code::ClockSkew, story));
         }
@@ -285,7 +287,7 @@ pub fn judge_start(
     match record {
         //= REQ-19
         Some(KeyRecord::Run { run, print: bound })
-            if bound == *print || cfg!(planted = "print_unchecked") =>
+            if bound == *print || planted!("print_unchecked") =>
         {
             StartDecision::Attach(run)
         }
@@ -327,7 +329,7 @@ fn uncovered(start: &Start, grant: Option<&Grant>) -> Option<Problem> {
         return not("the grant does not cover this kind of work");
     }
     let agent = &start.agent_target.agent;
-    if !grant.agents.contains(agent) && !cfg!(planted = "agent_unchecked") {
+    if !grant.agents.contains(agent) && !planted!("agent_unchecked") {
         return not("the grant does not cover this agent");
     }
     if start.prompt.is_some() && !grant.modes.contains(&start.agent_target.mode) {

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use landbridge_planted::planted;
+
 use crate::wire::digest::Digest;
 use crate::wire::envelope::Envelope;
 use crate::wire::json::{InvalidJson, canonical};
@@ -269,12 +271,12 @@ pub(crate) fn verify_under<T: PayloadKind + Serialize + DeserializeOwned>(
         public
             //= ENV-10
             .check(&signed, signature.as_bytes())
-            .or_else(|fault| if cfg!(planted = "forged_trusted") { Ok(()) } else { Err(fault) })
+            .or_else(|fault| if planted!("forged_trusted") { Ok(()) } else { Err(fault) })
             .map_err(|_| VerifyError::ForgedSignature { kid: kid.clone() })?;
     }
     // No set at all would be satisfied by nothing; the callers above always give one.
     let short = counts.iter().zip(sets).find(|(count, set)| **count < set.threshold);
-    if let Some((&have, set)) = short.filter(|_| !cfg!(planted = "threshold_unchecked")) {
+    if let Some((&have, set)) = short.filter(|_| !planted!("threshold_unchecked")) {
         //= ENV-11
         return Err(VerifyError::SignedByTooFew { have, need: set.threshold });
     }
