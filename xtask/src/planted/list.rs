@@ -5,25 +5,25 @@
 /// One planted bug.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plant {
-    /// Its name, `cfg!(planted = "…")`.
+    /// Its name, `planted!("…")`.
     pub(super) bug: &'static str,
     /// What does not hold any more.
     pub(super) removes: &'static str,
     /// The package with the test.
     pub(super) package: &'static str,
     /// The target with the test.
-    pub(super) target: Target,
+    pub(super) target: Target<'static>,
     /// The test that must fail.
     pub(super) test: &'static str,
 }
 
 /// A target of a package.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Target {
+pub(crate) enum Target<'a> {
     /// Its own unit tests.
     Lib,
     /// A test of its own.
-    Test(&'static str),
+    Test(&'a str),
 }
 
 /// All of them.
