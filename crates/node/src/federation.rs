@@ -71,7 +71,10 @@ impl Federation {
     /// Answers one request. Of its headers only the media type and the framing have a say.
     //= REQ-5
     pub async fn answer(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
-        let path = request.uri().path().to_owned();
+        let mut path = request.uri().path().to_owned();
+        if planted!("routes_folded") {
+            path = path.to_ascii_lowercase().trim_end_matches('/').to_owned();
+        }
         let route = Op::ALL.into_iter().find(|op| op.path() == path);
         let response = match (route, request.method().clone()) {
             _ if planted!("operator_token_heeded")

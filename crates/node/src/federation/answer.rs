@@ -120,7 +120,7 @@ impl Federation {
             match core.commit(step.guarded([guard]).with(writes)).await {
                 //= REQ-34
                 Ok(run) => {
-                    if let Some(run) = run {
+                    if let Some(run) = run.filter(|_| !planted!("cancel_only_said")) {
                         self.stop(&run).await?;
                     }
                     return self.answered(admitted, result);
@@ -290,11 +290,9 @@ impl Federation {
     /// log: a peer that asks wrongly all day cannot fill it.
     //= PRB-10
     pub(super) async fn audit_refusal(&self, peer: &GatewayId, problem: &Problem, story: &str) {
-        if self
-            .records
-            .take(peer, Rate::per_minute(RECORDS_PER_MINUTE_MAX), self.core.now())
-            .is_err()
-        {
+        let rate = Rate::per_minute(RECORDS_PER_MINUTE_MAX);
+        let over = self.records.take(peer, rate, self.core.now()).is_err();
+        if over && !planted!("refusals_fill_the_log") {
             self.strangers.count(problem);
             return;
         }

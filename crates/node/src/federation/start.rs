@@ -98,7 +98,8 @@ impl Federation {
                 let reads = self.core.store.reads();
                 let known = reads.session_known(admitted.owner(), &target.agent, session);
                 //= REQ-45
-                if !known.map_err(|fault| unreadable(&fault))? {
+                let known = known.map_err(|fault| unreadable(&fault))?;
+                if !known && !planted!("session_guessed") {
                     let detail =
                         "no such session of this agent is known for this caller and tenant pair";
                     let problem = Problem::new(Code::SessionUnknown).with_detail(detail);
@@ -140,7 +141,7 @@ impl Federation {
         let create = Write::CreateRun(row.clone());
         let (known, bind) = bind(&row, &start.agent_target).unzip();
         let step = Step::new(vec![unseen, free], writes.into(), row)
-            .guarded(known)
+            .guarded(known.filter(|_| !planted!("session_guessed")))
             .with([create, audit].into_iter().chain(bind));
         self.core.commit(step).await.map(Some)
     }

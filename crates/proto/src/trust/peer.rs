@@ -108,11 +108,22 @@ impl PeerView {
         }
         for signature in envelope.signatures() {
             let kid = signature.keyid();
-            let revoked = self.revocation(kid).is_some_and(|revoked| revoked.received <= at);
+            let revoked = self.revocation(kid).is_some_and(|revoked| {
+                if planted!("revocation_backdated") {
+                    revoked.since <= at
+                } else {
+                    revoked.received <= at
+                }
+            });
             if revoked && !planted!("revoked_trusted") {
                 //= ID-22
                 return Err(VerifyError::SignedWithRevokedKey { kid: kid.clone() });
             }
+        }
+        if planted!("retired_keys_trusted")
+            && let Some(first) = self.chain.roots().next()
+        {
+            return verify(envelope, &super::root::role_keys(first.value(), role), at);
         }
         //= ID-30
         let keys = self.chain.keys(role).ok_or(VerifyError::RoleMissing { role })?;
