@@ -23,7 +23,7 @@ const LAYERS: [Layer; 8] = [
     Layer { directory: "crates/proto", may_use: &["planted"] },
     Layer { directory: "crates/store", may_use: &["planted", "proto"] },
     Layer { directory: "crates/node", may_use: &["planted", "proto", "store"] },
-    Layer { directory: "crates/openclaw", may_use: &["proto", "node"] },
+    Layer { directory: "crates/openclaw", may_use: &["planted", "proto", "node"] },
     Layer { directory: "crates/landbridge", may_use: &["proto", "store", "node", "openclaw"] },
     Layer { directory: "crates/conformance", may_use: &[] },
     Layer { directory: "crates/sim", may_use: &["proto", "store"] },

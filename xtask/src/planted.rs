@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use crate::files;
 use crate::finding::Finding;
+pub(crate) use list::Target;
 use list::{PLANTS, Plant};
 pub(crate) use trial::{Bug, Ran, Test, Trials};
 pub(crate) use wrapper::as_rustc;
@@ -110,6 +111,11 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
         Finding::new(LIST, 0, format!("the planted bug {} is not in the tree", plant.bug))
     }));
     Ok(findings)
+}
+
+/// The names of all planted bugs.
+pub(crate) fn bugs() -> BTreeSet<&'static str> {
+    PLANTS.iter().map(|plant| plant.bug).collect()
 }
 
 /// Plants what the options say, and prints what became of it.
@@ -257,7 +263,7 @@ const MACRO: &str = "crates/planted/";
 /// A bug chosen at run time, and one that is compiled in.
 const MARKS: [&str; 2] = ["planted!(\"", "planted = \""];
 /// Crates that build in seconds.
-const QUICK: [&str; 2] = ["landbridge-proto", "landbridge-store"];
+pub(crate) const QUICK: [&str; 2] = ["landbridge-proto", "landbridge-store"];
 
 #[cfg(test)]
 mod tests {

@@ -801,6 +801,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "slow::a_slow_body_is_ended_on_both_protocols",
     },
     Plant {
+        bug: "plain_text_beyond_loopback",
+        removes: "what has no TLS is served on this machine alone",
+        package: "landbridge-node",
+        target: Target::Test("net_transport"),
+        test: "local::plaintext_tcp_is_for_loopback_only",
+    },
+    Plant {
         bug: "operator_token_heeded",
         removes: "a token of HTTP is nothing on the federation plane",
         package: "landbridge-node",
@@ -939,6 +946,27 @@ pub(super) const PLANTS: &[Plant] = &[
         package: "landbridge-node",
         target: Target::Test("federation"),
         test: "equivocation::two_sealed_histories_of_a_run_are_kept_as_a_proof_and_a_person_ends_the_quarantine",
+    },
+    Plant {
+        bug: "key_renewed",
+        removes: "a start keeps its key",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "calling::attempts_carry_the_body_that_was_durable_first_and_are_signed_anew",
+    },
+    Plant {
+        bug: "cursor_ignored",
+        removes: "a client goes on behind what it has",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "local_api::frames_come_as_events_and_as_lines_from_the_clients_own_cursor",
+    },
+    Plant {
+        bug: "admin_scope_asked",
+        removes: "the bridge asks for the fewest scopes",
+        package: "landbridge-openclaw",
+        target: Target::Lib,
+        test: "connection::tests::the_signature_covers_scopes_and_token",
     },
     Plant {
         bug: "leaves_starts_in_flight",

@@ -195,8 +195,12 @@ impl Driver {
             }
             _ => {
                 //= REQ-7
-                let start: Start =
+                let mut start: Start =
                     serde_json::from_str(&entry.body).map_err(|_| PeerError::NotActive)?;
+                if planted!("key_renewed") {
+                    let key = self.core.new_jti().ok().and_then(|jti| jti.as_str().parse().ok());
+                    start.idempotency_key = key.unwrap_or(start.idempotency_key);
+                }
                 (Op::Start, Body::Start(Box::new(start)))
             }
         };
