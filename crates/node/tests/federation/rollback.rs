@@ -98,6 +98,16 @@ fn is_halted(world: &World) -> bool {
 #[tokio::test]
 async fn a_bare_claim_is_refused_to_its_peer_and_stops_nobody() {
     let world = World::new().await;
+    // What is older than everything that is kept is forgiven; so something older is kept.
+    world.clock.advance_ms(31 * MINUTE_MS);
+    world.a.core.trust.refresh_status(&world.a.core).await.unwrap();
+    world.b.core.trust.refresh_status(&world.b.core).await.unwrap();
+    let learned = landbridge_proto::machine::admission::Learned {
+        view: world.a.core.peer_view(world.b.core.own()).ok(),
+        roots: Vec::new(),
+        status: world.b.core.trust.state().status.clone(),
+    };
+    world.a.core.trust.learn(&world.a.core, &learned).await.unwrap();
     let issued = world.b.core.trust.state().issued;
     let with = |seen| {
         let mut request = world.request(started("claim", "say done"));
