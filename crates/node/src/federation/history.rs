@@ -43,7 +43,7 @@ impl Federation {
         };
         let trust = &self.core.trust;
         //= ID-25
-        if trust.state().rolled_back.is_some() {
+        if trust.halted().is_cancelled() {
             return Err(refuse(RolledBack::problem(), "this bridge was rolled back"));
         }
         //= ID-41
