@@ -32,7 +32,7 @@ use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
 use crate::room;
-use crate::seats::{Seat, Seats};
+use crate::seats::{Seat, Seats, Waits};
 use crate::turns;
 
 /// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
@@ -47,17 +47,9 @@ const STOPS_AFTER_TERMINAL: u32 = 120;
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
 pub struct Executions {
-    drivers: Mutex<BTreeMap<RunId, Driven>>,
+    drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
     left: Notify,
     seats: Arc<Seats>,
-}
-
-/// One run that has a driver.
-#[derive(Clone, Debug)]
-struct Driven {
-    inbox: mpsc::Sender<Told>,
-    /// It waits for its turn: nothing is done for it yet.
-    waiting: Arc<AtomicBool>,
 }
 
 /// What a driver is told, and whom it tells once that is durable.
@@ -85,14 +77,13 @@ impl Executions {
         }
     }
 
-    /// How many runs are at work now. One that waits for its turn is not: it takes the place of the run
-    /// of its session that is.
+    /// How many runs have a driver that has not left yet: also of runs that have just ended.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.drivers().values().filter(|driven| !driven.waiting.load(Ordering::Relaxed)).count()
+    pub fn driven(&self) -> usize {
+        self.drivers().len()
     }
 
-    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, Driven>> {
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, mpsc::Sender<Told>>> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,14 +91,12 @@ impl Executions {
     pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow, seat: Seat) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        let waiting = Arc::new(AtomicBool::new(false));
-        let driven = Driven { inbox: sender.clone(), waiting: Arc::clone(&waiting) };
-        self.drivers().insert(run.clone(), driven);
+        self.drivers().insert(run.clone(), sender.clone());
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
                 Ok(executor) => {
-                    Driver::new(&core, &executor, sender, seat, waiting).run(executor, inbox).await
+                    Driver::new(&core, &executor, sender, seat).run(executor, inbox).await
                 }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
@@ -129,7 +118,7 @@ impl Executions {
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
         let driven = self.drivers().get(run).cloned();
-        let Some(Driven { inbox: sender, .. }) = driven else { return false };
+        let Some(sender) = driven else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
         sender.send(told).await.is_ok() && recorded.await.is_ok()
@@ -148,7 +137,7 @@ struct Driver {
     core: Arc<Core>,
     work: Option<Work>,
     inbox: mpsc::Sender<Told>,
-    waiting: Arc<AtomicBool>,
+    waits: Waits,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
     /// What found no room, in the order in which it came.
@@ -177,14 +166,13 @@ impl Driver {
         executor: &Executor,
         inbox: mpsc::Sender<Told>,
         seat: Seat,
-        waiting: Arc<AtomicBool>,
     ) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
         Self {
             core: Arc::clone(core),
             work,
             inbox,
-            waiting,
+            waits: seat.waits(),
             reports: None,
             deadline_told: false,
             roomless: VecDeque::new(),
@@ -398,12 +386,12 @@ impl Driver {
     fn intend(&self) {
         let Some(work) = self.work.clone() else { return };
         let (core, inbox) = (Arc::clone(&self.core), self.inbox.clone());
-        let waiting = Arc::clone(&self.waiting);
+        let waits = self.waits.clone();
         tokio::spawn(async move {
             tokio::select! {
                 // Settled while it waited, or left to another process.
                 () = inbox.closed() => return,
-                () = turns::come(&core, &work.run, &waiting) => {}
+                () = turns::come(&core, &work.run, &waits) => {}
             }
             let input = match core.adapter.intend(&work).await {
                 Ok(intent) => Input::Intended(intent.0.to_string()),

@@ -372,10 +372,11 @@ async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
 async fn measure(core: Arc<Core>, bridge: Bridge, executions: Arc<Executions>, calls: Arc<Calls>) {
     let level = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     while !core.stopping.is_cancelled() {
-        gauge!(observe::EXECUTING).set(level(executions.count()));
-        let (owners, most) = executions.seats().spread();
-        gauge!(observe::OWNERS_EXECUTING).set(level(owners));
-        gauge!(observe::OWNER_EXECUTING_MAX).set(level(most));
+        let load = executions.seats().load();
+        gauge!(observe::EXECUTING).set(level(load.executing));
+        gauge!(observe::WAITING).set(level(load.waiting));
+        gauge!(observe::OWNERS_EXECUTING).set(level(load.owners));
+        gauge!(observe::OWNER_EXECUTING_MAX).set(level(load.most));
         gauge!(observe::CALLING).set(level(calls.count()));
         gauge!(observe::READY).set(if bridge.ready().is_ok() { 1.0 } else { 0.0 });
         let stats = core.store.stats();

@@ -168,8 +168,11 @@ pub struct BridgeView {
     pub adapter: crate::adapter::Description,
     /// Process id.
     pub pid: u32,
-    /// Open runs that we execute.
+    /// Open runs that we execute. With `waiting`, as many as places for runs are taken.
     pub executing: u64,
+    /// Open runs that wait until an earlier run of their session has ended.
+    #[serde(default)]
+    pub waiting: u64,
     /// Open runs that we asked of others.
     pub calling: u64,
     /// Audit rows and head.

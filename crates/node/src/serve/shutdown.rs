@@ -52,7 +52,7 @@ pub(super) async fn wind_down(
     tokio::select! {
         () = executions.all_left() => {}
         () = core.clock.sleep_until(by) => {
-            tracing::warn!(runs = executions.count(), "the bridge stops although runs are still driven");
+            tracing::warn!(runs = executions.driven(), "the bridge stops although runs are still driven");
         }
     }
     if let Err(error) = strangers.await {
