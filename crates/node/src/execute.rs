@@ -13,6 +13,7 @@
 //! just there stays for a moment (`handover`).
 
 mod handover;
+mod linger;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,7 @@ use landbridge_proto::wire::name::RunId;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(crate) use self::handover::HANDOVER_MS_MAX;
+pub(crate) use self::linger::take_up as take_up_lingering;
 use self::handover::Handover;
 use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
@@ -41,8 +43,6 @@ const REPORTS_QUEUED: usize = 256;
 const REPORTS_PER_STEP: usize = 64;
 /// Between two questions to a gateway that could not be asked to stop a run, in milliseconds.
 const STOP_RETRY_MS: i64 = 1_000;
-/// How often a stop is asked for after the run has its terminal.
-const STOPS_AFTER_TERMINAL: u32 = 120;
 
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
@@ -422,16 +422,19 @@ impl Driver {
     }
 
     fn stop(&self, row: &RunRow, intent: &str, reason: StopReason) {
+        if row.phase == RunPhase::Settled {
+            tokio::spawn(linger::see_off(Arc::clone(&self.core), row.clone()));
+            return;
+        }
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
         let core = Arc::clone(&self.core);
         let (inbox, told) = (self.inbox.clone(), Arc::clone(&self.goes_on_told));
-        let settled = row.phase == RunPhase::Settled;
         let run = row.run.clone();
         tokio::spawn(async move {
-            for _ in 0..STOPS_AFTER_TERMINAL {
+            // What goes on when the run has its terminal is seen off by another task.
+            while !has_settled(&core, &run) && !core.stopping.is_cancelled() {
                 match core.adapter.stop(&work, &intent, reason).await {
                     // It may be just about to run: a start that was handed over cannot be overtaken.
-                    Ok(Stopped::NotRunning) if settled || has_settled(&core, &run) => return,
                     Ok(Stopped::NotRunning) => {}
                     Ok(Stopped::GoesOn) => {
                         if !told.swap(true, Ordering::Relaxed) {
@@ -440,8 +443,7 @@ impl Driver {
                         }
                         return;
                     }
-                    Ok(Stopped::Stopping) if !settled => return,
-                    Ok(Stopped::Stopping) => {}
+                    Ok(Stopped::Stopping) => return,
                     Err(fault) => {
                         tracing::warn!(%run, %fault, "the gateway cannot be asked to stop")
                     }

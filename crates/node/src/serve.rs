@@ -23,7 +23,7 @@ use crate::clock::{Clock, Entropy};
 use crate::config::Config;
 use crate::contact::Contacts;
 use crate::core::{Core, Route, Settings, StepError, Wakes};
-use crate::execute::Executions;
+use crate::execute::{self, Executions};
 use crate::federation::Federation;
 use crate::identity::Identity;
 use crate::local;
@@ -142,6 +142,7 @@ pub async fn serve(
         executing: take_up_runs(&core, &executions)?,
         calling: take_up_calls(&core, &calls)?,
     };
+    execute::take_up_lingering(&core)?;
     rollback::stop_abandoned(&core)?;
     let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
     let strangers = tokio::spawn(plane.report_strangers());

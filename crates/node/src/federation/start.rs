@@ -216,6 +216,7 @@ impl Federation {
             booked: Spent::default(),
             outcome: None,
             ended: None,
+            lingers: false,
         })
     }
 }

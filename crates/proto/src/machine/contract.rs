@@ -347,6 +347,8 @@ pub struct RunRow {
     pub outcome: Option<String>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+    /// It has its terminal, and the gateway may still be at it: it is to be stopped there.
+    pub lingers: bool,
 }
 
 /// A run and the session that it is led in.

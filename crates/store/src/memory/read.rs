@@ -87,6 +87,14 @@ impl Reads for Engine {
         Ok(open)
     }
 
+    fn lingering_runs(&self) -> Result<Vec<RunRow>, Fault> {
+        let now = self.now();
+        let lingering = now.runs.values().filter(|row| row.lingers);
+        let mut lingering: Vec<_> = lingering.map(|row| RunRow::clone(row)).collect();
+        lingering.sort_by_key(|row| (row.created, row.run.clone()));
+        Ok(lingering)
+    }
+
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Fault> {
         let now = self.now();
         let open = now.runs.values().filter(|row| row.phase != RunPhase::Settled);

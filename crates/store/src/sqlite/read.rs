@@ -171,6 +171,14 @@ impl Reads for Readers {
         self.all(&sql, [], row::run)
     }
 
+    fn lingering_runs(&self) -> Result<Vec<RunRow>, Fault> {
+        let sql = format!(
+            "SELECT {RUN_COLUMNS} FROM runs r JOIN run_texts t USING (run)
+             WHERE r.lingers = 1 ORDER BY r.created, r.run"
+        );
+        self.all(&sql, [], row::run)
+    }
+
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Fault> {
         let sql = "SELECT count(*) FROM runs
                    WHERE caller = ?1 AND dst = ?2 AND src = ?3 AND phase <> 'settled'";

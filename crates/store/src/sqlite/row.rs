@@ -24,7 +24,7 @@ use crate::fault::{Broken, Fault};
 pub(super) const RUN_COLUMNS: &str = "r.run, r.caller, r.dst, r.src, r.key, r.print, t.request, \
      t.accept, r.accept_digest, t.work, t.terms, r.created, r.deadline, r.phase, r.intent, \
      r.stop_reason, r.stop_at, r.epoch, r.revision, r.seq, r.head, r.bytes, r.outcome, r.ended, \
-     r.booked_tokens, r.booked_cost";
+     r.booked_tokens, r.booked_cost, r.lingers";
 
 /// The columns that [`entry`] reads, from `entries` joined with `entry_texts`.
 pub(super) const ENTRY_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, e.key, e.print, \
@@ -67,6 +67,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
         booked: spent(row, 24, 25)?,
         outcome: row.get(22)?,
         ended: time_or_none(row, 23)?,
+        lingers: row.get(26)?,
     })
 }
 

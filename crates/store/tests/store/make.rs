@@ -98,6 +98,7 @@ pub(crate) fn run(n: u64) -> RunRow {
         booked: Spent::default(),
         outcome: None,
         ended: None,
+        lingers: false,
     }
 }
 

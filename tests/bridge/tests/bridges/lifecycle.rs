@@ -5,6 +5,7 @@ mod drain;
 mod end;
 mod key;
 mod limits;
+mod linger;
 mod turns;
 
 use std::time::Duration;

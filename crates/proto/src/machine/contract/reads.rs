@@ -78,6 +78,8 @@ pub trait Reads: Send + Sync {
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Self::Fault>;
     /// All runs without a terminal, oldest first.
     fn open_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
+    /// All runs with a terminal that the gateway may still be at, oldest first.
+    fn lingering_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
     /// How many runs without a terminal the owner has.
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Self::Fault>;
     /// What the owner spent on a day.
