@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod audit;
+mod booking;
 mod dice;
 mod forge;
 mod full;
 mod kill9;
 mod lifecycle;
+mod lossy;
+mod middle;
 mod phases;
 mod refusals;
 mod rollback;
