@@ -102,7 +102,7 @@ impl Reads for Log {
         panic!("only frames are asked for")
     }
 
-    fn entries(&self, _: &EntryFilter) -> Result<Vec<EntryRow>, Infallible> {
+    fn entries(&self, _: &EntryFilter) -> Result<Vec<EntryBrief>, Infallible> {
         panic!("only frames are asked for")
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryRow, EvidenceRow, InviteRow, KeyRecord,
+    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryFilter, EntryRow, EvidenceRow, InviteRow, KeyRecord,
     PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
@@ -251,7 +251,7 @@ impl Reads for Readers {
         self.one(&sql, params![peer.as_str(), dst, src, key.as_str()], row::entry)
     }
 
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Fault> {
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryBrief>, Fault> {
         list::entries(&self.db(), filter)
     }
 

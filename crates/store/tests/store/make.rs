@@ -126,6 +126,7 @@ pub(crate) fn entry(n: u64) -> EntryRow {
         key: key(n),
         print: digest(n),
         body: format!("body {n}"),
+        agent: agent(n),
         token: None,
         labels: BTreeMap::new(),
         created: Timestamp(1000 + i64::try_from(n).unwrap()),

@@ -10,7 +10,7 @@ use crate::wire::name::{
 };
 
 use super::{
-    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
+    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
     RunRow, TokenRow,
 };
 
@@ -113,8 +113,8 @@ pub trait Reads: Send + Sync {
         tenant: &TenantPair,
         key: &IdempotencyKey,
     ) -> Result<Option<EntryRow>, Self::Fault>;
-    /// Journal entries, newest first.
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Self::Fault>;
+    /// Journal entries, newest first. Their texts, which may be long, are not read.
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryBrief>, Self::Fault>;
     /// How many journal entries without a terminal a local token has.
     fn open_entries_of(&self, token: &str) -> Result<u64, Self::Fault>;
     /// All journal entries without a terminal, oldest first.
