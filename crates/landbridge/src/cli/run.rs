@@ -8,6 +8,8 @@ use landbridge_proto::wire::name::{
     AgentName, Alias, IdempotencyKey, RunId, SessionHandle, Timestamp, ToolName,
 };
 
+use super::limit::RunLimitArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum RouteCommand {
     /// List the logical gateways that runs can be sent to
@@ -67,6 +69,8 @@ pub(crate) struct RunStartArgs {
     /// How long the run may take
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub(crate) deadline: String,
+    #[command(flatten)]
+    pub(crate) limits: RunLimitArgs,
     /// A label to find it by; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub(crate) labels: Vec<(String, String)>,

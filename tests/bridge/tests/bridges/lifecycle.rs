@@ -1,5 +1,6 @@
 //! A run's whole life, through real bridges: keys, cancels, deadlines, drains, and whose a run is.
 
+mod asked;
 mod cancel;
 mod drain;
 mod end;
