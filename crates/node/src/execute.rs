@@ -27,7 +27,6 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub(crate) use self::handover::HANDOVER_MS_MAX;
 pub(crate) use self::linger::take_up as take_up_lingering;
 use self::handover::Handover;
 use crate::adapter::{Hold, Intent, Progress, Stopped, Work};

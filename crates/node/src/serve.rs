@@ -215,6 +215,7 @@ fn settings(config: &Config) -> Settings {
         starts_per_minute_max: limits.starts_per_minute_max,
         deadline_ms: limits.deadline_default.as_ms(),
         deadline_ms_max: limits.deadline_max.as_ms(),
+        handover_ms_max: config.gateway.handover_max.as_ms(),
         key_window_ms: limits.key_window.as_ms(),
         frames_ms: config.retention.frames.as_ms(),
         journal_ms: config.retention.journal.as_ms(),
