@@ -27,8 +27,8 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub(crate) use self::linger::take_up as take_up_lingering;
 use self::handover::Handover;
+pub(crate) use self::linger::take_up as take_up_lingering;
 use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
@@ -160,12 +160,7 @@ enum Next {
 }
 
 impl Driver {
-    fn new(
-        core: &Arc<Core>,
-        executor: &Executor,
-        inbox: mpsc::Sender<Told>,
-        seat: Seat,
-    ) -> Self {
+    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>, seat: Seat) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
         Self {
             core: Arc::clone(core),

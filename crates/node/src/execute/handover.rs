@@ -35,7 +35,8 @@ impl Handover {
         else {
             return;
         };
-        let by = *self.leave_by.get_or_insert_with(|| core.now().plus_ms(core.settings.handover_ms_max));
+        let by =
+            *self.leave_by.get_or_insert_with(|| core.now().plus_ms(core.settings.handover_ms_max));
         tokio::select! {
             biased;
             () = held.let_go() => {}

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryFilter, EntryRow, EvidenceRow, InviteRow, KeyRecord,
-    PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryFilter, EntryRow, EvidenceRow, InviteRow,
+    KeyRecord, PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{

@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EntryBrief, EntryPhase, EntryRow, EvidenceRow, InviteRow, PairingRow, RunPhase,
-    RunRow, Sees, StopRow, TokenRow,
+    DocumentKind, DocumentRow, EntryBrief, EntryPhase, EntryRow, EvidenceRow, InviteRow,
+    PairingRow, RunPhase, RunRow, Sees, StopRow, TokenRow,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;

@@ -32,7 +32,10 @@ impl Small {
             .output()
             .is_ok_and(|done| done.status.success());
         if !mounted {
-            skip::skipped("no file system can be mounted, so no disk was filled", skip::may_mount());
+            skip::skipped(
+                "no file system can be mounted, so no disk was filled",
+                skip::may_mount(),
+            );
         }
         mounted.then_some(Self(dir))
     }

@@ -51,7 +51,8 @@ impl Books {
         let pair = |row: &rusqlite::Row<'_>, at| Ok((row.get(at)?, row.get(at + 1)?));
         let sums = "SELECT coalesce(sum(tokens), 0), coalesce(sum(cost_micro_usd), 0) FROM spent";
         let days = database.query_row(sums, [], |row| pair(row, 0)).unwrap();
-        let mut rows = database.prepare("SELECT run, booked_tokens, booked_cost FROM runs").unwrap();
+        let mut rows =
+            database.prepare("SELECT run, booked_tokens, booked_cost FROM runs").unwrap();
         let booked = rows.query_map([], |row| Ok((row.get(0)?, pair(row, 1)?))).unwrap();
         let booked = booked.map(Result::unwrap).collect();
         let mut rows = database.prepare("SELECT run, line FROM frames ORDER BY run, seq").unwrap();

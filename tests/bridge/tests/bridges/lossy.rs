@@ -86,7 +86,8 @@ async fn innocent(pair: &Pair) {
         let evidence = bridge.json(&["evidence", "list"]).await.unwrap();
         assert_eq!(evidence.as_array().map(Vec::len), Some(0), "{evidence}");
         let deeds = bridge.audit().await.unwrap();
-        let bad = |event: &&Value| event["deed"].as_str().unwrap_or_default().contains("quarantine");
+        let bad =
+            |event: &&Value| event["deed"].as_str().unwrap_or_default().contains("quarantine");
         assert_eq!(deeds.iter().find(bad), None);
     }
 }

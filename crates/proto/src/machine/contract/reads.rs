@@ -10,8 +10,8 @@ use crate::wire::name::{
 };
 
 use super::{
-    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
-    RunRow, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryRow, EvidenceRow, InviteRow, KeyRecord,
+    PairingRow, RunRow, TokenRow,
 };
 
 /// Which journal entries to list, newest first. What is empty or `None` excludes nothing.
