@@ -4,6 +4,7 @@
 mod audit;
 mod booking;
 mod dice;
+mod dying;
 mod forge;
 mod full;
 mod kill9;
