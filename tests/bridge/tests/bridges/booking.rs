@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use crate::dice::Dice;
 use crate::kill9::WIDE;
+use crate::lifecycle::until;
 
 /// Runs that report usage side by side.
 const RUNS: u64 = 6;
@@ -101,6 +102,11 @@ async fn a_kill_between_reports_loses_no_usage_and_books_none_twice() {
         runs.push(pair.run(&format!("books-of-the-run-{n}"), &prompt).await.unwrap());
         expected = (expected.0 + tokens, expected.1 + cost);
     }
+    // All are at work: of a start in flight nobody could say what it used.
+    for run in &runs {
+        let works = |view: &Value| view["frames"].as_u64() >= Some(2);
+        until(&pair.a.api(), &format!("/v1/runs/{run}"), works).await;
+    }
     let mut met = 0;
     for _ in 0..KILLS {
         sleep(Duration::from_millis(60 + dice.below(200))).await;
@@ -120,6 +126,5 @@ async fn a_kill_between_reports_loses_no_usage_and_books_none_twice() {
     pair.b.kill().await.unwrap();
     let books = Books::of(&pair.b);
     books.check();
-    // A run of which nobody knows what came of it has told less; the first kill is late enough for none.
     assert_eq!((interrupted, books.days), (0, expected));
 }
