@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use landbridge_planted::planted;
 use landbridge_proto::wire::name::Owner;
 
 /// Who holds which places of a bridge.
@@ -84,8 +85,8 @@ impl Seats {
             return Err(NoSeat::Granted);
         }
         //= REQ-60
-        #[cfg(not(planted = "seats_first_come"))]
-        if room.shared && own > 0 && own >= room.max - taken {
+        let shared = room.shared && !planted!("seats_first_come");
+        if shared && own > 0 && own >= room.max - taken {
             return Err(NoSeat::Shared);
         }
         Ok(self.seat(&mut held, owner))

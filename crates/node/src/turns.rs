@@ -3,6 +3,7 @@
 //! Who is ahead is read from the store, never remembered, so a bridge that was killed finds the same
 //! order again. Each waiter looks only at the run right ahead of it: when a run ends, one other wakes up.
 
+use landbridge_planted::planted;
 use landbridge_proto::wire::name::RunId;
 
 use crate::core::Core;
@@ -16,8 +17,9 @@ const READ_RETRY_MS: i64 = 1_000;
 pub(crate) async fn come(core: &Core, run: &RunId, waits: &Waits) {
     //= REQ-48
     while let Some(ahead) = ahead_of(core, run).await {
-        #[cfg(planted = "turns_at_once")]
-        break;
+        if planted!("turns_at_once") {
+            break;
+        }
         waits.set(true);
         let wake = core.wakes.of(&ahead);
         let woken = wake.notified();

@@ -7,6 +7,7 @@
 //! that nobody can adopt (a tool call) is held until it has ended, and only its operator knows how long
 //! that may take.
 
+use landbridge_planted::planted;
 use landbridge_proto::wire::name::Timestamp;
 
 use crate::adapter::Held;
@@ -31,8 +32,7 @@ impl Handover {
     /// it is dropped and asked again.
     pub(super) async fn may_leave(&mut self, core: &Core) {
         core.stopping.cancelled().await;
-        let Some(held) = self.held.as_mut().filter(|_| !cfg!(planted = "leaves_starts_in_flight"))
-        else {
+        let Some(held) = self.held.as_mut().filter(|_| !planted!("leaves_starts_in_flight")) else {
             return;
         };
         let by =
