@@ -349,7 +349,7 @@ impl Executor {
     ) -> Step<(Self, Vec<Action>)> {
         //= REQ-33
         let reason = self.row.stop.get_or_insert(StopRow { reason, at: now }).reason;
-        self.row.lingers = cfg!(not(planted = "forgets_to_stop"));
+        self.row.lingers = !planted!("forgets_to_stop");
         let intent = self.row.intent.clone().unwrap_or_default();
         self.end(now, end, vec![Action::Stop { intent, reason }])
     }
