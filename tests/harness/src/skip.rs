@@ -10,6 +10,7 @@ use std::io::Write as _;
 /// # Panics
 ///
 /// With `CI=true` on a machine that `could`: there nothing may be left out.
+#[allow(unreachable_pub, reason = "one file, read by several test crates")]
 pub fn skipped(what: &str, could: bool) {
     let line = format!("SKIPPED: {what}");
     eprintln!("{line}");
@@ -24,6 +25,7 @@ pub fn skipped(what: &str, could: bool) {
 
 /// Whether this process may mount file systems: it has the capability for it, whoever it runs as.
 #[must_use]
+#[allow(unreachable_pub, reason = "one file, read by several test crates")]
 pub fn may_mount() -> bool {
     /// `CAP_SYS_ADMIN`.
     const MOUNTS: u32 = 21;
