@@ -6,6 +6,7 @@
 mod admin;
 mod evidence;
 mod frames;
+mod invites;
 mod pairing;
 mod routes;
 mod runs;
@@ -26,6 +27,7 @@ use self::tokens::Tokens;
 use crate::call::Calls;
 use crate::core::{Core, bug, unreadable};
 use crate::execute::Executions;
+use crate::local::problem::LocalProblem;
 use crate::rollback::{ADVICE, RolledBack};
 use crate::room;
 
@@ -130,6 +132,18 @@ impl Bridge {
     fn check_history(&self) -> Result<(), Problem> {
         //= ID-40
         if self.core.trust.halted().is_cancelled() { Err(RolledBack::problem()) } else { Ok(()) }
+    }
+
+    /// As [`Bridge::finish`], for what also this plane refuses.
+    async fn finish_local<T, F>(&self, work: F) -> Result<T, LocalProblem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LocalProblem>> + Send + 'static,
+    {
+        match tokio::spawn(work).await {
+            Ok(done) => done,
+            Err(error) => Err(bug("a local request failed", &error).into()),
+        }
     }
 
     /// Finishes `work` even when the client goes away.

@@ -26,6 +26,8 @@ use crate::net::endpoint::{Endpoint, InvalidEndpoint};
 use crate::net::tls::{SpkiDigest, Trust};
 use crate::rollback::RolledBack;
 
+/// The envelope of a document: base64 of the longest, and its signatures.
+const DOCUMENT_ENVELOPE_BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX / 3 * 4 + 8 * 1024;
 /// How long a request of ours is good, in milliseconds.
 const REQUEST_LIFE_MS: i64 = 60_000;
 
@@ -69,6 +71,9 @@ pub enum PeerError {
     /// Our own name is wrong: a bug.
     #[error("a name of ours is wrong")]
     Name(#[from] InvalidName),
+    /// It says something of itself that is refused.
+    #[error("what it says of itself is refused: {0}")]
+    Refused(String),
     /// We have no status to staple.
     #[error("we have no status of our own yet")]
     NoStatus,
@@ -223,7 +228,7 @@ impl Core {
     }
 
     //= ID-14
-    async fn fetch_news(
+    pub(crate) async fn fetch_news(
         &self,
         target: &Target,
         view: &PeerView,
@@ -250,7 +255,7 @@ impl Core {
     pub async fn fetch(&self, target: &Target, path: &str) -> Result<Option<Envelope>, PeerError> {
         let response = self.client.get(target, path, HeaderMap::new()).await?;
         let status = response.status().as_u16();
-        let (_, body) = client::collect(response, limit::ENVELOPE_BYTES_MAX).await?;
+        let (_, body) = client::collect(response, DOCUMENT_ENVELOPE_BYTES_MAX).await?;
         match status {
             200 => Ok(Some(Envelope::parse(&body)?)),
             404 => Ok(None),
@@ -418,7 +423,7 @@ impl PeerError {
     }
 
     /// What happened, with its causes.
-    fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {

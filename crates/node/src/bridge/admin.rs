@@ -52,7 +52,7 @@ impl Bridge {
             .collect()
     }
 
-    /// Our peers, those that wait for acceptance included.
+    /// Our peers, those that wait for acceptance included; these are asked how the pairing stands there.
     ///
     /// # Errors
     ///
@@ -81,6 +81,8 @@ impl Bridge {
                 gateway: peer.gid.clone(),
                 state: status.to_owned(),
                 words: None,
+                pairing: None,
+                trouble: self.trouble_with(&peer.gid),
                 endpoints: endpoints.iter().map(|known| known.url.to_string()).collect(),
                 root_version: view.map(|view| view.chain().version()),
                 status_issued: issued.map(instant),
@@ -93,21 +95,15 @@ impl Bridge {
                     .collect(),
             });
         }
-        for pairing in self.pairings().await? {
-            views.push(PeerView {
-                alias: pairing.alias,
-                gateway: pairing.gateway,
-                state: "awaitingAccept".to_owned(),
-                words: Some(pairing.words),
-                endpoints: pairing.endpoints,
-                root_version: Some(pairing.root_version),
-                status_issued: None,
-                evidence: Vec::new(),
-                tenants: Vec::new(),
-                grants: Vec::new(),
-            });
-        }
+        self.unfinished(&mut views).await?;
         Ok(views)
+    }
+
+    /// Why a peer could not be reached the last time, when it could not.
+    fn trouble_with(&self, peer: &landbridge_proto::wire::name::GatewayId) -> Option<String> {
+        let contact = self.core.contacts.of(peer);
+        let failed = contact.reachable() == Some(false);
+        contact.failure.filter(|_| failed).map(|failure| failure.what)
     }
 
     /// Our federation document.

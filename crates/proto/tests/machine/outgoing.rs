@@ -144,6 +144,10 @@ impl Reads for Log {
         panic!("only frames are asked for")
     }
 
+    fn invites(&self) -> Result<Vec<InviteRow>, Infallible> {
+        unimplemented!()
+    }
+
     fn pairings(&self) -> Result<Vec<PairingRow>, Infallible> {
         panic!("only frames are asked for")
     }
