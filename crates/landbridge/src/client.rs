@@ -80,6 +80,11 @@ impl Client {
         decode(&self.ask(Method::PUT, path, Some(encode(body)?)).await?)
     }
 
+    /// Deletes a resource.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.ask(Method::DELETE, path, None).await.map(drop)
+    }
+
     /// Reads a resource as the bytes that it is.
     pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
         self.ask(Method::GET, path, None).await

@@ -3,6 +3,7 @@
 //! Whatever changes something is finished even when its client goes away in the middle: a connection
 //! that is lost must not leave durable state and drivers apart.
 
+mod address;
 mod admin;
 mod evidence;
 mod frames;

@@ -14,7 +14,7 @@ use crate::config::{Effective, Period};
 use crate::core::unreadable;
 use crate::local::api::{
     AuditHeadView, BridgeView, FederationView, NewToken, PeerView, SeesView, SettingView,
-    TenantLink, TokenView,
+    TenantLink, TokenView, Trouble,
 };
 use crate::trust::TrustError;
 
@@ -75,7 +75,9 @@ impl Bridge {
                 remote: grant.remote.to_string(),
             };
             let told = view.map(|view| view.chain().root().endpoints.clone());
-            let endpoints = told.unwrap_or_else(|| peer.endpoints.clone());
+            let mut endpoints = peer.endpoints.clone();
+            endpoints.extend(told.unwrap_or_default());
+            endpoints.dedup_by(|a, b| a.url == b.url);
             views.push(PeerView {
                 alias: peer.alias.clone(),
                 gateway: peer.gid.clone(),
@@ -100,10 +102,13 @@ impl Bridge {
     }
 
     /// Why a peer could not be reached the last time, when it could not.
-    fn trouble_with(&self, peer: &landbridge_proto::wire::name::GatewayId) -> Option<String> {
+    fn trouble_with(&self, peer: &landbridge_proto::wire::name::GatewayId) -> Option<Trouble> {
         let contact = self.core.contacts.of(peer);
         let failed = contact.reachable() == Some(false);
-        contact.failure.filter(|_| failed).map(|failure| failure.what)
+        contact
+            .failure
+            .filter(|_| failed)
+            .map(|failure| Trouble { detail: failure.what, another_key: failure.stranger })
     }
 
     /// Our federation document.

@@ -89,7 +89,8 @@ impl Bridge {
     ) -> Result<landbridge_proto::wire::name::Alias, LocalProblem> {
         let known = |what: String| Err(LocalProblem::new(LocalCode::AlreadyPaired, what));
         let state = self.core.trust.state();
-        let Some(peer) = state.federation.as_ref().and_then(|document| document.peer(inviter)) else {
+        let Some(peer) = state.federation.as_ref().and_then(|document| document.peer(inviter))
+        else {
             return Ok(join.alias.clone());
         };
         match peer.status {
@@ -132,7 +133,8 @@ impl Bridge {
             Err(PairingFault::Ours(problem)) => Err(problem.into()),
             Err(PairingFault::Peer(error)) => Err(error.problem().into()),
             Err(PairingFault::Refused(problem)) => {
-                let told = problem.detail.unwrap_or_else(|| "it does not know the invite".to_owned());
+                let told =
+                    problem.detail.unwrap_or_else(|| "it does not know the invite".to_owned());
                 let detail = format!("the inviter refused: {told}");
                 Err(LocalProblem::new(LocalCode::InviteRefused, detail))
             }
@@ -193,15 +195,13 @@ impl Bridge {
             let (accepted_there, detail) = match there {
                 There::Accepted => (Some(true), None),
                 There::Pending => (Some(false), None),
-                There::Gone(why) => (Some(false), Some(format!("it does not know the pairing: {why}"))),
+                There::Gone(why) => {
+                    (Some(false), Some(format!("it does not know the pairing: {why}")))
+                }
                 There::Unknown(why) => (None, Some(format!("it could not be asked: {why}"))),
             };
-            let standing = PairingStanding {
-                accepted_here: here,
-                accepted_there,
-                joined: row.joined,
-                detail,
-            };
+            let standing =
+                PairingStanding { accepted_here: here, accepted_there, joined: row.joined, detail };
             match peers.iter_mut().find(|peer| peer.gateway == row.peer) {
                 Some(peer) => {
                     peer.words = Some(row.words);

@@ -40,10 +40,7 @@ struct Caller {
 /// What is known of a caller's pairing.
 enum Standing {
     /// It shows an open invite for the first time.
-    New {
-        invite: Box<InviteRow>,
-        words: String,
-    },
+    New { invite: Box<InviteRow>, words: String },
     /// It was here before, or we joined by its invite.
     Known(PairingResult),
 }
@@ -153,7 +150,9 @@ impl Federation {
             (None, Some(known), _) if known.proof.eq_secret(&said.proof) => {
                 Ok(Standing::Known(PairingResult::Pending))
             }
-            (_, _, Some(row)) => Err(refuse(&"the invite is not open").with_detail(spent(row, gateway))),
+            (_, _, Some(row)) => {
+                Err(refuse(&"the invite is not open").with_detail(spent(row, gateway)))
+            }
             _ => Err(refuse(&"the invite is unknown")),
         }
     }

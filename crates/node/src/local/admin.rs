@@ -13,8 +13,9 @@ use landbridge_proto::wire::name::GatewayId;
 use landbridge_proto::wire::problem::{Code, Problem};
 
 use super::api::{
-    AuditHeadView, AuditList, AuditView, BackupInto, BridgeView, FederationView, InviteView, Join,
-    NewInvite, NewToken, OpenInvite, PairingView, PeerView, PutFederation, SeesView, SettingView, TokenView,
+    AuditHeadView, AuditList, AuditView, BackupInto, BridgeView, FederationView, FoundAt,
+    InviteView, Join, LookAt, NewInvite, NewToken, OpenInvite, PairingView, PeerView,
+    PutFederation, SeesView, SettingView, TokenView,
 };
 use super::auth::{Administer, May, Verb};
 use super::body::{Json, Nothing, named, query, value};
@@ -34,6 +35,7 @@ pub(super) fn routes() -> Router<Local> {
         .route("/v1/admin/joins", post(join))
         .route("/v1/admin/pairings", get(pairings))
         .route("/v1/admin/pairings/{gateway}", delete(decline))
+        .route("/v1/admin/peers/{gateway}/address", post(look_at))
         .route("/v1/admin/federation", get(federation).put(put_federation))
         .route("/v1/admin/tokens", get(tokens).post(create_token))
         .route("/v1/admin/tokens/{id}/revoke", post(revoke_token))
@@ -103,6 +105,16 @@ async fn decline(
     let gateway: GatewayId = named(&gateway)?;
     local.bridge.decline_pairing(&gateway).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn look_at(
+    State(local): State<Local>,
+    _: May<Administer>,
+    gateway: Path<String>,
+    Json(look): Json<LookAt>,
+) -> Answered<FoundAt> {
+    let gateway: GatewayId = named(&gateway)?;
+    Ok(Answer(local.bridge.look_at(&gateway, look).await?))
 }
 
 async fn federation(State(local): State<Local>, _: May<Administer>) -> Answered<FederationView> {

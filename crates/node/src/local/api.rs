@@ -220,7 +220,7 @@ pub struct PeerView {
     pub pairing: Option<PairingStanding>,
     /// Why it could not be reached the last time, when it could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
     /// Its endpoints.
     pub endpoints: Vec<String>,
     /// Newest root version known.
@@ -234,6 +234,17 @@ pub struct PeerView {
     pub tenants: Vec<TenantLink>,
     /// What it may ask of us.
     pub grants: Vec<serde_json::Value>,
+}
+
+/// Why a peer could not be reached.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// One sentence.
+    pub detail: String,
+    /// Somebody answers at its address who does not have its TLS key: another gateway, or what became
+    /// of this one when its keys were lost.
+    pub another_key: bool,
 }
 
 /// How an unfinished pairing stands on both sides.
@@ -309,7 +320,10 @@ pub struct OpenInvite {
 
 impl fmt::Debug for InviteView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InviteView").field("id", &self.id).field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("InviteView")
+            .field("id", &self.id)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 

@@ -40,9 +40,7 @@ impl Model {
                 self.session_known(owner, agent, session)
             }
             Guard::NextInSession { run } => self.run_ahead(run).is_none(),
-            Guard::InviteUnused { id } => {
-                self.invites.get(id).is_some_and(InviteRow::is_open)
-            }
+            Guard::InviteUnused { id } => self.invites.get(id).is_some_and(InviteRow::is_open),
         }
     }
 

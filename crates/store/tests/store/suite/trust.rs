@@ -78,8 +78,7 @@ fn a_withdrawn_invite_is_of_no_use(bench: &mut Bench) {
     bench.write(vec![Write::WithdrawInvite { id: digest(2), at: Timestamp(9) }]);
     assert!(!bench.holds(Guard::InviteUnused { id: digest(2) }));
     assert!(bench.holds(Guard::InviteUnused { id: digest(1) }));
-    let gone =
-        InviteRow { secret: String::new(), withdrawn: Some(Timestamp(9)), ..invite(2) };
+    let gone = InviteRow { secret: String::new(), withdrawn: Some(Timestamp(9)), ..invite(2) };
     let mut all = bench.reads.invites().unwrap();
     all.sort_by_key(|row| row.alias.to_string());
     assert_eq!(all, [invite(1), gone]);
