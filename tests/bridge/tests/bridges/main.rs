@@ -8,6 +8,7 @@ mod forge;
 mod full;
 mod kill9;
 mod lifecycle;
+mod pairing;
 mod phases;
 mod refusals;
 mod rollback;
