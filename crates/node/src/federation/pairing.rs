@@ -160,6 +160,7 @@ impl Federation {
     /// Uses up the invite and keeps the newcomer until a person decides, in one transaction; who is
     /// known is only told how it stands.
     //= ID-35
+    //= ID-36
     async fn keep(&self, caller: Caller) -> Result<Response<ResponseBody>, Problem> {
         let core = &self.core;
         let Caller { view, request, standing } = caller;
