@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    DocumentKind, EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, InviteRow, Reads, RunPhase,
-    RunRow, StopRow, TokenRow, Write,
+    DocumentKind, EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, Reads, RunPhase, RunRow,
+    StopRow, TokenRow, Write,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::name::Timestamp;
