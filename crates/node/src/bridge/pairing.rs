@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{PairingRow, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::pairing::{Invite, PairingRefusal};
@@ -159,7 +160,7 @@ impl Bridge {
             let path = format!("/federation/v1/root/{}", have + 1);
             let root = self.core.fetch(target, &path).await.map_err(|error| error.problem())?;
             let Some(root) = root else { break };
-            if have >= JOIN_ROOTS_MAX && !cfg!(planted = "endless_chain_walked") {
+            if have >= JOIN_ROOTS_MAX && !planted!("endless_chain_walked") {
                 let detail = format!("the inviter has more than {JOIN_ROOTS_MAX} roots");
                 return Err(Problem::new(Code::TooLarge).with_detail(detail).into());
             }

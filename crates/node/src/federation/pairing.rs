@@ -20,6 +20,8 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Findings, PairingResult};
 use landbridge_proto::wire::stream::One;
 
+use landbridge_planted::planted;
+
 use super::{Federation, one_envelope, unsigned};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::fail;
@@ -142,9 +144,11 @@ impl Federation {
         let waiting = core.unfinished_pairing(gateway)?;
         let by_it = waiting.as_ref().filter(|row| row.invite == said.invite);
         //= ID-74
-        let used_by_it = row.as_ref().is_some_and(|row| row.used_by.as_ref() == Some(gateway))
-            || cfg!(planted = "invite_serves_anybody");
+        let used_by_it = row.as_ref().is_some_and(|row| row.used_by.as_ref() == Some(gateway));
         match (pinned, by_it, &row) {
+            (None, _, Some(_)) if planted!("invite_reused") => {
+                Ok(Standing::Known(PairingResult::Pending))
+            }
             (Some(_), _, None) => Ok(Standing::Known(PairingResult::Accepted)),
             (Some(_), ..) if used_by_it => Ok(Standing::Known(PairingResult::Accepted)),
             (None, Some(known), _) if known.proof.eq_secret(&said.proof) => {

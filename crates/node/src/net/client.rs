@@ -24,6 +24,8 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::pool::{LineGuard, Pool, Unsent};
+use landbridge_planted::planted;
+
 use super::connect::{Connector, ForbiddenAddress};
 use super::endpoint::Endpoint;
 use super::flood::FloodSettings;
@@ -217,11 +219,13 @@ impl Client {
                 return Err(ClientError::Late { sent });
             }
         };
-        if let Some(next) = planted_redirect(target, &response) {
-            let again = Outgoing { path: &next.1, ..outgoing };
-            return Box::pin(self.send(&next.0, again)).await;
+        if planted!("redirect_followed") && response.status().is_redirection() {
+            drop((response, guard));
+            let (response, guard) = self.send_once_or_again(target, &outgoing, &sent).await?;
+            let whole_within = self.pool.settings.response_body;
+            return Ok(response.map(|inner| ResponseStream { inner, whole_within, _guard: guard }));
         }
-        if limit_body::is_encoded(response.headers()) && !cfg!(planted = "encoded_response_read") {
+        if limit_body::is_encoded(response.headers()) {
             return Err(ClientError::Body(BodyError::Encoded));
         }
         let mut response = response;
@@ -257,20 +261,6 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Client")
     }
-}
-
-/// Where a planted client goes on; the real one follows nobody.
-//= ID-39
-fn planted_redirect(target: &Target, response: &Response<Incoming>) -> Option<(Target, String)> {
-    if !cfg!(planted = "redirect_followed") || !response.status().is_redirection() {
-        return None;
-    }
-    let to: Uri = response.headers().get(http::header::LOCATION)?.to_str().ok()?.parse().ok()?;
-    let endpoint = match to.authority() {
-        Some(authority) => Endpoint::parse(&format!("https://{authority}")).ok()?,
-        None => target.endpoint.clone(),
-    };
-    Some((Target { endpoint, trust: Trust::danger_trust_nobody_yet() }, to.path().to_owned()))
 }
 
 /// A request before it is known which protocol carries it.
@@ -381,7 +371,6 @@ pub async fn collect(
 ) -> Result<(http::response::Parts, Bytes), ClientError> {
     let (head, body) = response.into_parts();
     let within = body.whole_within;
-    let limit = if cfg!(planted = "endless_response_read") { usize::MAX } else { limit };
     let bytes = timeout(within, limit_body::collect_body(body, &head.headers, limit))
         .await
         .map_err(|_| ClientError::Body(BodyError::TooSlow))?

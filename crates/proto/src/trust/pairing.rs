@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use landbridge_planted::planted;
+
 use super::root::{RootError, TrustedRoot};
 use super::verified::Verified;
 use crate::wire::base64::{self, InvalidBase64};
@@ -153,7 +155,7 @@ impl Invite {
         //= ID-73
         let (body, shown) = body.rsplit_once('.').ok_or(InvalidInvite::Damaged)?;
         let bytes = Zeroizing::new(base64::decode_url(body).map_err(InvalidInvite::NotBase64)?);
-        if shown != text_check(&bytes) && !cfg!(planted = "invite_check_unread") {
+        if shown != text_check(&bytes) && !planted!("invite_check_unread") {
             return Err(InvalidInvite::Damaged);
         }
         let invite: Self = canonical::from_slice(&bytes).map_err(InvalidInvite::NotCanonical)?;
@@ -194,7 +196,7 @@ impl Invite {
     pub fn check_inviter(&self, chain: &TrustedRoot, now: Timestamp) -> Result<(), PairingRefusal> {
         self.check_time(now)?;
         let (expected, found) = (self.inviter(), chain.gateway().clone());
-        if expected != found {
+        if expected != found && !planted!("genesis_unchecked") {
             //= ID-33
             return Err(PairingRefusal::ForeignChain(RootError::ForeignGenesis {
                 expected,
@@ -221,7 +223,7 @@ impl Invite {
         let request = request.value();
         self.check_time(now)?;
         let inviter = self.inviter();
-        if request.aud != inviter {
+        if request.aud != inviter && !planted!("pairing_audience_unchecked") {
             return Err(PairingRefusal::ForAnotherGateway { aud: request.aud.clone() });
         }
         if request.invite != self.id() {
@@ -232,7 +234,8 @@ impl Invite {
             return Err(PairingRefusal::OutOfTime);
         }
         let proof = self.secret.proof(&inviter, joiner);
-        if request.iss != *joiner || !proof.eq_secret(&request.proof) {
+        let proven = request.iss == *joiner && proof.eq_secret(&request.proof);
+        if !proven && !planted!("invite_proof_unchecked") {
             //= ID-34
             return Err(PairingRefusal::WrongProof);
         }
@@ -251,7 +254,7 @@ impl Invite {
     ///
     /// [`PairingRefusal::InviteExpired`].
     pub fn check_time(&self, now: Timestamp) -> Result<(), PairingRefusal> {
-        if now >= self.expires {
+        if now >= self.expires && !planted!("invite_expiry_unchecked") {
             return Err(PairingRefusal::InviteExpired { expires: self.expires });
         }
         Ok(())

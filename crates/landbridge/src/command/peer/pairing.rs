@@ -247,7 +247,7 @@ fn same_words(ours: &str, theirs: &str) -> bool {
             .collect::<Vec<_>>()
     };
     let ours = words(ours);
-    !ours.is_empty() && (ours == words(theirs) || cfg!(planted = "words_unread"))
+    !ours.is_empty() && ours == words(theirs)
 }
 
 fn pairing_text(pairing: &PairingView) -> String {
