@@ -27,8 +27,8 @@ pub(crate) use self::grant::{
 };
 pub(crate) use self::limit::dollars;
 pub(crate) use self::peer::{
-    PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PeerResumeArgs, PolicyArgs,
-    TenantArg,
+    PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDeclineArgs, PeerInviteArgs, PeerInvitesArgs,
+    PeerJoinArgs, PeerRenameArgs, PeerResumeArgs, PeerWithdrawArgs, PolicyArgs, TenantArg,
 };
 pub(crate) use self::run::{
     ModeChoice, RouteCommand, RouteTestArgs, RunCommand, RunExportArgs, RunListArgs, RunStartArgs,

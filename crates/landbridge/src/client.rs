@@ -80,6 +80,11 @@ impl Client {
         decode(&self.ask(Method::PUT, path, Some(encode(body)?)).await?)
     }
 
+    /// Deletes a resource.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.ask(Method::DELETE, path, None).await.map(drop)
+    }
+
     /// Reads a resource as the bytes that it is.
     pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
         self.ask(Method::GET, path, None).await
@@ -238,6 +243,7 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
             "ask the other side's operator for: landbridge grant add PEER --agent AGENT"
         }
         "peer_suspended" => "landbridge peer list",
+        "peer_unreachable" => "landbridge peer list; landbridge peer show ALIAS says what to do",
         "not_found" => "landbridge run list, or landbridge route list",
         "key_conflict" => {
             "the same command with another --key, or with the request that the key belongs to"

@@ -20,6 +20,7 @@ mod line;
 pub mod local;
 pub mod net;
 pub mod observe;
+pub mod pairing;
 pub mod peers;
 pub mod progress;
 pub mod rollback;

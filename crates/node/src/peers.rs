@@ -26,6 +26,8 @@ use crate::net::endpoint::{Endpoint, InvalidEndpoint};
 use crate::net::tls::{SpkiDigest, Trust};
 use crate::rollback::RolledBack;
 
+/// The envelope of a document: base64 of the longest, and its signatures.
+const DOCUMENT_ENVELOPE_BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX / 3 * 4 + 8 * 1024;
 /// How long a request of ours is good, in milliseconds.
 const REQUEST_LIFE_MS: i64 = 60_000;
 
@@ -69,6 +71,9 @@ pub enum PeerError {
     /// Our own name is wrong: a bug.
     #[error("a name of ours is wrong")]
     Name(#[from] InvalidName),
+    /// It says something of itself that is refused.
+    #[error("what it says of itself is refused: {0}")]
+    Refused(String),
     /// We have no status to staple.
     #[error("we have no status of our own yet")]
     NoStatus,
@@ -109,7 +114,9 @@ impl Core {
         state.peers.get(peer).cloned().ok_or(PeerError::NotActive)
     }
 
-    /// Where a peer is reached: what its root says, else what our federation document says.
+    /// Where a peer is reached: what its root says, and what our federation document says. Whoever spoke
+    /// last is tried first: an address in the document holds against the root that the person knew who
+    /// signed it, and not against a later one.
     ///
     /// # Errors
     ///
@@ -119,12 +126,18 @@ impl Core {
         let state = self.trust.state();
         let told = state.peers.get(peer).map(|view| view.chain().root().endpoints.clone());
         let pinned = state.federation.as_ref().and_then(|document| document.peer(peer));
-        let endpoints = match told {
-            Some(endpoints) if !endpoints.is_empty() => endpoints,
-            _ => pinned.map(|peer| peer.endpoints.clone()).unwrap_or_default(),
-        };
-        let targets: Vec<_> =
-            endpoints.iter().filter_map(|endpoint| target(endpoint).ok()).collect();
+        let told = told.unwrap_or_default();
+        let named = pinned.map(|peer| peer.endpoints.clone()).unwrap_or_default();
+        let version = state.peers.get(peer).map_or(0, |view| view.chain().version());
+        let root_is_newer = pinned.is_some_and(|peer| version > peer.min_root_version);
+        //= ID-77
+        let endpoints = if root_is_newer { [told, named] } else { [named, told] }.concat();
+        let mut targets: Vec<Target> = Vec::new();
+        for target in endpoints.iter().filter_map(|endpoint| target(endpoint).ok()) {
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
         if targets.is_empty() { Err(PeerError::NoEndpoint) } else { Ok(targets) }
     }
 
@@ -223,7 +236,7 @@ impl Core {
     }
 
     //= ID-14
-    async fn fetch_news(
+    pub(crate) async fn fetch_news(
         &self,
         target: &Target,
         view: &PeerView,
@@ -248,12 +261,27 @@ impl Core {
     ///
     /// [`PeerError`] when there is no usable answer. What it returns proves itself or nothing.
     pub async fn fetch(&self, target: &Target, path: &str) -> Result<Option<Envelope>, PeerError> {
+        Ok(self.fetch_seeing(target, path).await?.0)
+    }
+
+    /// As [`Core::fetch`], and which TLS key answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::fetch`].
+    pub(crate) async fn fetch_seeing(
+        &self,
+        target: &Target,
+        path: &str,
+    ) -> Result<(Option<Envelope>, SpkiDigest), PeerError> {
         let response = self.client.get(target, path, HeaderMap::new()).await?;
         let status = response.status().as_u16();
-        let (_, body) = client::collect(response, limit::ENVELOPE_BYTES_MAX).await?;
+        let key = response.extensions().get::<client::PeerKey>().map(|key| key.0);
+        let key = key.ok_or(PeerError::NoEndpoint)?;
+        let (_, body) = client::collect(response, DOCUMENT_ENVELOPE_BYTES_MAX).await?;
         match status {
-            200 => Ok(Some(Envelope::parse(&body)?)),
-            404 => Ok(None),
+            200 => Ok((Some(Envelope::parse(&body)?), key)),
+            404 => Ok((None, key)),
             _ => Err(unsigned(status, &body)),
         }
     }
@@ -320,7 +348,10 @@ impl Core {
                 | PeerError::Sign(_)
                 | PeerError::Name(_),
             ) => {}
-            Err(error) => self.contacts.failed(peer, self.now(), error.chain()),
+            Err(error) => {
+                let stranger = matches!(error, PeerError::Client(ClientError::WrongKey));
+                self.contacts.failed(peer, self.now(), error.chain(), stranger);
+            }
         }
     }
 
@@ -418,7 +449,7 @@ impl PeerError {
     }
 
     /// What happened, with its causes.
-    fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {

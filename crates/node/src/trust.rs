@@ -33,6 +33,7 @@ use landbridge_planted::planted;
 
 use crate::core::{Core, StepError};
 use crate::evidence::Found;
+use crate::fail;
 use crate::identity::Identity;
 use crate::rollback::{self, RolledBack};
 use crate::room;
@@ -350,11 +351,9 @@ impl Trust {
             version: (have > 0).then_some(have),
         };
         let mut writes = vec![save(core.own(), DocumentKind::Federation, version, envelope, now)];
-        let known: BTreeSet<_> = state.peers.keys().cloned().collect();
-        for peer in &next.document().peers {
-            if !known.contains(&peer.gid) {
-                writes.push(Write::DropPairing { peer: peer.gid.clone() });
-            }
+        // A pairing that was accepted here is kept until the other side accepted too.
+        for peer in next.document().peers.iter().filter(|peer| peer.status != PeerStatus::Active) {
+            writes.push(Write::DropPairing { peer: peer.gid.clone() });
         }
         let text = version.to_string();
         writes.push(core.audit(
@@ -363,7 +362,9 @@ impl Trust {
             core.own().as_str(),
             [("version", &text)],
         ));
+        fail::point("federation.signed");
         core.commit(Step::new(vec![guard], writes, ())).await?;
+        fail::point("federation.durable");
         let mut state = State::clone(&state);
         install(&core.store, &mut state, Some(next))?;
         self.replace(state);

@@ -395,6 +395,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "trust::pairing::tests::a_joiner_without_the_secret_is_refused",
     },
     Plant {
+        bug: "invite_check_unread",
+        removes: "an invite's text is whole and unchanged",
+        package: "landbridge-proto",
+        target: Target::Lib,
+        test: "trust::pairing::tests::every_cut_and_every_changed_character_of_an_invite_is_noticed",
+    },
+    Plant {
         bug: "status_seq_unchecked",
         removes: "a status is not older than the newest",
         package: "landbridge-proto",
@@ -773,6 +780,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "net::endpoint::tests::inner_addresses_are_not_dialled",
     },
     Plant {
+        bug: "embedded_addresses_dialled",
+        removes: "an IPv6 address that carries an IPv4 one is inner",
+        package: "landbridge-node",
+        target: Target::Lib,
+        test: "net::endpoint::tests::inner_addresses_are_not_dialled",
+    },
+    Plant {
         bug: "plain_text_dialled",
         removes: "a peer is dialled over TLS",
         package: "landbridge-node",
@@ -904,6 +918,13 @@ pub(super) const PLANTS: &[Plant] = &[
         package: "landbridge-node",
         target: Target::Test("federation"),
         test: "pairing::an_invite_is_used_up_with_the_pairing_it_made",
+    },
+    Plant {
+        bug: "endless_chain_walked",
+        removes: "a stranger's chain of roots has an end",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "pairing::a_stranger_cannot_keep_a_join_busy_with_roots_without_end",
     },
     Plant {
         bug: "session_guessed",

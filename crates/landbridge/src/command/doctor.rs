@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::client::Client;
 use crate::command::config::{adapter, environment, wrong};
 use crate::command::init::home_failure;
+use crate::command::peer;
 use crate::exit::{Exit, Failure};
 use crate::offline::identity_failure;
 use crate::out::{Look, Out, instant, printable};
@@ -188,9 +189,13 @@ async fn look_at_peers(client: &Client, findings: &mut Findings) {
     for peer in &peers {
         let check = format!("peer {}", peer.alias);
         if peer.state != "active" {
-            let next = (peer.state == "awaitingAccept")
-                .then(|| format!("landbridge peer accept {}", peer.alias));
-            findings.add(check, State::Warn, peer.state.clone(), next);
+            let (detail, next) = peer::waiting(peer)
+                .map_or((peer.state.clone(), None), |(what, next)| (what, Some(next)));
+            findings.add(check, State::Warn, detail, next);
+            continue;
+        }
+        if let Some((what, next)) = peer::trouble(peer) {
+            findings.add(check, State::Warn, what, Some(next));
             continue;
         }
         match peer.status_issued.as_deref().map(age_ms) {

@@ -14,7 +14,7 @@ use crate::config::{Effective, Period};
 use crate::core::unreadable;
 use crate::local::api::{
     AuditHeadView, BridgeView, FederationView, NewToken, PeerView, SeesView, SettingView,
-    TenantLink, TokenView,
+    TenantLink, TokenView, Trouble,
 };
 use crate::trust::TrustError;
 
@@ -54,7 +54,7 @@ impl Bridge {
             .collect()
     }
 
-    /// Our peers, those that wait for acceptance included.
+    /// Our peers, those that wait for acceptance included; these are asked how the pairing stands there.
     ///
     /// # Errors
     ///
@@ -77,12 +77,16 @@ impl Bridge {
                 remote: grant.remote.to_string(),
             };
             let told = view.map(|view| view.chain().root().endpoints.clone());
-            let endpoints = told.unwrap_or_else(|| peer.endpoints.clone());
+            let mut endpoints = peer.endpoints.clone();
+            endpoints.extend(told.unwrap_or_default());
+            endpoints.dedup_by(|a, b| a.url == b.url);
             views.push(PeerView {
                 alias: peer.alias.clone(),
                 gateway: peer.gid.clone(),
                 state: status.to_owned(),
                 words: None,
+                pairing: None,
+                trouble: self.trouble_with(&peer.gid),
                 endpoints: endpoints.iter().map(|known| known.url.to_string()).collect(),
                 root_version: view.map(|view| view.chain().version()),
                 status_issued: issued.map(instant),
@@ -95,21 +99,18 @@ impl Bridge {
                     .collect(),
             });
         }
-        for pairing in self.pairings().await? {
-            views.push(PeerView {
-                alias: pairing.alias,
-                gateway: pairing.gateway,
-                state: "awaitingAccept".to_owned(),
-                words: Some(pairing.words),
-                endpoints: pairing.endpoints,
-                root_version: Some(pairing.root_version),
-                status_issued: None,
-                evidence: Vec::new(),
-                tenants: Vec::new(),
-                grants: Vec::new(),
-            });
-        }
+        self.unfinished(&mut views).await?;
         Ok(views)
+    }
+
+    /// Why a peer could not be reached the last time, when it could not.
+    fn trouble_with(&self, peer: &landbridge_proto::wire::name::GatewayId) -> Option<Trouble> {
+        let contact = self.core.contacts.of(peer);
+        let failed = contact.reachable() == Some(false);
+        contact
+            .failure
+            .filter(|_| failed)
+            .map(|failure| Trouble { detail: failure.what, another_key: failure.stranger })
     }
 
     /// Our federation document.

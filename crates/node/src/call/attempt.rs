@@ -76,7 +76,12 @@ impl Driver {
                 if let PeerError::Unsigned { have: Some(have), .. } = &error {
                     self.roots_from = Some(*have);
                 }
-                self.say(error.problem().detail.unwrap_or_default());
+                let unsigned = matches!(error, PeerError::Unsigned { .. });
+                if unsigned && matches!(self.core.unfinished_pairing(&peer), Ok(Some(_))) {
+                    self.say("the other side has not accepted the pairing yet");
+                } else {
+                    self.say(error.problem().detail.unwrap_or_default());
+                }
                 tracing::info!(run = %self.entry().run, %peer, %error, "attempt failed");
                 return Ok(Attempt::Nothing);
             }

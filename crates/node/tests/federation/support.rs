@@ -28,9 +28,11 @@ use landbridge_proto::machine::contract::{AuditEvent, DocumentKind, DocumentRow,
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::FederationDraft;
+use landbridge_proto::trust::pairing::Invite;
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::document::{
-    Disclose, Disclosure, EndpointUrl, Grant, Peer, PeerStatus,
+    Disclose, Disclosure, EndpointUrl, FormVersion, Grant, PairingRequest, Peer, PeerStatus, Root,
+    raw,
 };
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::{PayloadKind, Role};
@@ -116,6 +118,31 @@ impl World {
             (Server::new(Accepting::default(), tls, app), CancellationToken::new());
         tokio::spawn(server.run(self.network.listen(self.b.endpoint.clone()), stop.clone()));
         stop
+    }
+
+    /// A third bridge, which nobody knows.
+    pub(crate) async fn third(&self) -> Side {
+        Side::new("third", 3, Settings::default(), &self.clock, &self.network).await
+    }
+
+    /// A's pairing by an invite of B, as it is sent.
+    pub(crate) fn pairing_body(&self, invite: &Invite) -> Vec<u8> {
+        let core = &self.a.core;
+        let request = PairingRequest::try_from(raw::PairingRequest {
+            aud: invite.inviter(),
+            exp: self.clock.now().plus_ms(MINUTE_MS),
+            genesis: core.identity.root().genesis_digest(),
+            iat: self.clock.now(),
+            invite: invite.id(),
+            iss: core.own().clone(),
+            jti: core.new_jti().unwrap(),
+            proof: invite.secret.proof(&invite.inviter(), core.own()),
+            v: FormVersion,
+        });
+        let request = sign_typed(core.identity.request(), &request.unwrap()).unwrap();
+        let status = core.trust.state().status.clone().unwrap();
+        let roots = Some(core.identity.chain().to_vec());
+        Operation { roots, status, request, held: None }.to_bytes()
     }
 
     /// A's request with everything right.
@@ -276,8 +303,22 @@ impl Side {
         }
     }
 
-    /// Keeps another side's documents and lets it ask for what `grants` say.
-    pub(crate) async fn pin(&self, alias: &str, peer: &Self, grants: Vec<Grant>) {
+    /// This side's roots, and so many more after them, all as they must be.
+    pub(crate) fn endless_roots(&self, count: usize) -> Vec<Envelope> {
+        let path = offline_key(&self.home.path().join("bridge"), Role::Root);
+        let signer = load_key(&path, Role::Root).unwrap();
+        let mut chain = self.core.identity.chain().to_vec();
+        let mut root = raw::Root::from(self.core.identity.root().root().clone());
+        for _ in 0..count {
+            root.version += 1;
+            root.prev = chain.last().map(Envelope::digest);
+            chain.push(sign_typed(&signer, &Root::try_from(root.clone()).unwrap()).unwrap());
+        }
+        chain
+    }
+
+    /// Keeps another side's documents.
+    pub(crate) async fn know(&self, peer: &Self) {
         let (core, other) = (&self.core, &peer.core);
         let save = |kind, version, envelope: &Envelope| {
             let envelope = String::from_utf8(envelope.to_bytes()).unwrap();
@@ -290,6 +331,13 @@ impl Side {
             save(DocumentKind::Status, state.issued.seq, state.status.as_ref().unwrap()),
         ];
         core.commit(Step::new(Vec::new(), writes, ())).await.unwrap();
+    }
+
+    /// Keeps another side's documents and lets it ask for what `grants` say.
+    pub(crate) async fn pin(&self, alias: &str, peer: &Self, grants: Vec<Grant>) {
+        self.know(peer).await;
+        let other = &peer.core;
+        let core = &self.core;
         let mut draft = FederationDraft::first(core.own().clone());
         draft.put_peer(Peer {
             alias: Alias::new(alias).unwrap(),

@@ -11,6 +11,7 @@ mod kill9;
 mod lifecycle;
 mod lossy;
 mod middle;
+mod pairing;
 mod phases;
 mod refusals;
 mod rollback;
