@@ -501,15 +501,20 @@ pub(crate) fn stored_view(
     let chain = rows.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     let chain = TrustedRoot::restore(&chain, gateway)
         .map_err(|fault| TrustError::Root { gateway: gateway.clone(), fault: Box::new(fault) })?;
-    let mut status: Option<TrustedStatus> = None;
+    let mut statuses = Vec::new();
     for row in store.reads().documents(gateway, DocumentKind::Status)? {
-        let known = status.iter().flat_map(TrustedStatus::revocations);
-        let revoked: Vec<_> = known.map(|(kid, revoked)| (kid.clone(), *revoked)).collect();
-        let restored = TrustedStatus::restore(&parse(&row)?, row.at, revoked, &chain);
+        let restored = TrustedStatus::restore(&parse(&row)?, row.at, [], &chain);
         let refused =
             |fault| TrustError::Status { gateway: gateway.clone(), fault: Box::new(fault) };
-        status = Some(restored.map_err(refused)?);
+        statuses.push(restored.map_err(refused)?);
     }
+    // A root that changes the status role begins the numbers anew, so they alone do not tell the newest.
+    //= ID-20
+    statuses.sort_by_key(|status| {
+        let said = status.newest().value();
+        (said.root_version, said.seq)
+    });
+    let status = statuses.into_iter().reduce(|earlier, later| later.remembering(earlier));
     Ok(Some(PeerView::restore(chain, status)))
 }
 
