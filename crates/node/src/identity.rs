@@ -241,7 +241,14 @@ impl Identity {
     pub fn keep_root(&self, home: &Path) -> Result<(), IdentityError> {
         let path = home.join(ROOT).join(format!("{}.json", self.root.version()));
         let newest = self.chain.last().map(Envelope::to_bytes).unwrap_or_default();
-        if path.exists() || cfg!(planted = "root_not_kept") {
+        match fs::read(&path) {
+            Ok(kept) if kept == newest => return Ok(()),
+            // Another root of this version was kept: nothing goes on from here.
+            Ok(_) => return Err(IdentityError::Exists { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(file_fault(&path)(error)),
+        }
+        if cfg!(planted = "root_not_kept") {
             return Ok(());
         }
         file::write_private(&path, &newest).map_err(file_fault(&path))
@@ -462,7 +469,7 @@ fn first_root(
     for role in Role::ALL {
         let exp = match role {
             Role::Root | Role::Policy => expires,
-            _ => issued.plus_ms(online::KEY_LIFE_MS),
+            _ => nbf.plus_ms(online::KEY_LIFE_MS),
         };
         let place = if matches!(role, Role::Root | Role::Policy) { OFFLINE } else { KEYS };
         let signer = make_key(&draft.join(place).join(key_file(role)), role, entropy)?;
