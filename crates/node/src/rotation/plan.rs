@@ -169,7 +169,9 @@ fn hand_over(
             }
         }
     }
-    let nbf = Timestamp(takes_over.plus_ms(-HEAD_START_MS).0.max(0));
+    // Turns are taken in the order of `nbf`, so a successor's is never the earlier one.
+    let latest = former.keys().filter_map(|kid| before.keys.get(kid)).map(|key| key.nbf.plus_ms(1));
+    let nbf = latest.max().unwrap_or_default().max(takes_over.plus_ms(-HEAD_START_MS));
     let exp = nbf.plus_ms(KEY_LIFE_MS).min(next.expires);
     next.keys.insert(public.kid(), RootKey::new(public.clone(), nbf, exp));
     next.roles.insert(role, RoleHolders { keyids, threshold: 1 });
