@@ -334,8 +334,9 @@ const DATABASE: &str = "landbridge.db";
 const MANIFEST: &str = "manifest.json";
 /// What anybody may know, and what a bridge is set up by.
 const PUBLIC: [&str; 2] = ["root", "landbridge.toml"];
-/// What makes somebody this bridge. The keys that are kept elsewhere are never in a backup.
+/// What fits together: the roots, and the keys that the newest of them lists.
 const IDENTITY: [&str; 3] = ["root", "keys", "tls"];
+/// What makes somebody this bridge. The keys that are kept elsewhere are never in a backup.
 const SECRET: [&str; 3] = ["keys", "tls", "gateway"];
 
 #[cfg(test)]

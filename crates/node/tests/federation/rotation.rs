@@ -7,7 +7,7 @@ use http::{Request as HttpRequest, Response};
 use http_body_util::{BodyExt as _, Full};
 use landbridge_node::clock::SeededEntropy;
 use landbridge_node::core::Core;
-use landbridge_node::identity::online::{HEAD_START_MS, KEY_LIFE_MS, later_key_file};
+use landbridge_node::identity::online::{HEAD_START_MS, KEY_LIFE_MS, ONLINE, later_key_file};
 use landbridge_node::identity::{
     Identity, KEYS, OFFLINE, TLS, load_key, make_later_key, offline_key, own_root,
 };
@@ -15,7 +15,8 @@ use landbridge_node::net::App;
 use landbridge_node::net::limit_body::RequestBody;
 use landbridge_node::net::tls;
 use landbridge_node::rotation::plan::{Change, LEAD_MS, OVERLAP_MS, Timing, next_root};
-use landbridge_node::rotation::put_root;
+use landbridge_node::rotation::{put_root, put_root_offline};
+use landbridge_node::trust::Trust;
 use landbridge_proto::machine::contract::EntryPhase;
 use landbridge_proto::trust::signer::{Signer as _, sign_typed};
 use landbridge_proto::wire::digest::Digest;
@@ -202,10 +203,27 @@ async fn a_peer_asks_for_the_next_root_and_follows_the_status_role() {
     assert_eq!(known().check_fresh(a.now()), Ok(()));
     assert_eq!(known().status().unwrap().newest().signer(), &signs(b, Role::Status));
     // What was learned is what another process finds.
-    let again = landbridge_node::trust::Trust::load(&a.identity.present(), &a.store, a.now());
+    let again = Trust::load(&a.identity.present(), &a.store, a.now());
     let again = again.unwrap().state().peers[b.own()].clone();
     assert_eq!(again.chain().version(), 3);
     assert_eq!(again.seen_seq(), known().seen_seq());
+}
+
+#[tokio::test]
+async fn a_stopped_bridge_whose_root_expired_is_mended_in_its_files() {
+    let world = World::new().await;
+    let core = &world.b.core;
+    let home = core.identity.home();
+    let late = core.identity.present().root().root().expires.plus_ms(1);
+    let load = |at| Trust::load(&Identity::load(home).unwrap(), &core.store, at).map(drop);
+    assert!(load(late).is_err(), "nobody is trusted under an expired root");
+    world.clock.advance_ms(late.since_ms(core.now()));
+    let root = signed(core, &planned(core, &ONLINE, Timing::AtOnce));
+    assert_eq!(put_root_offline(home, &core.store, &root, late).unwrap(), 2);
+    load(late).unwrap();
+    let again = Identity::load(home).unwrap();
+    assert!(ONLINE.iter().all(|role| again.signer(*role, late).is_ok()));
+    assert!(put_root_offline(home, &core.store, &root, late).is_ok(), "once more changes nothing");
 }
 
 trait SeenSeq {
