@@ -125,7 +125,8 @@ impl Client {
             .because(error)
             .next("run the command as the user that the bridge runs as"),
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                let made = key_files(&self.home.join("keys"), Role::Stream).is_ok_and(|all| !all.is_empty());
+                let made = key_files(&self.home.join("keys"), Role::Stream)
+                    .is_ok_and(|all| !all.is_empty());
                 let next = if made {
                     format!("landbridge serve --home {home}")
                 } else {

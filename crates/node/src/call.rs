@@ -329,9 +329,8 @@ impl Driver {
         let end = caller
             .own_end(now, self.core.own(), root_version, outcome, problem)
             .map_err(|error| DriveError::Own(error.to_string()))?;
-        let receipt = identity
-            .sign(&end.receipt, now)
-            .map_err(|error| DriveError::Own(error.to_string()))?;
+        let receipt =
+            identity.sign(&end.receipt, now).map_err(|error| DriveError::Own(error.to_string()))?;
         let receipt = String::from_utf8_lossy(&receipt.to_bytes()).into_owned();
         self.step(Input::OwnEnd { end, receipt }).await
     }

@@ -68,7 +68,9 @@ pub enum RotationError {
     #[error("the root pins a TLS key that has no file here")]
     TlsKeyMissing,
     /// It would put our own federation document out of force.
-    #[error("under this root our federation document does not verify; have the policy key sign it first")]
+    #[error(
+        "under this root our federation document does not verify; have the policy key sign it first"
+    )]
     Federation(#[from] FederationError),
     /// The TLS library does not take the TLS identity.
     #[error("the TLS identity cannot be used")]
@@ -110,12 +112,7 @@ pub async fn put_root(core: &Core, envelope: &Envelope) -> Result<u64, RotationE
         }
         if let Some(federation) = &core.trust.state().federation {
             let version = federation.document().version;
-            TrustedFederation::open(
-                federation.verified().envelope(),
-                next.root(),
-                version,
-                now,
-            )?;
+            TrustedFederation::open(federation.verified().envelope(), next.root(), version, now)?;
         }
         fail::point("rotation.verified");
         //= ID-49
@@ -235,10 +232,8 @@ pub fn ends(root: &TrustedRoot) -> BTreeMap<String, Timestamp> {
         holders.keyids.iter().filter_map(|kid| document.keys.get(kid)).map(|key| key.exp).max()
     };
     let roles = [Role::Root, Role::Stream, Role::Request, Role::Status, Role::Policy];
-    let mut ends: BTreeMap<_, _> = roles
-        .into_iter()
-        .filter_map(|role| Some((format!("{role} key"), last(role)?)))
-        .collect();
+    let mut ends: BTreeMap<_, _> =
+        roles.into_iter().filter_map(|role| Some((format!("{role} key"), last(role)?))).collect();
     ends.insert("root".to_owned(), document.expires);
     ends
 }

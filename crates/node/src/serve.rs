@@ -35,8 +35,8 @@ use crate::net::listen::{TcpListener, UnixListener};
 use crate::net::{App, tls};
 use crate::observe::{self, Exporter};
 use crate::rollback;
-use crate::rotation::{self, Expiry};
 use crate::room::{self, Unrecorded};
+use crate::rotation::{self, Expiry};
 use crate::statuses;
 use crate::trust::{Trust, TrustError};
 

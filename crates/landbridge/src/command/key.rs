@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use landbridge_node::clock::{Clock as _, SystemClock, SystemEntropy};
 use landbridge_node::config::{Home, Period};
 use landbridge_node::fail;
-use landbridge_node::identity::online::{key_files, later_key_file};
 use landbridge_node::identity;
+use landbridge_node::identity::online::{key_files, later_key_file};
 use landbridge_node::local::api::{BridgeView, FederationView, OwnRootView};
 use landbridge_node::net::tls;
 use landbridge_node::rotation;
-use landbridge_node::rotation::plan::{Change, LEAD_MS, OVERLAP_MS, Timing, is_due, is_root_due, next_root};
+use landbridge_node::rotation::plan::{
+    Change, LEAD_MS, OVERLAP_MS, Timing, is_due, is_root_due, next_root,
+};
 use landbridge_node::serve::store_options;
 use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::trust::root::TrustedRoot;
@@ -48,7 +50,10 @@ pub(super) async fn run(client: &Client, command: KeyCommand, out: &Out) -> Resu
 enum Taker<'c> {
     Running(&'c Client),
     /// The store is held, so that no daemon starts meanwhile.
-    Stopped { store: Handle, home: PathBuf },
+    Stopped {
+        store: Handle,
+        home: PathBuf,
+    },
 }
 
 impl<'c> Taker<'c> {
@@ -114,8 +119,8 @@ async fn rotate(client: &Client, args: KeyRotateArgs, out: &Out) -> Result<Exit,
             resign(client, &chain, &made).await?;
             fail::point("rotation.federation_signed");
             let change = Change { only_policy: Some(kid), ..Change::default() };
-            let next = next_root(&chain, &change, timing, now)
-                .or_fail(Exit::Failed, || "no next root")?;
+            let next =
+                next_root(&chain, &change, timing, now).or_fail(Exit::Failed, || "no next root")?;
             step(&taker, &chain, &next, &root_files, &made, now).await?
         }
         None => chain,

@@ -13,8 +13,8 @@ use super::{Bridge, TOKEN_TAG};
 use crate::config::{Effective, Period};
 use crate::core::unreadable;
 use crate::local::api::{
-    AuditHeadView, BridgeView, FederationView, NewToken, OwnRootView, PeerView, SeesView, SettingView,
-    TenantLink, TokenView,
+    AuditHeadView, BridgeView, FederationView, NewToken, OwnRootView, PeerView, SeesView,
+    SettingView, TenantLink, TokenView,
 };
 use crate::rotation::{self, RotationError};
 use crate::trust::TrustError;

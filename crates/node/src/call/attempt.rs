@@ -236,7 +236,9 @@ impl Driver {
             //= STR-22
             Left::Renewed => {
                 self.renewed = true;
-                self.say("the peer signs with a key that is not known here; its next root is asked for");
+                self.say(
+                    "the peer signs with a key that is not known here; its next root is asked for",
+                );
                 Ok(if progressed { Attempt::Progress } else { Attempt::Nothing })
             }
             Left::Ended if progressed => Ok(Attempt::Progress),
@@ -410,7 +412,9 @@ impl Driver {
             Ok(()) => Ok(()),
             Err(error) if error.is_full() => Err(Left::Drive(DriveError::Full)),
             //= ID-52
-            Err(error) if error.is_renewed() => Ok(self.core.renew(&self.entry().peer, have).await?),
+            Err(error) if error.is_renewed() => {
+                Ok(self.core.renew(&self.entry().peer, have).await?)
+            }
             Err(error) => Err(Left::Mismatch(error.to_string())),
         }
     }

@@ -46,7 +46,8 @@ impl Driver {
         };
         let is_known = self.caller.accept_digest() == Some(envelope.digest());
         match &fault {
-            VerifyError::SignedWithForeignKey { .. } | VerifyError::SignedWithExpiredKey { .. } => {}
+            VerifyError::SignedWithForeignKey { .. } | VerifyError::SignedWithExpiredKey { .. } => {
+            }
             // What was taken before its key was revoked stands.
             VerifyError::SignedWithRevokedKey { .. } if is_known => {}
             _ => return Err(fault),
@@ -54,9 +55,11 @@ impl Driver {
         let signer = envelope.signatures().first().map(|signature| signature.keyid().clone());
         // An accept states no time: what counts is that its root lists the key, at some time.
         let stated = |said: &Accept| {
-            let root = view.chain().roots().map(Verified::value).find(|root: &&Root| {
-                root.version == said.root_version
-            });
+            let root = view
+                .chain()
+                .roots()
+                .map(Verified::value)
+                .find(|root: &&Root| root.version == said.root_version);
             let listed = root.zip(signer.as_ref()).and_then(|(root, kid)| root.keys.get(kid));
             let issued = root.map(|root| root.issued).unwrap_or_default();
             let at = listed.map_or(issued, |key| key.nbf.max(issued));

@@ -129,9 +129,8 @@ impl Federation {
             t: now,
             v: One,
         };
-        let envelope = identity
-            .sign(&answer, now)
-            .map_err(|error| bug("an answer was not signed", &error))?;
+        let envelope =
+            identity.sign(&answer, now).map_err(|error| bug("an answer was not signed", &error))?;
         Ok(one_envelope(200, &envelope))
     }
 }

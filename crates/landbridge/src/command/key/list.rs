@@ -57,7 +57,8 @@ pub(super) fn list(home: &Path, out: &Out) -> Result<Exit, Failure> {
         rows.push(Row { role, kid, since: None, until: None, file: Some(file), what });
     }
     out.data(&rows, |rows| {
-        let mut lines = vec![["ROLE", "KEY", "SINCE", "UNTIL", "USE", "FILE"].map(String::from).to_vec()];
+        let mut lines =
+            vec![["ROLE", "KEY", "SINCE", "UNTIL", "USE", "FILE"].map(String::from).to_vec()];
         for row in rows {
             let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
             let what = match row.what {
