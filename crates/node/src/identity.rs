@@ -24,6 +24,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
+use landbridge_planted::planted;
 use landbridge_proto::trust::key::SecretKey;
 use landbridge_proto::trust::root::{RootError, TrustedRoot};
 use landbridge_proto::trust::signer::{KeySigner, SignError, Signer as _, sign_typed};
@@ -247,7 +248,7 @@ impl Identity {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(file_fault(&path)(error)),
         }
-        if cfg!(planted = "root_not_kept") {
+        if planted!("root_not_kept") {
             return Ok(());
         }
         file::write_private(&path, &newest).map_err(file_fault(&path))
