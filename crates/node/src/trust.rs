@@ -244,7 +244,7 @@ impl Trust {
         let is_young = state.status_expires.since_ms(now) > STATUS_REFRESH_MS;
         let says_root = state.status_root == Some(identity.root().digest());
         let by = |status: &Envelope| status.signatures().iter().any(|one| *one.keyid() == signer);
-        //= ID-52
+        //= ID-51
         if state.status.as_ref().is_some_and(by) && is_young && says_root {
             return Ok(());
         }

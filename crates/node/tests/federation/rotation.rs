@@ -108,7 +108,7 @@ async fn a_successor_signs_from_its_time_on_and_its_predecessor_no_more() {
     world.clock.advance_ms(HEAD_START_MS);
     let after = all.map(|role| signs(core, role));
     assert!(after.iter().zip(&before).all(|(after, before)| after != before));
-    //= ID-52
+    //= ID-51
     core.trust.refresh_status(core).await.unwrap();
     assert_eq!(signer(&status(core)), after[2]);
     world.a.core.trust.refresh_status(&world.a.core).await.unwrap();
@@ -238,6 +238,7 @@ impl SeenSeq for landbridge_proto::trust::peer::PeerView {
     }
 }
 
+//= ID-52
 //= ID-54
 #[tokio::test]
 async fn a_changed_tls_key_is_learned_from_roots_that_prove_themselves() {

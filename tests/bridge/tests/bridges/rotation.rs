@@ -90,6 +90,8 @@ async fn every_key_and_the_root_are_rotated_under_fifty_runs_and_no_run_notices(
     }
 }
 
+//= ID-52
+//= ID-53
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_was_away_for_several_roots_attaches_and_verifies() {
     let mut pair = Pair::granted(&WIDE, &WIDE, &[]).await.unwrap();
