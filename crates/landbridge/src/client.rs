@@ -13,6 +13,8 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use landbridge_node::config::{Config, Home};
+use landbridge_node::identity::online::key_files;
+use landbridge_proto::wire::kind::Role;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -80,6 +82,11 @@ impl Client {
         decode(&self.ask(Method::PUT, path, Some(encode(body)?)).await?)
     }
 
+    /// Deletes a resource.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.ask(Method::DELETE, path, None).await.map(drop)
+    }
+
     /// Reads a resource as the bytes that it is.
     pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
         self.ask(Method::GET, path, None).await
@@ -123,7 +130,8 @@ impl Client {
             .because(error)
             .next("run the command as the user that the bridge runs as"),
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                let made = self.home.join("keys").join("stream.key").exists();
+                let made = key_files(&self.home.join("keys"), Role::Stream)
+                    .is_ok_and(|all| !all.is_empty());
                 let next = if made {
                     format!("landbridge serve --home {home}")
                 } else {
@@ -238,6 +246,7 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
             "ask the other side's operator for: landbridge grant add PEER --agent AGENT"
         }
         "peer_suspended" => "landbridge peer list",
+        "peer_unreachable" => "landbridge peer list; landbridge peer show ALIAS says what to do",
         "not_found" => "landbridge run list, or landbridge route list",
         "key_conflict" => {
             "the same command with another --key, or with the request that the key belongs to"

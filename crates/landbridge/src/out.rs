@@ -65,6 +65,20 @@ impl Out {
         self.stderr_terminal && io::stdin().is_terminal()
     }
 
+    /// Standard error is a terminal, and people read it.
+    pub(crate) const fn talks_to_a_terminal(&self) -> bool {
+        self.stderr_terminal && !self.json
+    }
+
+    /// Draws on standard error. The lines are ours, escape sequences included.
+    pub(crate) fn picture(&self, lines: &[String]) {
+        let mut stderr = io::stderr().lock();
+        for line in lines {
+            // A picture that nobody sees is not a failure.
+            let _ = writeln!(stderr, "{line}");
+        }
+    }
+
     /// Prints data: one line of JSON, or what `human` makes of it.
     pub(crate) fn data<T: Serialize>(
         &self,

@@ -3,9 +3,11 @@
 //! Whatever changes something is finished even when its client goes away in the middle: a connection
 //! that is lost must not leave durable state and drivers apart.
 
+mod address;
 mod admin;
 mod evidence;
 mod frames;
+mod invites;
 mod pairing;
 mod routes;
 mod runs;
@@ -27,6 +29,7 @@ use self::tokens::Tokens;
 use crate::call::Calls;
 use crate::core::{Core, bug, unreadable};
 use crate::execute::Executions;
+use crate::local::problem::LocalProblem;
 use crate::rollback::{ADVICE, RolledBack};
 use crate::room;
 
@@ -131,6 +134,18 @@ impl Bridge {
     fn check_history(&self) -> Result<(), Problem> {
         //= ID-40
         if self.core.trust.halted().is_cancelled() { Err(RolledBack::problem()) } else { Ok(()) }
+    }
+
+    /// As [`Bridge::finish`], for what also this plane refuses.
+    async fn finish_local<T, F>(&self, work: F) -> Result<T, LocalProblem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LocalProblem>> + Send + 'static,
+    {
+        match tokio::spawn(work).await {
+            Ok(done) => done,
+            Err(error) => Err(bug("a local request failed", &error).into()),
+        }
     }
 
     /// Finishes `work` even when the client goes away.

@@ -25,6 +25,8 @@ pub struct Failure {
     pub at: Timestamp,
     /// Why, one sentence with its causes.
     pub what: String,
+    /// Somebody answered who does not have the peer's TLS key.
+    pub stranger: bool,
 }
 
 impl Contact {
@@ -51,8 +53,8 @@ impl Contacts {
     }
 
     /// An attempt gave nothing usable.
-    pub fn failed(&self, peer: &GatewayId, at: Timestamp, what: String) {
-        self.change(peer, |contact| contact.failure = Some(Failure { at, what }));
+    pub fn failed(&self, peer: &GatewayId, at: Timestamp, what: String, stranger: bool) {
+        self.change(peer, |contact| contact.failure = Some(Failure { at, what, stranger }));
     }
 
     /// What was seen of the peer.
@@ -81,11 +83,11 @@ mod tests {
         let (contacts, peer) =
             (Contacts::default(), GatewayId::new(format!("gw1-{}", "a".repeat(52))).unwrap());
         assert_eq!(contacts.of(&peer).reachable(), None);
-        contacts.failed(&peer, Timestamp(1), "refused".to_owned());
+        contacts.failed(&peer, Timestamp(1), "refused".to_owned(), false);
         assert_eq!(contacts.of(&peer).reachable(), Some(false));
         contacts.reached(&peer, Timestamp(2));
         assert_eq!(contacts.of(&peer).reachable(), Some(true));
-        contacts.failed(&peer, Timestamp(3), "refused".to_owned());
+        contacts.failed(&peer, Timestamp(3), "refused".to_owned(), true);
         assert_eq!(contacts.of(&peer).reachable(), Some(false));
         assert_eq!(contacts.of(&peer).reached, Some(Timestamp(2)), "the last contact stays known");
     }

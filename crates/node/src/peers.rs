@@ -7,7 +7,7 @@ use landbridge_proto::machine::admission::{Learned, PROTO};
 use landbridge_proto::machine::history::{Present, Recall, judge};
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::trust::peer::PeerView;
-use landbridge_proto::trust::signer::{SignError, sign_typed};
+use landbridge_proto::trust::signer::SignError;
 use landbridge_proto::trust::verified::{Verified, VerifyError};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document;
@@ -26,6 +26,8 @@ use crate::net::endpoint::{Endpoint, InvalidEndpoint};
 use crate::net::tls::{SpkiDigest, Trust};
 use crate::rollback::RolledBack;
 
+/// The envelope of a document: base64 of the longest, and its signatures.
+const DOCUMENT_ENVELOPE_BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX / 3 * 4 + 8 * 1024;
 /// How long a request of ours is good, in milliseconds.
 const REQUEST_LIFE_MS: i64 = 60_000;
 
@@ -69,6 +71,9 @@ pub enum PeerError {
     /// Our own name is wrong: a bug.
     #[error("a name of ours is wrong")]
     Name(#[from] InvalidName),
+    /// It says something of itself that is refused.
+    #[error("what it says of itself is refused: {0}")]
+    Refused(String),
     /// We have no status to staple.
     #[error("we have no status of our own yet")]
     NoStatus,
@@ -109,7 +114,9 @@ impl Core {
         state.peers.get(peer).cloned().ok_or(PeerError::NotActive)
     }
 
-    /// Where a peer is reached: what its root says, else what our federation document says.
+    /// Where a peer is reached: what its root says, and what our federation document says. Whoever spoke
+    /// last is tried first: an address in the document holds against the root that the person knew who
+    /// signed it, and not against a later one.
     ///
     /// # Errors
     ///
@@ -119,12 +126,18 @@ impl Core {
         let state = self.trust.state();
         let told = state.peers.get(peer).map(|view| view.chain().root().endpoints.clone());
         let pinned = state.federation.as_ref().and_then(|document| document.peer(peer));
-        let endpoints = match told {
-            Some(endpoints) if !endpoints.is_empty() => endpoints,
-            _ => pinned.map(|peer| peer.endpoints.clone()).unwrap_or_default(),
-        };
-        let targets: Vec<_> =
-            endpoints.iter().filter_map(|endpoint| target(endpoint).ok()).collect();
+        let told = told.unwrap_or_default();
+        let named = pinned.map(|peer| peer.endpoints.clone()).unwrap_or_default();
+        let version = state.peers.get(peer).map_or(0, |view| view.chain().version());
+        let root_is_newer = pinned.is_some_and(|peer| version > peer.min_root_version);
+        //= ID-77
+        let endpoints = if root_is_newer { [told, named] } else { [named, told] }.concat();
+        let mut targets: Vec<Target> = Vec::new();
+        for target in endpoints.iter().filter_map(|endpoint| target(endpoint).ok()) {
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
         if targets.is_empty() { Err(PeerError::NoEndpoint) } else { Ok(targets) }
     }
 
@@ -180,13 +193,27 @@ impl Core {
     ///
     /// Returns the store's fault.
     pub fn judge_held(&self, peer: &GatewayId, held: &Envelope) -> Result<Recall, Fault> {
+        let identity = self.identity.present();
         let present = Present {
-            chain: self.identity.root(),
+            chain: identity.root(),
             incarnation: self.trust.state().incarnation,
             kept_ms: self.settings.frames_ms.max(self.settings.key_window_ms),
             now: self.now(),
         };
         judge(self.store.reads(), &present, peer, held)
+    }
+
+    /// Asks a peer for roots after version `have`, unless somebody else did so meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`]; what was known stays.
+    pub async fn renew(&self, peer: &GatewayId, have: u64) -> Result<(), PeerError> {
+        let _one = self.trust.renewing.lock().await;
+        if self.peer_view(peer)?.chain().version() > have {
+            return Ok(());
+        }
+        self.refresh_peer(peer).await
     }
 
     /// Asks a peer for newer roots and its present status, and keeps what verifies.
@@ -206,7 +233,14 @@ impl Core {
         let now = self.now();
         let mut last = PeerError::NoEndpoint;
         for target in targets {
-            match self.fetch_news(&target, &view).await {
+            let mut news = self.fetch_news(&target, &view).await;
+            if let Err(PeerError::Client(ClientError::WrongKey)) = &news {
+                // Roots and statuses prove themselves, whoever hands them over; nothing is told there.
+                //= ID-54
+                let anybody = Target { trust: Trust::danger_trust_nobody_yet(), ..target };
+                news = self.fetch_news(&anybody, &view).await;
+            }
+            match news {
                 Ok((roots, status)) => {
                     let refused = |fault| crate::trust::TrustError::Root {
                         gateway: peer.clone(),
@@ -223,7 +257,7 @@ impl Core {
     }
 
     //= ID-14
-    async fn fetch_news(
+    pub(crate) async fn fetch_news(
         &self,
         target: &Target,
         view: &PeerView,
@@ -248,12 +282,27 @@ impl Core {
     ///
     /// [`PeerError`] when there is no usable answer. What it returns proves itself or nothing.
     pub async fn fetch(&self, target: &Target, path: &str) -> Result<Option<Envelope>, PeerError> {
+        Ok(self.fetch_seeing(target, path).await?.0)
+    }
+
+    /// As [`Core::fetch`], and which TLS key answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::fetch`].
+    pub(crate) async fn fetch_seeing(
+        &self,
+        target: &Target,
+        path: &str,
+    ) -> Result<(Option<Envelope>, SpkiDigest), PeerError> {
         let response = self.client.get(target, path, HeaderMap::new()).await?;
         let status = response.status().as_u16();
-        let (_, body) = client::collect(response, limit::ENVELOPE_BYTES_MAX).await?;
+        let key = response.extensions().get::<client::PeerKey>().map(|key| key.0);
+        let key = key.ok_or(PeerError::NoEndpoint)?;
+        let (_, body) = client::collect(response, DOCUMENT_ENVELOPE_BYTES_MAX).await?;
         match status {
-            200 => Ok(Some(Envelope::parse(&body)?)),
-            404 => Ok(None),
+            200 => Ok((Some(Envelope::parse(&body)?), key)),
+            404 => Ok((None, key)),
             _ => Err(unsigned(status, &body)),
         }
     }
@@ -283,7 +332,7 @@ impl Core {
             tenant: tenant.clone(),
             traceparent: None,
         };
-        let envelope = sign_typed(self.identity.request(), &request)?;
+        let envelope = self.identity.present().sign(&request, now)?;
         let digest = envelope.digest();
         Ok(Signed { envelope, digest })
     }
@@ -320,7 +369,10 @@ impl Core {
                 | PeerError::Sign(_)
                 | PeerError::Name(_),
             ) => {}
-            Err(error) => self.contacts.failed(peer, self.now(), error.chain()),
+            Err(error) => {
+                let stranger = matches!(error, PeerError::Client(ClientError::WrongKey));
+                self.contacts.failed(peer, self.now(), error.chain(), stranger);
+            }
         }
     }
 
@@ -335,7 +387,8 @@ impl Core {
         let status = self.trust.state().status.clone().ok_or(PeerError::NoStatus)?;
         let roots = roots_from.map(|have| {
             let have = usize::try_from(have).unwrap_or(usize::MAX);
-            let newer = self.identity.chain().get(have..).unwrap_or_default();
+            let identity = self.identity.present();
+            let newer = identity.chain().get(have..).unwrap_or_default();
             newer.iter().take(limit::ROOT_STEPS_MAX).cloned().collect::<Vec<_>>()
         });
         let operation = Operation {
@@ -410,7 +463,30 @@ impl Core {
     }
 }
 
+/// Whether a root of the signer that we do not have may explain it.
+#[must_use]
+pub const fn is_renewed(fault: &VerifyError) -> bool {
+    matches!(
+        fault,
+        VerifyError::SignedWithForeignKey { .. }
+            | VerifyError::SignedWithExpiredKey { .. }
+            | VerifyError::StatusMissing
+            | VerifyError::RootExpired { .. }
+            | VerifyError::RootTooOld { .. }
+    )
+}
+
 impl PeerError {
+    /// Whether a root of the peer that we do not have may explain it.
+    #[must_use]
+    pub const fn is_renewed(&self) -> bool {
+        match self {
+            Self::Unverified(fault) => is_renewed(fault),
+            Self::Client(ClientError::WrongKey) => true,
+            _ => false,
+        }
+    }
+
     /// The problem that a client of ours is told.
     #[must_use]
     pub fn problem(&self) -> Problem {
@@ -418,7 +494,7 @@ impl PeerError {
     }
 
     /// What happened, with its causes.
-    fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {

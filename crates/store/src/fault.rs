@@ -151,8 +151,8 @@ pub enum Broken {
     /// An invite is created twice.
     #[error("the invite exists")]
     InviteExists,
-    /// An invite is used that is used or unknown.
-    #[error("the invite is used or unknown")]
+    /// An invite is used or withdrawn that is not open.
+    #[error("the invite is used, withdrawn or unknown")]
     InviteNotOpen,
     /// A number that the database cannot hold.
     #[error("the number {0} cannot be stored")]

@@ -12,3 +12,4 @@ pub mod operator;
 pub mod plugin;
 pub mod proxy;
 pub mod skip;
+pub mod terminal;

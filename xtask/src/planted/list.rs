@@ -395,6 +395,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "trust::pairing::tests::a_joiner_without_the_secret_is_refused",
     },
     Plant {
+        bug: "invite_check_unread",
+        removes: "an invite's text is whole and unchanged",
+        package: "landbridge-proto",
+        target: Target::Lib,
+        test: "trust::pairing::tests::every_cut_and_every_changed_character_of_an_invite_is_noticed",
+    },
+    Plant {
         bug: "status_seq_unchecked",
         removes: "a status is not older than the newest",
         package: "landbridge-proto",
@@ -731,6 +738,20 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "witness::a_database_that_was_copied_back_is_behind_its_witness_until_a_new_history_begins",
     },
     Plant {
+        bug: "old_key_signs_on",
+        removes: "a former key signs nothing once its successor's time has come",
+        package: "landbridge-node",
+        target: Target::Lib,
+        test: "identity::online::tests::a_key_signs_from_its_time_on_and_no_earlier",
+    },
+    Plant {
+        bug: "next_key_signs_early",
+        removes: "a listed key signs nothing before its time",
+        package: "landbridge-node",
+        target: Target::Lib,
+        test: "identity::online::tests::a_key_signs_from_its_time_on_and_no_earlier",
+    },
+    Plant {
         bug: "verb_unchecked",
         removes: "a token does what its verbs say",
         package: "landbridge-node",
@@ -759,6 +780,27 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "scripted::tests::what_was_executed_is_not_executed_again_but_told",
     },
     Plant {
+        bug: "root_not_kept",
+        removes: "a root of our own is durable before it is used",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "rotation::what_is_in_force_is_what_the_next_start_finds",
+    },
+    Plant {
+        bug: "own_root_unchecked",
+        removes: "a root of our own lists only what this home has, for no longer than it may",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "rotation::a_root_that_it_cannot_go_by_is_refused_and_changes_nothing",
+    },
+    Plant {
+        bug: "unsealed_accept_taken",
+        removes: "an accept of a former key waits for a present key's seal",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "rotation::an_accept_of_a_former_key_waits_for_the_word_of_a_present_one",
+    },
+    Plant {
         bug: "name_resolved_again",
         removes: "the address that was judged is the one that is dialled",
         package: "landbridge-node",
@@ -768,6 +810,13 @@ pub(super) const PLANTS: &[Plant] = &[
     Plant {
         bug: "inner_address_dialled",
         removes: "inner addresses are not dialled",
+        package: "landbridge-node",
+        target: Target::Lib,
+        test: "net::endpoint::tests::inner_addresses_are_not_dialled",
+    },
+    Plant {
+        bug: "embedded_addresses_dialled",
+        removes: "an IPv6 address that carries an IPv4 one is inner",
         package: "landbridge-node",
         target: Target::Lib,
         test: "net::endpoint::tests::inner_addresses_are_not_dialled",
@@ -904,6 +953,13 @@ pub(super) const PLANTS: &[Plant] = &[
         package: "landbridge-node",
         target: Target::Test("federation"),
         test: "pairing::an_invite_is_used_up_with_the_pairing_it_made",
+    },
+    Plant {
+        bug: "endless_chain_walked",
+        removes: "a stranger's chain of roots has an end",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "pairing::a_stranger_cannot_keep_a_join_busy_with_roots_without_end",
     },
     Plant {
         bug: "session_guessed",

@@ -4,144 +4,35 @@
 //! policy key, and a person (or a script that a person wrote) who got the other side's words by another
 //! way than the one that the invite took.
 
-use std::io::{BufRead as _, Read as _, Write as _};
+mod change;
+mod invite;
+mod pairing;
+mod qr;
 
-use landbridge_node::local::api::{
-    InviteView, Join, NewInvite, PairingView, PeerView, Resume, Resumed,
-};
-use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::document::{Peer, PeerStatus};
+use landbridge_node::local::api::{PeerView, Resume, Resumed};
 use landbridge_proto::wire::name::Alias;
 
-use crate::cli::{PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PeerResumeArgs};
+pub(super) use self::pairing::waiting;
+use crate::cli::{PeerCommand, PeerResumeArgs};
 use crate::client::Client;
-use crate::exit::{Exit, Failure, OrFail as _};
-use crate::offline;
+use crate::exit::{Exit, Failure};
 use crate::out::{Look, Out, fields, table};
 
 /// Runs a peer command.
 pub(super) async fn run(client: &Client, command: PeerCommand, out: &Out) -> Result<Exit, Failure> {
     match command {
-        PeerCommand::Invite(args) => invite(client, args, out).await,
-        PeerCommand::Join(args) => join(client, args, out).await,
-        PeerCommand::Accept(args) => accept(client, &args, out).await,
+        PeerCommand::Invite(args) => invite::invite(client, args, out).await,
+        PeerCommand::Invites(args) => invite::list(client, &args, out).await,
+        PeerCommand::Withdraw(args) => invite::withdraw(client, &args, out).await,
+        PeerCommand::Join(args) => pairing::join(client, args, out).await,
+        PeerCommand::Accept(args) => pairing::accept(client, &args, out).await,
+        PeerCommand::Decline(args) => pairing::decline(client, &args, out).await,
+        PeerCommand::Rename(args) => change::rename(client, &args, out).await,
+        PeerCommand::Address(args) => change::address(client, &args, out).await,
         PeerCommand::List => list(client, out).await,
         PeerCommand::Show(args) => show(client, &args.alias, out).await,
         PeerCommand::Resume(args) => resume(client, args, out).await,
     }
-}
-
-async fn invite(client: &Client, args: PeerInviteArgs, out: &Out) -> Result<Exit, Failure> {
-    let new = NewInvite { alias: args.alias.clone(), expires_in: Some(args.expires_in) };
-    let invite: InviteView = client.post("/v1/admin/invites", &new).await?;
-    out.data(&invite, |invite| invite.invite.clone())?;
-    out.say(Look::Dim, format!("good once, until {}; it is a secret", invite.expires));
-    out.say(
-        Look::Dim,
-        "there: landbridge peer join - --alias NAME, with the invite on standard input",
-    );
-    out.say(
-        Look::Dim,
-        format!("then compare the words, and here: landbridge peer accept {}", args.alias),
-    );
-    Ok(Exit::Success)
-}
-
-async fn join(client: &Client, args: PeerJoinArgs, out: &Out) -> Result<Exit, Failure> {
-    let invite = if args.invite == "-" {
-        let mut text = String::new();
-        let read = std::io::stdin().lock().take(INVITE_BYTES_MAX).read_to_string(&mut text);
-        read.or_fail(Exit::Usage, || "cannot read the invite from standard input")?;
-        text.trim().to_owned()
-    } else {
-        args.invite
-    };
-    let join = Join { invite, alias: args.alias.clone() };
-    let pairing: PairingView = client.post("/v1/admin/joins", &join).await?;
-    out.data(&pairing, pairing_text)?;
-    out.say(Look::Dim, "nothing works until both sides have compared the words and accepted:");
-    out.say(Look::Dim, format!("  landbridge peer accept {}", args.alias));
-    Ok(Exit::Success)
-}
-
-async fn accept(client: &Client, args: &PeerAcceptArgs, out: &Out) -> Result<Exit, Failure> {
-    let pairings: Vec<PairingView> = client.get("/v1/admin/pairings").await?;
-    let Some(pairing) = pairings.iter().find(|pairing| pairing.alias == args.alias) else {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("no pairing called {} waits here", args.alias),
-        )
-        .next("landbridge peer list"));
-    };
-    compare_words(pairing, args, out)?;
-    let genesis: Digest = serde_json::from_value(pairing.genesis.clone().into())
-        .or_fail(Exit::Internal, || "the bridge's answer cannot be read")?;
-    let applied = offline::change(client, &args.policy, out, |draft, trusted| {
-        let known = trusted.and_then(|trusted| trusted.peer(&pairing.gateway));
-        draft.put_peer(Peer {
-            alias: pairing.alias.clone(),
-            // Its verified root says where it is; an address without a pin would be a weaker word.
-            endpoints: Vec::new(),
-            genesis,
-            gid: pairing.gateway.clone(),
-            grants: known.map(|peer| peer.grants.clone()).unwrap_or_default(),
-            min_root_version: pairing.root_version,
-            status: PeerStatus::Active,
-        });
-        Ok(())
-    })
-    .await?;
-    out.data(pairing, |_| String::new())?;
-    if applied {
-        out.say(Look::Green, format!("{} is accepted here", args.alias));
-        out.say(Look::Dim, format!(
-            "it may ask nothing yet; let it use an agent: landbridge grant add {} --agent AGENT",
-            args.alias
-        ));
-    }
-    Ok(Exit::Success)
-}
-
-fn compare_words(pairing: &PairingView, args: &PeerAcceptArgs, out: &Out) -> Result<(), Failure> {
-    if let Some(words) = &args.words {
-        if same_words(words, &pairing.words) {
-            return Ok(());
-        }
-        return Err(Failure::new(Exit::Failed, "the words differ; nothing was accepted")
-            .why("somebody may stand between the two bridges, or the invite was another one")
-            .next(format!(
-                "landbridge peer show {}, and compare with the other side again",
-                args.alias
-            )));
-    }
-    if !out.interactive() {
-        return Err(Failure::new(Exit::Usage, "nobody is here to compare the words")
-            .next("the same command with --words and the words that the other side sees"));
-    }
-    out.say(Look::Plain, pairing_text(pairing));
-    out.say(Look::Bold, format!("  {}", pairing.words));
-    let mut stderr = std::io::stderr().lock();
-    let _ = write!(stderr, "Does the other side see the same twelve words? [y/N] ");
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    read.or_fail(Exit::Failed, || "cannot read the answer")?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        Ok(())
-    } else {
-        Err(Failure::new(Exit::Failed, "nothing was accepted"))
-    }
-}
-
-fn same_words(ours: &str, theirs: &str) -> bool {
-    let words = |text: &str| {
-        text.split(|c: char| !c.is_ascii_alphabetic())
-            .filter(|word| !word.is_empty())
-            .map(str::to_ascii_lowercase)
-            .collect::<Vec<_>>()
-    };
-    let ours = words(ours);
-    !ours.is_empty() && ours == words(theirs)
 }
 
 async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
@@ -150,12 +41,16 @@ async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
         out.say(Look::Dim, "no peers; invite one: landbridge peer invite ALIAS");
     }
     out.data(&peers, |peers: &Vec<PeerView>| {
-        let mut rows =
-            vec![["ALIAS", "STATE", "GATEWAY", "ROOT", "STATUS FROM"].map(String::from).to_vec()];
+        let mut rows = vec![
+            ["ALIAS", "STATE", "WAITS FOR", "GATEWAY", "ROOT", "STATUS FROM"]
+                .map(String::from)
+                .to_vec(),
+        ];
         for peer in peers {
             rows.push(vec![
                 peer.alias.to_string(),
                 peer.state.clone(),
+                pairing::waits_for(peer).to_owned(),
                 peer.gateway.to_string(),
                 peer.root_version.map(|version| version.to_string()).unwrap_or_default(),
                 peer.status_issued.clone().unwrap_or_default(),
@@ -192,8 +87,10 @@ async fn show(client: &Client, alias: &Alias, out: &Out) -> Result<Exit, Failure
             ("grants", grants.join("\n")),
         ])
     })?;
-    if peer.state == "awaitingAccept" {
-        out.say(Look::Yellow, format!("it waits for: landbridge peer accept {alias}"));
+    pairing::say_waiting(peer, out);
+    if let Some((what, next)) = trouble(peer) {
+        out.say(Look::Yellow, what);
+        out.say(Look::Dim, next);
     }
     if peer.state == "quarantined" {
         let id = peer.evidence.last().map_or("ID", String::as_str);
@@ -206,6 +103,26 @@ async fn show(client: &Client, alias: &Alias, out: &Out) -> Result<Exit, Failure
         out.say(Look::Dim, format!("when its people have explained it: {resume}"));
     }
     Ok(Exit::Success)
+}
+
+/// What is wrong with the way to a peer, and what to do about it.
+pub(super) fn trouble(peer: &PeerView) -> Option<(String, String)> {
+    let trouble = peer.trouble.as_ref()?;
+    let alias = &peer.alias;
+    if trouble.another_key {
+        let what = format!(
+            "{}; nothing is sent there. It moved, or lost its keys and is another gateway now",
+            trouble.detail
+        );
+        let next = format!(
+            "ask its people. It moved: landbridge peer address {alias} https://HOST:PORT. They made a new bridge:              landbridge peer rename {alias} {alias}-old, then landbridge peer invite {alias}"
+        );
+        return Some((what, next));
+    }
+    let next = format!(
+        "landbridge route test {alias}; if it moved: landbridge peer address {alias} https://HOST:PORT"
+    );
+    Some((trouble.detail.clone(), next))
 }
 
 /// The quarantine is the daemon's own decision and no part of the signed document, so its end needs no
@@ -222,30 +139,4 @@ async fn resume(client: &Client, args: PeerResumeArgs, out: &Out) -> Result<Exit
     out.say(Look::Green, format!("{} may be asked again, and may ask", args.alias));
     out.say(Look::Dim, "runs that ended as lost meanwhile stay so");
     Ok(Exit::Success)
-}
-
-fn pairing_text(pairing: &PairingView) -> String {
-    fields(&[
-        ("gateway", pairing.gateway.to_string()),
-        ("called here", pairing.alias.to_string()),
-        ("endpoints", pairing.endpoints.join(" ")),
-        ("root version", pairing.root_version.to_string()),
-        ("words", pairing.words.clone()),
-    ])
-}
-
-/// Longer than any invite.
-const INVITE_BYTES_MAX: u64 = 64 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_compared_as_people_write_them() {
-        assert!(same_words("Able  baker\ncharlie", "able baker charlie"));
-        assert!(!same_words("able baker", "able baker charlie"));
-        assert!(!same_words("able charlie baker", "able baker charlie"));
-        assert!(!same_words("", ""));
-    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
-use landbridge_node::local::api::{CallTool, CancelView, RunView, StartRun};
+use landbridge_node::local::api::{CallTool, CancelView, PeerView, RouteView, RunView, StartRun};
 use landbridge_proto::wire::name::{IdempotencyKey, RunId, ToolName};
 use landbridge_proto::wire::request::{CallerIdentity, Mode};
 use landbridge_proto::wire::tool_args::ToolArgs;
@@ -16,6 +16,7 @@ use landbridge_proto::wire::tool_args::ToolArgs;
 use self::wait::Until;
 use crate::cli::{ModeChoice, RunCommand, RunExportArgs, RunStartArgs};
 use crate::client::Client;
+use crate::command::peer;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::out::{Look, Out, fields};
 
@@ -38,14 +39,19 @@ pub(super) async fn run(client: &Client, command: RunCommand, out: &Out) -> Resu
 async fn start(client: &Client, args: RunStartArgs, out: &Out) -> Result<Exit, Failure> {
     let (detach, wait, timeout) = (args.detach, args.wait, args.timeout);
     let start = start_body(args)?;
-    let run: RunView = client.post("/v1/runs", &start).await.map_err(|failure| {
+    let run: RunView = match client.post("/v1/runs", &start).await {
+        Ok(run) => run,
         // A lost answer leaves the run's fate open; the key is what makes asking again safe.
-        if failure.exit() == Exit::NoBridge && failure.what().contains("went away") {
-            failure.next(format!("the same command with --key {}", start.idempotency_key))
-        } else {
-            failure
+        Err(failure)
+            if failure.exit() == Exit::NoBridge && failure.what().contains("went away") =>
+        {
+            return Err(
+                failure.next(format!("the same command with --key {}", start.idempotency_key))
+            );
         }
-    })?;
+        Err(failure) => return Err(pairing_first(client, &start, failure).await),
+    };
+    warn_of_trouble(client, &run, out).await;
     let word = if run.attached { "attached to" } else { "started" };
     out.say(
         Look::Dim,
@@ -60,6 +66,32 @@ async fn start(client: &Client, args: RunStartArgs, out: &Out) -> Result<Exit, F
         return wait::wait(client, std::slice::from_ref(&run.run), until, out).await;
     }
     follow::follow(client, &run.run, 0, out).await
+}
+
+/// A start that fails because the pairing is not finished is helped by finishing it.
+async fn pairing_first(client: &Client, start: &StartRun, failure: Failure) -> Failure {
+    if !matches!(failure.problem_code(), Some("not_granted" | "not_found")) {
+        return failure;
+    }
+    let peers: Vec<PeerView> = client.get("/v1/admin/peers").await.unwrap_or_default();
+    let routes: Vec<RouteView> = client.get("/v1/gateways").await.unwrap_or_default();
+    let route = routes.iter().find(|route| route.gateway == start.gateway);
+    let alias = route.map_or(&start.gateway, |route| &route.peer);
+    match peers.iter().find(|peer| peer.alias == *alias).and_then(peer::waiting) {
+        Some((what, next)) => failure.why(what).next(next),
+        None => failure,
+    }
+}
+
+/// A run that cannot begin yet is in the journal all the same; its person should know what it waits for.
+async fn warn_of_trouble(client: &Client, run: &RunView, out: &Out) {
+    let peers: Vec<PeerView> = client.get("/v1/admin/peers").await.unwrap_or_default();
+    let peer = peers.iter().find(|peer| peer.gateway == run.peer);
+    let known = peer.and_then(|peer| peer::waiting(peer).or_else(|| peer::trouble(peer)));
+    if let Some((what, next)) = known {
+        out.say(Look::Yellow, format!("it is kept and asked for again and again: {what}"));
+        out.say(Look::Dim, next);
+    }
 }
 
 fn start_body(args: RunStartArgs) -> Result<StartRun, Failure> {

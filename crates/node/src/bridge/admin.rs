@@ -13,9 +13,10 @@ use super::{Bridge, TOKEN_TAG};
 use crate::config::{Effective, Period};
 use crate::core::unreadable;
 use crate::local::api::{
-    AuditHeadView, BridgeView, FederationView, NewToken, PeerView, SeesView, SettingView,
-    TenantLink, TokenView,
+    AuditHeadView, BridgeView, FederationView, NewToken, OwnRootView, PeerView, SeesView,
+    SettingView, TenantLink, TokenView, Trouble,
 };
+use crate::rotation::{self, RotationError};
 use crate::trust::TrustError;
 
 impl Bridge {
@@ -25,7 +26,8 @@ impl Bridge {
     ///
     /// A problem when the store cannot be read.
     pub async fn view(&self) -> Result<BridgeView, Problem> {
-        let root = self.core.identity.root();
+        let identity = self.core.identity.present();
+        let root = identity.root();
         let (rows, head) =
             self.core.store.reads().audit_head().map_err(|fault| unreadable(&fault))?;
         let load = self.executions.seats().load();
@@ -54,7 +56,7 @@ impl Bridge {
             .collect()
     }
 
-    /// Our peers, those that wait for acceptance included.
+    /// Our peers, those that wait for acceptance included; these are asked how the pairing stands there.
     ///
     /// # Errors
     ///
@@ -77,12 +79,16 @@ impl Bridge {
                 remote: grant.remote.to_string(),
             };
             let told = view.map(|view| view.chain().root().endpoints.clone());
-            let endpoints = told.unwrap_or_else(|| peer.endpoints.clone());
+            let mut endpoints = peer.endpoints.clone();
+            endpoints.extend(told.unwrap_or_default());
+            endpoints.dedup_by(|a, b| a.url == b.url);
             views.push(PeerView {
                 alias: peer.alias.clone(),
                 gateway: peer.gid.clone(),
                 state: status.to_owned(),
                 words: None,
+                pairing: None,
+                trouble: self.trouble_with(&peer.gid),
                 endpoints: endpoints.iter().map(|known| known.url.to_string()).collect(),
                 root_version: view.map(|view| view.chain().version()),
                 status_issued: issued.map(instant),
@@ -95,21 +101,18 @@ impl Bridge {
                     .collect(),
             });
         }
-        for pairing in self.pairings().await? {
-            views.push(PeerView {
-                alias: pairing.alias,
-                gateway: pairing.gateway,
-                state: "awaitingAccept".to_owned(),
-                words: Some(pairing.words),
-                endpoints: pairing.endpoints,
-                root_version: Some(pairing.root_version),
-                status_issued: None,
-                evidence: Vec::new(),
-                tenants: Vec::new(),
-                grants: Vec::new(),
-            });
-        }
+        self.unfinished(&mut views).await?;
         Ok(views)
+    }
+
+    /// Why a peer could not be reached the last time, when it could not.
+    fn trouble_with(&self, peer: &landbridge_proto::wire::name::GatewayId) -> Option<Trouble> {
+        let contact = self.core.contacts.of(peer);
+        let failed = contact.reachable() == Some(false);
+        contact
+            .failure
+            .filter(|_| failed)
+            .map(|failure| Trouble { detail: failure.what, another_key: failure.stranger })
     }
 
     /// Our federation document.
@@ -146,6 +149,31 @@ impl Bridge {
                     Err(Problem::new(Code::VerificationFailed).with_detail(fault.to_string()))
                 }
                 Err(error) => Err(Problem::new(Code::Internal).with_detail(error.to_string())),
+            }
+        })
+        .await
+    }
+
+    /// Verifies the next root of our own, makes it durable and puts it in force.
+    ///
+    /// # Errors
+    ///
+    /// `verification_failed` when it does not follow, is not signed as it must be, or does not fit the
+    /// key files of this home.
+    pub async fn put_root(&self, envelope: &str) -> Result<OwnRootView, Problem> {
+        let parsed = Envelope::parse(envelope.as_bytes())
+            .map_err(|error| Problem::new(Code::Malformed).with_detail(error.to_string()))?;
+        let bridge = self.clone();
+        self.finish(async move {
+            match rotation::put_root(&bridge.core, &parsed).await {
+                Ok(version) => Ok(OwnRootView { version }),
+                Err(RotationError::Status(TrustError::Step(error))) => Err(error.into()),
+                Err(error @ RotationError::Status(_)) => {
+                    Err(Problem::new(Code::Internal).with_detail(error.to_string()))
+                }
+                Err(error) => {
+                    Err(Problem::new(Code::VerificationFailed).with_detail(error.story()))
+                }
             }
         })
         .await

@@ -1,212 +1,176 @@
-//! Inviting a peer, and joining one.
+//! Joining a peer by its invite, and the pairings that wait for somebody.
 
-use bytes::Bytes;
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
-use landbridge_proto::machine::contract::{InviteRow, PairingRow, Write};
-use landbridge_proto::machine::operation::Operation;
+use std::time::Duration;
+
+use landbridge_planted::planted;
+use landbridge_proto::machine::contract::{PairingRow, Write};
 use landbridge_proto::machine::step::Step;
-use landbridge_proto::trust::pairing::{Invite, InviteSecret};
+use landbridge_proto::trust::pairing::{Invite, PairingRefusal};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
-use landbridge_proto::trust::signer::sign_typed;
-use landbridge_proto::wire::document::{FormVersion, PairingRequest, raw};
+use landbridge_proto::wire::document::PeerStatus;
 use landbridge_proto::wire::envelope::Envelope;
-use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::GatewayId;
 use landbridge_proto::wire::problem::{Code, Problem};
-use landbridge_proto::wire::request::{Answer, PairingResult};
-use zeroize::Zeroizing;
 
 use super::Bridge;
-use super::admin::expiry;
 use super::views::instant;
 use crate::core::{bug, unreadable};
-use crate::federation::pairing::{PATH, documents};
-use crate::local::api::{InviteView, Join, NewInvite, PairingView};
-use crate::net::client;
+use crate::fail;
+use crate::federation::pairing::documents;
+use crate::local::api::{Join, PairingStanding, PairingView, PeerView as PeerRow};
+use crate::local::problem::{LocalCode, LocalProblem};
 use crate::net::client::Target;
+use crate::pairing::{PairingFault, There};
 use crate::peers::{PeerError, target};
 use crate::trust::stored_view;
 
-/// How long a pairing request is good, in milliseconds.
-const PAIRING_LIFE_MS: i64 = 60_000;
+/// How long a stranger may let us wait for all that a join fetches from it.
+const JOIN_WITHIN: Duration = Duration::from_secs(60);
+/// A stranger's chain of roots is not walked any further.
+const JOIN_ROOTS_MAX: u64 = 256;
 
 impl Bridge {
-    /// Makes an invite: one line of text that is good once.
+    /// Follows an invite: verifies the inviter, proves the secret, and waits for two people. The same
+    /// invite again gives the same pairing, until it is decided.
     ///
     /// # Errors
     ///
-    /// A problem when this bridge tells no endpoint in its root: nobody could follow the invite.
-    pub async fn invite(&self, new: NewInvite) -> Result<InviteView, Problem> {
-        let core = &self.core;
-        let now = core.now();
-        let longest = now.plus_ms(limit::INVITE_LIFE_MS);
-        let expires = expiry(now, new.expires_in.as_deref())?.unwrap_or(longest);
-        let root = core.identity.root();
-        let endpoint = root.root().endpoints.first().cloned().ok_or_else(|| {
-            Problem::new(Code::NotSupported).with_detail(
-                "this bridge's root names no endpoint, so nobody can reach it; let the peer invite",
-            )
-        })?;
-        let mut secret = Zeroizing::new([0_u8; 32]);
-        core.entropy.fill(&mut *secret);
-        let invite = Invite {
-            endpoint,
-            expires,
-            genesis: root.genesis_digest(),
-            root: root.digest(),
-            root_version: root.version(),
-            secret: InviteSecret::from_entropy(&secret),
-            v: FormVersion,
-        };
-        let text = invite.to_text().map_err(|error| bug("an invite has no text", &error))?;
-        let row = InviteRow {
-            id: invite.id(),
-            secret: text.to_string(),
-            alias: new.alias,
-            created: now,
-            expires,
-            used: None,
-        };
-        let audit = core.audit("admin", "invite_created", row.alias.as_str(), []);
-        let step = Step::new(Vec::new(), vec![Write::CreateInvite(row), audit], ());
-        core.commit(step).await?;
-        Ok(InviteView { invite: text.to_string(), expires: instant(expires) })
-    }
-
-    /// Follows an invite: verifies the inviter, proves the secret, and waits for two people.
-    ///
-    /// # Errors
-    ///
-    /// A problem that says what is wrong with the invite or the inviter.
-    pub async fn join(&self, join: Join) -> Result<PairingView, Problem> {
+    /// A problem that says what is wrong with the invite, the name or the inviter.
+    pub async fn join(&self, join: Join) -> Result<PairingView, LocalProblem> {
         let bridge = self.clone();
-        self.finish(async move { bridge.join_durably(join).await }).await
+        self.finish_local(async move { bridge.join_durably(join).await }).await
     }
 
-    async fn join_durably(&self, join: Join) -> Result<PairingView, Problem> {
+    async fn join_durably(&self, join: Join) -> Result<PairingView, LocalProblem> {
         let core = &self.core;
-        let refuse =
-            |code, what: &dyn std::fmt::Display| Problem::new(code).with_detail(format!("{what}"));
         let invite = Invite::parse(&join.invite)
-            .map_err(|error| refuse(Code::Malformed, &format!("the invite: {error}")))?;
-        if invite.inviter() == *core.own() {
-            return Err(refuse(
-                Code::Malformed,
-                &"this invite is our own; the other side follows it",
-            ));
+            .map_err(|error| LocalProblem::new(LocalCode::InviteDamaged, error.to_string()))?;
+        let inviter = invite.inviter();
+        if inviter == *core.own() {
+            let detail = "this invite was made here; the other side follows it";
+            return Err(LocalProblem::new(LocalCode::InviteOwn, detail));
         }
-        let target = target(&invite.endpoint).map_err(|error| error.problem())?;
-        let now = core.now();
-        let chain = self.inviters_chain(&invite, &target).await?;
-        let view = PeerView::new(chain);
-        invite
-            .check_inviter(view.chain(), now)
-            .map_err(|error| refuse(Code::VerificationFailed, &error))?;
-        let status = core.fetch(&target, "/federation/v1/status").await;
-        let status = status.map_err(|error| error.problem())?;
-        let status = status.ok_or_else(|| PeerError::NoStatus.problem())?;
-        let view = view
-            .with_status(&status, now)
-            .map_err(|error| refuse(Code::VerificationFailed, &error))?;
-        self.prove(&invite, &target, &view).await?;
-        let words = invite.words(&core.identity.root().genesis_digest()).join(" ");
+        if let Err(refusal) = invite.check_time(core.now()) {
+            return Err(refused(&refusal));
+        }
+        self.check_alias(&join.alias, Some(&inviter))?;
+        let alias = self.name_for(&inviter, &join)?;
+        //= ID-76
+        let met = tokio::time::timeout(JOIN_WITHIN, self.meet(&invite)).await;
+        let view = met.map_err(|_| {
+            let detail = "the inviter's documents did not arrive in a minute";
+            Problem::new(Code::PeerUnreachable).with_detail(detail)
+        })??;
+        fail::point("pairing.proven");
+        let words = invite.words(&core.identity.present().root().genesis_digest()).join(" ");
         let row = PairingRow {
             peer: view.gateway().clone(),
-            alias: join.alias,
+            alias,
             words,
             genesis: view.chain().genesis_digest(),
             joined: true,
-            at: now,
+            at: core.now(),
+            invite: invite.id(),
+            proof: invite.secret.proof(view.gateway(), core.own()),
         };
-        let mut writes = documents(core, &view, now)?;
+        let mut writes = documents(core, &view, row.at)?;
         writes.push(core.audit("admin", "pairing_joined", row.peer.as_str(), []));
         writes.push(Write::PutPairing(row.clone()));
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
-        self.pairing_view(row)
+        core.commit(Step::new(Vec::new(), writes, ())).await.map_err(Problem::from)?;
+        fail::point("pairing.joined");
+        Ok(self.pairing_view(row)?)
     }
 
-    /// The inviter's roots from the first on, each verified.
+    /// What the inviter is called here: as before, where it is a peer that lost this bridge.
+    fn name_for(
+        &self,
+        inviter: &GatewayId,
+        join: &Join,
+    ) -> Result<landbridge_proto::wire::name::Alias, LocalProblem> {
+        let known = |what: String| Err(LocalProblem::new(LocalCode::AlreadyPaired, what));
+        let state = self.core.trust.state();
+        let Some(peer) = state.federation.as_ref().and_then(|document| document.peer(inviter))
+        else {
+            return Ok(join.alias.clone());
+        };
+        match peer.status {
+            PeerStatus::Revoked => known(format!(
+                "the inviter is {}, which was revoked here for good; it can come back as a new gateway only",
+                peer.alias
+            )),
+            PeerStatus::Suspended => {
+                known(format!("the inviter is the peer {}, which is suspended here", peer.alias))
+            }
+            PeerStatus::Active => {
+                let waits = self.core.unfinished_pairing(inviter)?.is_some();
+                if waits || join.again {
+                    return Ok(peer.alias.clone());
+                }
+                known(format!("the inviter is a peer already, called {}", peer.alias))
+            }
+        }
+    }
+
+    /// Fetches what the inviter says of itself, checks that it is who the invite says, and shows it that
+    /// we were given its secret; it then keeps our documents.
+    async fn meet(&self, invite: &Invite) -> Result<PeerView, LocalProblem> {
+        let core = &self.core;
+        let reached = |error: PeerError| error.problem();
+        let target = target(&invite.endpoint).map_err(reached)?;
+        let chain = self.inviters_chain(invite, &target).await?;
+        let now = core.now();
+        let view = PeerView::new(chain);
+        invite.check_inviter(view.chain(), now).map_err(|refusal| refused(&refusal))?;
+        let status = core.fetch(&target, "/federation/v1/status").await.map_err(reached)?;
+        let status = status.ok_or_else(|| PeerError::NoStatus.problem())?;
+        let view = view.with_status(&status, now).map_err(|fault| {
+            let detail = format!("the inviter's status is refused: {fault}");
+            Problem::new(Code::VerificationFailed).with_detail(detail)
+        })?;
+        let proof = invite.secret.proof(view.gateway(), core.own());
+        match core.send_pairing(&target, &view, invite.id(), proof).await {
+            Ok(_) => Ok(view),
+            Err(PairingFault::Ours(problem)) => Err(problem.into()),
+            Err(PairingFault::Peer(error)) => Err(error.problem().into()),
+            Err(PairingFault::Refused(problem)) => {
+                let told =
+                    problem.detail.unwrap_or_else(|| "it does not know the invite".to_owned());
+                let detail = format!("the inviter refused: {told}");
+                Err(LocalProblem::new(LocalCode::InviteRefused, detail))
+            }
+        }
+    }
+
+    /// The inviter's roots from the first on, each verified before the next is asked for: a stranger's
+    /// chain must not keep us busy.
+    //= ID-76
     async fn inviters_chain(
         &self,
         invite: &Invite,
         target: &Target,
-    ) -> Result<TrustedRoot, Problem> {
-        let mut roots = Vec::new();
-        loop {
-            let path = format!("/federation/v1/root/{}", roots.len() + 1);
-            let root = self.core.fetch(target, &path).await.map_err(|error| error.problem())?;
-            match root {
-                Some(root) if roots.len() < 1_000 => roots.push(root),
-                _ => break,
-            }
-        }
-        TrustedRoot::restore(&roots, &invite.inviter()).map_err(|error| {
-            Problem::new(Code::VerificationFailed)
-                .with_detail(format!("the inviter's roots are not those of the invite: {error}"))
-        })
-    }
-
-    /// Shows the inviter that we were given its secret; it then keeps our documents.
-    async fn prove(
-        &self,
-        invite: &Invite,
-        target: &Target,
-        inviter: &PeerView,
-    ) -> Result<(), Problem> {
-        let core = &self.core;
-        let now = core.now();
-        let request = PairingRequest::try_from(raw::PairingRequest {
-            aud: inviter.gateway().clone(),
-            exp: now.plus_ms(PAIRING_LIFE_MS),
-            genesis: core.identity.root().genesis_digest(),
-            iat: now,
-            invite: invite.id(),
-            iss: core.own().clone(),
-            jti: core.new_jti().map_err(|error| bug("no request id", &error))?,
-            proof: invite.secret.proof(inviter.gateway(), core.own()),
-            v: FormVersion,
-        });
-        let request = request.map_err(|error| bug("a pairing request of ours is wrong", &error))?;
-        let request = sign_typed(core.identity.request(), &request)
-            .map_err(|error| bug("a pairing request was not signed", &error))?;
-        let digest = request.digest();
-        let status = core.trust.state().status.clone();
-        let operation = Operation {
-            roots: Some(core.identity.chain().to_vec()),
-            status: status.ok_or_else(|| PeerError::NoStatus.problem())?,
-            request,
-            held: None,
+    ) -> Result<TrustedRoot, LocalProblem> {
+        let foreign = |what: &dyn std::fmt::Display| {
+            let detail = format!("the inviter's roots are not those of the invite: {what}");
+            LocalProblem::new(LocalCode::InviteRefused, detail)
         };
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-        let body = Bytes::from(operation.to_bytes());
-        let reached = |error| PeerError::Client(error).problem();
-        let response = core.client.post(target, PATH, headers, body).await.map_err(reached)?;
-        let status = response.status().as_u16();
-        let (_, body) =
-            client::collect(response, limit::ENVELOPE_BYTES_MAX).await.map_err(reached)?;
-        if status != 200 {
-            let told = serde_json::from_slice::<Problem>(&body);
-            return Err(Problem::new(Code::VerificationFailed).with_detail(format!(
-                "the inviter refused ({}): the invite was used, expired, or is not its own; ask for a new one",
-                told.map_or_else(|_| status.to_string(), |problem| problem.to_string())
-            )));
+        let mut chain: Option<TrustedRoot> = None;
+        loop {
+            let have = chain.as_ref().map_or(0, TrustedRoot::version);
+            let path = format!("/federation/v1/root/{}", have + 1);
+            let root = self.core.fetch(target, &path).await.map_err(|error| error.problem())?;
+            let Some(root) = root else { break };
+            if have >= JOIN_ROOTS_MAX && !planted!("endless_chain_walked") {
+                let detail = format!("the inviter has more than {JOIN_ROOTS_MAX} roots");
+                return Err(Problem::new(Code::TooLarge).with_detail(detail).into());
+            }
+            let next = match &chain {
+                None => first_root(invite, &root),
+                Some(chain) => chain.advance(&[root], self.core.now()),
+            };
+            chain = Some(next.map_err(|fault| foreign(&fault))?);
         }
-        let refuse = |what: String| Problem::new(Code::VerificationFailed).with_detail(what);
-        let envelope = Envelope::parse(&body).map_err(|error| refuse(error.to_string()))?;
-        let answer =
-            inviter.verify::<Answer>(&envelope, now).map_err(|error| refuse(error.to_string()))?;
-        let said = answer.value();
-        let ours = said.request == digest && said.aud == *core.own();
-        let kept =
-            matches!(said.result.pairing, Some(PairingResult::Pending | PairingResult::Accepted));
-        if ours && kept {
-            Ok(())
-        } else {
-            Err(refuse("the inviter's answer is not to us".to_owned()))
-        }
+        chain.ok_or_else(|| foreign(&"it has none"))
     }
 
     /// Pairings that wait for a person on this side.
@@ -215,8 +179,58 @@ impl Bridge {
     ///
     /// A problem when the store cannot be read.
     pub async fn pairings(&self) -> Result<Vec<PairingView>, Problem> {
+        let state = self.core.trust.state();
         let rows = self.core.store.reads().pairings().map_err(|fault| unreadable(&fault))?;
-        rows.into_iter().map(|row| self.pairing_view(row)).collect()
+        let waiting = rows.into_iter().filter(|row| !state.active(&row.peer));
+        waiting.map(|row| self.pairing_view(row)).collect()
+    }
+
+    /// Pairings that wait for anybody, as peers; the other sides are asked how they stand there.
+    pub(super) async fn unfinished(&self, peers: &mut Vec<PeerRow>) -> Result<(), Problem> {
+        let rows = self.core.store.reads().pairings().map_err(|fault| unreadable(&fault))?;
+        for (row, there) in self.core.settle_pairings(rows).await {
+            let here = self.core.trust.state().active(&row.peer);
+            if here && there == There::Accepted {
+                continue;
+            }
+            let (accepted_there, detail) = match there {
+                There::Accepted => (Some(true), None),
+                There::Pending => (Some(false), None),
+                There::Gone(why) => {
+                    (Some(false), Some(format!("it does not know the pairing: {why}")))
+                }
+                There::Unknown(why) => (None, Some(format!("it could not be asked: {why}"))),
+            };
+            let standing =
+                PairingStanding { accepted_here: here, accepted_there, joined: row.joined, detail };
+            match peers.iter_mut().find(|peer| peer.gateway == row.peer) {
+                Some(peer) => {
+                    peer.words = Some(row.words);
+                    if peer.state == "active" {
+                        peer.state = "awaitingPeer".to_owned();
+                    }
+                    peer.pairing = Some(standing);
+                }
+                None => {
+                    let view = self.pairing_view(row)?;
+                    peers.push(PeerRow {
+                        alias: view.alias,
+                        gateway: view.gateway,
+                        state: "awaitingAccept".to_owned(),
+                        words: Some(view.words),
+                        pairing: Some(standing),
+                        trouble: None,
+                        endpoints: view.endpoints,
+                        root_version: Some(view.root_version),
+                        status_issued: None,
+                        evidence: Vec::new(),
+                        tenants: Vec::new(),
+                        grants: Vec::new(),
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Forgets a pairing that a person does not want.
@@ -225,8 +239,8 @@ impl Bridge {
     ///
     /// `not_found`.
     pub async fn decline_pairing(&self, peer: &GatewayId) -> Result<(), Problem> {
-        let rows = self.core.store.reads().pairings().map_err(|fault| unreadable(&fault))?;
-        if !rows.iter().any(|row| row.peer == *peer) {
+        let waits = self.pairings().await?.iter().any(|pairing| pairing.gateway == *peer);
+        if !waits {
             return Err(Problem::new(Code::NotFound).with_detail("no such pairing is waiting"));
         }
         let drop = Write::DropPairing { peer: peer.clone() };
@@ -240,6 +254,7 @@ impl Bridge {
         let view = view.ok_or_else(|| bug("a pairing without documents", &row.peer))?;
         let root = view.chain().root();
         Ok(PairingView {
+            accepted_here: self.core.trust.state().active(&row.peer),
             gateway: row.peer,
             alias: row.alias,
             words: row.words,
@@ -247,5 +262,24 @@ impl Bridge {
             endpoints: root.endpoints.iter().map(|known| known.url.to_string()).collect(),
             root_version: view.chain().version(),
         })
+    }
+}
+
+/// The first root, which the invite names by its digest.
+//= ID-33
+fn first_root(
+    invite: &Invite,
+    root: &Envelope,
+) -> Result<TrustedRoot, landbridge_proto::trust::root::RootError> {
+    TrustedRoot::restore(std::slice::from_ref(root), &invite.inviter())
+}
+
+fn refused(refusal: &PairingRefusal) -> LocalProblem {
+    match refusal {
+        PairingRefusal::InviteExpired { expires } => LocalProblem::new(
+            LocalCode::InviteExpired,
+            format!("the invite expired at {}", instant(*expires)),
+        ),
+        other => LocalProblem::new(LocalCode::InviteRefused, other.to_string()),
     }
 }

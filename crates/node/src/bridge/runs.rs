@@ -20,6 +20,7 @@ use super::{Bridge, Frames, Principal};
 use crate::config::Period;
 use crate::core::{Route, StepError, bug, unreadable};
 use crate::local::api::{CallTool, CancelView, RunView, StartRun};
+use crate::pairing::There;
 use crate::rollback::RolledBack;
 use crate::room;
 
@@ -44,6 +45,7 @@ impl Bridge {
             if let Some(entry) = known.map_err(|fault| unreadable(&fault))? {
                 return self.attach(who, &asked, &route, &entry);
             }
+            self.check_accepted(&route, &peer).await?;
             if self.core.draining.is_cancelled() {
                 return Err(Problem::new(Code::Draining));
             }
@@ -59,6 +61,24 @@ impl Bridge {
             }
         }
         Err(Problem::new(Code::Internal))
+    }
+
+    /// Refuses what the other side would only turn away: its person has not accepted the pairing. A peer
+    /// that cannot be asked is asked by the run itself, for as long as that lasts.
+    async fn check_accepted(&self, route: &Route, peer: &GatewayId) -> Result<(), Problem> {
+        let Some(row) = self.core.unfinished_pairing(peer)? else { return Ok(()) };
+        let refuse = |what: String| Err(Problem::new(Code::NotGranted).with_detail(what));
+        match self.core.settle_pairing(&row).await {
+            There::Accepted | There::Unknown(_) => Ok(()),
+            There::Pending => refuse(format!(
+                "the other side has not accepted the pairing with {} yet; nothing was started",
+                route.peer
+            )),
+            There::Gone(_) => refuse(format!(
+                "the other side does not know the pairing with {} any more; nothing was started",
+                route.peer
+            )),
+        }
     }
 
     //= REQ-6

@@ -8,13 +8,13 @@ use http::{Request, Response};
 use landbridge_proto::machine::contract::{DocumentKind, Guard, InviteRow, PairingRow, Write};
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::machine::step::Step;
-use landbridge_proto::trust::pairing::Invite;
+use landbridge_proto::trust::pairing::{Invite, PairingRefusal};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::trust::verified::Verified;
-use landbridge_proto::wire::document::PairingRequest;
-use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::document::{PairingRequest, PeerStatus, gateway_id};
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::{GatewayId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Findings, PairingResult};
 use landbridge_proto::wire::stream::One;
@@ -23,19 +23,27 @@ use landbridge_planted::planted;
 
 use super::{Federation, one_envelope, unsigned};
 use crate::core::{Core, StepError, bug, unreadable};
+use crate::fail;
 use crate::net::ResponseBody;
 use crate::net::limit_body::RequestBody;
-use crate::trust::save;
+use crate::trust::{save, stored_view};
 
 /// The route of pairing.
 pub const PATH: &str = "/federation/v1/pairing";
 
-/// A newcomer that proved to hold an invite.
-struct Newcomer {
+/// Somebody who proved to hold an invite, or to be the other side of a pairing.
+struct Caller {
     view: PeerView,
     request: Verified<PairingRequest>,
-    invite: InviteRow,
-    words: String,
+    standing: Standing,
+}
+
+/// What is known of a caller's pairing.
+enum Standing {
+    /// It shows an open invite for the first time.
+    New { invite: Box<InviteRow>, words: String },
+    /// It was here before, or we joined by its invite.
+    Known(PairingResult),
 }
 
 impl Federation {
@@ -49,8 +57,8 @@ impl Federation {
         };
         let plane = self.clone();
         let paired = tokio::spawn(async move {
-            let newcomer = plane.newcomer(&body)?;
-            plane.keep(newcomer).await
+            let caller = plane.caller(&body)?;
+            plane.keep(caller).await
         });
         let paired = paired.await.unwrap_or_else(|error| Err(bug("a pairing failed", &error)));
         paired.unwrap_or_else(|problem| {
@@ -59,82 +67,174 @@ impl Federation {
         })
     }
 
-    /// Verifies what a newcomer says of itself, and that it was given an open invite.
-    fn newcomer(&self, body: &Bytes) -> Result<Newcomer, Problem> {
+    /// Verifies what a caller says of itself, and that it was given an invite or is known by one.
+    fn caller(&self, body: &Bytes) -> Result<Caller, Problem> {
         let core = &self.core;
         let now = core.now();
-        let refuse = |story: String| {
-            tracing::info!(story, "a pairing was refused");
-            Problem::new(Code::VerificationFailed)
-        };
         let operation = Operation::parse(body)
             .map_err(|fault| Problem::new(Code::Malformed).with_detail(fault.to_string()))?;
         let roots = operation.roots.as_deref().unwrap_or_default();
-        let Some((first, later)) = roots.split_first() else {
+        let Some(first) = roots.first() else {
             return Err(Problem::new(Code::Malformed).with_detail("a newcomer brings its roots"));
         };
-        let chain = TrustedRoot::introduced(first)
-            .and_then(|chain| chain.advance(later, now))
-            .map_err(|fault| refuse(fault.to_string()))?;
-        let view = PeerView::new(chain)
-            .with_status(&operation.status, now)
-            .map_err(|fault| refuse(fault.to_string()))?;
+        let gateway = gateway_id(&first.digest());
+        // Who was here before cannot come back with older roots, or with keys that it revoked.
+        let known = match core.trust.state().peers.get(&gateway) {
+            Some(view) => Some(view.clone()),
+            None => stored_view(&core.store, &gateway)
+                .map_err(|error| bug("a newcomer's documents cannot be read", &error))?,
+        };
+        let view = match known {
+            Some(view) => view.with_roots(roots, now),
+            None => TrustedRoot::introduced(first)
+                .and_then(|chain| chain.advance(&roots[1..], now))
+                .map(PeerView::new),
+        };
+        let view = view.map_err(|fault| refuse(&fault))?;
+        let view = view.with_status(&operation.status, now).map_err(|fault| refuse(&fault))?;
         let request = view
             .verify::<PairingRequest>(&operation.request, now)
-            .map_err(|fault| refuse(fault.to_string()))?;
-        let row = core.store.reads().invite(&request.value().invite);
-        let row = row.map_err(|fault| unreadable(&fault))?;
-        let Some(row) = row.filter(|row| row.used.is_none() || planted!("invite_reused")) else {
-            return Err(refuse("the invite is unknown or used".to_owned()));
-        };
-        let invite = Invite::parse(&row.secret)
-            .map_err(|error| bug("a stored invite cannot be read", &error))?;
-        invite
-            .check_joiner(&request, view.gateway(), now)
-            .map_err(|refusal| refuse(refusal.to_string()))?;
-        let words = invite.words(&view.chain().genesis_digest()).join(" ");
-        Ok(Newcomer { view, request, invite: row, words })
+            .map_err(|fault| refuse(&fault))?;
+        let said = request.value();
+        let skew_ms = limit::CLOCK_SKEW_MS_MAX;
+        if said.aud != *core.own() || said.iss != *view.gateway() {
+            return Err(refuse(&"the request is of or for another gateway"));
+        }
+        if said.iat > now.plus_ms(skew_ms) || now >= said.exp.plus_ms(skew_ms) {
+            return Err(refuse(&PairingRefusal::OutOfTime));
+        }
+        let standing = self.standing(&view, &request)?;
+        Ok(Caller { view, request, standing })
     }
 
-    /// Uses up the invite and keeps the newcomer until a person decides, in one transaction.
+    fn standing(
+        &self,
+        view: &PeerView,
+        request: &Verified<PairingRequest>,
+    ) -> Result<Standing, Problem> {
+        let core = &self.core;
+        let said = request.value();
+        let gateway = view.gateway();
+        let pinned = {
+            let state = core.trust.state();
+            let known = state.federation.as_ref().and_then(|known| known.peer(gateway));
+            known.map(|peer| peer.status)
+        };
+        if pinned.is_some_and(|status| status != PeerStatus::Active) {
+            return Err(refuse(&"it is suspended or revoked here"));
+        }
+        let row = core.store.reads().invite(&said.invite);
+        let row = row.map_err(|fault| unreadable(&fault))?;
+        if let Some(row) = row.as_ref().filter(|row| row.is_open()) {
+            let invite = Invite::parse(&row.secret)
+                .map_err(|error| bug("a stored invite cannot be read", &error))?;
+            invite.check_joiner(request, gateway, core.now()).map_err(|refusal| {
+                let told = refuse(&refusal);
+                match refusal {
+                    PairingRefusal::InviteExpired { .. } => {
+                        told.with_detail("the invite has expired")
+                    }
+                    _ => told,
+                }
+            })?;
+            let words = invite.words(&view.chain().genesis_digest()).join(" ");
+            return Ok(Standing::New { invite: Box::new(row.clone()), words });
+        }
+        let waiting = core.unfinished_pairing(gateway)?;
+        let by_it = waiting.as_ref().filter(|row| row.invite == said.invite);
+        //= ID-74
+        let used_by_it = row.as_ref().is_some_and(|row| row.used_by.as_ref() == Some(gateway));
+        match (pinned, by_it, &row) {
+            (None, _, Some(_)) if planted!("invite_reused") => {
+                Ok(Standing::Known(PairingResult::Pending))
+            }
+            (Some(_), _, None) => Ok(Standing::Known(PairingResult::Accepted)),
+            (Some(_), ..) if used_by_it => Ok(Standing::Known(PairingResult::Accepted)),
+            (None, Some(known), _) if known.proof.eq_secret(&said.proof) => {
+                Ok(Standing::Known(PairingResult::Pending))
+            }
+            (_, _, Some(row)) => {
+                Err(refuse(&"the invite is not open").with_detail(spent(row, gateway)))
+            }
+            _ => Err(refuse(&"the invite is unknown")),
+        }
+    }
+
+    /// Uses up the invite and keeps the newcomer until a person decides, in one transaction; who is
+    /// known is only told how it stands.
     //= ID-35
     //= ID-36
-    async fn keep(&self, newcomer: Newcomer) -> Result<Response<ResponseBody>, Problem> {
+    async fn keep(&self, caller: Caller) -> Result<Response<ResponseBody>, Problem> {
         let core = &self.core;
-        let Newcomer { view, request, invite, words } = newcomer;
+        let Caller { view, request, standing } = caller;
         let now = core.now();
         let peer = view.gateway().clone();
-        let mut writes = vec![Write::UseInvite { id: invite.id, at: now }];
-        writes.extend(documents(core, &view, now)?);
-        writes.push(Write::PutPairing(PairingRow {
-            peer: peer.clone(),
-            alias: invite.alias,
-            words,
-            genesis: view.chain().genesis_digest(),
-            joined: false,
-            at: now,
-        }));
-        let audit = core.audit(peer.as_str(), "pairing_received", core.own().as_str(), []);
-        writes.push(audit);
-        let guard = Guard::InviteUnused { id: invite.id };
-        let guards = if planted!("invite_reused") { Vec::new() } else { vec![guard] };
+        let said = request.value();
+        //= REQ-17
+        let jti = (peer.clone(), said.jti.clone());
+        let keep_until = said.exp.plus_ms(limit::CLOCK_SKEW_MS_MAX + 1);
+        let mut guards = vec![Guard::JtiUnseen { issuer: jti.0.clone(), jti: jti.1.clone() }];
+        let mut writes = vec![Write::Jti { issuer: jti.0, jti: jti.1, keep_until }];
+        let result = match standing {
+            Standing::Known(result) => result,
+            Standing::New { invite, words } => {
+                let state = core.trust.state();
+                let pinned = state.federation.as_ref().and_then(|known| known.active_peer(&peer));
+                guards.push(Guard::InviteUnused { id: invite.id });
+                writes.push(Write::UseInvite { id: invite.id, at: now, by: peer.clone() });
+                writes.extend(documents(core, &view, now)?);
+                writes.push(Write::PutPairing(PairingRow {
+                    peer: peer.clone(),
+                    // Who is a peer already keeps its name; the words are compared again all the same.
+                    alias: pinned.map_or(invite.alias, |known| known.alias.clone()),
+                    words,
+                    genesis: view.chain().genesis_digest(),
+                    joined: false,
+                    at: now,
+                    invite: invite.id,
+                    proof: said.proof,
+                }));
+                writes.push(core.audit(peer.as_str(), "pairing_received", core.own().as_str(), []));
+                fail::point("pairing.received");
+                if pinned.is_some() { PairingResult::Accepted } else { PairingResult::Pending }
+            }
+        };
         match core.commit(Step::new(guards, writes, ())).await {
             Ok(()) => {}
             Err(StepError::Stale(_)) => return Err(Problem::new(Code::VerificationFailed)),
             Err(error) => return Err(error.into()),
         }
+        fail::point("pairing.kept");
+        let identity = core.identity.present();
         let answer = Answer {
             aud: peer,
             iss: core.own().clone(),
             request: request.digest(),
-            result: Findings { pairing: Some(PairingResult::Pending), ..Findings::default() },
-            root_version: core.identity.root().version(),
+            result: Findings { pairing: Some(result), ..Findings::default() },
+            root_version: identity.root().version(),
             t: now,
             v: One,
         };
-        let envelope = sign_typed(core.identity.stream(), &answer)
-            .map_err(|error| bug("an answer was not signed", &error))?;
+        let envelope =
+            identity.sign(&answer, now).map_err(|error| bug("an answer was not signed", &error))?;
         Ok(one_envelope(200, &envelope))
+    }
+}
+
+/// What a stranger is told, and what the log is told.
+fn refuse(story: &dyn std::fmt::Display) -> Problem {
+    tracing::info!(%story, "a pairing was refused");
+    Problem::new(Code::VerificationFailed)
+}
+
+/// Why an invite does not serve any more. Only who was given the invite can name its id.
+fn spent(row: &InviteRow, by: &GatewayId) -> &'static str {
+    if row.withdrawn.is_some() {
+        "the invite was withdrawn"
+    } else if row.used_by.as_ref() == Some(by) {
+        "the pairing was declined"
+    } else {
+        "the invite was used by another gateway"
     }
 }
 

@@ -6,14 +6,16 @@
 use axum::Json as Answer;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use http::{StatusCode, Uri};
 use landbridge_proto::machine::contract::AuditRow;
 use landbridge_proto::wire::name::GatewayId;
+use landbridge_proto::wire::problem::{Code, Problem};
 
 use super::api::{
-    AuditHeadView, AuditList, AuditView, BackupInto, BridgeView, FederationView, InviteView, Join,
-    NewInvite, NewToken, PairingView, PeerView, PutFederation, SeesView, SettingView, TokenView,
+    AuditHeadView, AuditList, AuditView, BackupInto, BridgeView, FederationView, FoundAt,
+    InviteView, Join, LookAt, NewInvite, NewToken, OpenInvite, OwnRootView, PairingView, PeerView,
+    PutFederation, PutRoot, SeesView, SettingView, TokenView,
 };
 use super::auth::{Administer, May, Verb};
 use super::body::{Json, Nothing, named, query, value};
@@ -28,11 +30,14 @@ pub(super) fn routes() -> Router<Local> {
         .route("/v1/admin/settings", get(settings))
         .route("/v1/admin/peers", get(peers))
         .route("/v1/admin/usage", get(super::usage::usage))
-        .route("/v1/admin/invites", post(invite))
+        .route("/v1/admin/invites", get(invites).post(invite))
+        .route("/v1/admin/invites/{id}", delete(withdraw))
         .route("/v1/admin/joins", post(join))
         .route("/v1/admin/pairings", get(pairings))
         .route("/v1/admin/pairings/{gateway}", delete(decline))
+        .route("/v1/admin/peers/{gateway}/address", post(look_at))
         .route("/v1/admin/federation", get(federation).put(put_federation))
+        .route("/v1/admin/root", put(put_root))
         .route("/v1/admin/tokens", get(tokens).post(create_token))
         .route("/v1/admin/tokens/{id}/revoke", post(revoke_token))
         .route("/v1/admin/audit", get(audit))
@@ -64,6 +69,22 @@ async fn invite(
     Ok((StatusCode::CREATED, Answer(local.bridge.invite(invite).await?)))
 }
 
+async fn invites(State(local): State<Local>, _: May<Administer>) -> Answered<Vec<OpenInvite>> {
+    Ok(Answer(local.bridge.invites().await?))
+}
+
+async fn withdraw(
+    State(local): State<Local>,
+    _: May<Administer>,
+    Path(id): Path<String>,
+    _: Nothing,
+) -> Result<StatusCode, LocalProblem> {
+    // What is no invite's id is the id of no invite.
+    let id = id.parse().map_err(|_| Problem::new(Code::NotFound).with_detail("no such invite"))?;
+    local.bridge.withdraw_invite(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 async fn join(
     State(local): State<Local>,
     _: May<Administer>,
@@ -87,6 +108,16 @@ async fn decline(
     Ok(StatusCode::NO_CONTENT)
 }
 
+async fn look_at(
+    State(local): State<Local>,
+    _: May<Administer>,
+    gateway: Path<String>,
+    Json(look): Json<LookAt>,
+) -> Answered<FoundAt> {
+    let gateway: GatewayId = named(&gateway)?;
+    Ok(Answer(local.bridge.look_at(&gateway, look).await?))
+}
+
 async fn federation(State(local): State<Local>, _: May<Administer>) -> Answered<FederationView> {
     Ok(Answer(local.bridge.federation().await?))
 }
@@ -97,6 +128,14 @@ async fn put_federation(
     Json(put): Json<PutFederation>,
 ) -> Answered<FederationView> {
     Ok(Answer(local.bridge.put_federation(&put.envelope).await?))
+}
+
+async fn put_root(
+    State(local): State<Local>,
+    _: May<Administer>,
+    Json(put): Json<PutRoot>,
+) -> Answered<OwnRootView> {
+    Ok(Answer(local.bridge.put_root(&put.envelope).await?))
 }
 
 async fn tokens(State(local): State<Local>, _: May<Administer>) -> Answered<Vec<TokenView>> {

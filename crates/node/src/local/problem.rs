@@ -68,11 +68,25 @@ pub enum LocalCode {
     UnsupportedMediaType,
     /// The bridge takes no work now.
     NotReady,
+    /// A text that is no whole, unchanged invite.
+    InviteDamaged,
+    /// An invite of this very bridge.
+    InviteOwn,
+    /// An invite whose time is over.
+    InviteExpired,
+    /// The inviter does not take the invite, or is not who the invite says.
+    InviteRefused,
+    /// A name that means another gateway here.
+    AliasTaken,
+    /// A gateway that is a peer already, or must not be one.
+    AlreadyPaired,
+    /// Another gateway than the peer answers at an address.
+    AnotherGateway,
 }
 
 impl LocalCode {
     /// Every local code.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 16] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::CrossOrigin,
@@ -82,6 +96,13 @@ impl LocalCode {
         Self::NotAcceptable,
         Self::UnsupportedMediaType,
         Self::NotReady,
+        Self::InviteDamaged,
+        Self::InviteOwn,
+        Self::InviteExpired,
+        Self::InviteRefused,
+        Self::AliasTaken,
+        Self::AlreadyPaired,
+        Self::AnotherGateway,
     ];
 
     /// The code as clients read it.
@@ -117,6 +138,19 @@ impl LocalCode {
                 Some(RetryMode::ResignSameKey),
                 "The bridge takes no new work at the moment.",
             ),
+            Self::InviteDamaged => {
+                ("invite_damaged", 400, CHANGE, "The text is not a whole, unchanged invite.")
+            }
+            Self::InviteOwn => ("invite_own", 409, CHANGE, "The invite is this bridge's own."),
+            Self::InviteExpired => ("invite_expired", 410, CHANGE, "The invite has expired."),
+            Self::InviteRefused => {
+                ("invite_refused", 409, CHANGE, "The inviter does not take this invite.")
+            }
+            Self::AliasTaken => ("alias_taken", 409, CHANGE, "The name is taken here."),
+            Self::AlreadyPaired => ("already_paired", 409, CHANGE, "The gateway is known here."),
+            Self::AnotherGateway => {
+                ("another_gateway", 409, CHANGE, "Another gateway answers at that address.")
+            }
         }
     }
 }

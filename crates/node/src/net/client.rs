@@ -111,7 +111,7 @@ pub enum ClientError {
     #[error("cannot connect")]
     Connect(#[source] io::Error),
     /// The other side holds another key than the pinned one.
-    #[error("the peer's TLS key is not the pinned one")]
+    #[error("what answers there does not have the peer's TLS key")]
     WrongKey,
     /// The TLS handshake failed.
     #[error("the TLS handshake failed")]

@@ -85,6 +85,7 @@ impl TcpConnector {
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses"));
         }
+        //= ID-78
         found.retain(|ip| self.policy.allows(*ip));
         if found.is_empty() {
             let forbidden = ForbiddenAddress { endpoint: endpoint.clone() };
@@ -196,6 +197,7 @@ mod tests {
         }
     }
 
+    //= ID-78
     #[tokio::test]
     async fn what_was_judged_is_what_is_dialled() {
         let outer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

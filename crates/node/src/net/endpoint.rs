@@ -252,6 +252,11 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 /// everything that embeds an IPv4 address (mapped, compatible, translated, 6to4, Teredo) could smuggle
 /// a private one.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
+    if planted!("embedded_addresses_dialled")
+        && let Some(inner) = ip.to_ipv4()
+    {
+        return is_public_v4(inner);
+    }
     match ip.segments() {
         [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..=0x0fff, ..] => false,
         [first, ..] => first & 0xe000 == 0x2000,
@@ -335,6 +340,23 @@ mod tests {
             "::",
             "::ffff:127.0.0.1",
             "::ffff:8.8.8.8",
+            "::8.8.8.8",
+            "64:ff9b::808:808",
+            "64:ff9b:1::808:808",
+            "2002:808:808::1",
+            "2001:0:808:808::1",
+            "100::1",
+            "100.127.255.255",
+            "192.0.2.1",
+            "192.88.99.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "3fff::1",
+            "2001:20::1",
+            "fdff:ffff::1",
+            "febf::1",
             "::127.0.0.1",
             "64:ff9b::7f00:1",
             "2002:7f00:1::",
@@ -351,7 +373,10 @@ mod tests {
         for public in [
             "8.8.8.8",
             "172.32.0.1",
+            "100.63.255.255",
             "100.128.0.1",
+            "192.0.3.1",
+            "223.255.255.255",
             "2606:4700::1111",
             "2a00:1450::1",
             "2001:4860::8888",

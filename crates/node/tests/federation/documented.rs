@@ -218,6 +218,8 @@ fn placeholder(name: &str, text: &str) -> String {
         "envelope" | "event" if text.starts_with('{') => "{...}".to_owned(),
         "next" | "head" | "genesis" | "session" | "audit" | "words" | "digest" | "version"
         | "connection" => "...".to_owned(),
+        // An invite's public id.
+        "id" if text.len() == 43 => "...".to_owned(),
         // The members of a body are in the table above.
         "detail" if text.contains(", expected one of ") => {
             let (what, _) = text.split_once(", expected").unwrap();

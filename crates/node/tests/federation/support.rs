@@ -12,6 +12,7 @@ use landbridge_node::contact::Contacts;
 use landbridge_node::core::{Core, Route, Settings, Wakes};
 use landbridge_node::execute::Executions;
 use landbridge_node::federation::Federation;
+use landbridge_node::identity::current::CurrentIdentity;
 use landbridge_node::identity::{Identity, NewIdentity, load_key, offline_key};
 use landbridge_node::local::api::{RunView, StartRun};
 use landbridge_node::net::accept::{Server, Settings as Accepting, TransportSecurity};
@@ -28,9 +29,11 @@ use landbridge_proto::machine::contract::{AuditEvent, DocumentKind, DocumentRow,
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::FederationDraft;
+use landbridge_proto::trust::pairing::Invite;
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::document::{
-    Disclose, Disclosure, EndpointUrl, Grant, Peer, PeerStatus,
+    Disclose, Disclosure, EndpointUrl, FormVersion, Grant, PairingRequest, Peer, PeerStatus, Root,
+    raw,
 };
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::{PayloadKind, Role};
@@ -118,6 +121,31 @@ impl World {
         stop
     }
 
+    /// A third bridge, which nobody knows.
+    pub(crate) async fn third(&self) -> Side {
+        Side::new("third", 3, Settings::default(), &self.clock, &self.network).await
+    }
+
+    /// A's pairing by an invite of B, as it is sent.
+    pub(crate) fn pairing_body(&self, invite: &Invite) -> Vec<u8> {
+        let core = &self.a.core;
+        let request = PairingRequest::try_from(raw::PairingRequest {
+            aud: invite.inviter(),
+            exp: self.clock.now().plus_ms(MINUTE_MS),
+            genesis: core.identity.present().root().genesis_digest(),
+            iat: self.clock.now(),
+            invite: invite.id(),
+            iss: core.own().clone(),
+            jti: core.new_jti().unwrap(),
+            proof: invite.secret.proof(&invite.inviter(), core.own()),
+            v: FormVersion,
+        });
+        let request = core.identity.present().sign(&request.unwrap(), core.now()).unwrap();
+        let status = core.trust.state().status.clone().unwrap();
+        let roots = Some(core.identity.present().chain().to_vec());
+        Operation { roots, status, request, held: None }.to_bytes()
+    }
+
     /// A's request with everything right.
     pub(crate) fn request(&self, body: Body) -> Request {
         let core = &self.a.core;
@@ -138,7 +166,7 @@ impl World {
     /// The body of an operation: A's status and this request, signed.
     pub(crate) fn operation(&self, request: &Request) -> (Vec<u8>, Envelope) {
         let core = &self.a.core;
-        let request = sign_typed(core.identity.request(), request).unwrap();
+        let request = core.identity.present().sign(request, core.now()).unwrap();
         let status = core.trust.state().status.clone().unwrap();
         (
             Operation { roots: None, status, request: request.clone(), held: None }.to_bytes(),
@@ -209,7 +237,11 @@ impl World {
     }
 
     /// Waits, moving the clock, until A's journal entry is as wanted.
-    pub(crate) async fn until(&self, run: &RunId, wanted: impl Fn(&EntryRow) -> bool) -> EntryRow {
+    pub(crate) async fn until(
+        &self,
+        run: &RunId,
+        mut wanted: impl FnMut(&EntryRow) -> bool,
+    ) -> EntryRow {
         for _ in 0..5_000 {
             let entry = self.a.core.store.reads().entry(run).unwrap().unwrap();
             if wanted(&entry) {
@@ -247,7 +279,7 @@ impl Side {
         let store = Handle::inline(disk.clone(), disk.clone());
         let core = Arc::new(Core {
             trust: Trust::load(&identity, &store, NOW).unwrap(),
-            identity,
+            identity: CurrentIdentity::new(&place, identity).unwrap(),
             store,
             clock,
             entropy: Arc::new(entropy),
@@ -276,8 +308,22 @@ impl Side {
         }
     }
 
-    /// Keeps another side's documents and lets it ask for what `grants` say.
-    pub(crate) async fn pin(&self, alias: &str, peer: &Self, grants: Vec<Grant>) {
+    /// This side's roots, and so many more after them, all as they must be.
+    pub(crate) fn endless_roots(&self, count: usize) -> Vec<Envelope> {
+        let path = offline_key(&self.home.path().join("bridge"), Role::Root);
+        let signer = load_key(&path, Role::Root).unwrap();
+        let mut chain = self.core.identity.present().chain().to_vec();
+        let mut root = raw::Root::from(self.core.identity.present().root().root().clone());
+        for _ in 0..count {
+            root.version += 1;
+            root.prev = chain.last().map(Envelope::digest);
+            chain.push(sign_typed(&signer, &Root::try_from(root.clone()).unwrap()).unwrap());
+        }
+        chain
+    }
+
+    /// Keeps another side's documents.
+    pub(crate) async fn know(&self, peer: &Self) {
         let (core, other) = (&self.core, &peer.core);
         let save = |kind, version, envelope: &Envelope| {
             let envelope = String::from_utf8(envelope.to_bytes()).unwrap();
@@ -286,15 +332,22 @@ impl Side {
         };
         let state = other.trust.state();
         let writes = vec![
-            save(DocumentKind::Root, 1, &other.identity.chain()[0]),
+            save(DocumentKind::Root, 1, &other.identity.present().chain()[0]),
             save(DocumentKind::Status, state.issued.seq, state.status.as_ref().unwrap()),
         ];
         core.commit(Step::new(Vec::new(), writes, ())).await.unwrap();
+    }
+
+    /// Keeps another side's documents and lets it ask for what `grants` say.
+    pub(crate) async fn pin(&self, alias: &str, peer: &Self, grants: Vec<Grant>) {
+        self.know(peer).await;
+        let other = &peer.core;
+        let core = &self.core;
         let mut draft = FederationDraft::first(core.own().clone());
         draft.put_peer(Peer {
             alias: Alias::new(alias).unwrap(),
             endpoints: Vec::new(),
-            genesis: other.identity.root().genesis_digest(),
+            genesis: other.identity.present().root().genesis_digest(),
             gid: other.own().clone(),
             grants,
             min_root_version: 1,

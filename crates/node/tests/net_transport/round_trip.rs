@@ -191,6 +191,7 @@ async fn a_router_is_an_app() {
 }
 
 //= ID-39
+//= ID-39
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -201,6 +202,10 @@ async fn a_redirect_is_an_answer_and_not_followed() {
             counter.fetch_add(1, Ordering::Relaxed);
             let mut response = Response::new(Full::new(Bytes::new()));
             *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            // The second request would be answered.
+            if counter.load(Ordering::Relaxed) > 1 {
+                *response.status_mut() = StatusCode::OK;
+            }
             response.headers_mut().insert(LOCATION, HeaderValue::from_static("/elsewhere"));
             async { response }
         }),
@@ -208,6 +213,23 @@ async fn a_redirect_is_an_answer_and_not_followed() {
     .await;
     assert_eq!(post(&client(), &server.target(), "/", "x").await.0, StatusCode::TEMPORARY_REDIRECT);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_response_that_comes_too_slowly_is_left() {
+    let settings = ClientSettings {
+        response_body: std::time::Duration::from_millis(100),
+        ..ClientSettings::default()
+    };
+    let (app, _reports) = watched_stream();
+    let server = start(patient(), app).await;
+    let client = client_with(settings);
+    let response = client.get(&server.target(), "/", HeaderMap::new()).await.unwrap();
+    let taken = within(landbridge_node::net::client::collect(response, 1000)).await;
+    assert!(matches!(taken, Err(ClientError::Body(BodyError::TooSlow))), "{taken:?}");
+    // In time, the same client takes what it is given.
+    let honest = start(patient(), echo()).await;
+    assert_eq!(post(&client, &honest.target(), "/", "x").await.1, "x");
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ pub enum Guard {
         /// The run.
         run: RunId,
     },
-    /// The invite exists and was not used.
+    /// The invite exists and was neither used nor withdrawn.
     InviteUnused {
         /// The invite.
         id: Digest,
@@ -248,6 +248,15 @@ pub enum Write {
     CreateInvite(InviteRow),
     /// Marks an invite used.
     UseInvite {
+        /// The invite.
+        id: Digest,
+        /// When.
+        at: Timestamp,
+        /// By whom.
+        by: GatewayId,
+    },
+    /// Withdraws an invite that was neither used nor withdrawn.
+    WithdrawInvite {
         /// The invite.
         id: Digest,
         /// When.

@@ -26,6 +26,8 @@ use crate::wire::limit;
 use crate::wire::name::{GatewayId, Timestamp};
 
 const PREFIX: &str = "gfp1:";
+/// 36 bits: a slip is noticed but for one in 69 billion.
+const TEXT_CHECK_CHARS: usize = 6;
 
 /// An invitation to pair.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,11 +66,14 @@ pub enum InvalidInvite {
         /// The most allowed.
         max: usize,
     },
+    /// The check at its end does not fit: a character is wrong, or an end is missing.
+    #[error("the invite is damaged: a part of it is missing or changed")]
+    Damaged,
     /// Not base64url in its one spelling.
-    #[error("the invite is damaged")]
+    #[error("the invite is damaged: it has a character that does not belong there")]
     NotBase64(#[source] InvalidBase64),
     /// Not the one spelling of an invite.
-    #[error("the invite is damaged")]
+    #[error("the invite is not one that this version reads")]
     NotCanonical(#[source] InvalidJson),
     /// A secret of another length than 32 bytes.
     #[error("an invite's secret has 32 bytes")]
@@ -134,18 +139,25 @@ impl InviteSecret {
 }
 
 impl Invite {
-    /// Reads an invite from its text. Space around it is forgiven, because people paste it.
+    /// Reads an invite from its text. White space in and around it is forgiven, because people paste it
+    /// and programs wrap it.
     ///
     /// # Errors
     ///
     /// Returns what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, InvalidInvite> {
-        let text = text.trim();
+        let characters = text.chars().filter(|c| !c.is_ascii_whitespace());
+        let text = Zeroizing::new(characters.take(limit::INVITE_BYTES_MAX + 1).collect::<String>());
         if text.len() > limit::INVITE_BYTES_MAX {
             return Err(InvalidInvite::TooLong { max: limit::INVITE_BYTES_MAX });
         }
         let body = text.strip_prefix(PREFIX).ok_or(InvalidInvite::NoPrefix)?;
+        //= ID-73
+        let (body, shown) = body.rsplit_once('.').ok_or(InvalidInvite::Damaged)?;
         let bytes = Zeroizing::new(base64::decode_url(body).map_err(InvalidInvite::NotBase64)?);
+        if shown != text_check(&bytes) && !planted!("invite_check_unread") {
+            return Err(InvalidInvite::Damaged);
+        }
         let invite: Self = canonical::from_slice(&bytes).map_err(InvalidInvite::NotCanonical)?;
         if invite.root_version == 0 {
             return Err(InvalidInvite::RootVersionZero);
@@ -160,7 +172,8 @@ impl Invite {
     /// [`InvalidInvite::NotCanonical`] when a number has no place in control JSON.
     pub fn to_text(&self) -> Result<Zeroizing<String>, InvalidInvite> {
         let bytes = Zeroizing::new(canonical::to_vec(self).map_err(InvalidInvite::NotCanonical)?);
-        Ok(Zeroizing::new(format!("{PREFIX}{}", base64::encode_url(&bytes))))
+        let check = text_check(&bytes);
+        Ok(Zeroizing::new(format!("{PREFIX}{}.{check}", base64::encode_url(&bytes))))
     }
 
     /// The inviting gateway.
@@ -235,12 +248,25 @@ impl Invite {
         words(&self.genesis, joiner_genesis, &self.id())
     }
 
-    fn check_time(&self, now: Timestamp) -> Result<(), PairingRefusal> {
+    /// Checks that the invite has not expired.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingRefusal::InviteExpired`].
+    pub fn check_time(&self, now: Timestamp) -> Result<(), PairingRefusal> {
         if now >= self.expires && !planted!("invite_expiry_unchecked") {
             return Err(PairingRefusal::InviteExpired { expires: self.expires });
         }
         Ok(())
     }
+}
+
+/// What stands at the end of an invite's text, so that a slip of the hand is noticed before anybody is
+/// asked: the first six characters of a digest.
+fn text_check(document: &[u8]) -> String {
+    let mut text = base64::encode_url(Digest::of(tag::INVITE_TEXT, &[document]).as_bytes());
+    text.truncate(TEXT_CHECK_CHARS);
+    text
 }
 
 /// Twelve words for one pairing: 132 bits over both first roots and the invite's id.

@@ -32,6 +32,8 @@ pub mod tag {
     pub const AUDIT: &[u8] = b"GFP-AUDIT-v1\n";
     /// Begins what an invite's public id is the digest of.
     pub const INVITE: &[u8] = b"GFP-INVITE-v1\n";
+    /// Begins what the check at the end of an invite's text is taken from.
+    pub const INVITE_TEXT: &[u8] = b"GFP-INVITE-TEXT-v1\n";
 }
 
 /// A SHA-256 digest; as text 43 characters of base64url.

@@ -216,6 +216,12 @@ impl Reads for Engine {
         Ok(self.now().invites.get(id).cloned())
     }
 
+    fn invites(&self) -> Result<Vec<InviteRow>, Fault> {
+        let mut invites: Vec<_> = self.now().invites.values().cloned().collect();
+        invites.sort_by_key(|row| (row.created, row.id));
+        Ok(invites)
+    }
+
     fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {
         let mut pairings: Vec<_> = self.now().pairings.values().cloned().collect();
         pairings.sort_by_key(|row| (row.at, row.peer.clone()));

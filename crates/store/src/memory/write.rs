@@ -40,9 +40,7 @@ impl Model {
                 self.session_known(owner, agent, session)
             }
             Guard::NextInSession { run } => self.run_ahead(run).is_none(),
-            Guard::InviteUnused { id } => {
-                self.invites.get(id).is_some_and(|invite| invite.used.is_none())
-            }
+            Guard::InviteUnused { id } => self.invites.get(id).is_some_and(InviteRow::is_open),
         }
     }
 
@@ -94,7 +92,8 @@ impl Model {
                 }
                 Write::PutToken(row) => self.put_token(row)?,
                 Write::CreateInvite(row) => self.create_invite(row)?,
-                Write::UseInvite { id, at } => self.use_invite(id, *at)?,
+                Write::UseInvite { id, at, by } => self.use_invite(id, *at, by)?,
+                Write::WithdrawInvite { id, at } => self.withdraw_invite(id, *at)?,
                 Write::PutPairing(row) => {
                     Arc::make_mut(&mut self.pairings).insert(row.peer.clone(), row.clone());
                 }
@@ -257,15 +256,24 @@ impl Model {
         require(old.is_none(), || Broken::InviteExists)
     }
 
-    fn use_invite(&mut self, id: &Digest, at: Timestamp) -> Result<(), Fault> {
-        match Arc::make_mut(&mut self.invites).get_mut(id) {
-            Some(invite) if invite.used.is_none() => {
-                invite.used = Some(at);
-                invite.secret.clear();
-                Ok(())
-            }
-            _ => Err(Broken::InviteNotOpen.into()),
-        }
+    fn use_invite(&mut self, id: &Digest, at: Timestamp, by: &GatewayId) -> Result<(), Fault> {
+        let invite = self.open_invite(id)?;
+        invite.used = Some(at);
+        invite.used_by = Some(by.clone());
+        invite.secret.clear();
+        Ok(())
+    }
+
+    fn withdraw_invite(&mut self, id: &Digest, at: Timestamp) -> Result<(), Fault> {
+        let invite = self.open_invite(id)?;
+        invite.withdrawn = Some(at);
+        invite.secret.clear();
+        Ok(())
+    }
+
+    fn open_invite(&mut self, id: &Digest) -> Result<&mut InviteRow, Fault> {
+        let found = Arc::make_mut(&mut self.invites).get_mut(id);
+        Ok(found.filter(|invite| invite.is_open()).ok_or(Broken::InviteNotOpen)?)
     }
 
     fn append_audit(&mut self, event: &AuditEvent) -> Result<(), Fault> {

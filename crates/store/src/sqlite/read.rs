@@ -338,12 +338,20 @@ impl Reads for Readers {
     }
 
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Fault> {
-        let sql = "SELECT id, secret, alias, created, expires, used FROM invites WHERE id = ?1";
+        let sql = "SELECT id, secret, alias, created, expires, used, used_by, withdrawn
+                   FROM invites WHERE id = ?1";
         self.one(sql, [id.as_bytes()], row::invite)
     }
 
+    fn invites(&self) -> Result<Vec<InviteRow>, Fault> {
+        let sql = "SELECT id, secret, alias, created, expires, used, used_by, withdrawn
+                   FROM invites ORDER BY created, id";
+        self.all(sql, [], row::invite)
+    }
+
     fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {
-        let sql = "SELECT peer, alias, words, genesis, joined, at FROM pairings ORDER BY at, peer";
+        let sql = "SELECT peer, alias, words, genesis, joined, at, invite, proof
+                   FROM pairings ORDER BY at, peer";
         self.all(sql, [], row::pairing)
     }
 

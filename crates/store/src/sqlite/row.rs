@@ -157,7 +157,7 @@ pub(super) fn token(row: &Row<'_>) -> Result<TokenRow> {
     })
 }
 
-/// Reads `id, secret, alias, created, expires, used`.
+/// Reads `id, secret, alias, created, expires, used, used_by, withdrawn`.
 pub(super) fn invite(row: &Row<'_>) -> Result<InviteRow> {
     Ok(InviteRow {
         id: digest(row, 0)?,
@@ -166,10 +166,12 @@ pub(super) fn invite(row: &Row<'_>) -> Result<InviteRow> {
         created: time(row, 3)?,
         expires: time(row, 4)?,
         used: time_or_none(row, 5)?,
+        used_by: name_or_none(row, 6)?,
+        withdrawn: time_or_none(row, 7)?,
     })
 }
 
-/// Reads `peer, alias, words, genesis, joined, at`.
+/// Reads `peer, alias, words, genesis, joined, at, invite, proof`.
 pub(super) fn pairing(row: &Row<'_>) -> Result<PairingRow> {
     Ok(PairingRow {
         peer: name(row, 0)?,
@@ -178,6 +180,8 @@ pub(super) fn pairing(row: &Row<'_>) -> Result<PairingRow> {
         genesis: digest(row, 3)?,
         joined: row.get(4)?,
         at: time(row, 5)?,
+        invite: digest(row, 6)?,
+        proof: digest(row, 7)?,
     })
 }
 

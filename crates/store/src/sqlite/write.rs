@@ -77,7 +77,7 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
         Guard::NextInSession { run } => session::is_next(db, run)?,
         Guard::InviteUnused { id } => exists(
             db,
-            "SELECT 1 FROM invites WHERE id = ?1 AND used IS NULL",
+            "SELECT 1 FROM invites WHERE id = ?1 AND used IS NULL AND withdrawn IS NULL",
             params![*id.as_bytes()],
         )?,
     })
@@ -136,7 +136,8 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
             }
             Write::PutToken(row) => trust::put_token(db, row)?,
             Write::CreateInvite(row) => trust::create_invite(db, row)?,
-            Write::UseInvite { id, at } => trust::use_invite(db, id, *at)?,
+            Write::UseInvite { id, at, by } => trust::use_invite(db, id, *at, by)?,
+            Write::WithdrawInvite { id, at } => trust::withdraw_invite(db, id, *at)?,
             Write::PutPairing(row) => trust::put_pairing(db, row)?,
             Write::KeepEvidence(row) => trust::keep_evidence(db, row)?,
             Write::DropPairing { peer } => {

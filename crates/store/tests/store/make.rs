@@ -202,6 +202,8 @@ pub(crate) fn invite(n: u64) -> InviteRow {
         created: Timestamp(1),
         expires: Timestamp(2),
         used: None,
+        used_by: None,
+        withdrawn: None,
     }
 }
 
@@ -213,6 +215,8 @@ pub(crate) fn pairing(n: u64) -> PairingRow {
         genesis: digest(n),
         joined: n.is_multiple_of(2),
         at: Timestamp(50),
+        invite: digest(n + 100),
+        proof: digest(n + 200),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    DocumentKind, EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, InviteRow, Reads, RunPhase,
-    RunRow, StopRow, TokenRow, Write,
+    DocumentKind, EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, Reads, RunPhase, RunRow,
+    StopRow, TokenRow, Write,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::name::Timestamp;
@@ -162,10 +162,13 @@ fn writes(
         }
         13 => match model.invite(&digest(n)).unwrap() {
             None => vec![Write::CreateInvite(invite(n))],
-            Some(InviteRow { used: None, .. }) => {
-                vec![Write::UseInvite { id: digest(n), at: time(x) }]
+            Some(row) if row.is_open() && x % 2 == 0 => {
+                vec![Write::UseInvite { id: digest(n), at: time(x), by: gateway(n) }]
             }
-            Some(_) if lie => vec![Write::UseInvite { id: digest(n), at: time(x) }],
+            Some(row) if row.is_open() => {
+                vec![Write::WithdrawInvite { id: digest(n), at: time(x) }]
+            }
+            Some(_) if lie => vec![Write::UseInvite { id: digest(n), at: time(x), by: gateway(n) }],
             Some(_) => vec![],
         },
         14 if x == 3 => vec![Write::KeepEvidence(evidence(n, if lie { "other" } else { "a" }))],
@@ -236,6 +239,7 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
     add("open entries", &reads.open_entries().unwrap());
     add("open entries of", &reads.open_entries_of("token").unwrap());
     add("tokens", &reads.tokens().unwrap());
+    add("invites", &reads.invites().unwrap());
     add("pairings", &reads.pairings().unwrap());
     add("evidence", &reads.all_evidence().unwrap());
     add("clock", &reads.clock().unwrap());

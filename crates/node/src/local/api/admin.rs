@@ -69,10 +69,17 @@ pub struct PeerView {
     pub alias: Alias,
     /// Who it is.
     pub gateway: GatewayId,
-    /// `active`, `suspended`, `revoked`, `quarantined`, or `awaitingAccept` before both sides accepted.
+    /// `active`, `suspended`, `revoked` or `quarantined`; before both sides accepted, `awaitingAccept`
+    /// (a person of this side is waited for) or `awaitingPeer` (accepted here; the other side is).
     pub state: String,
-    /// The twelve words, while it waits for acceptance.
+    /// The twelve words, until both sides have accepted.
     pub words: Option<String>,
+    /// How the pairing stands, until both sides have accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairing: Option<PairingStanding>,
+    /// Why it could not be reached the last time, when it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
     /// Its endpoints.
     pub endpoints: Vec<String>,
     /// Newest root version known.
@@ -86,6 +93,33 @@ pub struct PeerView {
     pub tenants: Vec<TenantLink>,
     /// What it may ask of us.
     pub grants: Vec<serde_json::Value>,
+}
+
+/// Why a peer could not be reached.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// One sentence.
+    pub detail: String,
+    /// Somebody answers at its address who does not have its TLS key: another gateway, or what became
+    /// of this one when its keys were lost.
+    pub another_key: bool,
+}
+
+/// How an unfinished pairing stands on both sides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PairingStanding {
+    /// A person of this side accepted.
+    pub accepted_here: bool,
+    /// A person of the other side accepted; absent when it could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_there: Option<bool>,
+    /// We followed its invite (`true`), or it followed ours.
+    pub joined: bool,
+    /// What else is known: why it could not be asked, or that it does not know the pairing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// A tenant pair of a peer, from our side.
@@ -113,15 +147,42 @@ pub struct NewInvite {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InviteView {
+    /// Its public id.
+    pub id: String,
     /// One line for the other side's `peer join`.
     pub invite: String,
     /// When it stops working.
     pub expires: String,
+    /// An earlier invite for the same name was open, and is withdrawn now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
+}
+
+/// `GET /v1/admin/invites`: an invite that was made here, without its secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenInvite {
+    /// Its public id.
+    pub id: String,
+    /// What the newcomer will be called here.
+    pub alias: Alias,
+    /// `open`, `used`, `withdrawn` or `expired`.
+    pub state: String,
+    /// When it was made.
+    pub created: String,
+    /// Until when it works, or would have.
+    pub expires: String,
+    /// Who used it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_by: Option<GatewayId>,
 }
 
 impl fmt::Debug for InviteView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InviteView").field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("InviteView")
+            .field("id", &self.id)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,6 +194,9 @@ pub struct Join {
     pub invite: String,
     /// What we will call the inviter.
     pub alias: Alias,
+    /// It is a peer here already, and the other side does not know this bridge any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 impl fmt::Debug for Join {
@@ -157,6 +221,31 @@ pub struct PairingView {
     pub endpoints: Vec<String>,
     /// Its root version.
     pub root_version: u64,
+    /// A person of this side accepted already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepted_here: bool,
+}
+
+/// `POST /v1/admin/peers/{gateway}/address`: where a peer is to be looked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LookAt {
+    /// `https://host:port`.
+    pub url: String,
+}
+
+/// What was found there: the peer, by its own signature.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundAt {
+    /// Its root version, as far as it is known now.
+    pub root_version: u64,
+    /// Where it says that it is.
+    pub endpoints: Vec<String>,
+    /// The digest of its TLS key, as its root names it.
+    pub tls_spki: String,
+    /// Its root names the address that was looked at: nothing more has to be done.
+    pub told_by_root: bool,
 }
 
 /// `GET` and `PUT /v1/admin/federation`: our signed federation document.
@@ -266,6 +355,22 @@ impl fmt::Debug for TokenView {
 pub struct PutFederation {
     /// The new version's envelope, canonical bytes, signed by our policy key.
     pub envelope: String,
+}
+
+/// `PUT /v1/admin/root`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PutRoot {
+    /// The next root's envelope, canonical bytes, signed by a threshold of the root keys of both roots.
+    pub envelope: String,
+}
+
+/// The root of our own that is in force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnRootView {
+    /// Its version.
+    pub version: u64,
 }
 
 /// Evidence that a peer contradicted itself, as `evidence list` prints it.

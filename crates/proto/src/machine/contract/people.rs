@@ -51,7 +51,8 @@ pub enum Sees {
 pub struct InviteRow {
     /// The digest of its secret: the secret itself is shown once and not kept readable.
     pub id: Digest,
-    /// The secret, needed to check a newcomer's proof; removed by the store when the invite is used.
+    /// The secret, needed to check a newcomer's proof; removed by the store when the invite is used or
+    /// withdrawn.
     pub secret: String,
     /// What the inviter calls the newcomer.
     pub alias: Alias,
@@ -61,9 +62,21 @@ pub struct InviteRow {
     pub expires: Timestamp,
     /// When it was used.
     pub used: Option<Timestamp>,
+    /// Who used it.
+    pub used_by: Option<GatewayId>,
+    /// When a person withdrew it.
+    pub withdrawn: Option<Timestamp>,
 }
 
-/// A pairing that waits for a person's acceptance.
+impl InviteRow {
+    /// Nobody used it and nobody withdrew it; it may have expired.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.used.is_none() && self.withdrawn.is_none()
+    }
+}
+
+/// A pairing that waits for a person's acceptance, on this side or on the other.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct PairingRow {
     /// The other gateway.
@@ -78,6 +91,10 @@ pub struct PairingRow {
     pub joined: bool,
     /// When the proof was verified.
     pub at: Timestamp,
+    /// The invite's public id: by it either side asks how the pairing stands at the other.
+    pub invite: Digest,
+    /// The joiner's proof, which either side shows when it asks.
+    pub proof: Digest,
 }
 
 /// Evidence that a peer contradicted itself.

@@ -159,7 +159,9 @@ pub trait Reads: Send + Sync {
     fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Self::Fault>;
     /// An invite.
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Self::Fault>;
-    /// All pairings that wait for a person.
+    /// All invites, those that were used, withdrawn or have expired included; oldest first.
+    fn invites(&self) -> Result<Vec<InviteRow>, Self::Fault>;
+    /// All pairings that wait for a person, on this side or on the other.
     fn pairings(&self) -> Result<Vec<PairingRow>, Self::Fault>;
     /// Evidence by its id.
     fn evidence(&self, id: &str) -> Result<Option<EvidenceRow>, Self::Fault>;

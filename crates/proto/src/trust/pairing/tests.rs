@@ -57,9 +57,26 @@ fn text_round_trips_and_damage_is_noticed() {
     assert_eq!(read.id(), invite().id());
     assert_eq!(*read.to_text().unwrap(), *text);
     assert_eq!(Invite::parse("gfp2:abc").unwrap_err(), InvalidInvite::NoPrefix);
-    assert!(Invite::parse(&text[..text.len() - 1]).is_err());
     assert!(Invite::parse(&format!("{}=", *text)).is_err());
     assert!(Invite::parse(&format!("gfp1:{}", "A".repeat(2000))).is_err());
+}
+
+//= ID-73
+#[test]
+fn every_cut_and_every_changed_character_of_an_invite_is_noticed() {
+    let text = invite().to_text().unwrap();
+    for end in 0..text.len() {
+        assert!(Invite::parse(&text[..end]).is_err(), "{end} characters");
+        assert!(Invite::parse(&text[end + 1..]).is_err(), "without its first {end}");
+    }
+    for at in 0..text.len() {
+        let other = if &text[at..=at] == "A" { "B" } else { "A" };
+        let changed = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+        assert!(Invite::parse(&changed).is_err(), "character {at}");
+    }
+    // What a mail program does to a long line changes nothing.
+    let (one, two) = text.split_at(70);
+    assert!(Invite::parse(&format!("{one}\r\n  {two}\n")).is_ok());
 }
 
 #[test]

@@ -72,8 +72,8 @@ pub(super) fn put_token(db: &Connection, row: &TokenRow) -> Result<(), Fault> {
 }
 
 pub(super) fn create_invite(db: &Connection, row: &InviteRow) -> Result<(), Fault> {
-    let sql = "INSERT INTO invites (id, secret, alias, created, expires, used)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO invites (id, secret, alias, created, expires, used, used_by, withdrawn)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
     let params = params![
         *row.id.as_bytes(),
         row.secret,
@@ -81,23 +81,46 @@ pub(super) fn create_invite(db: &Connection, row: &InviteRow) -> Result<(), Faul
         row.created.0,
         row.expires.0,
         row.used.map(|at| at.0),
+        row.used_by.as_ref().map(GatewayId::as_str),
+        row.withdrawn.map(|at| at.0),
     ];
     require(execute(db, sql, params)? == 1, || Broken::InviteExists)
 }
 
-pub(super) fn use_invite(db: &Connection, id: &Digest, at: Timestamp) -> Result<(), Fault> {
-    let sql = "UPDATE invites SET used = ?2, secret = '' WHERE id = ?1 AND used IS NULL";
+pub(super) fn use_invite(
+    db: &Connection,
+    id: &Digest,
+    at: Timestamp,
+    by: &GatewayId,
+) -> Result<(), Fault> {
+    let sql = "UPDATE invites SET used = ?2, used_by = ?3, secret = ''
+               WHERE id = ?1 AND used IS NULL AND withdrawn IS NULL";
+    let used = execute(db, sql, params![*id.as_bytes(), at.0, by.as_str()])?;
+    require(used == 1, || Broken::InviteNotOpen)
+}
+
+pub(super) fn withdraw_invite(db: &Connection, id: &Digest, at: Timestamp) -> Result<(), Fault> {
+    let sql = "UPDATE invites SET withdrawn = ?2, secret = ''
+               WHERE id = ?1 AND used IS NULL AND withdrawn IS NULL";
     require(execute(db, sql, params![*id.as_bytes(), at.0])? == 1, || Broken::InviteNotOpen)
 }
 
 pub(super) fn put_pairing(db: &Connection, row: &PairingRow) -> Result<(), Fault> {
-    let sql = "INSERT INTO pairings (peer, alias, words, genesis, joined, at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    let sql = "INSERT INTO pairings (peer, alias, words, genesis, joined, at, invite, proof)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                ON CONFLICT (peer) DO UPDATE SET alias = excluded.alias, words = excluded.words,
-                   genesis = excluded.genesis, joined = excluded.joined, at = excluded.at";
-    let peer = row.peer.as_str();
-    let params =
-        params![peer, row.alias.as_str(), row.words, *row.genesis.as_bytes(), row.joined, row.at.0];
+                   genesis = excluded.genesis, joined = excluded.joined, at = excluded.at,
+                   invite = excluded.invite, proof = excluded.proof";
+    let params = params![
+        row.peer.as_str(),
+        row.alias.as_str(),
+        row.words,
+        *row.genesis.as_bytes(),
+        row.joined,
+        row.at.0,
+        *row.invite.as_bytes(),
+        *row.proof.as_bytes(),
+    ];
     execute(db, sql, params)?;
     Ok(())
 }

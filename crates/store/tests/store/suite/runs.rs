@@ -127,7 +127,7 @@ fn writes_to_rows_that_are_not_there_are_faults(bench: &mut Bench) {
     bench.breaks(vec![append(1, 1, 1)], Broken::RunUnknown(run_id(1)));
     bench.breaks(vec![Write::PutEntry(entry(1))], Broken::EntryUnknown(run_id(1)));
     bench.breaks(vec![received(1, 1, 1)], Broken::EntryUnknown(run_id(1)));
-    let unused = Write::UseInvite { id: digest(1), at: Timestamp(1) };
+    let unused = Write::UseInvite { id: digest(1), at: Timestamp(1), by: gateway(1) };
     bench.breaks(vec![unused], Broken::InviteNotOpen);
 }
 

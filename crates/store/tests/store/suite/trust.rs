@@ -6,6 +6,7 @@ suite! {
     documents_are_kept_and_never_replaced
     tokens_are_found_by_their_hash
     an_invite_is_used_once_and_loses_its_secret
+    a_withdrawn_invite_is_of_no_use
     pairings_come_and_go
     statuses_are_forgotten_but_for_the_newest_and_nothing_else_is
 }
@@ -55,12 +56,34 @@ fn an_invite_is_used_once_and_loses_its_secret(bench: &mut Bench) {
     bench.write(vec![Write::CreateInvite(invite(1))]);
     assert_eq!(bench.reads.invite(&digest(1)).unwrap(), Some(invite(1)));
     bench.breaks(vec![Write::CreateInvite(invite(1))], Broken::InviteExists);
-    let consume = || Write::UseInvite { id: digest(1), at: Timestamp(2) };
+    let consume = || Write::UseInvite { id: digest(1), at: Timestamp(2), by: gateway(3) };
     assert_eq!(bench.one(vec![unused()], vec![consume()]), Outcome::Committed);
     assert_eq!(bench.one(vec![unused()], vec![consume()]), Outcome::Stale(unused()));
-    let used = InviteRow { secret: String::new(), used: Some(Timestamp(2)), ..invite(1) };
+    let used = InviteRow {
+        secret: String::new(),
+        used: Some(Timestamp(2)),
+        used_by: Some(gateway(3)),
+        ..invite(1)
+    };
     assert_eq!(bench.reads.invite(&digest(1)).unwrap(), Some(used));
     bench.breaks(vec![consume()], Broken::InviteNotOpen);
+    bench.breaks(
+        vec![Write::WithdrawInvite { id: digest(1), at: Timestamp(3) }],
+        Broken::InviteNotOpen,
+    );
+}
+
+fn a_withdrawn_invite_is_of_no_use(bench: &mut Bench) {
+    bench.write(vec![Write::CreateInvite(invite(1)), Write::CreateInvite(invite(2))]);
+    bench.write(vec![Write::WithdrawInvite { id: digest(2), at: Timestamp(9) }]);
+    assert!(!bench.holds(Guard::InviteUnused { id: digest(2) }));
+    assert!(bench.holds(Guard::InviteUnused { id: digest(1) }));
+    let gone = InviteRow { secret: String::new(), withdrawn: Some(Timestamp(9)), ..invite(2) };
+    let mut all = bench.reads.invites().unwrap();
+    all.sort_by_key(|row| row.alias.to_string());
+    assert_eq!(all, [invite(1), gone]);
+    let consume = Write::UseInvite { id: digest(2), at: Timestamp(10), by: gateway(3) };
+    bench.breaks(vec![consume], Broken::InviteNotOpen);
 }
 
 fn pairings_come_and_go(bench: &mut Bench) {
