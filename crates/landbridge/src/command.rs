@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+pub(crate) mod change;
 mod completions;
 pub(crate) mod config;
 mod doctor;

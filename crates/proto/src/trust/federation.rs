@@ -4,6 +4,8 @@
 //! fails closed, and its version never goes down, so that an old copy does not bring a revoked peer
 //! back.
 
+pub mod difference;
+
 use super::root::{TrustedRoot, role_keys};
 use super::verified::{KeyWindow, RoleKeys, Verified, VerifyError, verify};
 use crate::wire::document::federation::InvalidFederation;
@@ -222,6 +224,13 @@ impl FederationDraft {
             Ok(at) => self.raw.roots[at] = root,
             Err(at) => self.raw.roots.insert(at, root),
         }
+    }
+
+    /// Takes a federation root away; says whether there was one.
+    pub fn remove_federation_root(&mut self, name: &Alias) -> bool {
+        let before = self.raw.roots.len();
+        self.raw.roots.retain(|root| root.name != *name);
+        self.raw.roots.len() < before
     }
 
     /// The document, ready to be signed.
