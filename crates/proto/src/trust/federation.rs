@@ -4,6 +4,7 @@
 //! fails closed, and its version never goes down, so that an old copy does not bring a revoked peer
 //! back.
 
+pub mod bundle;
 pub mod difference;
 
 use super::root::{TrustedRoot, role_keys};
