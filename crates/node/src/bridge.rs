@@ -6,6 +6,7 @@
 mod admin;
 mod evidence;
 mod frames;
+mod history;
 mod pairing;
 mod routes;
 mod runs;

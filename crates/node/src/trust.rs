@@ -3,6 +3,7 @@
 //! The state is replaced as a whole, after what it was made of is durable. Readers take a snapshot and
 //! judge one request by one state, so no request sees half of a change.
 
+pub mod document;
 mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +98,18 @@ pub enum TrustError {
     /// The federation document does not verify.
     #[error("the federation document is refused")]
     Federation(#[from] FederationError),
+    /// The document that was in force is not there any more.
+    #[error("federation document {version} was in force, and is gone from the database")]
+    FederationGone {
+        /// Its version.
+        version: u64,
+    },
+    /// Another document stands in the place of the one that was in force.
+    #[error("federation document {version} is not the one that was put in force")]
+    FederationReplaced {
+        /// Its version.
+        version: u64,
+    },
     /// A peer's roots do not verify.
     #[error("the roots of {gateway} are refused")]
     Root {
@@ -127,6 +140,15 @@ pub enum TrustError {
 }
 
 impl TrustError {
+    /// Whether our own federation document is what is wrong: edited, gone or replaced.
+    #[must_use]
+    pub const fn is_of_own_document(&self) -> bool {
+        matches!(
+            self,
+            Self::Federation(_) | Self::FederationGone { .. } | Self::FederationReplaced { .. }
+        ) || matches!(self, Self::Unreadable { kind: DocumentKind::Federation, .. })
+    }
+
     /// Whether there was no room for the change; that is said elsewhere, once.
     #[must_use]
     pub const fn is_full(&self) -> bool {
@@ -158,13 +180,7 @@ impl Trust {
     /// [`TrustError`]: a document that does not verify any more keeps the bridge from starting.
     pub fn load(identity: &Identity, store: &Handle, now: Timestamp) -> Result<Self, TrustError> {
         let own = identity.gateway();
-        let federation = match document(store, own, DocumentKind::Federation)? {
-            Some(row) => {
-                let envelope = parse(&row)?;
-                Some(TrustedFederation::open(&envelope, identity.root(), row.version, now)?)
-            }
-            None => None,
-        };
+        let federation = document::load(store, identity.root(), now)?;
         let mut state = State {
             federation: None,
             peers: BTreeMap::new(),
@@ -345,20 +361,14 @@ impl Trust {
             kind: DocumentKind::Federation,
             version: (have > 0).then_some(have),
         };
-        let mut writes = vec![save(core.own(), DocumentKind::Federation, version, envelope, now)];
+        let mut writes =
+            document::writes(state.federation.as_ref(), &next, "federation_changed", now);
         let known: BTreeSet<_> = state.peers.keys().cloned().collect();
         for peer in &next.document().peers {
             if !known.contains(&peer.gid) {
                 writes.push(Write::DropPairing { peer: peer.gid.clone() });
             }
         }
-        let text = version.to_string();
-        writes.push(core.audit(
-            "admin",
-            "federation_changed",
-            core.own().as_str(),
-            [("version", &text)],
-        ));
         core.commit(Step::new(vec![guard], writes, ())).await?;
         let mut state = State::clone(&state);
         install(&core.store, &mut state, Some(next))?;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantId, TenantPair,
+    AgentName, Alias, GatewayId, IdempotencyKey, KeyId, RunId, SessionHandle, TenantId, TenantPair,
     ToolName,
 };
 use landbridge_proto::wire::problem::Problem;
@@ -308,6 +308,30 @@ pub struct FederationView {
     pub version: u64,
     /// The envelope, canonical bytes; `None` before the first.
     pub envelope: Option<String>,
+}
+
+/// A kept version of our federation document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FederationVersionView {
+    /// Its version.
+    pub version: u64,
+    /// Since when it is, or was, in force.
+    pub in_force_since: String,
+    /// Whether it is as our policy key signed it.
+    pub verifies: bool,
+    /// Its digest; absent when it does not verify.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// When it was signed; absent when it does not verify.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<String>,
+    /// The policy keys that signed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<KeyId>,
+    /// What it changed, in a few words; absent when it does not verify.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
 }
 
 /// `POST /v1/admin/tokens`.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
     AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryPlace, EntryRow,
-    EvidenceRow, InviteRow, KeyRecord, PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
+    EvidenceRow, InviteRow, KeyRecord, MembershipRow, PairingRow, Reads, ReceivedSeal, RunPhase,
+    RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
@@ -206,6 +207,10 @@ impl Reads for Engine {
 
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Fault> {
         Ok(self.now().invites.get(id).cloned())
+    }
+
+    fn memberships(&self) -> Result<Vec<MembershipRow>, Fault> {
+        Ok(self.now().memberships.values().cloned().collect())
     }
 
     fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {

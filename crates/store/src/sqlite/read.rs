@@ -11,7 +11,7 @@ use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
     AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryRow, EvidenceRow, InviteRow, KeyRecord,
-    PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
+    MembershipRow, PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
@@ -332,6 +332,12 @@ impl Reads for Readers {
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Fault> {
         let sql = "SELECT id, secret, alias, created, expires, used FROM invites WHERE id = ?1";
         self.one(sql, [id.as_bytes()], row::invite)
+    }
+
+    fn memberships(&self) -> Result<Vec<MembershipRow>, Fault> {
+        let sql =
+            "SELECT member, federation, envelope, issued, at FROM memberships ORDER BY member";
+        self.all(sql, [], row::membership)
     }
 
     fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {

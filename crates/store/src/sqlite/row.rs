@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, InviteRow, PairingRow, RunPhase,
-    RunRow, Sees, StopRow, TokenRow,
+    DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, InviteRow, MembershipRow,
+    PairingRow, RunPhase, RunRow, Sees, StopRow, TokenRow,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;
@@ -149,6 +149,17 @@ pub(super) fn pairing(row: &Row<'_>) -> Result<PairingRow> {
         genesis: digest(row, 3)?,
         joined: row.get(4)?,
         at: time(row, 5)?,
+    })
+}
+
+/// Reads `member, federation, envelope, issued, at`.
+pub(super) fn membership(row: &Row<'_>) -> Result<MembershipRow> {
+    Ok(MembershipRow {
+        member: name(row, 0)?,
+        federation: name(row, 1)?,
+        envelope: row.get(2)?,
+        issued: time(row, 3)?,
+        at: time(row, 4)?,
     })
 }
 

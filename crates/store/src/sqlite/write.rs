@@ -135,6 +135,13 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
             Write::ForgetStatuses { gateway, versions } => {
                 trust::forget_statuses(db, gateway, versions)?;
             }
+            Write::ForgetFederations { gateway, keep } => {
+                trust::forget_federations(db, gateway, *keep)?;
+            }
+            Write::PutMembership(row) => trust::put_membership(db, row)?,
+            Write::DropMembership { member } => {
+                execute(db, "DELETE FROM memberships WHERE member = ?1", [member.as_str()])?;
+            }
             Write::PutToken(row) => trust::put_token(db, row)?,
             Write::CreateInvite(row) => trust::create_invite(db, row)?,
             Write::UseInvite { id, at } => trust::use_invite(db, id, *at)?,

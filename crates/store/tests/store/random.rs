@@ -235,6 +235,7 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
     add("open entries of", &reads.open_entries_of("token").unwrap());
     add("tokens", &reads.tokens().unwrap());
     add("pairings", &reads.pairings().unwrap());
+    add("memberships", &reads.memberships().unwrap());
     add("evidence", &reads.all_evidence().unwrap());
     add("clock", &reads.clock().unwrap());
     add("audit", &reads.audit(0, 10_000).unwrap());

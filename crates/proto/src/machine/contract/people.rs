@@ -80,6 +80,21 @@ pub struct PairingRow {
     pub at: Timestamp,
 }
 
+/// The newest membership that a gateway showed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct MembershipRow {
+    /// The gateway.
+    pub member: GatewayId,
+    /// The federation root that vouches for it.
+    pub federation: Alias,
+    /// The membership's envelope, canonical bytes.
+    pub envelope: String,
+    /// When it was issued: an older one never replaces it.
+    pub issued: Timestamp,
+    /// When it was verified.
+    pub at: Timestamp,
+}
+
 /// Evidence that a peer contradicted itself.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceRow {

@@ -10,8 +10,8 @@ use crate::wire::name::{
 };
 
 use super::{
-    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
-    RunRow, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord,
+    MembershipRow, PairingRow, RunRow, TokenRow,
 };
 
 /// Which journal entries to list, newest first. What is empty or `None` excludes nothing.
@@ -157,6 +157,9 @@ pub trait Reads: Send + Sync {
     fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Self::Fault>;
     /// An invite.
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Self::Fault>;
+    /// All memberships that are kept, by member.
+    fn memberships(&self) -> Result<Vec<MembershipRow>, Self::Fault>;
+
     /// All pairings that wait for a person.
     fn pairings(&self) -> Result<Vec<PairingRow>, Self::Fault>;
     /// Evidence by its id.

@@ -111,7 +111,7 @@ pub fn open_recorded(
     if document.value().iss != *chain.gateway() {
         return Err(BundleError::Foreign { found: document.value().iss.clone() });
     }
-    Ok(TrustedFederation(document))
+    Ok(TrustedFederation::of(document))
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ fn root() -> FederationRoot {
     FederationRoot {
         keys: [(kid(90), key)].into(),
         max_members: 4,
+        members: [].into(),
         name: Alias::new("prod").unwrap(),
         tenants: [TenantId::new("acme").unwrap()].into(),
         threshold: 1,
@@ -150,6 +151,7 @@ fn every_member_of_the_document_shows_when_it_changes() {
         let key = raw.roots[0].keys.values_mut().next().unwrap();
         key.exp = key.exp.plus_ms(1);
     });
+    deed!("members", raw, raw.roots[0].members = [raw.peers[0].gid.clone()].into());
     deed!("max_members", raw, raw.roots[0].max_members = 5);
     deed!("tenants", raw, { raw.roots[0].tenants.insert(TenantId::new("z").unwrap()) });
     deed!("threshold", raw, {
