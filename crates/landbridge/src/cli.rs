@@ -9,9 +9,11 @@ mod evidence;
 mod gateway;
 mod grant;
 mod limit;
+mod membership;
 mod peer;
 mod run;
 mod token;
+mod trust;
 
 use std::path::PathBuf;
 
@@ -26,6 +28,10 @@ pub(crate) use self::grant::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
 pub(crate) use self::limit::dollars;
+pub(crate) use self::membership::{
+    MembershipAcceptArgs, MembershipCommand, MembershipIssueArgs, MembershipJoinArgs,
+    MembershipKeyArgs, MembershipRenewArgs, MembershipSignArgs,
+};
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PeerResumeArgs, PolicyArgs,
     TenantArg,
@@ -34,6 +40,10 @@ pub(crate) use self::run::{
     ModeChoice, RouteCommand, RouteTestArgs, RunCommand, RunExportArgs, RunListArgs, RunStartArgs,
 };
 pub(crate) use self::token::{SeesChoice, TokenCommand, TokenCreateArgs};
+pub(crate) use self::trust::{
+    TrustCommand, TrustDiffArgs, TrustExportArgs, TrustRestoreArgs, TrustRootAddArgs,
+    TrustRootCommand, TrustRootRemoveArgs, TrustShowArgs, TrustVerifyArgs,
+};
 use crate::exit;
 
 /// Federates OpenClaw gateways: each keeps its own trust, workspace and operators.
@@ -59,8 +69,8 @@ A bridge runs beside each gateway. `landbridge demo` shows two of them at work. 
 at the other side.
 
 Data goes to standard output and talk to standard error. Most commands speak with the running
-bridge through <home>/landbridge.sock; init, serve, gateway connect, verify, config, completions and
-demo need none, doctor says when there is none, and restore and recover need it stopped.";
+bridge through <home>/landbridge.sock; init, serve, gateway connect, verify, trust verify, membership
+key and issue, config, completions and demo need none, doctor says when there is none, and restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -78,6 +88,12 @@ pub(crate) enum Command {
     /// Grants: what a peer may ask of this gateway
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// The federation document: whom this gateway trusts, and what for
+    #[command(subcommand)]
+    Trust(TrustCommand),
+    /// Memberships: gateways that a federation root vouches for
+    #[command(subcommand)]
+    Membership(MembershipCommand),
     /// Tokens: how workflow engines use the local API
     #[command(subcommand)]
     Token(TokenCommand),

@@ -5,12 +5,15 @@
 //! could otherwise have a changed document signed), change it, show the change, and hand in a signed
 //! next version.
 
+use std::path::Path;
+
 use landbridge_node::clock::{Clock as _, SystemClock};
 use landbridge_node::identity::{self, IdentityError};
 use landbridge_node::local::api::FederationView;
 use landbridge_proto::trust::federation::difference::Difference;
 use landbridge_proto::trust::federation::{FederationDraft, TrustedFederation};
 use landbridge_proto::trust::signer::sign_typed;
+use landbridge_proto::wire::document::Federation;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::Role;
 
@@ -69,10 +72,20 @@ pub(crate) async fn change(
         return Ok(false);
     }
     change::confirm("Sign this with the policy key?", policy.yes, out)?;
-    let path = policy
-        .policy_key
-        .clone()
-        .unwrap_or_else(|| identity::offline_key(client.home(), Role::Policy));
+    let envelope = sign(client.home(), policy, &next)?;
+    let put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});
+    let _in_force: FederationView = client.put("/v1/admin/federation", &put).await?;
+    Ok(true)
+}
+
+/// Signs a document with the policy key, wherever it is kept. Nobody is asked here.
+pub(crate) fn sign(
+    home: &Path,
+    policy: &PolicyArgs,
+    document: &Federation,
+) -> Result<Envelope, Failure> {
+    let path =
+        policy.policy_key.clone().unwrap_or_else(|| identity::offline_key(home, Role::Policy));
     let signer = identity::load_key(&path, Role::Policy).map_err(|error| {
         let failure = identity_failure(&error);
         if policy.policy_key.is_none() && matches!(error, IdentityError::File { .. }) {
@@ -81,11 +94,7 @@ pub(crate) async fn change(
             failure
         }
     })?;
-    let envelope =
-        sign_typed(&signer, &next).or_fail(Exit::Failed, || "the document was not signed")?;
-    let put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});
-    let _in_force: FederationView = client.put("/v1/admin/federation", &put).await?;
-    Ok(true)
+    sign_typed(&signer, document).or_fail(Exit::Failed, || "the document was not signed")
 }
 
 /// A failure for what is wrong with keys or roots.

@@ -4,6 +4,7 @@
 //! that is lost must not leave durable state and drivers apart.
 
 mod admin;
+mod admission;
 mod evidence;
 mod frames;
 mod history;

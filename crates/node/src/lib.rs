@@ -14,6 +14,7 @@ pub mod core;
 pub mod evidence;
 pub mod execute;
 pub mod federation;
+pub mod federation_root;
 pub mod identity;
 mod line;
 pub mod local;

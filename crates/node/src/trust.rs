@@ -5,6 +5,7 @@
 
 pub mod document;
 mod history;
+pub mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -51,6 +52,8 @@ pub struct State {
     pub peers: BTreeMap<GatewayId, PeerView>,
     /// Peers that contradicted themselves under their own signatures.
     pub quarantined: BTreeSet<GatewayId>,
+    /// Members of federation roots for whom no membership counts.
+    pub unvouched: BTreeSet<GatewayId>,
     /// Our newest status.
     pub status: Option<Envelope>,
     /// What our newest status says of us.
@@ -161,7 +164,9 @@ impl State {
     #[must_use]
     pub fn active(&self, peer: &GatewayId) -> bool {
         let pinned = self.federation.as_ref().and_then(|document| document.active_peer(peer));
-        pinned.is_some() && !self.quarantined.contains(peer)
+        //= ID-70
+        let is_shut = self.quarantined.contains(peer) || self.unvouched.contains(peer);
+        pinned.is_some() && !is_shut
     }
 
     /// The newest of a peer that we know, to be told to it.
@@ -181,10 +186,13 @@ impl Trust {
     pub fn load(identity: &Identity, store: &Handle, now: Timestamp) -> Result<Self, TrustError> {
         let own = identity.gateway();
         let federation = document::load(store, identity.root(), now)?;
+        let federation =
+            federation.map(|known| members::with_kept(store, known, now)).transpose()?;
         let mut state = State {
             federation: None,
             peers: BTreeMap::new(),
             quarantined: BTreeSet::new(),
+            unvouched: BTreeSet::new(),
             status: None,
             issued: Seen::default(),
             status_expires: Timestamp(0),
@@ -196,6 +204,7 @@ impl Trust {
         }
         state.quarantined = quarantined(store)?;
         install(store, &mut state, federation)?;
+        members::find_unvouched(&mut state, now);
         let halted = CancellationToken::new();
         if state.rolled_back.is_some() {
             halted.cancel();
@@ -369,10 +378,12 @@ impl Trust {
                 writes.push(Write::DropPairing { peer: peer.gid.clone() });
             }
         }
+        writes.extend(members::needless(&core.store, &next)?);
         core.commit(Step::new(vec![guard], writes, ())).await?;
         let mut state = State::clone(&state);
+        let next = members::with_kept(&core.store, next, now)?;
         install(&core.store, &mut state, Some(next))?;
-        self.replace(state);
+        self.take_memberships(state, now);
         core.wakes.wake_all();
         Ok(version)
     }

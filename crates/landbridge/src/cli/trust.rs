@@ -112,7 +112,13 @@ pub(crate) struct TrustRootAddArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) max_members: u32,
     /// A tenant of members that they may speak for; repeated for each of them
-    #[arg(long = "tenant", alias = "tenants", value_name = "TENANT", required = true, value_delimiter = ',')]
+    #[arg(
+        long = "tenant",
+        alias = "tenants",
+        value_name = "TENANT",
+        required = true,
+        value_delimiter = ','
+    )]
     pub(crate) tenants: Vec<TenantId>,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,

@@ -68,8 +68,8 @@ pub(super) fn verify(args: &TrustVerifyArgs, out: &Out) -> Result<Exit, Failure>
 }
 
 /// Shows an exported version; needs no home and no bridge.
-pub(super) fn show_file(args: &TrustShowArgs, path: &Path, out: &Out) -> Result<Exit, Failure> {
-    let bundle = read_bundle(path)?;
+pub(super) fn show_file(args: &TrustShowArgs, out: &Out) -> Result<Exit, Failure> {
+    let bundle = read_bundle(args.file.as_deref().unwrap_or(Path::new("-")))?;
     let claimed = bundle.claimed_gateway();
     let pin = args.pin.clone().or(claimed);
     let pin = pin.ok_or_else(|| Failure::new(Exit::Unreadable, "the file has no roots"))?;
@@ -85,8 +85,8 @@ pub(super) fn show_file(args: &TrustShowArgs, path: &Path, out: &Out) -> Result<
 }
 
 async fn show(client: &Client, args: &TrustShowArgs, out: &Out) -> Result<Exit, Failure> {
-    if let Some(path) = &args.file {
-        return show_file(args, path, out);
+    if args.file.is_some() {
+        return show_file(args, out);
     }
     match version(client, args.version).await? {
         Some(document) => print(&document, out)?,
@@ -99,7 +99,10 @@ async fn show(client: &Client, args: &TrustShowArgs, out: &Out) -> Result<Exit, 
 }
 
 fn nothing_yet(out: &Out) {
-    out.say(Look::Dim, "no document yet: this gateway trusts nobody; invite: landbridge peer invite ALIAS");
+    out.say(
+        Look::Dim,
+        "no document yet: this gateway trusts nobody; invite: landbridge peer invite ALIAS",
+    );
 }
 
 async fn diff(client: &Client, args: &TrustDiffArgs, out: &Out) -> Result<Exit, Failure> {
@@ -124,8 +127,7 @@ async fn diff(client: &Client, args: &TrustDiffArgs, out: &Out) -> Result<Exit, 
 }
 
 async fn history(client: &Client, out: &Out) -> Result<Exit, Failure> {
-    let versions: Vec<FederationVersionView> =
-        client.get("/v1/admin/federation/versions").await?;
+    let versions: Vec<FederationVersionView> = client.get("/v1/admin/federation/versions").await?;
     if versions.is_empty() {
         nothing_yet(out);
     }
@@ -164,8 +166,8 @@ async fn export(client: &Client, args: &TrustExportArgs, out: &Out) -> Result<Ex
         roots: own.roots().map(|root| root.envelope().clone()).collect(),
         v: FormVersion,
     };
-    let mut bytes = serde_json::to_vec(&bundle)
-        .or_fail(Exit::Internal, || "the document has no JSON form")?;
+    let mut bytes =
+        serde_json::to_vec(&bundle).or_fail(Exit::Internal, || "the document has no JSON form")?;
     bytes.push(b'\n');
     match &args.output {
         None => out.bytes(&bytes)?,

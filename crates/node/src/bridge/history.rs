@@ -32,7 +32,10 @@ impl Bridge {
                 verifies: opened.is_some(),
                 digest: opened.as_ref().map(|known| known.verified().digest()),
                 issued: document.map(|document| instant(document.issued)),
-                signers: opened.iter().flat_map(|known| known.verified().signers().cloned()).collect(),
+                signers: opened
+                    .iter()
+                    .flat_map(|known| known.verified().signers().cloned())
+                    .collect(),
                 change,
             });
             before = opened.or(before);
@@ -47,9 +50,8 @@ impl Bridge {
     /// `not_found`, or a problem when the store cannot be read.
     pub async fn federation_version(&self, version: u64) -> Result<FederationView, Problem> {
         let row = self.federation_rows()?.into_iter().find(|row| row.version == version);
-        let row = row.ok_or_else(|| {
-            Problem::new(Code::NotFound).with_detail("no such version is kept")
-        })?;
+        let row =
+            row.ok_or_else(|| Problem::new(Code::NotFound).with_detail("no such version is kept"))?;
         Ok(FederationView { version, envelope: Some(row.envelope) })
     }
 

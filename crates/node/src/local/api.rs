@@ -310,6 +310,55 @@ pub struct FederationView {
     pub envelope: Option<String>,
 }
 
+/// `POST /v1/admin/admissions`: show a membership of ours at another gateway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShowMembership {
+    /// The membership's envelope, canonical bytes.
+    pub membership: String,
+    /// The gateway.
+    pub gateway: GatewayId,
+    /// Where it is, while it is no peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<landbridge_proto::wire::document::Endpoint>,
+    /// What to call it here, while it is no peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Alias>,
+}
+
+/// What became of a membership that was shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MembershipShown {
+    /// The gateway.
+    pub gateway: GatewayId,
+    /// Whether it waits for a person there; otherwise it counts.
+    pub waits: bool,
+    /// Words that are the same on both sides.
+    pub words: String,
+}
+
+/// A membership that is kept of another gateway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MembershipView {
+    /// The gateway.
+    pub gateway: GatewayId,
+    /// The federation root that vouches for it.
+    pub federation: Alias,
+    /// When it was issued.
+    pub issued: String,
+    /// From when on it does not count; absent when it does not count now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Why it does not count; absent when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Its tenants, where it counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<TenantId>,
+}
+
 /// A kept version of our federation document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

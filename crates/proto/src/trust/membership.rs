@@ -5,9 +5,10 @@
 //! follows from one but that its gateway may be talked to; what it may ask, a person's grant says.
 
 use super::federation::TrustedFederation;
+use super::signer::{SignError, Signer};
 use super::verified::{Verified, VerifyError, verify};
 use crate::wire::document::Membership;
-use crate::wire::envelope::Envelope;
+use crate::wire::envelope::{Envelope, InvalidEnvelope};
 use crate::wire::json::canonical;
 use crate::wire::kind::Kind;
 use crate::wire::limit;
@@ -74,7 +75,9 @@ impl TrustedMembership {
         federation: &TrustedFederation,
         now: Timestamp,
     ) -> Result<Self, MembershipError> {
-        let name = claimed_root(envelope).map_err(MembershipError::Unverified)?;
+        // The claim only says whose keys must have signed it: it is read again after they did.
+        let claim = claimed(envelope).map_err(MembershipError::Unverified)?;
+        let name = claim.federation.clone();
         let root = federation.federation_root(&name);
         let keys = federation.federation_keys(&name);
         let (Some(root), Some(keys)) = (root, keys) else {
@@ -142,9 +145,36 @@ pub fn has_room(
     Err(MembershipError::TooManyMembers { name: name.clone(), max: root.max_members })
 }
 
-/// The root that a membership names, to learn whose keys must have signed it. What is used of it is
-/// read again, after the signatures held.
-fn claimed_root(envelope: &Envelope) -> Result<Alias, VerifyError> {
+/// Adds a signature to a membership that somebody else signed already.
+///
+/// # Errors
+///
+/// [`CosignError`].
+pub fn cosign(
+    envelope: Envelope,
+    signer: &(impl Signer + ?Sized),
+) -> Result<Envelope, CosignError> {
+    let again = signer.sign(Kind::Membership, envelope.payload())?;
+    Ok(envelope.join(again)?)
+}
+
+/// Why a signature was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum CosignError {
+    /// The key did not sign.
+    #[error("the key did not sign")]
+    Sign(#[from] SignError),
+    /// The envelope cannot hold it: the key signed before.
+    #[error("the envelope cannot hold another signature of this key")]
+    Join(#[from] InvalidEnvelope),
+}
+
+/// What a membership says, before anybody verified it: for those who are about to sign it.
+///
+/// # Errors
+///
+/// What is wrong with its form.
+pub fn claimed(envelope: &Envelope) -> Result<Membership, VerifyError> {
     let (kind, bytes) = (Kind::Membership, envelope.payload_len());
     if envelope.kind() != kind {
         return Err(VerifyError::SentAnotherKind { expected: kind, found: envelope.kind() });
@@ -152,9 +182,8 @@ fn claimed_root(envelope: &Envelope) -> Result<Alias, VerifyError> {
     if bytes > limit::DOCUMENT_BYTES_MAX {
         return Err(VerifyError::SentTooMuch { kind, max: limit::DOCUMENT_BYTES_MAX, bytes });
     }
-    let claimed: Membership = canonical::from_slice(envelope.payload())
-        .map_err(|fault| VerifyError::SignedMalformedPayload { kind, fault })?;
-    Ok(claimed.federation.clone())
+    canonical::from_slice(envelope.payload())
+        .map_err(|fault| VerifyError::SignedMalformedPayload { kind, fault })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub use federation::{Federation, FederationRoot, Grant, Peer, PeerStatus};
 pub use grant::{Ask, Disclose, Disclosure, InvalidGrant, Mode};
 pub use membership::Membership;
 pub use pairing::PairingRequest;
-pub use root::{RoleHolders, Root, RootKey, gateway_id};
+pub use root::{RoleHolders, Root, RootKey, gateway_id, genesis_of};
 pub use status::{AuditHead, Incarnation, Revocation, RevocationReason, Status};
 
 /// Documents as they are written, before anything about them is proven.

@@ -23,16 +23,15 @@ pub(super) fn restore(home: &Path, args: &TrustRestoreArgs, out: &Out) -> Result
     let (_, good) =
         read_bundle(&args.file)?.open(own.gateway()).map_err(|fault| bundle_failure(&fault))?;
     let now = SystemClock.now();
-    let version = document::next_version(&home.state(), &own, now).map_err(|error| failure(&error))?;
+    let version =
+        document::next_version(&home.state(), &own, now).map_err(|error| failure(&error))?;
     let next = good.draft().numbered(version).finish(now);
     let next = next.map_err(|error| {
         Failure::new(Exit::Failed, "the document does not fit together").because(error)
     })?;
     let everything = Difference::between(None, &next);
-    let heading = format!(
-        "version {} as version {version}, with all that it says:",
-        good.document().version
-    );
+    let heading =
+        format!("version {} as version {version}, with all that it says:", good.document().version);
     if !out.json() || out.interactive() {
         change::show(&heading, &everything, out);
     }
@@ -45,19 +44,29 @@ pub(super) fn restore(home: &Path, args: &TrustRestoreArgs, out: &Out) -> Result
     document::restore(&home.state(), &own, &envelope, now).map_err(|error| failure(&error))?;
     out.data(&serde_json::json!({ "version": version }), |_| String::new())?;
     out.say(Look::Green, format!("version {version} is in force; next: landbridge serve"));
-    out.say(Look::Yellow, "what was changed after it was exported is undone: revoke again what was revoked since");
+    out.say(
+        Look::Yellow,
+        "what was changed after it was exported is undone: revoke again what was revoked since",
+    );
     Ok(Exit::Success)
 }
 
 fn failure(error: &RestoreError) -> Failure {
     let failure = match error {
         RestoreError::Open(OpenError::InUse { .. }) => {
-            Failure::new(Exit::Failed, "the bridge runs").next("stop the bridge; then the same command")
+            Failure::new(Exit::Failed, "the bridge runs")
+                .next("stop the bridge; then the same command")
         }
         RestoreError::NothingWrong { .. } => {
             Failure::new(Exit::Failed, "nothing was put back").next("landbridge serve")
         }
         _ => Failure::new(Exit::Failed, "nothing was put back"),
     };
-    failure.why(landbridge_proto::chain(error))
+    let mut failure = failure.why(error.to_string());
+    let mut cause = std::error::Error::source(error);
+    while let Some(fault) = cause {
+        failure = failure.why(fault.to_string());
+        cause = fault.source();
+    }
+    failure
 }

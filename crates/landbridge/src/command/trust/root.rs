@@ -47,7 +47,8 @@ fn root(args: &TrustRootAddArgs) -> Result<FederationRoot, Failure> {
     for text in &args.keys {
         let public = public_key(text)?;
         // A clock that runs a little behind here must not make a membership of today too early.
-        let key = RootKey::new(public.clone(), now.plus_ms(-86_400_000), now.plus_ms(period.as_ms()));
+        let key =
+            RootKey::new(public.clone(), now.plus_ms(-86_400_000), now.plus_ms(period.as_ms()));
         if keys.insert(public.kid(), key).is_some() {
             return Err(Failure::new(Exit::Usage, "one key is given twice"));
         }
