@@ -131,10 +131,18 @@ impl Trust {
         if rows.iter().any(|row| row.member == gateway && row.issued > said.issued) {
             return Err(NotAdmitted::Older);
         }
+        let waiting = core.store.reads().pairings().map_err(TrustError::from)?;
+        // Shown again it changes nothing, and writes nothing: a member must not fill the log either.
+        let text = String::from_utf8_lossy(&membership.to_bytes()).into_owned();
+        let is_known = rows.iter().any(|row| row.member == gateway && row.envelope == text);
+        let is_waiting = waiting.iter().any(|pairing| pairing.peer == gateway);
+        if is_known && (pinned.is_some() || is_waiting) {
+            return Ok(if pinned.is_some() { Shown::Counts } else { Shown::Waits });
+        }
         let row = MembershipRow {
             member: gateway.clone(),
             federation: said.federation.clone(),
-            envelope: String::from_utf8_lossy(&membership.to_bytes()).into_owned(),
+            envelope: text,
             issued: said.issued,
             at: now,
         };
@@ -149,7 +157,6 @@ impl Trust {
             ));
             Shown::Counts
         } else {
-            let waiting = core.store.reads().pairings().map_err(TrustError::from)?;
             let is_other = |row: &&MembershipRow| {
                 row.federation == said.federation
                     && row.member != gateway
