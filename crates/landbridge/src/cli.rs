@@ -20,7 +20,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use landbridge_proto::wire::name::AgentName;
 
-pub(crate) use self::audit::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
+pub(crate) use self::audit::{
+    AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, Since,
+};
 pub(crate) use self::backup::{BackupArgs, RecoverArgs, RestoreArgs};
 pub(crate) use self::evidence::{EvidenceCommand, EvidenceExportArgs, EvidenceVerifyArgs};
 pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenArgs};

@@ -48,6 +48,7 @@ pub struct Federation {
     strangers: Arc<answer::Strangers>,
     rates: Arc<rate::Rates<Owner>>,
     records: Arc<rate::Rates<GatewayId>>,
+    answers: Arc<rate::Rates<GatewayId>>,
     line: Arc<Line<Owner>>,
     /// Held for reading from a run's commit until it is driven.
     beginning: Arc<tokio::sync::RwLock<()>>,
@@ -63,6 +64,7 @@ impl Federation {
             strangers: Arc::default(),
             rates: Arc::default(),
             records: Arc::default(),
+            answers: Arc::default(),
             line: Arc::new(Line::new(load::PLACES)),
             beginning: Arc::default(),
         }

@@ -12,3 +12,5 @@ mod refusals;
 mod rollback;
 mod scripts;
 mod sigterm;
+mod tamper;
+mod trust;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use landbridge_node::clock::{Clock as _, SystemClock};
 use landbridge_node::config::Period;
+use landbridge_node::identity;
 use landbridge_proto::wire::base64;
 use landbridge_proto::wire::document::{FederationRoot, RootKey};
 use landbridge_proto::wire::key::PublicKey;
@@ -12,7 +13,7 @@ use landbridge_proto::wire::name::KeyId;
 use crate::cli::{TrustRootAddArgs, TrustRootRemoveArgs};
 use crate::client::Client;
 use crate::exit::{Exit, Failure, OrFail as _};
-use crate::offline;
+use crate::offline::{self, identity_failure};
 use crate::out::{Look, Out};
 
 pub(super) async fn add(
@@ -31,12 +32,29 @@ pub(super) async fn add(
     .await?;
     out.data(&root, |_| String::new())?;
     if applied {
+        let how = how_to_join(client)?;
         out.say(
             Look::Green,
             format!("members of {} may ask to be paired; each waits for a person here", args.name),
         );
+        if let Some(how) = how {
+            out.say(Look::Dim, format!("a member says: {how}"));
+        }
     }
     Ok(Exit::Success)
+}
+
+/// What a member types: it knows neither our id nor our TLS key.
+fn how_to_join(client: &Client) -> Result<Option<String>, Failure> {
+    let own = identity::own_root(client.home()).map_err(|error| identity_failure(&error))?;
+    Ok(own.root().endpoints.first().map(|endpoint| {
+        let spki = endpoint.tls_spki.map(|spki| format!(" --tls-spki {spki}")).unwrap_or_default();
+        format!(
+            "landbridge membership join FILE --alias NAME --gateway {} --endpoint {}{spki}",
+            own.gateway(),
+            endpoint.url
+        )
+    }))
 }
 
 fn root(args: &TrustRootAddArgs) -> Result<FederationRoot, Failure> {
