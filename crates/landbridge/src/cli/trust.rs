@@ -35,6 +35,7 @@ that `landbridge trust export` wrote, shows it, signs it anew above everything t
 writes that down in the audit log. What was edited stays in the database, below it.";
 
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(crate) struct TrustShowArgs {
     /// This version [default: the one in force]
     #[arg(long, value_name = "N", conflicts_with = "file")]
@@ -58,6 +59,7 @@ pub(crate) struct TrustDiffArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(crate) struct TrustExportArgs {
     /// This version [default: the one in force]
     #[arg(long, value_name = "N")]

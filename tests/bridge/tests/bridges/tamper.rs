@@ -16,8 +16,13 @@ const TRIES: u64 = 1_000;
 
 /// What somebody with the database, or with an export, does to it.
 const DEEDS: [&str; 8] = [
-    "a row is deleted", "a row is deleted and the others are renumbered", "an event is edited",
-    "a head is edited", "two rows change places", "the end is cut off", "a row is put in",
+    "a row is deleted",
+    "a row is deleted and the others are renumbered",
+    "an event is edited",
+    "a head is edited",
+    "two rows change places",
+    "the end is cut off",
+    "a row is put in",
     "the rest is written anew",
 ];
 
@@ -115,7 +120,7 @@ fn exported(text: &str) -> Option<Vec<AuditRow>> {
 #[tokio::test]
 async fn whatever_is_done_to_the_log_is_found_a_thousand_times_of_a_thousand() {
     let mut pair = Pair::granted(&[], &[], &[]).await.unwrap();
-    let run = pair.run("tamper-key-0001", "say hello").await.unwrap();
+    let run = pair.run("tampered-key-0001", "say hello").await.unwrap();
     pair.a.api().follow(&run, &mut landbridge_harness::history::History::default()).await.unwrap();
     for name in 0..20 {
         pair.b.json(&["token", "create", &format!("ci-{name}")]).await.unwrap();
@@ -150,7 +155,8 @@ async fn whatever_is_done_to_the_log_is_found_a_thousand_times_of_a_thousand() {
         let stored = rows(&db);
         db.execute_batch("ROLLBACK").unwrap();
         let in_database = inspect(&stored, &kept).is_err();
-        let in_export = exported(&lines(&changed)).is_none_or(|rows| inspect(&rows, &kept).is_err());
+        let in_export =
+            exported(&lines(&changed)).is_none_or(|rows| inspect(&rows, &kept).is_err());
         assert!(in_database && in_export, "{deed}, try {try_number}");
         found += 1;
         *by_deed.entry(deed).or_default() += 1;

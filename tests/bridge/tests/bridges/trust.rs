@@ -46,9 +46,7 @@ async fn people_see_what_changes_before_it_is_signed_and_what_changed_after() {
     assert_eq!(said(b, &["trust", "diff", "9"]).await.0, Some(16));
     let (_, whole, _) = said(b, &["trust", "show"]).await;
     assert!(
-        whole.contains("peer us")
-            && whole.contains("helper") == false
-            && whole.contains("demo, other"),
+        whole.contains("peer us") && !whole.contains("helper") && whole.contains("demo, other"),
         "{whole}"
     );
 
