@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{AuditEvent, DocumentKind, Guard, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::difference::Difference;
@@ -87,7 +88,7 @@ pub(super) fn load(
     own: &TrustedRoot,
     now: Timestamp,
 ) -> Result<Option<TrustedFederation>, TrustError> {
-    let noted = noted(store)?.filter(|_| !cfg!(planted = "federation_note_unchecked"));
+    let noted = noted(store)?.filter(|_| !planted!("federation_note_unchecked"));
     let Some(row) = document(store, own.gateway(), DocumentKind::Federation)? else {
         return match noted {
             Some((version, _)) => Err(TrustError::FederationGone { version }),

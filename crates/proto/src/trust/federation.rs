@@ -9,6 +9,8 @@ pub mod difference;
 
 use std::collections::BTreeMap;
 
+use landbridge_planted::planted;
+
 use super::membership::TrustedMembership;
 use super::root::{TrustedRoot, role_keys};
 use super::verified::{KeyWindow, RoleKeys, Verified, VerifyError, verify};
@@ -66,11 +68,11 @@ impl TrustedFederation {
         let keys = role_keys(own.root(), Role::Policy);
         let document =
             verify::<Federation>(envelope, &keys, now).map_err(FederationError::Unverified)?;
-        if document.value().iss != *own.gateway() {
+        if document.value().iss != *own.gateway() && !planted!("federation_issuer_unchecked") {
             return Err(FederationError::Foreign { found: document.value().iss.clone() });
         }
         let found = document.value().version;
-        if found < version_min {
+        if found < version_min && !planted!("federation_version_unchecked") {
             //= ID-28
             return Err(FederationError::WentBack { have: version_min, found });
         }
@@ -144,7 +146,7 @@ impl TrustedFederation {
                 .get(caller)
                 .is_some_and(|membership| membership.value().tenants.contains(&pair.src)),
         };
-        if !speaks && !cfg!(planted = "membership_tenant_granted") {
+        if !speaks && !planted!("membership_tenant_granted") {
             return None;
         }
         peer.grants.iter().find(|grant| grant.local == pair.dst && grant.remote == pair.src)
@@ -169,7 +171,7 @@ impl TrustedFederation {
     pub fn is_vouched_for(&self, gateway: &GatewayId, now: Timestamp) -> bool {
         self.admitting_root(gateway).is_none()
             || self.memberships.get(gateway).is_some_and(|membership| now < membership.until())
-            || cfg!(planted = "membership_lapse_unnoticed")
+            || planted!("membership_lapse_unnoticed")
     }
 
     /// A federation root by its name.
