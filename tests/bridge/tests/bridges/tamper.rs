@@ -120,11 +120,15 @@ fn exported(text: &str) -> Option<Vec<AuditRow>> {
 #[tokio::test]
 async fn whatever_is_done_to_the_log_is_found_a_thousand_times_of_a_thousand() {
     let mut pair = Pair::granted(&[], &[], &[]).await.unwrap();
-    let run = pair.run("tampered-key-0001", "say hello").await.unwrap();
-    pair.a.api().follow(&run, &mut landbridge_harness::history::History::default()).await.unwrap();
     for name in 0..20 {
         pair.b.json(&["token", "create", &format!("ci-{name}")]).await.unwrap();
     }
+    // A bridge issues a status when it starts; A learns of it with the next run.
+    pair.b.stop().await.unwrap();
+    pair.b.serve().await.unwrap();
+    let run = pair.run("tampered-key-0001", "say hello").await.unwrap();
+    let mut seen = landbridge_harness::history::History::default();
+    pair.a.api().follow(&run, &mut seen).await.unwrap();
     // What A knows of B's log is from B's status; what an operator knows is an export of just now.
     let heads = pair.a.json(&["audit", "heads"]).await.unwrap();
     let witnessed = Head {
