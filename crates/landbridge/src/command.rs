@@ -17,6 +17,7 @@ mod run;
 mod serve;
 mod token;
 mod trust;
+mod verdict;
 mod verify;
 
 use std::path::PathBuf;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0005_tokens_and_lists.sql"),
     include_str!("schema/0006_heads.sql"),
     include_str!("schema/0009_memberships.sql"),
+    include_str!("schema/0010_lingering_and_agents.sql"),
 ];
 
 /// Brings the database to this program's version.
