@@ -10,16 +10,20 @@ mod gateway;
 mod grant;
 mod key;
 mod limit;
+mod membership;
 mod peer;
 mod run;
 mod token;
+mod trust;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use landbridge_proto::wire::name::AgentName;
 
-pub(crate) use self::audit::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
+pub(crate) use self::audit::{
+    AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, Since,
+};
 pub(crate) use self::backup::{BackupArgs, RecoverArgs, RestoreArgs};
 pub(crate) use self::evidence::{EvidenceCommand, EvidenceExportArgs, EvidenceVerifyArgs};
 pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenArgs};
@@ -28,6 +32,10 @@ pub(crate) use self::grant::{
 };
 pub(crate) use self::key::{KeyChoice, KeyCommand, KeyRotateArgs};
 pub(crate) use self::limit::dollars;
+pub(crate) use self::membership::{
+    MembershipAcceptArgs, MembershipCommand, MembershipIssueArgs, MembershipJoinArgs,
+    MembershipKeyArgs, MembershipRenewArgs, MembershipSignArgs,
+};
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDeclineArgs, PeerInviteArgs, PeerInvitesArgs,
     PeerJoinArgs, PeerRenameArgs, PeerResumeArgs, PeerWithdrawArgs, PolicyArgs, TenantArg,
@@ -36,6 +44,10 @@ pub(crate) use self::run::{
     ModeChoice, RouteCommand, RouteTestArgs, RunCommand, RunExportArgs, RunListArgs, RunStartArgs,
 };
 pub(crate) use self::token::{SeesChoice, TokenCommand, TokenCreateArgs};
+pub(crate) use self::trust::{
+    TrustCommand, TrustDiffArgs, TrustExportArgs, TrustRestoreArgs, TrustRootAddArgs,
+    TrustRootCommand, TrustRootRemoveArgs, TrustShowArgs, TrustVerifyArgs,
+};
 use crate::exit;
 
 /// Federates OpenClaw gateways: each keeps its own trust, workspace and operators.
@@ -61,8 +73,8 @@ A bridge runs beside each gateway. `landbridge demo` shows two of them at work. 
 at the other side.
 
 Data goes to standard output and talk to standard error. Most commands speak with the running
-bridge through <home>/landbridge.sock; init, serve, gateway connect, verify, config, completions and
-demo need none, doctor says when there is none, and restore and recover need it stopped.";
+bridge through <home>/landbridge.sock; init, serve, gateway connect, verify, trust verify, membership
+key and issue, config, completions and demo need none, doctor says when there is none, and restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -84,6 +96,12 @@ pub(crate) enum Command {
     /// Keys of this gateway, and their successors
     #[command(subcommand)]
     Key(KeyCommand),
+    /// The federation document: whom this gateway trusts, and what for
+    #[command(subcommand)]
+    Trust(TrustCommand),
+    /// Memberships: gateways that a federation root vouches for
+    #[command(subcommand)]
+    Membership(MembershipCommand),
     /// Tokens: how workflow engines use the local API
     #[command(subcommand)]
     Token(TokenCommand),

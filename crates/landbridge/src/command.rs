@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+pub(crate) mod change;
 mod completions;
 pub(crate) mod config;
 mod doctor;
@@ -10,17 +11,19 @@ mod gateway;
 mod grant;
 mod init;
 mod key;
+mod membership;
 mod peer;
 mod route;
 mod run;
 mod serve;
 mod token;
+mod trust;
 mod verdict;
 mod verify;
 
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, ConfigCommand, EvidenceCommand, GatewayCommand};
+use crate::cli::{Cli, Command, ConfigCommand, EvidenceCommand, GatewayCommand, TrustCommand};
 use crate::client::Client;
 use crate::demo;
 use crate::exit::{Exit, Failure};
@@ -32,6 +35,16 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
     match cli.command {
         Command::Verify(args) => return verify::verify(&args, out),
         Command::Evidence(EvidenceCommand::Verify(args)) => return evidence::verify(&args, out),
+        Command::Trust(TrustCommand::Verify(args)) => return trust::verify(&args, out),
+        Command::Trust(TrustCommand::Show(args)) if args.file.is_some() => {
+            return trust::show_file(&args, out);
+        }
+        Command::Membership(command) => {
+            if let Some(done) = membership::without_home(&command, out) {
+                return done;
+            }
+            return membership::run(&Client::new(&home(cli.home)?), command, out).await;
+        }
         Command::Completions(args) => return completions::print(&args, out),
         Command::Demo(args) => return demo::demo(args, out).await,
         Command::Config(ConfigCommand::Example) => return config::example(out),
@@ -45,6 +58,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Peer(peer) => peer::run(&client, peer, out).await,
         Command::Grant(grant) => grant::run(&client, grant, out).await,
         Command::Key(key) => key::run(&client, key, out).await,
+        Command::Trust(trust) => trust::run(&client, trust, out).await,
         Command::Token(token) => token::run(&client, token, out).await,
         Command::Route(route) => route::run(&client, route, out).await,
         Command::Run(run) => run::run(&client, run, out).await,
@@ -62,6 +76,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Restore(args) => backup::restore(&home, &args, out),
         Command::Recover(args) => backup::recover(&home, &args, out),
         Command::Verify(_)
+        | Command::Membership(_)
         | Command::Completions(_)
         | Command::Demo(_)
         | Command::Config(ConfigCommand::Example) => Ok(Exit::Success),

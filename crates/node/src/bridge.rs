@@ -5,8 +5,10 @@
 
 mod address;
 mod admin;
+mod admission;
 mod evidence;
 mod frames;
+mod history;
 mod invites;
 mod pairing;
 mod routes;

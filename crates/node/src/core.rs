@@ -316,6 +316,18 @@ pub fn unreadable(fault: &Fault) -> Problem {
     Problem::new(Code::StoreUnavailable)
 }
 
+/// A fault with its causes, in one line.
+pub(crate) fn chained(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(fault) = cause {
+        text.push_str(": ");
+        text.push_str(&fault.to_string());
+        cause = fault.source();
+    }
+    text
+}
+
 /// A problem for what cannot happen: the log has the story.
 #[must_use]
 pub fn bug(what: &str, error: &dyn std::fmt::Display) -> Problem {

@@ -3,6 +3,7 @@
 //! Nothing here reads a credential of HTTP: who asks is proven by the envelopes of the body. Routes
 //! are compared byte for byte, and whatever is not one of them does not exist.
 
+pub mod admission;
 mod answer;
 pub(crate) mod documents;
 mod history;
@@ -47,6 +48,7 @@ pub struct Federation {
     strangers: Arc<answer::Strangers>,
     rates: Arc<rate::Rates<Owner>>,
     records: Arc<rate::Rates<GatewayId>>,
+    answers: Arc<rate::Rates<GatewayId>>,
     line: Arc<Line<Owner>>,
     /// Held for reading from a run's commit until it is driven.
     beginning: Arc<tokio::sync::RwLock<()>>,
@@ -62,6 +64,7 @@ impl Federation {
             strangers: Arc::default(),
             rates: Arc::default(),
             records: Arc::default(),
+            answers: Arc::default(),
             line: Arc::new(Line::new(load::PLACES)),
             beginning: Arc::default(),
         }
@@ -85,11 +88,16 @@ impl Federation {
             _ if request.uri().query().is_some() => unsigned(&Problem::new(Code::NotFound)),
             (Some(op), Method::POST) => self.operation(op, request).await,
             (None, Method::POST) if path == pairing::PATH => self.pairing(request).await,
+            (None, Method::POST) if path == admission::PATH => self.admission(request).await,
             (None, Method::GET) if documents::is_document(&path) => {
                 documents::get(&self.core, &path)
             }
             (Some(_), _) => unsigned(&Problem::new(Code::MethodNotAllowed)),
-            (None, _) if path == pairing::PATH || documents::is_document(&path) => {
+            (None, _)
+                if path == pairing::PATH
+                    || path == admission::PATH
+                    || documents::is_document(&path) =>
+            {
                 unsigned(&Problem::new(Code::MethodNotAllowed))
             }
             (None, _) => unsigned(&Problem::new(Code::NotFound)),

@@ -15,6 +15,7 @@ pub mod evidence;
 pub mod execute;
 pub mod fail;
 pub mod federation;
+pub mod federation_root;
 pub mod identity;
 mod line;
 pub mod local;

@@ -15,6 +15,7 @@ pub mod problem;
 mod runs;
 pub mod server;
 mod stream;
+mod trust;
 pub mod usage;
 
 pub use server::{Options, router};

@@ -83,6 +83,9 @@ impl Core {
 
     /// Asks the other side of a pairing, and forgets the pairing when both sides accepted.
     pub async fn settle_pairing(&self, row: &PairingRow) -> There {
+        if !row.has_invite() {
+            return There::Unknown("a membership introduced it; ask its operators".to_owned());
+        }
         let there = match tokio::time::timeout(ASK_WITHIN, self.ask_there(row)).await {
             Ok(Ok(PairingResult::Accepted)) => There::Accepted,
             Ok(Ok(PairingResult::Pending)) => There::Pending,

@@ -358,6 +358,11 @@ async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
             tracing::error!(%error, "our status was not renewed");
         }
         refresh_peers(&core).await;
+        if let Err(error) = core.trust.tend_memberships(&core).await
+            && !error.is_full()
+        {
+            tracing::error!(%error, "a lapsed membership was not written down");
+        }
         let now = core.now();
         // On a full disk nothing can be deleted either: a deletion is written first.
         if now >= prune_at && !room::is_short(&core) {

@@ -3,7 +3,9 @@
 //! The state is replaced as a whole, after what it was made of is durable. Readers take a snapshot and
 //! judge one request by one state, so no request sees half of a change.
 
+pub mod document;
 mod history;
+pub mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -55,6 +57,8 @@ pub struct State {
     pub peers: BTreeMap<GatewayId, PeerView>,
     /// Peers that contradicted themselves under their own signatures.
     pub quarantined: BTreeSet<GatewayId>,
+    /// Members of federation roots for whom no membership counts.
+    pub unvouched: BTreeSet<GatewayId>,
     /// Our newest status.
     pub status: Option<Envelope>,
     /// What our newest status says of us.
@@ -106,6 +110,18 @@ pub enum TrustError {
     /// The federation document does not verify.
     #[error("the federation document is refused")]
     Federation(#[from] FederationError),
+    /// The document that was in force is not there any more.
+    #[error("federation document {version} was in force, and is gone from the database")]
+    FederationGone {
+        /// Its version.
+        version: u64,
+    },
+    /// Another document stands in the place of the one that was in force.
+    #[error("federation document {version} is not the one that was put in force")]
+    FederationReplaced {
+        /// Its version.
+        version: u64,
+    },
     /// A peer's roots do not verify.
     #[error("the roots of {gateway} are refused")]
     Root {
@@ -136,6 +152,15 @@ pub enum TrustError {
 }
 
 impl TrustError {
+    /// Whether our own federation document is what is wrong: edited, gone or replaced.
+    #[must_use]
+    pub const fn is_of_own_document(&self) -> bool {
+        matches!(
+            self,
+            Self::Federation(_) | Self::FederationGone { .. } | Self::FederationReplaced { .. }
+        ) || matches!(self, Self::Unreadable { kind: DocumentKind::Federation, .. })
+    }
+
     /// Whether there was no room for the change; that is said elsewhere, once.
     #[must_use]
     pub const fn is_full(&self) -> bool {
@@ -159,7 +184,9 @@ impl State {
     #[must_use]
     pub fn active(&self, peer: &GatewayId) -> bool {
         let pinned = self.federation.as_ref().and_then(|document| document.active_peer(peer));
-        pinned.is_some() && !self.quarantined.contains(peer)
+        //= ID-70
+        let is_shut = self.quarantined.contains(peer) || self.unvouched.contains(peer);
+        pinned.is_some() && !is_shut
     }
 
     /// The newest of a peer that we know, to be told to it.
@@ -178,17 +205,14 @@ impl Trust {
     /// [`TrustError`]: a document that does not verify any more keeps the bridge from starting.
     pub fn load(identity: &Identity, store: &Handle, now: Timestamp) -> Result<Self, TrustError> {
         let own = identity.gateway();
-        let federation = match document(store, own, DocumentKind::Federation)? {
-            Some(row) => {
-                let envelope = parse(&row)?;
-                Some(TrustedFederation::open(&envelope, identity.root(), row.version, now)?)
-            }
-            None => None,
-        };
+        let federation = document::load(store, identity.root(), now)?;
+        let federation =
+            federation.map(|known| members::with_kept(store, known, now)).transpose()?;
         let mut state = State {
             federation: None,
             peers: BTreeMap::new(),
             quarantined: BTreeSet::new(),
+            unvouched: BTreeSet::new(),
             status: None,
             issued: Seen::default(),
             status_expires: Timestamp(0),
@@ -201,6 +225,7 @@ impl Trust {
         }
         state.quarantined = quarantined(store)?;
         install(store, &mut state, federation)?;
+        members::find_unvouched(&mut state, now);
         let halted = CancellationToken::new();
         if state.rolled_back.is_some() {
             halted.cancel();
@@ -382,24 +407,17 @@ impl Trust {
             kind: DocumentKind::Federation,
             version: (have > 0).then_some(have),
         };
-        let mut writes = vec![save(core.own(), DocumentKind::Federation, version, envelope, now)];
-        // A pairing that was accepted here is kept until the other side accepted too.
-        for peer in next.document().peers.iter().filter(|peer| peer.status != PeerStatus::Active) {
-            writes.push(Write::DropPairing { peer: peer.gid.clone() });
-        }
-        let text = version.to_string();
-        writes.push(core.audit(
-            "admin",
-            "federation_changed",
-            core.own().as_str(),
-            [("version", &text)],
-        ));
+        let mut writes =
+            document::writes(state.federation.as_ref(), &next, "federation_changed", now);
+        writes.extend(document::settled_pairings(&core.store, &next)?);
+        writes.extend(members::needless(&core.store, &next)?);
         fail::point("federation.signed");
         core.commit(Step::new(vec![guard], writes, ())).await?;
         fail::point("federation.durable");
         let mut state = State::clone(&state);
+        let next = members::with_kept(&core.store, next, now)?;
         install(&core.store, &mut state, Some(next))?;
-        self.replace(state);
+        self.take_memberships(state, now);
         core.wakes.wake_all();
         Ok(version)
     }

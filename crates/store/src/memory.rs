@@ -13,8 +13,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
-    ReceivedSeal, Room, RunRow, SessionRow, Store, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord,
+    MembershipRow, PairingRow, ReceivedSeal, Room, RunRow, SessionRow, Store, TokenRow,
 };
 use landbridge_proto::machine::step::{Batch, Outcome};
 use landbridge_proto::wire::digest::Digest;
@@ -49,6 +49,7 @@ struct Model {
     tokens: Arc<BTreeMap<String, TokenRow>>,
     invites: Arc<BTreeMap<Digest, InviteRow>>,
     pairings: Arc<BTreeMap<GatewayId, PairingRow>>,
+    memberships: Arc<BTreeMap<GatewayId, MembershipRow>>,
     evidence: Arc<BTreeMap<String, EvidenceRow>>,
     meta: Arc<BTreeMap<String, String>>,
     clock: Timestamp,

@@ -187,6 +187,9 @@ pub(crate) struct PolicyArgs {
     /// Show the change and sign nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Sign without asking; only a terminal is asked
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
 }
 
 /// `LOCAL:REMOTE`.

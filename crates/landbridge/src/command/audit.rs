@@ -5,16 +5,19 @@
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
-use landbridge_node::local::api::{AuditHeadView, AuditList, AuditView};
+use landbridge_node::clock::{Clock as _, SystemClock};
+use landbridge_node::local::api::{AuditHeadView, AuditList, AuditView, BridgeView};
 use landbridge_proto::machine::audit::{Broken, Head, Inspection};
 use landbridge_proto::machine::contract::AuditRow;
-use serde::Serialize;
+use landbridge_proto::wire::name::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::cli::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
+use crate::cli::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, Since};
 use crate::client::Client;
 use crate::exit::{Exit, Failure, OrFail as _};
-use crate::out::{Look, Out, fields};
+use crate::out::{Look, Out, fields, printable};
 
 /// Rows of one page; the most that the bridge gives.
 const PAGE_ROWS: u64 = 1000;
@@ -34,19 +37,86 @@ pub(super) async fn run(
     }
 }
 
+/// How long `--follow` waits before it looks again.
+const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+
 /// Prints rows, oldest first. The event is printed as the bytes that the chain hashes.
 async fn show(client: &Client, args: &AuditShowArgs, out: &Out) -> Result<Exit, Failure> {
-    let list = page(client, args.after, args.limit).await?;
-    for row in &list.rows {
-        let head = row.head.to_string();
-        out.data(row, |row| {
-            format!("{:>8}  {}  {}", row.n, head.get(..10).unwrap_or(&head), row.event)
-        })?;
+    let filter = Filter::new(args);
+    let mut after = args.after;
+    if args.follow && after == 0 && args.since.is_none() {
+        after = rows_now(client).await?;
     }
-    if let Some(next) = list.next {
-        out.say(Look::Dim, format!("more: landbridge audit show --after {next}"));
+    let limit = if args.follow { u64::MAX } else { args.limit };
+    let (mut shown, mut ended) = (0, false);
+    while shown < limit && (!ended || args.follow) {
+        if ended {
+            tokio::time::sleep(FOLLOW_EVERY).await;
+        }
+        let list = page(client, after, PAGE_ROWS).await?;
+        ended = list.next.is_none();
+        for row in &list.rows {
+            if shown == limit {
+                break;
+            }
+            after = row.n;
+            if filter.takes(row) {
+                shown += 1;
+                let head = row.head.to_string();
+                out.data(row, |row| {
+                    let head = head.get(..10).unwrap_or(&head);
+                    format!("{:>8}  {head}  {}", row.n, printable(&row.event))
+                })?;
+            }
+        }
+    }
+    if !ended || shown == limit {
+        out.say(Look::Dim, format!("more: landbridge audit show --after {after}"));
     }
     Ok(Exit::Success)
+}
+
+/// How many rows there are: where `--follow` begins.
+async fn rows_now(client: &Client) -> Result<u64, Failure> {
+    let view: BridgeView = client.get("/v1/admin/bridge").await?;
+    let rows = view.audit.split(' ').next().and_then(|rows| rows.parse().ok());
+    rows.ok_or_else(|| Failure::new(Exit::Internal, "the bridge's answer cannot be read"))
+}
+
+/// Which rows are wanted.
+struct Filter<'a> {
+    from: Option<Timestamp>,
+    args: &'a AuditShowArgs,
+}
+
+/// What of an event is looked at.
+#[derive(Deserialize)]
+struct Event {
+    actor: String,
+    at: Timestamp,
+    deed: String,
+    subject: String,
+}
+
+impl<'a> Filter<'a> {
+    fn new(args: &'a AuditShowArgs) -> Self {
+        let from = args.since.map(|since| match since {
+            Since::At(at) => at,
+            Since::Ago(ms) => SystemClock.now().plus_ms(-ms),
+        });
+        Self { from, args }
+    }
+
+    fn takes(&self, row: &AuditView) -> bool {
+        // What cannot be read is shown: somebody changed it.
+        let Ok(event) = serde_json::from_str::<Event>(&row.event) else { return true };
+        let deeds = &self.args.deeds;
+        self.from.is_none_or(|from| event.at >= from)
+            && (deeds.is_empty() || deeds.contains(&event.deed))
+            && self.args.subject.as_ref().is_none_or(|wanted| {
+                event.subject.contains(wanted.as_str()) || event.actor.contains(wanted.as_str())
+            })
+    }
 }
 
 async fn export(client: &Client, args: &AuditExportArgs, out: &Out) -> Result<Exit, Failure> {
@@ -96,8 +166,17 @@ struct Found {
 }
 
 async fn verify(client: &Client, args: AuditVerifyArgs, out: &Out) -> Result<Exit, Failure> {
-    let against = args.heads.len();
-    let inspection = Inspection::new(args.heads);
+    let mut heads = args.heads;
+    for path in &args.against {
+        // An export that was changed is no witness.
+        let kept = inspect_file(path, Inspection::new(Vec::new()))?.map_err(|broken| {
+            Failure::new(Exit::Unreadable, format!("{} is no witness", path.display()))
+                .because(broken)
+        })?;
+        heads.push(kept.0);
+    }
+    let against = heads.len();
+    let inspection = Inspection::new(heads);
     let result = match &args.file {
         Some(path) => inspect_file(path, inspection)?,
         None => inspect_bridge(client, inspection).await?,

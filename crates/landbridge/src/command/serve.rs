@@ -10,7 +10,7 @@ use landbridge_node::config::{Config, Gateway, Home, Log, Overrides};
 use landbridge_node::identity::Identity;
 use landbridge_node::observe::Exporter;
 use landbridge_node::scripted::Scripted;
-use landbridge_node::serve::{Listening, Parts, Shutdown};
+use landbridge_node::serve::{Listening, Parts, ServeError, Shutdown};
 use landbridge_openclaw::{OpenClaw, OpenClawConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -45,9 +45,14 @@ pub(super) async fn serve(home: &Path, args: &ServeArgs, out: &Out) -> Result<Ex
     landbridge_node::serve::serve(parts, stop, |listening| say_ready(out, listening))
         .await
         .map_err(|error| {
-            Failure::new(Exit::Failed, "the bridge does not run")
-                .because(error)
-                .next(format!("landbridge doctor --home {}", home.path().display()))
+            let home = home.path().display();
+            let next = match &error {
+                ServeError::Trust(fault) if fault.is_of_own_document() => {
+                    format!("landbridge trust restore FILE --home {home}, with a file that `trust export` wrote")
+                }
+                _ => format!("landbridge doctor --home {home}"),
+            };
+            Failure::new(Exit::Failed, "the bridge does not run").because(error).next(next)
         })?;
     out.say(Look::Dim, "stopped");
     Ok(Exit::Success)

@@ -245,7 +245,18 @@ impl Bridge {
         }
         let drop = Write::DropPairing { peer: peer.clone() };
         let audit = self.core.audit("admin", "pairing_declined", peer.as_str(), []);
-        Ok(self.core.commit(Step::new(Vec::new(), vec![drop, audit], ())).await?)
+        let mut writes = vec![drop, audit];
+        if self
+            .core
+            .trust
+            .state()
+            .federation
+            .as_ref()
+            .is_none_or(|known| known.peer(peer).is_none())
+        {
+            writes.push(Write::DropMembership { member: peer.clone() });
+        }
+        Ok(self.core.commit(Step::new(Vec::new(), writes, ())).await?)
     }
 
     fn pairing_view(&self, row: PairingRow) -> Result<PairingView, Problem> {

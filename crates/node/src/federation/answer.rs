@@ -26,16 +26,51 @@ use crate::room;
 /// Records of refusals that one peer can cause in a minute.
 const RECORDS_PER_MINUTE_MAX: u32 = 60;
 
+/// Records of what was answered that one peer can cause in a minute, new runs apart: those have a rate of
+/// their own.
+const ANSWERS_PER_MINUTE_MAX: u32 = 600;
+
 /// What strangers were refused, and peers beyond their share, counted: garbage cannot fill the audit log.
 #[derive(Debug, Default)]
-pub(super) struct Strangers(Mutex<BTreeMap<String, u64>>);
+pub(super) struct Strangers {
+    refused: Mutex<BTreeMap<String, u64>>,
+    /// What peers were answered beyond their share of the log. Only pinned peers get here.
+    answered: Mutex<BTreeMap<GatewayId, BTreeMap<String, u64>>>,
+}
 
 impl Strangers {
     pub(super) fn count(&self, problem: &Problem) {
         let code = problem.code_text().to_owned();
         metrics::counter!(crate::observe::STRANGERS_REFUSED, "code" => code.clone()).increment(1);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(code).or_default() += 1;
+    }
+
+    fn count_answer(&self, peer: &GatewayId, deed: &str) {
+        let mut counts = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(peer.clone()).or_default().entry(deed.to_owned()).or_default() += 1;
+    }
+
+    /// The records of what was counted since the last time: one for strangers, and one for each peer.
+    fn records(&self, core: &Core) -> Vec<Write> {
+        let record = |actor: &str, deed: &str, counts: BTreeMap<String, u64>| {
+            Write::Audit(AuditEvent {
+                at: core.now(),
+                actor: actor.to_owned(),
+                deed: deed.to_owned(),
+                subject: core.own().to_string(),
+                detail: counts.into_iter().map(|(what, count)| (what, count.to_string())).collect(),
+            })
+        };
+        let refused =
+            std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
+        let answered =
+            std::mem::take(&mut *self.answered.lock().unwrap_or_else(PoisonError::into_inner));
+        let strangers = Some(refused).filter(|counts| !counts.is_empty());
+        let strangers = strangers.map(|counts| record("strangers", "requests_refused", counts));
+        let peers = answered.into_iter();
+        let peers = peers.map(|(peer, counts)| record(peer.as_str(), "requests_answered", counts));
+        strangers.into_iter().chain(peers).collect()
     }
 
     //= PRB-10
@@ -51,21 +86,11 @@ impl Strangers {
             if room::is_short(core) {
                 continue;
             }
-            let counts =
-                std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-            if counts.is_empty() {
+            let records = self.records(core);
+            if records.is_empty() {
                 continue;
             }
-            let detail =
-                counts.into_iter().map(|(code, count)| (code, count.to_string())).collect();
-            let event = AuditEvent {
-                at: core.now(),
-                actor: "strangers".to_owned(),
-                deed: "requests_refused".to_owned(),
-                subject: core.own().to_string(),
-                detail,
-            };
-            let step = Step::new(Vec::new(), vec![Write::Audit(event)], ());
+            let step = Step::new(Vec::new(), records, ());
             if let Err(error) = core.commit(step).await {
                 tracing::error!(%error, "refusals were not recorded");
             }
@@ -239,7 +264,7 @@ impl Federation {
 
     /// The guard and the writes that belong to every request that is acted upon.
     //= REQ-18
-    pub(super) fn remember(&self, admitted: &Admitted, deed: &str) -> (Guard, [Write; 3]) {
+    pub(super) fn remember(&self, admitted: &Admitted, deed: &str) -> (Guard, Vec<Write>) {
         let said = admitted.request().value();
         let (issuer, mut jti) = (said.iss.clone(), said.jti.clone());
         if planted!("jti_forgotten") {
@@ -249,14 +274,32 @@ impl Federation {
         let guard = Guard::JtiUnseen { issuer: issuer.clone(), jti: jti.clone() };
         let pair = format!("{} to {}", said.tenant.src, said.tenant.dst);
         let audit = self.core.audit(said.iss.as_str(), deed, jti.as_str(), [("tenant", &pair)]);
-        (guard, [Write::Jti { issuer, jti, keep_until }, Write::Clock(self.core.now()), audit])
+        let has_share = deed == NEW_RUN || self.has_share(&issuer);
+        let mut writes = vec![
+            Write::Jti { issuer: issuer.clone(), jti, keep_until },
+            Write::Clock(self.core.now()),
+        ];
+        if has_share || planted!("answers_unmetered") {
+            writes.push(audit);
+        } else {
+            self.strangers.count_answer(&issuer, deed);
+        }
+        (guard, writes)
+    }
+
+    /// Whether a peer has a record left of its share of the log: one that asks all day, rightly or
+    /// wrongly, cannot fill it.
+    //= PRB-10
+    fn has_share(&self, peer: &GatewayId) -> bool {
+        let rate = Rate::per_minute(ANSWERS_PER_MINUTE_MAX);
+        self.answers.take(peer, rate, self.core.now()).is_ok()
     }
 
     /// Makes a request's id durable when nothing else of the request is.
     pub(super) async fn accept_jti(&self, admitted: &Admitted, deed: &str) -> Result<(), Problem> {
         self.check_jti(admitted)?;
         let (guard, writes) = self.remember(admitted, deed);
-        match self.core.commit(Step::new(vec![guard], writes.into(), ())).await {
+        match self.core.commit(Step::new(vec![guard], writes, ())).await {
             // The same request may have found no room a moment ago, and be answered already.
             Ok(()) if self.core.unrecorded.knows(admitted.request().value()) => {
                 Err(Problem::new(Code::Replayed))
@@ -272,7 +315,7 @@ impl Federation {
     fn remember_meanwhile(&self, admitted: &Admitted, deed: &str) -> Result<(), Problem> {
         let said = admitted.request().value();
         let (guard, writes) = self.remember(admitted, deed);
-        if !self.core.unrecorded.remember(said, guard, writes.into()) {
+        if !self.core.unrecorded.remember(said, guard, writes) {
             return match self.core.unrecorded.knows(said) {
                 true => Err(Problem::new(Code::Replayed)),
                 false => Err(StepError::Full.into()),
@@ -306,6 +349,9 @@ impl Federation {
         }
     }
 }
+
+/// The deed of a start that made a run.
+pub(super) const NEW_RUN: &str = "start_received";
 
 /// What a target names.
 pub(super) enum Found {

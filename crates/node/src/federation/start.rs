@@ -19,6 +19,7 @@ use landbridge_proto::wire::request::{AgentTarget, Mode, Start, ToolCall};
 use landbridge_proto::wire::stream::{Accept, One};
 
 use super::Federation;
+use super::answer::NEW_RUN;
 use crate::adapter::{Ask, Work};
 use crate::core::{StepError, bug, unreadable};
 use crate::net::ResponseBody;
@@ -124,7 +125,7 @@ impl Federation {
         let key = start.idempotency_key.clone();
         //= REQ-67
         let free = Guard::KeyFree { owner: admitted.owner().clone(), key };
-        let (unseen, writes) = self.remember(admitted, "start_received");
+        let (unseen, writes) = self.remember(admitted, NEW_RUN);
         let audit = {
             let (caller, run) = (admitted.owner().caller.as_str(), row.run.as_str());
             let agent = ("agent", start.agent_target.agent.as_str());

@@ -6,10 +6,12 @@
 mod admin;
 mod gateways;
 mod runs;
+mod trust;
 
 pub use self::admin::*;
 pub use self::gateways::{ContactError, GatewayLimits, HealthView, RouteTest, RouteView};
 pub use self::runs::{CallTool, CancelView, RunList, RunView, StartRun};
+pub use self::trust::{FederationVersionView, MembershipShown, MembershipView, ShowMembership};
 
 #[cfg(test)]
 mod tests {

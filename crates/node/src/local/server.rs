@@ -70,6 +70,7 @@ fn routes() -> Router<Local> {
         .merge(runs::routes())
         .merge(admin::routes())
         .merge(evidence::routes())
+        .merge(super::trust::routes())
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(render_metrics))

@@ -10,6 +10,7 @@ mod full;
 mod gateways;
 mod lists;
 mod local_api;
+mod membership;
 mod pairing;
 mod plane;
 mod races;

@@ -146,6 +146,33 @@ async fn refusals_of_authenticated_requests_are_signed_and_bound_to_them() {
 }
 
 //= PRB-10
+//= PRB-10
+#[tokio::test]
+async fn one_peer_cannot_fill_the_audit_log_with_what_it_may_ask() {
+    let world = World::new().await;
+    tokio::spawn(world.b.plane.clone().report_strangers());
+    let start = world.ask_for(started("busy", "hang")).await;
+    assert_eq!(start.status, 200);
+    let run = world.b.core.store.reads().open_runs().unwrap()[0].run.clone();
+    for _ in 0..700 {
+        let inspect = Body::Inspect(Target::Run(run.clone()));
+        assert_eq!(world.ask_for(inspect).await.status, 200, "it is answered all the same");
+    }
+    assert_eq!(world.b.deeds("run_inspected"), 600);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    world.clock.advance_ms(MINUTE_MS);
+    while world.b.deeds("requests_answered") == 0 {
+        tokio::task::yield_now().await;
+    }
+    let audit = world.b.audit();
+    let counted = audit.iter().find(|event| event.deed == "requests_answered").unwrap();
+    assert_eq!(counted.detail["run_inspected"], "100");
+    assert_eq!(counted.actor, world.a.core.own().as_str());
+    assert_eq!(world.b.deeds("requests_answered"), 1);
+}
+
 #[tokio::test]
 async fn one_peer_cannot_fill_the_audit_log_with_refusals() {
     let world = World::new().await;

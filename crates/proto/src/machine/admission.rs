@@ -195,6 +195,12 @@ impl Gate<'_> {
         if peer.is_none_or(|peer| peer.status != PeerStatus::Active) {
             return Err(refuse(Code::PeerSuspended, "the peer is suspended".to_owned()));
         }
+        //= ID-70
+        let vouched = federation.is_some_and(|known| known.is_vouched_for(&said.iss, self.now));
+        if !vouched {
+            let story = "no membership of the peer counts".to_owned();
+            return Err(refuse(Code::PeerSuspended, story));
+        }
         //= STR-25
         if self.quarantined.contains(&said.iss) {
             return Err(refuse(Code::PeerSuspended, "the peer is quarantined".to_owned()));

@@ -4,6 +4,7 @@
 //! whether anything before it was altered, deleted or reordered since. The chain is pure, so that the
 //! store that writes it, the command that checks it and a stranger with an export agree on the bytes.
 
+use landbridge_planted::planted;
 use serde::Serialize;
 
 use super::contract::{AuditEvent, AuditRow};
@@ -79,7 +80,7 @@ impl Head {
             return Err(Broken { at, why: Why::OtherRow { found: row.n } });
         }
         let digest = link(self.digest, at, row.event.as_bytes());
-        if digest != row.head {
+        if digest != row.head && !planted!("audit_chain_unchecked") {
             return Err(Broken { at, why: Why::OtherHead });
         }
         Ok(Self { n: at, digest })
@@ -125,17 +126,17 @@ impl Inspection {
     pub fn finish(mut self) -> Result<(Head, usize), Broken> {
         self.confirm()?;
         match self.kept.first() {
-            Some(kept) => {
+            Some(kept) if !planted!("audit_cut_unnoticed") => {
                 let why = Why::CutOff { kept: kept.n };
                 Err(Broken { at: self.head.n.saturating_add(1), why })
             }
-            None => Ok((self.head, self.confirmed)),
+            _ => Ok((self.head, self.confirmed)),
         }
     }
 
     fn confirm(&mut self) -> Result<(), Broken> {
         while let Some(kept) = self.kept.pop_if(|kept| kept.n == self.head.n) {
-            if kept.digest != self.head.digest {
+            if kept.digest != self.head.digest && !planted!("audit_rewrite_unnoticed") {
                 return Err(Broken { at: kept.n, why: Why::OtherThanKept });
             }
             self.confirmed += 1;

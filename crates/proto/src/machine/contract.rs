@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::people::{EvidenceRow, InviteRow, PairingRow, Sees, Sides, TokenRow};
+pub use self::people::{EvidenceRow, InviteRow, MembershipRow, PairingRow, Sees, Sides, TokenRow};
 pub use self::reads::{EntryFilter, EntryPlace, Reads, ReceivedSeal};
 use super::budget::{Day, Spent};
 use super::report::StopReason;
@@ -241,6 +241,20 @@ pub enum Write {
         gateway: GatewayId,
         /// Which.
         versions: Vec<u64>,
+    },
+    /// Deletes federation documents of a gateway but for the newest; there is always one.
+    ForgetFederations {
+        /// Whose.
+        gateway: GatewayId,
+        /// How many stay, at least one.
+        keep: u64,
+    },
+    /// Keeps a membership (found by its member), unless one that was issued later is kept already.
+    PutMembership(MembershipRow),
+    /// Forgets a gateway's membership.
+    DropMembership {
+        /// The gateway.
+        member: GatewayId,
     },
     /// Creates or replaces a local token (found by its id).
     PutToken(TokenRow),

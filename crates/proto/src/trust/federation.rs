@@ -4,8 +4,14 @@
 //! fails closed, and its version never goes down, so that an old copy does not bring a revoked peer
 //! back.
 
+pub mod bundle;
+pub mod difference;
+
+use std::collections::BTreeMap;
+
 use landbridge_planted::planted;
 
+use super::membership::TrustedMembership;
 use super::root::{TrustedRoot, role_keys};
 use super::verified::{KeyWindow, RoleKeys, Verified, VerifyError, verify};
 use crate::wire::document::federation::InvalidFederation;
@@ -18,7 +24,11 @@ use crate::wire::name::{Alias, GatewayId, TenantPair, Timestamp};
 
 /// The federation document of this gateway, verified.
 #[derive(Clone, Debug)]
-pub struct TrustedFederation(Verified<Federation>);
+pub struct TrustedFederation {
+    document: Verified<Federation>,
+    /// The memberships that count for it, of peers that are talked to only by one.
+    memberships: BTreeMap<GatewayId, TrustedMembership>,
+}
 
 /// What is wrong with a federation document.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -66,19 +76,42 @@ impl TrustedFederation {
             //= ID-28
             return Err(FederationError::WentBack { have: version_min, found });
         }
-        Ok(Self(document))
+        Ok(Self::of(document))
+    }
+
+    const fn of(document: Verified<Federation>) -> Self {
+        Self { document, memberships: BTreeMap::new() }
+    }
+
+    /// The same document with the memberships that count for it now, of those that are kept.
+    #[must_use]
+    pub fn with_memberships<'a>(
+        mut self,
+        kept: impl IntoIterator<Item = &'a Envelope>,
+        now: Timestamp,
+    ) -> Self {
+        let opened: Vec<_> = kept
+            .into_iter()
+            .filter_map(|envelope| TrustedMembership::open(envelope, &self, now).ok())
+            .collect();
+        let counted = opened.into_iter().filter(|one| {
+            let said = one.value();
+            self.admitting_root(&said.member).is_some_and(|root| root.name == said.federation)
+        });
+        self.memberships = counted.map(|one| (one.value().member.clone(), one)).collect();
+        self
     }
 
     /// The document.
     #[must_use]
     pub const fn document(&self) -> &Federation {
-        self.0.value()
+        self.document.value()
     }
 
     /// The document with its proof.
     #[must_use]
     pub const fn verified(&self) -> &Verified<Federation> {
-        &self.0
+        &self.document
     }
 
     /// A peer, whatever its state.
@@ -105,7 +138,40 @@ impl TrustedFederation {
     #[must_use]
     pub fn grant(&self, caller: &GatewayId, pair: &TenantPair) -> Option<&Grant> {
         let peer = self.active_peer(caller)?;
+        //= ID-71
+        let speaks = match self.admitting_root(caller) {
+            None => true,
+            Some(_) => self
+                .memberships
+                .get(caller)
+                .is_some_and(|membership| membership.value().tenants.contains(&pair.src)),
+        };
+        if !speaks && !planted!("membership_tenant_granted") {
+            return None;
+        }
         peer.grants.iter().find(|grant| grant.local == pair.dst && grant.remote == pair.src)
+    }
+
+    /// The federation root by which a peer is admitted; `None` for one that people paired.
+    #[must_use]
+    pub fn admitting_root(&self, gateway: &GatewayId) -> Option<&FederationRoot> {
+        self.document().roots.iter().find(|root| root.members.contains(gateway))
+    }
+
+    /// The membership that a peer is admitted by, whether or not it still counts.
+    #[must_use]
+    pub fn membership(&self, gateway: &GatewayId) -> Option<&TrustedMembership> {
+        self.memberships.get(gateway)
+    }
+
+    /// Whether a peer may be talked to as far as memberships go: people paired it, or the root that
+    /// admits it vouches for it now.
+    #[must_use]
+    //= ID-70
+    pub fn is_vouched_for(&self, gateway: &GatewayId, now: Timestamp) -> bool {
+        self.admitting_root(gateway).is_none()
+            || self.memberships.get(gateway).is_some_and(|membership| now < membership.until())
+            || planted!("membership_lapse_unnoticed")
     }
 
     /// A federation root by its name.
@@ -224,6 +290,40 @@ impl FederationDraft {
             Ok(at) => self.raw.roots[at] = root,
             Err(at) => self.raw.roots.insert(at, root),
         }
+    }
+
+    /// Takes a federation root away, and with it the peers that it admitted: without it nobody
+    /// vouches for them. Says whether there was one.
+    pub fn remove_federation_root(&mut self, name: &Alias) -> bool {
+        let Some(at) = self.raw.roots.iter().position(|root| root.name == *name) else {
+            return false;
+        };
+        let root = self.raw.roots.remove(at);
+        // A revoked peer stays revoked, whoever once vouched for it.
+        self.raw
+            .peers
+            .retain(|peer| !root.members.contains(&peer.gid) || peer.status == PeerStatus::Revoked);
+        true
+    }
+
+    /// Makes a peer one that is talked to only while a membership of a federation root counts.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchPeer`], also where there is no such root.
+    pub fn admit(&mut self, root: &Alias, gateway: &GatewayId) -> Result<(), NoSuchPeer> {
+        let missing = || NoSuchPeer { gateway: gateway.clone() };
+        self.peer_mut(gateway)?;
+        let root = self.raw.roots.iter_mut().find(|one| one.name == *root);
+        root.ok_or_else(missing)?.members.insert(gateway.clone());
+        Ok(())
+    }
+
+    /// The same draft under another number, for one that follows versions which cannot be read.
+    #[must_use]
+    pub const fn numbered(mut self, version: u64) -> Self {
+        self.version = version;
+        self
     }
 
     /// The document, ready to be signed.

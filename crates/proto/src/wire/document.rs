@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod admission;
 pub mod endpoint;
 pub mod federation;
 pub mod grant;
@@ -14,16 +15,18 @@ pub mod pairing;
 pub mod root;
 pub mod status;
 
+pub use admission::Admission;
 pub use endpoint::{Endpoint, EndpointUrl};
 pub use federation::{Federation, FederationRoot, Grant, Peer, PeerStatus};
 pub use grant::{Ask, Disclose, Disclosure, InvalidGrant, Mode};
 pub use membership::Membership;
 pub use pairing::PairingRequest;
-pub use root::{RoleHolders, Root, RootKey, gateway_id};
+pub use root::{RoleHolders, Root, RootKey, gateway_id, genesis_of};
 pub use status::{AuditHead, Incarnation, Revocation, RevocationReason, Status};
 
 /// Documents as they are written, before anything about them is proven.
 pub mod raw {
+    pub use super::admission::RawAdmission as Admission;
     pub use super::federation::RawFederation as Federation;
     pub use super::membership::RawMembership as Membership;
     pub use super::pairing::RawPairingRequest as PairingRequest;

@@ -134,6 +134,8 @@ kinds! {
     Membership, "membership", SignedBy::FederationRoot;
     /// A joiner's answer to an invite.
     Pairing, "pairing", SignedBy::Role(Role::Request);
+    /// A member's request to be admitted.
+    Admission, "admission", SignedBy::Role(Role::Request);
     /// One operation asked of an executor.
     Request, "request", SignedBy::Role(Role::Request);
     /// The executor's first word about a run.

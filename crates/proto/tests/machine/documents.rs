@@ -98,6 +98,7 @@ fn draft(own: &Gateway, peer: &Gateway) -> FederationDraft {
     draft.put_federation_root(FederationRoot {
         keys: [(voucher.kid(Role::Policy), key)].into(),
         max_members: 8,
+        members: [peer.id()].into(),
         name: Alias::new("guild").unwrap(),
         tenants: [TenantId::new("acme").unwrap()].into(),
         threshold: 1,

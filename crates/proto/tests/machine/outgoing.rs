@@ -148,6 +148,10 @@ impl Reads for Log {
         panic!("only frames are asked for")
     }
 
+    fn memberships(&self) -> Result<Vec<MembershipRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
     fn invites(&self) -> Result<Vec<InviteRow>, Infallible> {
         panic!("only frames are asked for")
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
     AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryFilter, EntryPhase, EntryPlace, EntryRow,
-    EvidenceRow, InviteRow, KeyRecord, PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
+    EvidenceRow, InviteRow, KeyRecord, MembershipRow, PairingRow, Reads, ReceivedSeal, RunPhase,
+    RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
@@ -220,6 +221,10 @@ impl Reads for Engine {
         let mut invites: Vec<_> = self.now().invites.values().cloned().collect();
         invites.sort_by_key(|row| (row.created, row.id));
         Ok(invites)
+    }
+
+    fn memberships(&self) -> Result<Vec<MembershipRow>, Fault> {
+        Ok(self.now().memberships.values().cloned().collect())
     }
 
     fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {

@@ -90,6 +90,18 @@ impl Model {
                 Write::ForgetStatuses { gateway, versions } => {
                     self.forget_statuses(gateway, versions);
                 }
+                Write::ForgetFederations { gateway, keep } => {
+                    self.forget_federations(gateway, *keep);
+                }
+                Write::PutMembership(row) => {
+                    let all = Arc::make_mut(&mut self.memberships);
+                    if all.get(&row.member).is_none_or(|old| row.issued >= old.issued) {
+                        all.insert(row.member.clone(), row.clone());
+                    }
+                }
+                Write::DropMembership { member } => {
+                    Arc::make_mut(&mut self.memberships).remove(member);
+                }
                 Write::PutToken(row) => self.put_token(row)?,
                 Write::CreateInvite(row) => self.create_invite(row)?,
                 Write::UseInvite { id, at, by } => self.use_invite(id, *at, by)?,
@@ -234,6 +246,16 @@ impl Model {
         let newest = newest.map(|row| row.version);
         for version in versions.iter().filter(|version| Some(**version) < newest) {
             let key = (gateway.clone(), DocumentKind::Status, *version);
+            Arc::make_mut(&mut self.documents).remove(&key);
+        }
+    }
+
+    fn forget_federations(&mut self, gateway: &GatewayId, keep: u64) {
+        let kept = usize::try_from(keep.max(1)).unwrap_or(usize::MAX);
+        let all = self.documents_of(gateway, DocumentKind::Federation).rev();
+        let old: Vec<_> = all.skip(kept).map(|row| row.version).collect();
+        for version in old {
+            let key = (gateway.clone(), DocumentKind::Federation, version);
             Arc::make_mut(&mut self.documents).remove(&key);
         }
     }

@@ -11,7 +11,7 @@ use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
     AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryFilter, EntryRow, EvidenceRow, InviteRow,
-    KeyRecord, PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
+    KeyRecord, MembershipRow, PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
@@ -347,6 +347,12 @@ impl Reads for Readers {
         let sql = "SELECT id, secret, alias, created, expires, used, used_by, withdrawn
                    FROM invites ORDER BY created, id";
         self.all(sql, [], row::invite)
+    }
+
+    fn memberships(&self) -> Result<Vec<MembershipRow>, Fault> {
+        let sql =
+            "SELECT member, federation, envelope, issued, at FROM memberships ORDER BY member";
+        self.all(sql, [], row::membership)
     }
 
     fn pairings(&self) -> Result<Vec<PairingRow>, Fault> {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
     DocumentKind, DocumentRow, EntryBrief, EntryPhase, EntryRow, EvidenceRow, InviteRow,
-    PairingRow, RunPhase, RunRow, Sees, StopRow, TokenRow,
+    MembershipRow, PairingRow, RunPhase, RunRow, Sees, StopRow, TokenRow,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;
@@ -182,6 +182,17 @@ pub(super) fn pairing(row: &Row<'_>) -> Result<PairingRow> {
         at: time(row, 5)?,
         invite: digest(row, 6)?,
         proof: digest(row, 7)?,
+    })
+}
+
+/// Reads `member, federation, envelope, issued, at`.
+pub(super) fn membership(row: &Row<'_>) -> Result<MembershipRow> {
+    Ok(MembershipRow {
+        member: name(row, 0)?,
+        federation: name(row, 1)?,
+        envelope: row.get(2)?,
+        issued: time(row, 3)?,
+        at: time(row, 4)?,
     })
 }
 

@@ -241,6 +241,7 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
     add("tokens", &reads.tokens().unwrap());
     add("invites", &reads.invites().unwrap());
     add("pairings", &reads.pairings().unwrap());
+    add("memberships", &reads.memberships().unwrap());
     add("evidence", &reads.all_evidence().unwrap());
     add("clock", &reads.clock().unwrap());
     add("audit", &reads.audit(0, 10_000).unwrap());

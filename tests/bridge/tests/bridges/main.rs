@@ -18,3 +18,5 @@ mod rollback;
 mod rotation;
 mod scripts;
 mod sigterm;
+mod tamper;
+mod trust;

@@ -97,6 +97,33 @@ pub struct PairingRow {
     pub proof: Digest,
 }
 
+impl PairingRow {
+    /// What stands in place of invite and proof where a membership introduced the gateway: no invite has
+    /// this id, so the other side cannot be asked.
+    pub const NO_INVITE: Digest = Digest::from_bytes([0; 32]);
+
+    /// Whether either side can ask the other how the pairing stands.
+    #[must_use]
+    pub fn has_invite(&self) -> bool {
+        self.invite != Self::NO_INVITE
+    }
+}
+
+/// The newest membership that a gateway showed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct MembershipRow {
+    /// The gateway.
+    pub member: GatewayId,
+    /// The federation root that vouches for it.
+    pub federation: Alias,
+    /// The membership's envelope, canonical bytes.
+    pub envelope: String,
+    /// When it was issued: an older one never replaces it.
+    pub issued: Timestamp,
+    /// When it was verified.
+    pub at: Timestamp,
+}
+
 /// Evidence that a peer contradicted itself.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceRow {

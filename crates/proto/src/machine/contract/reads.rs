@@ -11,7 +11,7 @@ use crate::wire::name::{
 
 use super::{
     AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryRow, EvidenceRow, InviteRow, KeyRecord,
-    PairingRow, RunRow, TokenRow,
+    MembershipRow, PairingRow, RunRow, TokenRow,
 };
 
 /// Which journal entries to list, newest first. What is empty or `None` excludes nothing.
@@ -159,6 +159,8 @@ pub trait Reads: Send + Sync {
     fn token_of_hash(&self, hash: &Digest) -> Result<Option<TokenRow>, Self::Fault>;
     /// An invite.
     fn invite(&self, id: &Digest) -> Result<Option<InviteRow>, Self::Fault>;
+    /// All memberships that are kept, by member.
+    fn memberships(&self) -> Result<Vec<MembershipRow>, Self::Fault>;
     /// All invites, those that were used, withdrawn or have expired included; oldest first.
     fn invites(&self) -> Result<Vec<InviteRow>, Self::Fault>;
     /// All pairings that wait for a person, on this side or on the other.

@@ -239,6 +239,7 @@ fn a_federation_root_vouches_for_memberships_alone() {
     next.put_federation_root(FederationRoot {
         keys: [(kid(90), RootKey::new(secret(90).public(), NOW, exp))].into(),
         max_members: 8,
+        members: [].into(),
         name: Alias::new("guild").unwrap(),
         tenants: [TenantId::new("acme").unwrap()].into(),
         threshold: 1,

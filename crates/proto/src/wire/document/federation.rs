@@ -80,6 +80,9 @@ pub struct FederationRoot {
     pub keys: BTreeMap<KeyId, RootKey>,
     /// The most members that it may vouch for.
     pub max_members: u32,
+    /// Peers that are talked to only while a membership of this root counts for them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub members: BTreeSet<GatewayId>,
     /// Its name.
     pub name: Alias,
     /// The tenants that its members may speak for.
@@ -144,6 +147,30 @@ pub enum InvalidFederation {
         /// The agent.
         agent: AgentName,
     },
+    /// A member that is no peer, or that is a member of two federation roots.
+    #[error("{member} is no peer, or a member of two federation roots; one is {name}")]
+    BadMember {
+        /// The root.
+        name: Alias,
+        /// The member.
+        member: GatewayId,
+    },
+    /// More members than the federation root may bring.
+    #[error("federation root {name} may bring {max} members")]
+    TooManyMembers {
+        /// The root.
+        name: Alias,
+        /// The most allowed.
+        max: u32,
+    },
+    /// A grant of a member for a tenant that its federation root may not speak for.
+    #[error("federation root {name} may not speak for tenant {tenant}")]
+    ForeignTenant {
+        /// The root.
+        name: Alias,
+        /// The tenant.
+        tenant: TenantId,
+    },
     /// A federation root whose keys, threshold, members or tenants do not fit together.
     #[error("federation root {name} does not fit together")]
     BadFederationRoot {
@@ -192,7 +219,50 @@ fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
             }
         }
     }
-    raw.roots.iter().try_for_each(check_root)
+    raw.roots.iter().try_for_each(check_root)?;
+    check_members(raw)
+}
+
+impl Federation {
+    /// The members of a root that are not revoked: those that take a place.
+    pub fn present_members<'a>(
+        &'a self,
+        root: &'a FederationRoot,
+    ) -> impl Iterator<Item = &'a Peer> {
+        present(&self.0.peers, root)
+    }
+}
+
+fn present<'a>(peers: &'a [Peer], root: &'a FederationRoot) -> impl Iterator<Item = &'a Peer> {
+    let is_present =
+        |peer: &&Peer| peer.status != PeerStatus::Revoked && root.members.contains(&peer.gid);
+    peers.iter().filter(is_present)
+}
+
+//= ID-67
+fn check_members(raw: &RawFederation) -> Result<(), InvalidFederation> {
+    let mut seen = BTreeSet::new();
+    for root in &raw.roots {
+        let name = || root.name.clone();
+        for member in &root.members {
+            let is_peer = raw.peers.binary_search_by(|peer| peer.gid.cmp(member)).is_ok();
+            if !is_peer || !seen.insert(member) {
+                return Err(InvalidFederation::BadMember { name: name(), member: member.clone() });
+            }
+        }
+        let max = usize::try_from(root.max_members).unwrap_or(usize::MAX);
+        if present(&raw.peers, root).count() > max {
+            return Err(InvalidFederation::TooManyMembers { name: name(), max: root.max_members });
+        }
+        for peer in present(&raw.peers, root) {
+            let foreign = peer.grants.iter().find(|grant| !root.tenants.contains(&grant.remote));
+            if let Some(grant) = foreign {
+                let tenant = grant.remote.clone();
+                return Err(InvalidFederation::ForeignTenant { name: name(), tenant });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_peer(peer: &Peer) -> Result<(), InvalidFederation> {

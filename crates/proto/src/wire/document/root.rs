@@ -160,6 +160,15 @@ pub fn gateway_id(genesis: &Digest) -> GatewayId {
     GatewayId::new(format!("gw1-{text}")).expect("the form of a gateway id")
 }
 
+/// The digest of a gateway's first root, which its id holds; `None` where the id holds no digest.
+#[must_use]
+pub fn genesis_of(gateway: &GatewayId) -> Option<Digest> {
+    let text = gateway.as_str().strip_prefix("gw1-")?.to_ascii_uppercase();
+    let bytes = BASE32_NOPAD.decode(text.as_bytes()).ok()?;
+    let genesis = Digest::from_bytes(bytes.try_into().ok()?);
+    (gateway_id(&genesis) == *gateway).then_some(genesis)
+}
+
 fn check(raw: &RawRoot) -> Result<(), InvalidRoot> {
     if raw.version == 0 {
         return Err(InvalidRoot::VersionZero);

@@ -1,7 +1,7 @@
 //! Documents, tokens, invites, pairings and evidence.
 
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EvidenceRow, InviteRow, PairingRow, TokenRow,
+    DocumentKind, DocumentRow, EvidenceRow, InviteRow, MembershipRow, PairingRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{GatewayId, RunId, Timestamp};
@@ -37,6 +37,30 @@ pub(super) fn forget_statuses(
     for version in versions {
         execute(db, sql, params![gateway, kind, int(*version)?])?;
     }
+    Ok(())
+}
+
+pub(super) fn forget_federations(
+    db: &Connection,
+    gateway: &GatewayId,
+    keep: u64,
+) -> Result<(), Fault> {
+    let sql = "DELETE FROM documents WHERE gateway = ?1 AND kind = ?2 AND version NOT IN (
+                 SELECT version FROM documents WHERE gateway = ?1 AND kind = ?2
+                 ORDER BY version DESC LIMIT ?3)";
+    let kind = document_kind(DocumentKind::Federation);
+    execute(db, sql, params![gateway.as_str(), kind, int(keep.max(1))?])?;
+    Ok(())
+}
+
+pub(super) fn put_membership(db: &Connection, row: &MembershipRow) -> Result<(), Fault> {
+    let sql = "INSERT INTO memberships (member, federation, envelope, issued, at)
+               VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (member) DO UPDATE SET federation = excluded.federation,
+                   envelope = excluded.envelope, issued = excluded.issued, at = excluded.at
+               WHERE excluded.issued >= memberships.issued";
+    let (member, federation) = (row.member.as_str(), row.federation.as_str());
+    execute(db, sql, params![member, federation, row.envelope, row.issued.0, row.at.0])?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Documents, tokens, invites and pairings.
 
+use landbridge_proto::machine::contract::MembershipRow;
+
 use super::*;
 
 suite! {
@@ -8,6 +10,8 @@ suite! {
     an_invite_is_used_once_and_loses_its_secret
     a_withdrawn_invite_is_of_no_use
     pairings_come_and_go
+    memberships_are_replaced_by_later_ones_only
+    old_federation_documents_go_and_the_newest_stays
     statuses_are_forgotten_but_for_the_newest_and_nothing_else_is
 }
 
@@ -95,6 +99,44 @@ fn pairings_come_and_go(bench: &mut Bench) {
     bench.write(vec![Write::DropPairing { peer: gateway(2) }]);
     bench.write(vec![Write::DropPairing { peer: gateway(2) }]);
     assert_eq!(bench.reads.pairings().unwrap(), [changed]);
+}
+
+fn memberships_are_replaced_by_later_ones_only(bench: &mut Bench) {
+    let row = |issued: i64, text: &str| MembershipRow {
+        member: gateway(1),
+        federation: "prod".parse().unwrap(),
+        envelope: text.into(),
+        issued: Timestamp(issued),
+        at: Timestamp(9),
+    };
+    bench.write(vec![Write::PutMembership(row(5, "first"))]);
+    bench.write(vec![Write::PutMembership(row(4, "older"))]);
+    assert_eq!(bench.reads.memberships().unwrap(), [row(5, "first")]);
+    bench.write(vec![Write::PutMembership(row(6, "later"))]);
+    assert_eq!(bench.reads.memberships().unwrap(), [row(6, "later")]);
+    bench.write(vec![Write::DropMembership { member: gateway(2) }]);
+    bench.write(vec![Write::DropMembership { member: gateway(1) }]);
+    assert_eq!(bench.reads.memberships().unwrap(), []);
+}
+
+fn old_federation_documents_go_and_the_newest_stays(bench: &mut Bench) {
+    for kind in [DocumentKind::Federation, DocumentKind::Root] {
+        for version in 1..=5 {
+            bench.write(vec![Write::SaveDocument(document(kind, version))]);
+        }
+    }
+    let versions = |bench: &Bench, kind| {
+        let rows = bench.reads.documents(&gateway(1), kind).unwrap();
+        rows.into_iter().map(|row| row.version).collect::<Vec<_>>()
+    };
+    let forget = |keep| Write::ForgetFederations { gateway: gateway(1), keep };
+    bench.write(vec![forget(9)]);
+    assert_eq!(versions(bench, DocumentKind::Federation), [1, 2, 3, 4, 5]);
+    bench.write(vec![forget(2)]);
+    assert_eq!(versions(bench, DocumentKind::Federation), [4, 5]);
+    bench.write(vec![forget(0)]);
+    assert_eq!(versions(bench, DocumentKind::Federation), [5]);
+    assert_eq!(versions(bench, DocumentKind::Root), [1, 2, 3, 4, 5]);
 }
 
 fn statuses_are_forgotten_but_for_the_newest_and_nothing_else_is(bench: &mut Bench) {

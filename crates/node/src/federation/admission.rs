@@ -1,0 +1,169 @@
+//! Admission: a gateway shows the membership that a federation root gave it.
+//!
+//! It opens as little as an invite does. A newcomer waits for a person, whose signed document names it
+//! as a member; a member that shows a newer one goes on being one.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use landbridge_planted::planted;
+use landbridge_proto::machine::contract::PairingRow;
+use landbridge_proto::machine::operation::Operation;
+use landbridge_proto::trust::pairing::words;
+use landbridge_proto::trust::peer::PeerView;
+use landbridge_proto::trust::root::TrustedRoot;
+use landbridge_proto::trust::verified::Verified;
+use landbridge_proto::wire::document::Admission;
+use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::limit;
+use landbridge_proto::wire::name::{Alias, GatewayId};
+use landbridge_proto::wire::problem::{Code, Problem};
+use landbridge_proto::wire::request::{Answer, Findings, PairingResult};
+use landbridge_proto::wire::stream::One;
+
+use super::pairing::documents;
+use super::{Federation, one_envelope, unsigned};
+use crate::core::{bug, chained};
+use crate::net::ResponseBody;
+use crate::net::limit_body::RequestBody;
+use crate::trust::members::{NotAdmitted, Shown};
+use crate::trust::stored_view;
+
+/// The route of admission.
+pub const PATH: &str = "/federation/v1/admission";
+
+/// Begins what a member is called until a person gives it a name.
+const ALIAS_PREFIX: &str = "member-";
+/// Characters of its id that follow.
+const ALIAS_ID_CHARS: usize = 12;
+
+impl Federation {
+    pub(super) async fn admission(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let body = match self.body(request).await {
+            Ok(body) => body,
+            Err(problem) => {
+                self.strangers.count(&problem);
+                return unsigned(&problem);
+            }
+        };
+        let plane = self.clone();
+        let shown = tokio::spawn(async move { plane.admit(&body).await });
+        let shown = shown.await.unwrap_or_else(|error| Err(bug("an admission failed", &error)));
+        shown.unwrap_or_else(|problem| {
+            self.strangers.count(&problem);
+            unsigned(&problem)
+        })
+    }
+
+    async fn admit(&self, body: &Bytes) -> Result<Response<ResponseBody>, Problem> {
+        let core = &self.core;
+        let (view, request, membership) = self.introduced(body)?;
+        let gateway = view.gateway().clone();
+        let now = core.now();
+        let ours = core.identity.present().root().genesis_digest();
+        let theirs = view.chain().genesis_digest();
+        let row = PairingRow {
+            peer: gateway.clone(),
+            alias: alias(&gateway)?,
+            words: words(&ours, &theirs, &membership.digest()).join(" "),
+            genesis: theirs,
+            joined: false,
+            at: now,
+            invite: PairingRow::NO_INVITE,
+            proof: PairingRow::NO_INVITE,
+        };
+        let documents = documents(core, &view, now)?;
+        let shown = core.trust.shown(core, &membership, row, documents).await;
+        let shown = shown.map_err(|refused| match refused {
+            NotAdmitted::Trust(error) if error.is_full() => {
+                Problem::from(crate::core::StepError::Full)
+            }
+            refused => refuse(&refused),
+        })?;
+        let result = match shown {
+            Shown::Counts => PairingResult::Accepted,
+            Shown::Waits => PairingResult::Pending,
+        };
+        let answer = Answer {
+            aud: gateway,
+            iss: core.own().clone(),
+            request: request.digest(),
+            result: Findings { pairing: Some(result), ..Findings::default() },
+            root_version: core.identity.present().root().version(),
+            t: now,
+            v: One,
+        };
+        let envelope = core
+            .identity
+            .present()
+            .sign(&answer, now)
+            .map_err(|error| bug("an answer was not signed", &error))?;
+        Ok(one_envelope(200, &envelope))
+    }
+
+    /// Verifies who shows a membership, and that it shows this one, to us, now.
+    //= ID-68
+    fn introduced(
+        &self,
+        body: &Bytes,
+    ) -> Result<(PeerView, Verified<Admission>, Envelope), Problem> {
+        let core = &self.core;
+        let now = core.now();
+        let operation = Operation::parse(body)
+            .map_err(|fault| Problem::new(Code::Malformed).with_detail(fault.to_string()))?;
+        let roots = operation.roots.as_deref().unwrap_or_default();
+        let Some((first, later)) = roots.split_first() else {
+            return Err(Problem::new(Code::Malformed).with_detail("a member brings its roots"));
+        };
+        let [membership] = operation.held.as_deref().unwrap_or_default() else {
+            return Err(Problem::new(Code::Malformed).with_detail("a member shows one membership"));
+        };
+        let chain = TrustedRoot::introduced(first)
+            .and_then(|chain| chain.advance(later, now))
+            .map_err(|fault| refuse(&fault))?;
+        // What was learned of it before stays true: its roots go on from there, and what it revoked
+        // stays revoked.
+        let view = match stored_view(&core.store, chain.gateway()) {
+            Ok(Some(known)) => {
+                let have = known.chain().version();
+                let newer: Vec<_> = chain
+                    .roots()
+                    .filter(|root| root.value().version > have)
+                    .map(|root| root.envelope().clone())
+                    .collect();
+                known.with_roots(&newer, now).map_err(|fault| refuse(&fault))?
+            }
+            Ok(None) => PeerView::new(chain),
+            Err(error) => return Err(bug("a gateway's documents cannot be read", &error)),
+        };
+        let view = view.with_status(&operation.status, now).map_err(|fault| refuse(&fault))?;
+        let request =
+            view.verify::<Admission>(&operation.request, now).map_err(|fault| refuse(&fault))?;
+        let said = request.value();
+        let skew_ms = limit::CLOCK_SKEW_MS_MAX;
+        let in_time = said.iat <= now.plus_ms(skew_ms) && now < said.exp.plus_ms(skew_ms);
+        let is_right = said.aud == *core.own()
+            && said.iss == *view.gateway()
+            && said.membership == membership.digest()
+            && in_time;
+        if !is_right && !planted!("admission_unbound") {
+            return Err(refuse(&NotForUs));
+        }
+        Ok((view, request, membership.clone()))
+    }
+}
+
+/// An admission for somebody else, of another membership, or out of time.
+#[derive(Debug, thiserror::Error)]
+#[error("the admission is not for us, not of this membership or out of time")]
+struct NotForUs;
+
+/// The sender learns one code; the log learns the story.
+fn refuse(fault: &dyn std::error::Error) -> Problem {
+    tracing::info!(story = chained(fault), "an admission was refused");
+    Problem::new(Code::VerificationFailed)
+}
+
+fn alias(gateway: &GatewayId) -> Result<Alias, Problem> {
+    let id: String = gateway.as_str().chars().skip("gw1-".len()).take(ALIAS_ID_CHARS).collect();
+    Alias::new(format!("{ALIAS_PREFIX}{id}")).map_err(|error| bug("a member has no name", &error))
+}
