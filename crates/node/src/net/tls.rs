@@ -160,16 +160,16 @@ impl Identity {
         let path = directory.join(IDENTITY_FILE);
         let failed = |source| IdentityError::File { path: path.clone(), source };
         let pem = match file::read_private(&path) {
-            Ok(pem) => Zeroizing::new(pem),
+            Ok(pem) => pem,
             Err(file::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 let pem = Self::make_pem()?;
                 file::write_private(&path, pem.as_bytes()).map_err(failed)?;
                 pem
             }
-            Err(file::ReadError::Io(error)) => return Err(failed(error)),
             Err(file::ReadError::Exposed { mode }) => {
                 return Err(IdentityError::Exposed { path, mode });
             }
+            Err(error) => return Err(failed(error.into())),
         };
         Self::from_pem(&pem, &path)
     }
