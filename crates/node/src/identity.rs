@@ -30,6 +30,7 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, KeyId, Timestamp};
 
 use crate::clock::Entropy;
+use crate::fail;
 use crate::net::file;
 use crate::net::tls;
 
@@ -187,13 +188,16 @@ pub struct Made {
     pub gateway: GatewayId,
     /// The files of the offline keys: the root keys, then the policy key.
     pub offline: Vec<PathBuf>,
+    /// An interrupted making was finished as it was begun, whatever is asked for now.
+    pub resumed: bool,
 }
 
 impl Identity {
     /// Makes keys, certificate and first root in `home`, and says which gateway that is.
     ///
     /// All is written beside its final place and moved there at the end, the online keys last: a home
-    /// with `keys/` is complete.
+    /// with `keys/` is complete. What a crash interrupted while it was moved is finished by the next call, as
+    /// it was begun.
     ///
     /// # Errors
     ///
@@ -219,42 +223,29 @@ impl Identity {
         entropy: &dyn Entropy,
     ) -> Result<Made, IdentityError> {
         private_directory(home)?;
+        let made = home.join(MADE);
+        let resumed = made.exists();
+        if !resumed {
+            write_draft(home, new, offline, entropy)?;
+            fail::point("init.before_anything_is_in_place");
+            let draft = home.join(DRAFT);
+            fs::rename(&draft, &made).map_err(file_fault(&made))?;
+        }
+        let kept = offline::settle(&made)?;
         for part in PARTS {
-            let path = home.join(part);
-            match fs::read_dir(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(file_fault(&path)(error)),
-                Ok(mut entries) => {
-                    // An empty directory holds nothing that could be lost.
-                    if entries.next().is_some() {
-                        return Err(IdentityError::Exists { path });
-                    }
-                }
+            if part == KEYS {
+                fail::point("init.before_the_online_keys");
+            }
+            let (from, to) = (made.join(part), home.join(part));
+            if from.exists() {
+                fs::rename(from, &to).map_err(file_fault(&to))?;
             }
         }
-        let draft = home.join(DRAFT);
-        // What a crash left behind was never shown to anybody.
-        match fs::remove_dir_all(&draft) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(file_fault(&draft)(error));
-            }
-            _ => {}
-        }
-        private_directory(&draft)?;
-        PARTS.iter().try_for_each(|part| private_directory(&draft.join(part)))?;
-        let places = Places::prepare(offline, home, &draft)?;
-        let tls = tls::Identity::load_or_create(&draft.join(TLS))?;
-        let root = first_root(&draft, new, offline, &places, &tls, entropy)?;
-        file::write_private(&draft.join(ROOT).join("1.json"), &root.to_bytes())
-            .map_err(file_fault(&draft))?;
-        places.settle()?;
-        for part in PARTS {
-            fs::rename(draft.join(part), home.join(part)).map_err(file_fault(&home.join(part)))?;
-        }
-        fs::remove_dir(&draft).map_err(file_fault(&draft))?;
+        fail::point("init.in_place");
+        fs::remove_dir_all(&made).map_err(file_fault(&made))?;
         let sync = fs::File::open(home).and_then(|directory| directory.sync_all());
         sync.map_err(file_fault(home))?;
-        Ok(Made { gateway: gateway_id(&root.digest()), offline: places.kept() })
+        Ok(Made { gateway: own_root(home)?.gateway().clone(), offline: kept, resumed })
     }
 
     /// Reads what the daemon needs. Never looks at the offline keys.
@@ -354,6 +345,44 @@ pub fn offline_key(home: &Path, role: Role) -> PathBuf {
 /// Refuses a file that others may read or change, and the key of another role.
 pub fn load_key(path: &Path, role: Role) -> Result<KeySigner, IdentityError> {
     KeyFile::read(path)?.of_role(role)?.open(None)
+}
+
+/// Makes a whole identity beside the place where it belongs.
+fn write_draft(
+    home: &Path,
+    new: &NewIdentity,
+    offline: &NewOffline,
+    entropy: &dyn Entropy,
+) -> Result<(), IdentityError> {
+    for part in PARTS {
+        let path = home.join(part);
+        match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(file_fault(&path)(error)),
+            Ok(mut entries) => {
+                // An empty directory holds nothing that could be lost.
+                if entries.next().is_some() {
+                    return Err(IdentityError::Exists { path });
+                }
+            }
+        }
+    }
+    let draft = home.join(DRAFT);
+    // What a crash left behind was never shown to anybody.
+    match fs::remove_dir_all(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(file_fault(&draft)(error));
+        }
+        _ => {}
+    }
+    private_directory(&draft)?;
+    PARTS.iter().try_for_each(|part| private_directory(&draft.join(part)))?;
+    let tls = tls::Identity::load_or_create(&draft.join(TLS))?;
+    let places = Places::prepare(offline, home, &draft)?;
+    let root = first_root(&draft, new, offline, &places, &tls, entropy)?;
+    places.note(&draft)?;
+    let path = draft.join(ROOT).join("1.json");
+    file::write_private(&path, &root.to_bytes()).map_err(file_fault(&path))
 }
 
 fn first_root(
@@ -484,6 +513,8 @@ const TLS: &str = "tls";
 /// In the order in which they are put in place: a home with keys is complete.
 const PARTS: [&str; 4] = [OFFLINE, ROOT, TLS, KEYS];
 const DRAFT: &str = ".new-identity";
+/// A whole identity that is being moved into its place.
+const MADE: &str = ".whole-identity";
 /// A year, so that renewal has a rhythm that people keep; the contract allows 400 days.
 const ROOT_LIFE_MS: i64 = 365 * 24 * 3_600_000;
 
@@ -514,7 +545,7 @@ mod tests {
         let endpoint = &identity.root().root().endpoints[0];
         assert_eq!(endpoint.tls_spki.unwrap().as_bytes(), identity.tls().spki().as_bytes());
         assert_eq!(identity.root().root().roles.len(), Role::ALL.len());
-        assert!(!home.path().join(DRAFT).exists());
+        assert!(!home.path().join(DRAFT).exists() && !home.path().join(MADE).exists());
     }
 
     #[test]

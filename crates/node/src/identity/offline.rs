@@ -2,9 +2,8 @@
 //!
 //! They may lie on a stick, and each root key on one of its own. A file cannot be renamed from one file
 //! system to another, so what lies elsewhere is written under a draft's name where it belongs, and gets
-//! its own name just before the home becomes complete. A crash in between leaves keys that belong to a
-//! gateway which nobody has ever heard of; `init` then refuses to overwrite them, because it cannot know
-//! that.
+//! its own name just before the home becomes complete. Which names those are is noted beside the whole
+//! identity, so that an interrupted `init` is finished as it was begun.
 
 use std::fmt;
 use std::fs;
@@ -15,9 +14,12 @@ use std::str::FromStr;
 use landbridge_proto::trust::signer::KeySigner;
 use landbridge_proto::wire::kind::Role;
 
+use serde::{Deserialize, Serialize};
+
 use super::sealed::Passphrase;
 use super::{IdentityError, KeyFile, check_closed, file_fault, key_file_name};
 use crate::clock::Entropy;
+use crate::net::file;
 
 /// How many root keys there are, and how many of them must sign a root.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,6 +107,7 @@ pub(super) struct Places {
     policy: Place,
 }
 
+#[derive(Serialize, Deserialize)]
 struct Place {
     /// Where the key is written first.
     draft: PathBuf,
@@ -170,26 +173,38 @@ impl Places {
         places.iter().map(make).collect()
     }
 
-    /// Gives the keys that lie elsewhere their names.
-    pub(super) fn settle(&self) -> Result<(), IdentityError> {
-        for place in self.all().filter(|place| place.elsewhere) {
-            fs::rename(&place.draft, &place.kept).map_err(file_fault(&place.kept))?;
-            if let Some(directory) = place.kept.parent() {
-                let sync = fs::File::open(directory).and_then(|directory| directory.sync_all());
-                sync.map_err(file_fault(directory))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Where the keys are in the end: the root keys, then the policy key.
-    pub(super) fn kept(&self) -> Vec<PathBuf> {
-        self.all().map(|place| place.kept.clone()).collect()
+    /// Notes beside the whole identity where the keys belong.
+    pub(super) fn note(&self, draft: &Path) -> Result<(), IdentityError> {
+        let path = draft.join(NOTE);
+        let all: Vec<&Place> = self.all().collect();
+        let text = serde_json::to_vec(&all).map_err(|error| file_fault(&path)(error.into()))?;
+        file::write_private(&path, &text).map_err(file_fault(&path))
     }
 
     fn all(&self) -> impl Iterator<Item = &Place> {
         self.root.iter().chain(std::iter::once(&self.policy))
     }
+}
+
+/// Gives the keys that lie elsewhere their names, as often as it takes, and says where all of them are.
+pub(super) fn settle(made: &Path) -> Result<Vec<PathBuf>, IdentityError> {
+    let path = made.join(NOTE);
+    let text = fs::read(&path).map_err(file_fault(&path))?;
+    let places: Vec<Place> =
+        serde_json::from_slice(&text).map_err(|error| file_fault(&path)(error.into()))?;
+    for place in places.iter().filter(|place| place.elsewhere) {
+        if !place.draft.exists() {
+            // It has its name already, or what it is on was taken away: then it must come back first.
+            fs::metadata(&place.kept).map_err(file_fault(&place.kept))?;
+            continue;
+        }
+        fs::rename(&place.draft, &place.kept).map_err(file_fault(&place.kept))?;
+        if let Some(directory) = place.kept.parent() {
+            let sync = fs::File::open(directory).and_then(|directory| directory.sync_all());
+            sync.map_err(file_fault(directory))?;
+        }
+    }
+    Ok(places.into_iter().map(|place| place.kept).collect())
 }
 
 /// Makes the directory where there is none. Not its parents: a stick that is not mounted has none, and
@@ -204,6 +219,8 @@ fn directory_of_keys(path: &Path) -> Result<(), IdentityError> {
     check_closed(path)
 }
 
+/// Where it is noted which key belongs where.
+const NOTE: &str = "offline.json";
 /// Enough for any board of people, and a root has room for two such sets while one replaces another.
 const ROOT_KEYS_MAX: u8 = 9;
 
