@@ -9,7 +9,10 @@ mod evidence;
 mod gateway;
 mod grant;
 mod init;
+mod init_offline;
+mod key_passphrase;
 mod peer;
+mod root;
 mod route;
 mod run;
 mod serve;
@@ -18,7 +21,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, ConfigCommand, EvidenceCommand, GatewayCommand};
+use crate::cli::{Cli, Command, ConfigCommand, EvidenceCommand, GatewayCommand, KeyCommand};
 use crate::client::Client;
 use crate::demo;
 use crate::exit::{Exit, Failure};
@@ -33,6 +36,12 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Completions(args) => return completions::print(&args, out),
         Command::Demo(args) => return demo::demo(args, out).await,
         Command::Config(ConfigCommand::Example) => return config::example(out),
+        Command::Key(KeyCommand::Passphrase(args)) => return key_passphrase::run(&args, out),
+        Command::Root(ref command) => {
+            if let Some(done) = root::without_home(command, out) {
+                return done;
+            }
+        }
         _ => {}
     }
     let home = home(cli.home)?;
@@ -43,6 +52,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Peer(peer) => peer::run(&client, peer, out).await,
         Command::Grant(grant) => grant::run(&client, grant, out).await,
         Command::Token(token) => token::run(&client, token, out).await,
+        Command::Root(root) => root::run(&client, root, out).await,
         Command::Route(route) => route::run(&client, route, out).await,
         Command::Run(run) => run::run(&client, run, out).await,
         Command::Gateway(GatewayCommand::Connect(args)) => {
@@ -59,6 +69,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Restore(args) => backup::restore(&home, &args, out),
         Command::Recover(args) => backup::recover(&home, &args, out),
         Command::Verify(_)
+        | Command::Key(KeyCommand::Passphrase(_))
         | Command::Completions(_)
         | Command::Demo(_)
         | Command::Config(ConfigCommand::Example) => Ok(Exit::Success),

@@ -4,6 +4,12 @@
 //! document that is in force, verify it against the home's own roots (a daemon that was taken over
 //! could otherwise have a changed document signed), change it, show the change, and hand in a signed
 //! next version.
+//!
+//! Below are the keys that do it: where they are, what opens them, and how the next root is made.
+
+pub(crate) mod passphrase;
+pub(crate) mod signers;
+mod terminal;
 
 use std::collections::VecDeque;
 
@@ -11,10 +17,11 @@ use landbridge_node::clock::{Clock as _, SystemClock};
 use landbridge_node::identity::{self, IdentityError};
 use landbridge_node::local::api::FederationView;
 use landbridge_proto::trust::federation::{FederationDraft, TrustedFederation};
+use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::document::Federation;
 use landbridge_proto::wire::envelope::Envelope;
-use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::name::KeyId;
 use serde_json::Value;
 
 use crate::cli::PolicyArgs;
@@ -24,18 +31,21 @@ use crate::out::{Look, Out};
 
 /// The federation document in force, verified; `None` before the first.
 pub(crate) async fn current(client: &Client) -> Result<Option<TrustedFederation>, Failure> {
-    Ok(fetch(client).await?.1)
+    let own = identity::own_root(client.home()).map_err(|error| identity_failure(&error))?;
+    Ok(fetch(client, &own).await?.1)
 }
 
-async fn fetch(client: &Client) -> Result<(FederationDraft, Option<TrustedFederation>), Failure> {
-    let own = identity::own_root(client.home()).map_err(|error| identity_failure(&error))?;
+async fn fetch(
+    client: &Client,
+    own: &TrustedRoot,
+) -> Result<(FederationDraft, Option<TrustedFederation>), Failure> {
     let view: FederationView = client.get("/v1/admin/federation").await?;
     let Some(text) = view.envelope else {
         return Ok((FederationDraft::first(own.gateway().clone()), None));
     };
     let what = || "the bridge's federation document does not verify; nothing was signed";
     let envelope = Envelope::parse(text.as_bytes()).or_fail(Exit::Failed, what)?;
-    let trusted = TrustedFederation::open(&envelope, &own, view.version.max(1), SystemClock.now())
+    let trusted = TrustedFederation::open(&envelope, own, view.version.max(1), SystemClock.now())
         .map_err(|error| {
             Failure::new(Exit::Failed, what()).because(error).next("landbridge doctor")
         })?;
@@ -51,7 +61,8 @@ pub(crate) async fn change(
     out: &Out,
     edit: impl FnOnce(&mut FederationDraft, Option<&TrustedFederation>) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
-    let (mut draft, trusted) = fetch(client).await?;
+    let own = identity::own_root(client.home()).map_err(|error| identity_failure(&error))?;
+    let (mut draft, trusted) = fetch(client, &own).await?;
     edit(&mut draft, trusted.as_ref())?;
     let next = draft
         .finish(SystemClock.now())
@@ -61,18 +72,8 @@ pub(crate) async fn change(
         out.say(Look::Dim, "nothing was signed: --dry-run");
         return Ok(false);
     }
-    let path = policy
-        .policy_key
-        .clone()
-        .unwrap_or_else(|| identity::offline_key(client.home(), Role::Policy));
-    let signer = identity::load_key(&path, Role::Policy).map_err(|error| {
-        let failure = identity_failure(&error);
-        if policy.policy_key.is_none() && matches!(error, IdentityError::File { .. }) {
-            failure.next("the same command with --policy-key FILE, where the policy key is")
-        } else {
-            failure
-        }
-    })?;
+    let named = policy.policy_key.as_ref();
+    let signer = signers::policy_signer(client.home(), named, &policy.offline, own.root(), out)?;
     let envelope =
         sign_typed(&signer, &next).or_fail(Exit::Failed, || "the document was not signed")?;
     let put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});
@@ -93,6 +94,13 @@ pub(crate) fn identity_failure(error: &IdentityError) -> Failure {
         IdentityError::Exposed { path, .. } => {
             (Exit::Permissions, Some(format!("chmod go= {}", path.display())))
         }
+        IdentityError::NotOurs { .. } => {
+            (Exit::Permissions, Some("run the command as the user that owns it".to_owned()))
+        }
+        IdentityError::PassphraseMissing { .. } => (
+            Exit::Failed,
+            Some("the same command with --passphrase-file FILE, or on a terminal".to_owned()),
+        ),
         IdentityError::File { fault, .. }
             if fault.kind() == std::io::ErrorKind::PermissionDenied =>
         {
@@ -111,6 +119,11 @@ pub(crate) fn identity_failure(error: &IdentityError) -> Failure {
         Some(next) => failure.next(next),
         None => failure,
     }
+}
+
+/// The beginning of a key's id: enough for people to tell the keys of one gateway apart.
+pub(crate) fn short_kid(kid: &KeyId) -> &str {
+    kid.as_str().get(..12).unwrap_or_default()
 }
 
 fn show_change(from: Option<&Federation>, to: &Federation, out: &Out) -> Result<(), Failure> {
@@ -174,7 +187,7 @@ fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
 }
 
 /// The lines that went, with `-`, and the lines that came, with `+`, in the order of the new document.
-fn difference(before: &[String], after: &[String]) -> Vec<String> {
+pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
     let mut out = Vec::new();
     let mut gone: VecDeque<&String> = before.iter().filter(|line| !after.contains(line)).collect();
     for line in after.iter().filter(|line| !before.contains(line)) {

@@ -189,7 +189,7 @@ settings! {
     offline: RawOffline {
         /// The directory where commands find them, such as one on a stick that is mounted only when
         /// something is signed. A relative path begins in the home directory. Unset: `offline` in the home
-        /// directory. Commands read it anew each time.
+        /// directory. Takes effect at the next command.
         dir: Text ~ "\"/media/operator/landbridge\"";
     }
     /// Limits. Each protects this process; none of them widens what a grant allows.
