@@ -47,8 +47,8 @@ async fn fetch(
     let envelope = Envelope::parse(text.as_bytes()).or_fail(Exit::Failed, what)?;
     let trusted = TrustedFederation::open(&envelope, own, view.version.max(1), SystemClock.now())
         .map_err(|error| {
-            Failure::new(Exit::Failed, what()).because(error).next("landbridge doctor")
-        })?;
+        Failure::new(Exit::Failed, what()).because(error).next("landbridge doctor")
+    })?;
     Ok((trusted.draft(), Some(trusted)))
 }
 

@@ -13,8 +13,8 @@ use landbridge_node::identity::{Identity, NewIdentity};
 use landbridge_proto::wire::document::EndpointUrl;
 
 use crate::cli::InitArgs;
-use crate::command::init_offline;
 use crate::command::config::wrong;
+use crate::command::init_offline;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::offline::identity_failure;
 use crate::out::{Look, Out, fields};

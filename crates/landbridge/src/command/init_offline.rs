@@ -43,7 +43,8 @@ pub(super) fn chosen(args: &NewOfflineArgs, out: &Out) -> Result<NewOffline, Fai
             .why(what)
             .next("init with --passphrase-file FILE, or on a terminal"));
     }
-    let directory = args.offline_dir.as_ref().map(std::slice::from_ref).map(absolute).transpose()?;
+    let directory =
+        args.offline_dir.as_ref().map(std::slice::from_ref).map(absolute).transpose()?;
     Ok(NewOffline {
         directory: directory.and_then(|mut one| one.pop()),
         root_keys: args.root_keys,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use landbridge_node::clock::{Clock as _, SystemClock, SystemEntropy};
 use landbridge_node::identity::{self, Identity, KeyFile};
-use landbridge_node::local::api::RootView;
+use landbridge_node::local::api::OwnRootView;
 use landbridge_proto::trust::draft::{DraftError, RootChange, RootDraft};
 use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::signer::Signer as _;
@@ -72,7 +72,8 @@ fn endpoints(home: &Path, args: &RootDraftArgs) -> Result<Option<Vec<Endpoint>>,
     let identity = Identity::load(home).map_err(|error| identity_failure(&error))?;
     let tls_spki = Some(Digest::from_bytes(*identity.tls().spki().as_bytes()));
     let read = |text: &String| {
-        let url = EndpointUrl::new(text).or_fail(Exit::Usage, || format!("{text} is no endpoint"))?;
+        let url =
+            EndpointUrl::new(text).or_fail(Exit::Usage, || format!("{text} is no endpoint"))?;
         Ok(Endpoint { tls_spki, url })
     };
     args.endpoints.iter().map(read).collect::<Result<_, _>>().map(Some)
@@ -118,7 +119,7 @@ async fn publish(client: &Client, args: &RootPublishArgs, out: &Out) -> Result<E
     show(&draft, out);
     let envelope = draft.finish(SystemClock.now()).map_err(failure)?;
     let put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});
-    let in_force: RootView = client.put("/v1/admin/root", &put).await?;
+    let in_force: OwnRootView = client.put("/v1/admin/root", &put).await?;
     out.data(&in_force, |_| String::new())?;
     out.say(Look::Green, format!("root {} is in force", draft.next().version));
     Ok(Exit::Success)
@@ -127,12 +128,19 @@ async fn publish(client: &Client, args: &RootPublishArgs, out: &Out) -> Result<E
 /// A draft of another gateway, or of a root that something else took the place of meanwhile.
 fn follows(draft: &RootDraft, own: &TrustedRoot) -> Result<(), Failure> {
     if draft.chain().gateway() != own.gateway() {
-        return Err(Failure::new(Exit::Failed, "the draft is of another gateway")
-            .why(format!("it is of {}, and this is {}", draft.chain().gateway(), own.gateway())));
+        return Err(Failure::new(Exit::Failed, "the draft is of another gateway").why(format!(
+            "it is of {}, and this is {}",
+            draft.chain().gateway(),
+            own.gateway()
+        )));
     }
     if draft.chain().digest() != own.digest() {
         return Err(Failure::new(Exit::Failed, "the draft is out of date")
-            .why(format!("it follows root {}, and root {} is in force", draft.chain().version(), own.version()))
+            .why(format!(
+                "it follows root {}, and root {} is in force",
+                draft.chain().version(),
+                own.version()
+            ))
             .next("landbridge root draft"));
     }
     Ok(())
@@ -159,15 +167,21 @@ fn new_key(args: &RootNewKeyArgs, out: &Out) -> Result<Exit, Failure> {
     }
     out.say(
         Look::Dim,
-        format!("next: at the bridge, landbridge root draft DRAFT --add-root-key {}", signer.public()),
+        format!(
+            "next: at the bridge, landbridge root draft DRAFT --add-root-key {}",
+            signer.public()
+        ),
     );
     Ok(Exit::Success)
 }
 
 fn confirm(out: &Out) -> Result<(), Failure> {
     if !out.interactive() || out.json() {
-        return Err(Failure::new(Exit::Usage, "nobody can be asked whether this is what they want")
-            .next("the same command on a terminal, or with --yes"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "nobody can be asked whether this is what they want",
+        )
+        .next("the same command on a terminal, or with --yes"));
     }
     out.say(Look::Bold, "Sign this? Type yes:");
     let mut answer = String::new();
@@ -209,7 +223,10 @@ fn say_missing(draft: &RootDraft, path: &Path, out: &Out) {
     match draft.missing() {
         (0, 0) => out.say(
             Look::Dim,
-            format!("enough have signed; next, at the bridge: landbridge root publish {}", path.display()),
+            format!(
+                "enough have signed; next, at the bridge: landbridge root publish {}",
+                path.display()
+            ),
         ),
         (before, after) => {
             let more = DraftError::TooFew { before, after };
@@ -226,7 +243,11 @@ fn lines(root: &Root) -> Vec<String> {
         lines.push(format!("endpoint {} tls key = {pin}", endpoint.url));
     }
     for (role, holders) in &root.roles {
-        lines.push(format!("{role} keys that must sign = {} of {}", holders.threshold, holders.keyids.len()));
+        lines.push(format!(
+            "{role} keys that must sign = {} of {}",
+            holders.threshold,
+            holders.keyids.len()
+        ));
         for kid in &holders.keyids {
             if let Some(key) = root.keys.get(kid) {
                 let window = format!("{} to {}", instant(key.nbf), instant(key.exp));
@@ -260,7 +281,8 @@ fn view(draft: &RootDraft) -> serde_json::Value {
 }
 
 fn read(path: &Path) -> Result<RootDraft, Failure> {
-    let bytes = std::fs::read(path).or_fail(Exit::Failed, || format!("cannot read {}", path.display()))?;
+    let bytes =
+        std::fs::read(path).or_fail(Exit::Failed, || format!("cannot read {}", path.display()))?;
     RootDraft::parse(&bytes).map_err(|error| {
         Failure::new(Exit::Failed, format!("{} cannot be used; nothing was signed", path.display()))
             .because(error)

@@ -34,7 +34,10 @@ impl Passphrases {
             let text = text.ok_or_else(|| {
                 Failure::new(Exit::Usage, format!("the value of {VARIABLE} is not UTF-8"))
             })?;
-            known.push(Passphrase::new(text).or_fail(Exit::Usage, || format!("{VARIABLE} is not usable"))?);
+            known.push(
+                Passphrase::new(text)
+                    .or_fail(Exit::Usage, || format!("{VARIABLE} is not usable"))?,
+            );
         }
         Ok(Self { known, asks: out.interactive() && !out.json() })
     }
@@ -113,7 +116,11 @@ impl Passphrases {
 
     fn shut(&self, file: &KeyFile) -> Failure {
         let path = file.path().display();
-        let why = if self.is_empty() { "it is encrypted" } else { "no passphrase that was given opens it" };
+        let why = if self.is_empty() {
+            "it is encrypted"
+        } else {
+            "no passphrase that was given opens it"
+        };
         Failure::new(Exit::Failed, format!("{path} cannot be opened"))
             .why(why)
             .next("the same command with --passphrase-file FILE, or on a terminal")

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use landbridge_node::clock::{Clock as _, SystemClock};
 use landbridge_node::config::{Config, Home};
-use landbridge_node::identity::{self, IdentityError, KeyFile};
-use landbridge_proto::trust::signer::{KeySigner, Signer as _};
+use landbridge_node::identity::{self, IdentityError, KeyFile, Passphrase};
+use landbridge_proto::trust::signer::KeySigner;
 use landbridge_proto::wire::document::Root;
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::name::KeyId;
@@ -22,20 +22,86 @@ use crate::command::config::environment;
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
 
-/// Root keys, opened: as many as `root` demands, or all that were named.
-///
-/// # Errors
-///
-/// Says which keys are missing, and what to do about it.
-pub(crate) fn root_signers(
-    home: &Path,
-    args: &RootKeyArgs,
-    root: &Root,
-    out: &Out,
-) -> Result<Vec<KeySigner>, Failure> {
-    let mut passphrases = Passphrases::given(&args.offline.passphrase, out)?;
-    let directory = directory(home, &args.offline);
-    signers(Role::Root, &args.root_keys, &directory, root, &mut passphrases, out)
+/// The root keys that are at hand, not opened yet.
+pub(crate) struct RootKeys {
+    files: Vec<KeyFile>,
+    named: bool,
+    place: PathBuf,
+    passphrases: Passphrases,
+}
+
+impl RootKeys {
+    /// The files that were named, or else the root keys of the offline directory.
+    pub(crate) fn find(home: &Path, args: &RootKeyArgs, out: &Out) -> Result<Self, Failure> {
+        let passphrases = Passphrases::given(&args.offline.passphrase, out)?;
+        let place = directory(home, &args.offline);
+        let named = !args.root_keys.is_empty();
+        let files =
+            if named { read(Role::Root, &args.root_keys)? } else { found(Role::Root, &place)? };
+        Ok(Self { files, named, place, passphrases })
+    }
+
+    /// Also this file: a key that was just made.
+    pub(crate) fn add(&mut self, path: &Path) -> Result<(), Failure> {
+        self.files.extend(read(Role::Root, &[path.to_path_buf()])?);
+        Ok(())
+    }
+
+    /// Where the first of them is: a successor goes beside it.
+    pub(crate) fn directory(&self) -> &Path {
+        self.files.first().and_then(|file| file.path().parent()).unwrap_or(&self.place)
+    }
+
+    /// The passphrase of the first of them, for a successor; `None` where it has none.
+    pub(crate) fn passphrase(&mut self, out: &Out) -> Result<Option<&Passphrase>, Failure> {
+        match self.files.first() {
+            Some(file) => self.passphrases.of(file, out),
+            None => Ok(None),
+        }
+    }
+
+    /// Signers for `to`, which follows `from` or is the same: a threshold of each, and of files that were
+    /// named all that have a say. Nobody is asked for a passphrase before enough files are there.
+    ///
+    /// # Errors
+    ///
+    /// Says which keys are missing, and what to do about it.
+    pub(crate) fn signers(
+        &mut self,
+        from: &Root,
+        to: &Root,
+        out: &Out,
+    ) -> Result<Vec<KeySigner>, Failure> {
+        let wanted = [Wanted::of(Role::Root, from), Wanted::of(Role::Root, to)];
+        let says = |file: &KeyFile| wanted.iter().filter(|one| one.has(file.kid())).count();
+        let mut held: BTreeMap<KeyId, &KeyFile> = BTreeMap::new();
+        for file in self.files.iter().filter(|file| says(file) > 0) {
+            held.entry(file.kid().clone()).or_insert(file);
+        }
+        for one in &wanted {
+            let here: Vec<_> = held.keys().filter(|kid| one.has(kid)).collect();
+            if here.len() < one.threshold {
+                return Err(one.missing(&here, self.named, &self.place));
+            }
+        }
+        // Keys that count for both come first, so that as few as possible have to be opened.
+        let mut files: Vec<&KeyFile> = held.into_values().collect();
+        files.sort_by_key(|file| std::cmp::Reverse(says(file)));
+        let mut left = wanted.each_ref().map(|one| one.threshold);
+        let mut signers = Vec::new();
+        for file in files {
+            let helps =
+                wanted.iter().zip(&left).any(|(one, left)| *left > 0 && one.has(file.kid()));
+            if !helps && !self.named {
+                continue;
+            }
+            for (one, left) in wanted.iter().zip(&mut left) {
+                *left = left.saturating_sub(usize::from(one.has(file.kid())));
+            }
+            signers.push(self.passphrases.open(file, out)?);
+        }
+        Ok(signers)
+    }
 }
 
 /// The policy key, opened.
@@ -51,19 +117,35 @@ pub(crate) fn policy_signer(
     out: &Out,
 ) -> Result<KeySigner, Failure> {
     let mut passphrases = Passphrases::given(&args.passphrase, out)?;
-    let named: Vec<PathBuf> = named.into_iter().cloned().collect();
-    let directory = directory(home, args);
-    let signers = signers(Role::Policy, &named, &directory, root, &mut passphrases, out)?;
+    let place = directory(home, args);
+    let files = match named {
+        Some(path) => read(Role::Policy, std::slice::from_ref(path))?,
+        None => found(Role::Policy, &place)?,
+    };
+    let wanted = Wanted::of(Role::Policy, root);
+    let (ours, others): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|file| wanted.has(file.kid()));
+    if let (Some(path), Some(other), true) = (named, others.first(), ours.is_empty()) {
+        let what = format!("{} is not the policy key of this gateway", path.display());
+        let why =
+            format!("root {} does not name key {} as one", root.version, short_kid(other.kid()));
+        return Err(Failure::new(Exit::Failed, what).why(why));
+    }
+    if ours.is_empty() {
+        return Err(wanted.missing(&[], named.is_some(), &place));
+    }
     // The latest of several: one that replaces another is listed beside it for a while.
     let now = SystemClock.now();
-    let key = |signer: &KeySigner| root.keys.get(signer.kid());
-    let valid = |signer: &KeySigner| key(signer).is_some_and(|key| key.nbf <= now && now < key.exp);
-    let latest = signers.into_iter().filter(valid).max_by_key(|signer| key(signer).map(|key| key.nbf));
-    latest.ok_or_else(|| {
-        Failure::new(Exit::Failed, "no policy key is valid now")
+    let key = |file: &KeyFile| root.keys.get(file.kid());
+    let valid = |file: &KeyFile| key(file).is_some_and(|key| key.nbf <= now && now < key.exp);
+    let latest =
+        ours.iter().filter(|file| valid(file)).max_by_key(|file| key(file).map(|key| key.nbf));
+    match latest {
+        Some(file) => passphrases.open(file, out),
+        None => Err(Failure::new(Exit::Failed, "no policy key is valid now")
             .why(format!("as root {} has it", root.version))
-            .next("landbridge doctor")
-    })
+            .next("landbridge doctor")),
+    }
 }
 
 /// Where the offline keys are: by flag, by setting, or in the home.
@@ -74,38 +156,6 @@ pub(crate) fn directory(home: &Path, args: &OfflineArgs) -> PathBuf {
     let home = Home::at(home);
     // Settings that are wrong are for `config check` to tell.
     Config::load(&home, &environment()).map_or_else(|_| home.offline(), |config| config.offline)
-}
-
-fn signers(
-    role: Role,
-    named: &[PathBuf],
-    directory: &Path,
-    root: &Root,
-    passphrases: &mut Passphrases,
-    out: &Out,
-) -> Result<Vec<KeySigner>, Failure> {
-    let files = if named.is_empty() { found(role, directory)? } else { read(role, named)? };
-    let wanted = Wanted::of(role, root);
-    let mut held: BTreeMap<KeyId, KeyFile> = BTreeMap::new();
-    for file in files {
-        if wanted.kids.contains(file.kid()) {
-            held.entry(file.kid().clone()).or_insert(file);
-        } else if !named.is_empty() {
-            return Err(Failure::new(
-                Exit::Failed,
-                format!("{} is no {role} key of this gateway", file.path().display()),
-            )
-            .why(format!("root {} does not name key {} as one", root.version, short_kid(file.kid()))));
-        }
-    }
-    if held.len() < wanted.threshold {
-        return Err(wanted.missing(&held, named, directory));
-    }
-    let enough = match (role, named.is_empty()) {
-        (Role::Root, true) => wanted.threshold,
-        _ => held.len(),
-    };
-    held.values().take(enough).map(|file| passphrases.open(file, out)).collect()
 }
 
 /// The keys of a role, and how many of them must sign.
@@ -125,33 +175,41 @@ impl<'a> Wanted<'a> {
         Self { role, version: root.version, kids, threshold }
     }
 
-    fn missing(&self, held: &BTreeMap<KeyId, KeyFile>, named: &[PathBuf], directory: &Path) -> Failure {
+    fn has(&self, kid: &KeyId) -> bool {
+        self.kids.contains(&kid)
+    }
+
+    fn missing(&self, here: &[&KeyId], named: bool, directory: &Path) -> Failure {
         let Self { role, version, kids, threshold } = self;
-        let keys = |count: usize| if count == 1 { "key" } else { "keys" };
-        let what = format!(
-            "root {version} wants {threshold} of its {} {role} {}, and {} here",
-            kids.len(),
-            keys(kids.len()),
-            if held.len() == 1 { "one is".to_owned() } else { format!("{} are", held.len()) }
-        );
+        let what = match (kids.len(), here.len()) {
+            (1, _) => format!("the {role} key of root {version} is not here"),
+            (count, have) => {
+                let have = if have == 1 { "1 is".to_owned() } else { format!("{have} are") };
+                format!(
+                    "root {version} wants {threshold} of its {count} {role} keys, and {have} here"
+                )
+            }
+        };
         let missing: Vec<_> =
-            kids.iter().filter(|kid| !held.contains_key(**kid)).map(|kid| short_kid(kid)).collect();
-        let place = if named.is_empty() {
-            format!("looked for in {}", directory.display())
-        } else {
+            kids.iter().filter(|kid| !here.contains(*kid)).map(|kid| short_kid(kid)).collect();
+        let place = if named {
             "looked at the files that were named".to_owned()
+        } else {
+            format!("looked for in {}", directory.display())
         };
         let next = match role {
             Role::Root => {
                 "the same command with --root-key FILE for each root key, or, where they are on \
                  different machines, landbridge root draft"
             }
-            _ => "the same command with --policy-key FILE or --offline-dir DIR, where the policy key is",
+            _ => {
+                "the same command with --policy-key FILE or --offline-dir DIR, where the policy key is"
+            }
         };
-        let failure = Failure::new(Exit::Failed, what)
+        Failure::new(Exit::Failed, what)
             .why(place)
-            .why(format!("not here: {}", missing.join(", ")));
-        failure.next(next)
+            .why(format!("missing: {}", missing.join(", ")))
+            .next(next)
     }
 }
 

@@ -9,7 +9,6 @@ use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::pairing::{Invite, InviteSecret};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::document::{FormVersion, PairingRequest, raw};
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
@@ -43,7 +42,8 @@ impl Bridge {
         let now = core.now();
         let longest = now.plus_ms(limit::INVITE_LIFE_MS);
         let expires = expiry(now, new.expires_in.as_deref())?.unwrap_or(longest);
-        let root = core.identity.root();
+        let identity = core.identity.present();
+        let root = identity.root();
         let endpoint = root.root().endpoints.first().cloned().ok_or_else(|| {
             Problem::new(Code::NotSupported).with_detail(
                 "this bridge's root names no endpoint, so nobody can reach it; let the peer invite",
@@ -111,7 +111,7 @@ impl Bridge {
             .with_status(&status, now)
             .map_err(|error| refuse(Code::VerificationFailed, &error))?;
         self.prove(&invite, &target, &view).await?;
-        let words = invite.words(&core.identity.root().genesis_digest()).join(" ");
+        let words = invite.words(&core.identity.present().root().genesis_digest()).join(" ");
         let row = PairingRow {
             peer: view.gateway().clone(),
             alias: join.alias,
@@ -157,10 +157,11 @@ impl Bridge {
     ) -> Result<(), Problem> {
         let core = &self.core;
         let now = core.now();
+        let identity = core.identity.present();
         let request = PairingRequest::try_from(raw::PairingRequest {
             aud: inviter.gateway().clone(),
             exp: now.plus_ms(PAIRING_LIFE_MS),
-            genesis: core.identity.root().genesis_digest(),
+            genesis: identity.root().genesis_digest(),
             iat: now,
             invite: invite.id(),
             iss: core.own().clone(),
@@ -169,12 +170,13 @@ impl Bridge {
             v: FormVersion,
         });
         let request = request.map_err(|error| bug("a pairing request of ours is wrong", &error))?;
-        let request = sign_typed(core.identity.request(), &request)
+        let request = identity
+            .sign(&request, now)
             .map_err(|error| bug("a pairing request was not signed", &error))?;
         let digest = request.digest();
         let status = core.trust.state().status.clone();
         let operation = Operation {
-            roots: Some(core.identity.chain().to_vec()),
+            roots: Some(identity.chain().to_vec()),
             status: status.ok_or_else(|| PeerError::NoStatus.problem())?,
             request,
             held: None,

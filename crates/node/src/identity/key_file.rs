@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
 use landbridge_proto::trust::key::SecretKey;
-use landbridge_proto::trust::signer::KeySigner;
+use landbridge_proto::trust::signer::{KeySigner, Signer as _};
 use landbridge_proto::wire::kind::{Role, SignedBy};
 use landbridge_proto::wire::name::KeyId;
 use zeroize::Zeroizing;
@@ -78,13 +78,29 @@ impl KeyFile {
         passphrase: Option<&Passphrase>,
         entropy: &dyn Entropy,
     ) -> Result<KeySigner, IdentityError> {
+        Self::create_at(|_| path.to_path_buf(), role, passphrase, entropy)
+    }
+
+    /// As [`KeyFile::create`], where the key's id says in which file.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyFile::create`].
+    pub fn create_at(
+        place: impl FnOnce(&KeyId) -> PathBuf,
+        role: Role,
+        passphrase: Option<&Passphrase>,
+        entropy: &dyn Entropy,
+    ) -> Result<KeySigner, IdentityError> {
         let mut seed = Seed::default();
         entropy.fill(&mut *seed);
+        let signer = signer(&seed, role);
+        let path = place(signer.kid());
         if path.symlink_metadata().is_ok() {
-            return Err(IdentityError::Exists { path: path.to_path_buf() });
+            return Err(IdentityError::Exists { path });
         }
-        write(path, role, &seed, passphrase, entropy)?;
-        Ok(signer(&seed, role))
+        write(&path, role, &seed, passphrase, entropy)?;
+        Ok(signer)
     }
 
     /// The same file, if its key is for this role.
