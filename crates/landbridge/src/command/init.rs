@@ -38,7 +38,7 @@ pub(super) fn init(path: &Path, args: &InitArgs, out: &Out) -> Result<Exit, Fail
             path.display()
         )));
     }
-    let offline = init_offline::chosen(&args.offline, out)?;
+    let offline = init_offline::chosen(&home, &args.offline, out)?;
     let home = Home::create(path).map_err(|fault| home_failure(&fault))?;
     write_settings(&home, &text, out)?;
     let new = NewIdentity { endpoints: endpoints.clone(), now: SystemClock.now() };

@@ -5,16 +5,18 @@
 
 use std::path::PathBuf;
 
-use landbridge_node::config::Home;
-use landbridge_node::identity::{NewOffline, RootKeys};
+use landbridge_node::config::{Config, Home};
+use landbridge_node::identity::{IdentityError, NewOffline, RootKeys};
 
 use crate::cli::NewOfflineArgs;
+use crate::command::config::{environment, wrong};
 use crate::exit::{Exit, Failure, OrFail as _};
+use crate::offline::identity_failure;
 use crate::offline::passphrase::{Passphrases, ask_new};
 use crate::out::{Look, Out};
 
 /// What the flags, the environment and the person say.
-pub(super) fn chosen(args: &NewOfflineArgs, out: &Out) -> Result<NewOffline, Failure> {
+pub(super) fn chosen(home: &Home, args: &NewOfflineArgs, out: &Out) -> Result<NewOffline, Failure> {
     let count = usize::from(args.root_keys.count());
     let places = args.root_key_dirs.len();
     if places != 0 && places != count {
@@ -30,27 +32,62 @@ pub(super) fn chosen(args: &NewOfflineArgs, out: &Out) -> Result<NewOffline, Fai
         return Err(Failure::new(Exit::Usage, "two root keys would go to one directory")
             .why("a thief of one would have both"));
     }
-    let given = Passphrases::given(&args.passphrase, out)?;
-    let asked = given.is_empty();
-    let passphrase = match given.into_first() {
-        Some(passphrase) => Some(passphrase),
-        None if out.interactive() && !out.json() => ask_new("the root and policy keys", out)?,
-        None => None,
-    };
-    if args.encrypt_offline && passphrase.is_none() {
-        let what = if asked { "no passphrase was given" } else { "the passphrase is empty" };
-        return Err(Failure::new(Exit::Usage, "the offline keys were not encrypted")
-            .why(what)
-            .next("init with --passphrase-file FILE, or on a terminal"));
-    }
     let directory =
         args.offline_dir.as_ref().map(std::slice::from_ref).map(absolute).transpose()?;
-    Ok(NewOffline {
+    let mut offline = NewOffline {
         directory: directory.and_then(|mut one| one.pop()),
         root_keys: args.root_keys,
         root_directories,
-        passphrase,
-    })
+        passphrase: None,
+    };
+    same_as_settings(home, &offline)?;
+    // Before a person thinks of a passphrase, and before anything is made.
+    offline.check().map_err(|error| unusable(&error))?;
+    offline.passphrase = match Passphrases::given(&args.passphrase, out)?.into_first() {
+        None if out.interactive() && !out.json() => ask_new("the root and policy keys", out)?,
+        given => given,
+    };
+    if args.encrypt_offline && offline.passphrase.is_none() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "there is no passphrase to encrypt the offline keys with",
+        )
+        .next("init with --passphrase-file FILE, or on a terminal"));
+    }
+    Ok(offline)
+}
+
+/// Settings that an earlier try left behind stay as they are, so they must not say another directory.
+fn same_as_settings(home: &Home, offline: &NewOffline) -> Result<(), Failure> {
+    if !home.config().exists() {
+        return Ok(());
+    }
+    let config = Config::load(home, &environment()).map_err(|errors| wrong(&errors))?;
+    let asked = offline.directory.clone().unwrap_or_else(|| home.offline());
+    if config.offline == asked {
+        return Ok(());
+    }
+    let file = home.config();
+    Err(Failure::new(
+        Exit::Usage,
+        format!("{} says another directory for the offline keys", file.display()),
+    )
+    .why(format!("offline.dir is {}", config.offline.display()))
+    .next(format!("init with --offline-dir {}, or without that file", config.offline.display())))
+}
+
+fn unusable(error: &IdentityError) -> Failure {
+    let failure = identity_failure(error);
+    match error {
+        IdentityError::File { path, fault } if fault.kind() == std::io::ErrorKind::NotFound => {
+            let parent = path.parent().unwrap_or(path).display().to_string();
+            failure.next(format!("mount what {parent} is on, or mkdir -m 700 {parent}"))
+        }
+        IdentityError::Exists { .. } => {
+            failure.next("another directory, or the medium that is meant")
+        }
+        _ => failure,
+    }
 }
 
 fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {

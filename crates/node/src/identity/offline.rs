@@ -90,6 +90,40 @@ pub struct NewOffline {
     pub passphrase: Option<Passphrase>,
 }
 
+impl NewOffline {
+    /// Makes the directories outside of the home that are not there yet, and checks that keys can go
+    /// there: before anything else is made.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a directory without a parent, one that others may open, and one that holds such keys.
+    pub fn check(&self) -> Result<(), IdentityError> {
+        let root =
+            (0..self.root_keys.count()).map(|at| (self.root_directory(at), self.root_name(at)));
+        let policy = (self.directory.as_ref(), key_file_name(Role::Policy));
+        for (directory, name) in root.chain([policy]) {
+            let Some(directory) = directory else { continue };
+            directory_of_keys(directory)?;
+            let kept = directory.join(name);
+            if kept.symlink_metadata().is_ok() {
+                return Err(IdentityError::Exists { path: kept });
+            }
+        }
+        Ok(())
+    }
+
+    fn root_directory(&self, at: u8) -> Option<&PathBuf> {
+        self.root_directories.get(usize::from(at)).or(self.directory.as_ref())
+    }
+
+    fn root_name(&self, at: u8) -> String {
+        match self.root_keys.count() {
+            1 => key_file_name(Role::Root),
+            _ => format!("root-{}.key", at + 1),
+        }
+    }
+}
+
 impl Default for NewOffline {
     fn default() -> Self {
         Self {
@@ -124,33 +158,23 @@ impl Places {
         home: &Path,
         draft: &Path,
     ) -> Result<Self, IdentityError> {
+        new.check()?;
         let at_home = (draft.join(super::OFFLINE), home.join(super::OFFLINE));
         let place = |directory: Option<&PathBuf>, name: &str| {
             let Some(directory) = directory else {
                 let (draft, kept) = (at_home.0.join(name), at_home.1.join(name));
                 return Ok(Place { draft, kept, elsewhere: false });
             };
-            directory_of_keys(directory)?;
-            let kept = directory.join(name);
-            if kept.symlink_metadata().is_ok() {
-                return Err(IdentityError::Exists { path: kept });
-            }
             let draft = directory.join(format!("{}-{name}", super::DRAFT));
             match fs::remove_file(&draft) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(file_fault(&draft)(error));
+                    Err(file_fault(&draft)(error))
                 }
-                _ => Ok(Place { draft, kept, elsewhere: true }),
+                _ => Ok(Place { draft, kept: directory.join(name), elsewhere: true }),
             }
         };
-        let root = (0..new.root_keys.count()).map(|at| {
-            let name = match new.root_keys.count() {
-                1 => key_file_name(Role::Root),
-                _ => format!("root-{}.key", at + 1),
-            };
-            let own = new.root_directories.get(usize::from(at));
-            place(own.or(new.directory.as_ref()), &name)
-        });
+        let root =
+            (0..new.root_keys.count()).map(|at| place(new.root_directory(at), &new.root_name(at)));
         Ok(Self {
             root: root.collect::<Result<_, _>>()?,
             policy: place(new.directory.as_ref(), &key_file_name(Role::Policy))?,
