@@ -29,7 +29,7 @@ pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenA
 pub(crate) use self::grant::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
-pub(crate) use self::key::KeyCommand;
+pub(crate) use self::key::{KeyChoice, KeyCommand, KeyPassphraseArgs, KeyRotateArgs};
 pub(crate) use self::limit::dollars;
 pub(crate) use self::offline::{OfflineArgs, PassphraseArgs, RootKeyArgs};
 pub(crate) use self::peer::{
@@ -37,7 +37,7 @@ pub(crate) use self::peer::{
     TenantArg,
 };
 pub(crate) use self::root::{
-    KeyPassphraseArgs, RootCommand, RootDraftArgs, RootNewKeyArgs, RootPublishArgs, RootSignArgs,
+    RootCommand, RootDraftArgs, RootNewKeyArgs, RootPublishArgs, RootSignArgs,
 };
 pub(crate) use self::run::{
     ModeChoice, RouteCommand, RouteTestArgs, RunCommand, RunExportArgs, RunListArgs, RunStartArgs,
@@ -87,6 +87,9 @@ pub(crate) enum Command {
     /// Grants: what a peer may ask of this gateway
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Keys of this gateway, and their successors
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Tokens: how workflow engines use the local API
     #[command(subcommand)]
     Token(TokenCommand),
@@ -96,9 +99,6 @@ pub(crate) enum Command {
     /// Runs at other gateways
     #[command(subcommand)]
     Run(RunCommand),
-    /// Keys
-    #[command(subcommand)]
-    Key(KeyCommand),
     /// The next root, where its keys are on different machines
     #[command(subcommand)]
     Root(RootCommand),

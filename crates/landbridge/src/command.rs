@@ -10,7 +10,7 @@ mod gateway;
 mod grant;
 mod init;
 mod init_offline;
-mod key_passphrase;
+mod key;
 mod peer;
 mod root;
 mod route;
@@ -36,7 +36,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Completions(args) => return completions::print(&args, out),
         Command::Demo(args) => return demo::demo(args, out).await,
         Command::Config(ConfigCommand::Example) => return config::example(out),
-        Command::Key(KeyCommand::Passphrase(args)) => return key_passphrase::run(&args, out),
+        Command::Key(KeyCommand::Passphrase(args)) => return key::passphrase(&args, out),
         Command::Root(ref command) => {
             if let Some(done) = root::without_home(command, out) {
                 return done;
@@ -51,6 +51,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::serve(&home, &args, out).await,
         Command::Peer(peer) => peer::run(&client, peer, out).await,
         Command::Grant(grant) => grant::run(&client, grant, out).await,
+        Command::Key(key) => key::run(&client, key, out).await,
         Command::Token(token) => token::run(&client, token, out).await,
         Command::Root(root) => root::run(&client, root, out).await,
         Command::Route(route) => route::run(&client, route, out).await,
@@ -69,7 +70,6 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Restore(args) => backup::restore(&home, &args, out),
         Command::Recover(args) => backup::recover(&home, &args, out),
         Command::Verify(_)
-        | Command::Key(KeyCommand::Passphrase(_))
         | Command::Completions(_)
         | Command::Demo(_)
         | Command::Config(ConfigCommand::Example) => Ok(Exit::Success),

@@ -5,6 +5,8 @@
 //! finds the new root. A successor key listed in it signs by the clock (`identity/online.rs`), so nobody
 //! needs to be there when its time comes.
 
+pub mod plan;
+
 use std::collections::BTreeMap;
 
 use landbridge_proto::machine::contract::Write;

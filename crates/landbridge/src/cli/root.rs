@@ -73,18 +73,3 @@ pub(crate) struct RootNewKeyArgs {
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
 }
-
-#[derive(Debug, Args)]
-pub(crate) struct KeyPassphraseArgs {
-    /// The key's file; may be repeated
-    #[arg(value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
-    pub(crate) files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) passphrase: PassphraseArgs,
-    /// A file with one line, the new passphrase [default: asked on a terminal]
-    #[arg(long, value_name = "FILE", conflicts_with = "danger_remove", value_hint = clap::ValueHint::FilePath)]
-    pub(crate) new_passphrase_file: Option<PathBuf>,
-    /// Leave the key readable by whoever has the file
-    #[arg(long)]
-    pub(crate) danger_remove: bool,
-}

@@ -52,6 +52,16 @@ impl RootKeys {
         self.files.first().and_then(|file| file.path().parent()).unwrap_or(&self.place)
     }
 
+    /// The offline directory.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Opens another file with what is known by now.
+    pub(crate) fn open(&mut self, file: &KeyFile, out: &Out) -> Result<KeySigner, Failure> {
+        self.passphrases.open(file, out)
+    }
+
     /// The passphrase of the first of them, for a successor; `None` where it has none.
     pub(crate) fn passphrase(&mut self, out: &Out) -> Result<Option<&Passphrase>, Failure> {
         match self.files.first() {

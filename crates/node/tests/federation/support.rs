@@ -12,6 +12,7 @@ use landbridge_node::contact::Contacts;
 use landbridge_node::core::{Core, Route, Settings, Wakes};
 use landbridge_node::execute::Executions;
 use landbridge_node::federation::Federation;
+use landbridge_node::identity::current::CurrentIdentity;
 use landbridge_node::identity::{Identity, NewIdentity, load_key, offline_key};
 use landbridge_node::local::api::{RunView, StartRun};
 use landbridge_node::net::accept::{Server, Settings as Accepting, TransportSecurity};
@@ -138,7 +139,7 @@ impl World {
     /// The body of an operation: A's status and this request, signed.
     pub(crate) fn operation(&self, request: &Request) -> (Vec<u8>, Envelope) {
         let core = &self.a.core;
-        let request = sign_typed(core.identity.request(), request).unwrap();
+        let request = core.identity.present().sign(request, core.now()).unwrap();
         let status = core.trust.state().status.clone().unwrap();
         (
             Operation { roots: None, status, request: request.clone(), held: None }.to_bytes(),
@@ -247,7 +248,7 @@ impl Side {
         let store = Handle::inline(disk.clone(), disk.clone());
         let core = Arc::new(Core {
             trust: Trust::load(&identity, &store, NOW).unwrap(),
-            identity,
+            identity: CurrentIdentity::new(&place, identity).unwrap(),
             store,
             clock,
             entropy: Arc::new(entropy),
@@ -286,7 +287,7 @@ impl Side {
         };
         let state = other.trust.state();
         let writes = vec![
-            save(DocumentKind::Root, 1, &other.identity.chain()[0]),
+            save(DocumentKind::Root, 1, &other.identity.present().chain()[0]),
             save(DocumentKind::Status, state.issued.seq, state.status.as_ref().unwrap()),
         ];
         core.commit(Step::new(Vec::new(), writes, ())).await.unwrap();
@@ -294,7 +295,7 @@ impl Side {
         draft.put_peer(Peer {
             alias: Alias::new(alias).unwrap(),
             endpoints: Vec::new(),
-            genesis: other.identity.root().genesis_digest(),
+            genesis: other.identity.present().root().genesis_digest(),
             gid: other.own().clone(),
             grants,
             min_root_version: 1,

@@ -11,5 +11,6 @@ mod lifecycle;
 mod phases;
 mod refusals;
 mod rollback;
+mod rotation;
 mod scripts;
 mod sigterm;
