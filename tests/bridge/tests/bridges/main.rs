@@ -8,6 +8,7 @@ mod forge;
 mod full;
 mod kill9;
 mod lifecycle;
+mod offline_keys;
 mod phases;
 mod refusals;
 mod rollback;

@@ -40,7 +40,10 @@ async fn every_key_and_the_root_are_rotated_under_fifty_runs_and_no_run_notices(
     for bridge in [&pair.b, &pair.a] {
         let everything = [&["key", "rotate", "--all-online", "root", "policy"][..], &LEAD].concat();
         let done = bridge.json(&everything).await.unwrap();
-        assert_eq!(done["version"], 3, "one root for all, and one that drops the policy key: {done}");
+        assert_eq!(
+            done["version"], 3,
+            "one root for all, and one that drops the policy key: {done}"
+        );
         if bridge.gateway() == pair.b.gateway() {
             let still = signing(bridge).await;
             assert_eq!(still["stream"], before["stream"], "listed, and not used yet");
@@ -112,7 +115,8 @@ async fn a_caller_that_was_away_for_several_roots_attaches_and_verifies() {
 }
 
 /// Points of the command, and of the daemon, each of which a root passes.
-const COMMAND: [&str; 3] = ["rotation.keys_made", "rotation.root_signed", "rotation.federation_signed"];
+const COMMAND: [&str; 3] =
+    ["rotation.keys_made", "rotation.root_signed", "rotation.federation_signed"];
 const DAEMON: [&str; 4] =
     ["rotation.verified", "rotation.root_durable", "rotation.in_force", "rotation.told"];
 
