@@ -301,9 +301,10 @@ async fn two_of_three_people_move_the_gateway_and_replace_the_third() {
     pair.b.serve().await.unwrap();
     succeeds(&pair, "after-the-gateway-moved").await;
     // And Carla signs nothing any more.
-    let retired = [&online[..], &["--root-key", &a_key, "--root-key", &c_key]].concat();
+    let request = ["key", "rotate", "request"];
+    let retired = [&request[..], &["--root-key", &a_key, "--root-key", &c_key]].concat();
     assert_eq!(pair.b.output(&retired).await.unwrap().status.code(), Some(1));
-    let present = [&online[..], &["--root-key", &a_key, "--root-key", &david]].concat();
+    let present = [&request[..], &["--root-key", &a_key, "--root-key", &david]].concat();
     assert_eq!(pair.b.json(&present).await.unwrap()["version"], 4);
 }
 
