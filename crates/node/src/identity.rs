@@ -32,7 +32,6 @@ use landbridge_proto::wire::document::{
 };
 use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
 use landbridge_proto::wire::kind::{PayloadKind, Role, SignedBy};
-use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, KeyId, Timestamp};
 use serde::Serialize;
 
@@ -506,8 +505,8 @@ fn first_root(
 ) -> Result<Envelope, IdentityError> {
     let issued = new.now;
     let expires = issued.plus_ms(ROOT_LIFE_MS);
-    // A peer's clock may be behind ours by as much as the contract tolerates.
-    let nbf = Timestamp(issued.0.saturating_sub(limit::CLOCK_SKEW_MS_MAX).max(0));
+    // In use at once, as every key is so long after its beginning.
+    let nbf = Timestamp(issued.0.saturating_sub(online::HEAD_START_MS).max(0));
     let mut keys = std::collections::BTreeMap::new();
     let mut roles = std::collections::BTreeMap::new();
     let mut root_signers = Vec::new();

@@ -14,7 +14,7 @@ use landbridge_node::clock::{Clock as _, SystemClock, SystemEntropy};
 use landbridge_node::config::{Home, Period};
 use landbridge_node::fail;
 use landbridge_node::identity::online::{key_files, later_key_file};
-use landbridge_node::identity::{self, Identity, KeyFile};
+use landbridge_node::identity::{self, KeyFile};
 use landbridge_node::local::api::{BridgeView, FederationView, OwnRootView};
 use landbridge_node::net::tls;
 use landbridge_node::rotation;
@@ -22,7 +22,6 @@ use landbridge_node::rotation::plan::{
     Change, LEAD_MS, OVERLAP_MS, Timing, is_due, is_root_due, next_root,
 };
 use landbridge_node::serve::store_options;
-use landbridge_node::trust::Trust;
 use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::signer::{Signer as _, sign_typed};
@@ -59,11 +58,7 @@ pub(super) fn passphrase(args: &KeyPassphraseArgs, out: &Out) -> Result<Exit, Fa
 enum Taker<'c> {
     Running(&'c Client),
     /// The store is held, so that no daemon starts meanwhile.
-    Stopped {
-        _store: Handle,
-        federation: Option<Box<TrustedFederation>>,
-        home: PathBuf,
-    },
+    Stopped { store: Handle, home: PathBuf },
 }
 
 impl<'c> Taker<'c> {
@@ -74,14 +69,10 @@ impl<'c> Taker<'c> {
             Err(failure) => return Err(failure),
         }
         let home = Home::open(client.home()).map_err(|fault| home_failure(&fault))?;
-        let identity = Identity::load(home.path()).map_err(|error| identity_failure(&error))?;
         let state = home.state();
         let store = Handle::open_inline(&state, &store_options(&state))
             .or_fail(Exit::Failed, || "the store of the stopped bridge cannot be opened")?;
-        let trust = Trust::load(&identity, &store, SystemClock.now())
-            .or_fail(Exit::Failed, || "what the stopped bridge has stored cannot be used")?;
-        let federation = trust.state().federation.clone().map(Box::new);
-        Ok(Self::Stopped { _store: store, federation, home: home.path().to_owned() })
+        Ok(Self::Stopped { store, home: home.path().to_owned() })
     }
 
     async fn take(&self, root: &Envelope, now: Timestamp) -> Result<(), Failure> {
@@ -91,8 +82,8 @@ impl<'c> Taker<'c> {
                     serde_json::json!({"envelope": String::from_utf8_lossy(&root.to_bytes())});
                 let _taken: OwnRootView = client.put("/v1/admin/root", &body).await?;
             }
-            Self::Stopped { federation, home, .. } => {
-                rotation::put_root_offline(home, federation.as_deref(), root, now)
+            Self::Stopped { store, home } => {
+                rotation::put_root_offline(home, store, root, now)
                     .or_fail(Exit::Failed, || "the root was not put in force")?;
             }
         }

@@ -21,9 +21,9 @@ use super::{IdentityError, file_fault, key_file_name, load_key};
 /// of the request that it answers, and the peer's clock may be behind ours.
 pub const HEAD_START_MS: i64 = limit::REQUEST_LIFE_MS_MAX + 2 * limit::CLOCK_SKEW_MS_MAX;
 
-/// The longest life of an online key, in milliseconds: 180 days. Whoever copied one unnoticed has it no
-/// longer than that.
-pub const KEY_LIFE_MS: i64 = 180 * 24 * 3_600_000;
+/// The life of a new online key, in milliseconds, which is the longest one. Whoever copied one unnoticed has
+/// it no longer than that.
+pub const KEY_LIFE_MS: i64 = limit::ONLINE_KEY_LIFE_MS_MAX;
 
 /// One key that the newest root lists and a file here holds.
 #[derive(Debug)]

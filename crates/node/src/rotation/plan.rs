@@ -169,7 +169,9 @@ fn hand_over(
             }
         }
     }
-    let nbf = Timestamp(takes_over.plus_ms(-HEAD_START_MS).0.max(0));
+    // Turns are taken in the order of `nbf`, so a successor's is never the earlier one.
+    let latest = former.keys().filter_map(|kid| before.keys.get(kid)).map(|key| key.nbf.plus_ms(1));
+    let nbf = latest.max().unwrap_or_default().max(takes_over.plus_ms(-HEAD_START_MS));
     let exp = nbf.plus_ms(KEY_LIFE_MS).min(next.expires);
     next.keys.insert(public.kid(), RootKey::new(public.clone(), nbf, exp));
     next.roles.insert(role, RoleHolders { keyids, threshold: 1 });
@@ -224,4 +226,82 @@ pub fn is_due(root: &Root, role: Role, now: Timestamp) -> bool {
 #[must_use]
 pub fn is_root_due(root: &Root, now: Timestamp) -> bool {
     root.expires.since_ms(now) < ROOT_LIFE_MS / 3
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use landbridge_proto::trust::key::SecretKey;
+    use landbridge_proto::trust::signer::sign_typed;
+    use landbridge_proto::wire::envelope::Envelope;
+    use tempfile::TempDir;
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::clock::SeededEntropy;
+    use crate::identity::{Identity, NewIdentity, load_key, offline_key, own_root};
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+    const PLANNED: Timing = Timing::Planned { lead_ms: LEAD_MS, overlap_ms: OVERLAP_MS };
+
+    fn made() -> (TempDir, TrustedRoot) {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let new = NewIdentity { endpoints: Vec::new(), now: NOW };
+        Identity::create(home.path(), &new, &SeededEntropy::new(1)).unwrap();
+        let root = own_root(home.path()).unwrap();
+        (home, root)
+    }
+
+    fn signed(home: &TempDir, root: &Root) -> Envelope {
+        let key = load_key(&offline_key(home.path(), Role::Root), Role::Root).unwrap();
+        sign_typed(&key, root).unwrap()
+    }
+
+    fn stream(seed: u8) -> Change {
+        let public = SecretKey::from_seed(&Zeroizing::new([seed; 32])).public();
+        Change { new: BTreeMap::from([(Role::Stream, public)]), ..Change::default() }
+    }
+
+    #[test]
+    fn one_root_serves_for_the_whole_change_and_the_next_one_tidies_up() {
+        let (home, chain) = made();
+        let next = next_root(&chain, &stream(9), PLANNED, NOW).unwrap();
+        let holders = &next.roles[&Role::Stream].keyids;
+        assert_eq!(holders.len(), 2);
+        let told = uses(&next, Role::Stream, NOW.plus_ms(LEAD_MS - 1));
+        assert!(told.values().any(|what| *what == KeyUse::Next));
+        let told = uses(&next, Role::Stream, NOW.plus_ms(LEAD_MS));
+        assert!(told.values().any(|what| *what == KeyUse::Last));
+        let chain = chain.advance(&[signed(&home, &next)], NOW).unwrap();
+        // While it is under way, only an emergency changes the same role again.
+        let again = next_root(&chain, &stream(10), PLANNED, NOW.plus_ms(1));
+        assert!(matches!(again, Err(PlanError::UnderWay { role: Role::Stream, .. })));
+        let at_once = next_root(&chain, &stream(10), Timing::AtOnce, NOW.plus_ms(1)).unwrap();
+        assert_eq!(at_once.roles[&Role::Stream].keyids.len(), 1);
+        let over = NOW.plus_ms(LEAD_MS + OVERLAP_MS);
+        let tidy = next_root(&chain, &Change::default(), PLANNED, over).unwrap();
+        assert_eq!(tidy.roles[&Role::Stream].keyids.len(), 1, "what expired is gone");
+        assert!(tidy.expires > chain.root().expires);
+        let short = Timing::Planned { lead_ms: 0, overlap_ms: limit::DEADLINE_MS_MAX };
+        let short = next_root(&chain, &Change::default(), short, NOW);
+        assert!(matches!(short, Err(PlanError::OverlapTooShort { .. })));
+    }
+
+    //= ID-5
+    #[test]
+    fn a_gateway_that_overslept_goes_on_at_the_last_moment_of_its_root_key() {
+        let (home, chain) = made();
+        let late = chain.root().expires.plus_ms(5 * 24 * 3_600_000);
+        let next = next_root(&chain, &stream(9), Timing::AtOnce, late).unwrap();
+        let mended = chain.advance(&[signed(&home, &next)], late).unwrap();
+        assert!(chain.check_current(late).is_err());
+        assert_eq!(mended.check_current(late), Ok(()));
+        let signing = uses(mended.root(), Role::Stream, late);
+        assert!(signing.values().all(|what| *what == KeyUse::InUse));
+        assert!(is_root_due(chain.root(), late) && is_due(chain.root(), Role::Stream, late));
+        assert!(!is_root_due(chain.root(), NOW) && !is_due(chain.root(), Role::Stream, NOW));
+    }
 }
