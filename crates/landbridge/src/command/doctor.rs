@@ -131,9 +131,7 @@ fn look_at_end(what: &str, expires: Timestamp, findings: &mut Findings) {
         Some(format!("landbridge key rotate {named}, where the root key is"))
     };
     match days {
-        ..0 => {
-            findings.add(what, State::Fail, format!("expired at {}", instant(expires)), next())
-        }
+        ..0 => findings.add(what, State::Fail, format!("expired at {}", instant(expires)), next()),
         0..30 => findings.add(what, State::Warn, detail, next()),
         _ => findings.ok(what, detail),
     }

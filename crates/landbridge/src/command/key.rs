@@ -58,7 +58,10 @@ pub(super) fn passphrase(args: &KeyPassphraseArgs, out: &Out) -> Result<Exit, Fa
 enum Taker<'c> {
     Running(&'c Client),
     /// The store is held, so that no daemon starts meanwhile.
-    Stopped { store: Handle, home: PathBuf },
+    Stopped {
+        store: Handle,
+        home: PathBuf,
+    },
 }
 
 impl<'c> Taker<'c> {

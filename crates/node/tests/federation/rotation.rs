@@ -139,10 +139,12 @@ async fn a_root_that_it_cannot_go_by_is_refused_and_changes_nothing() {
     let core = &world.b.core;
     let home = core.identity.home();
     let good = planned(core, &[Role::Stream], PLANNED);
-    let new = good.roles[&Role::Stream].keyids.iter().find(|kid| **kid != signs(core, Role::Stream));
+    let new =
+        good.roles[&Role::Stream].keyids.iter().find(|kid| **kid != signs(core, Role::Stream));
     let new = new.unwrap().clone();
     let file = later_key_file(&home.join(KEYS), Role::Stream, &new);
-    let stranger = make_later_key(&home.join(OFFLINE), Role::Root, &SeededEntropy::new(77)).unwrap();
+    let stranger =
+        make_later_key(&home.join(OFFLINE), Role::Root, &SeededEntropy::new(77)).unwrap();
     let long = changed(&good, |raw| {
         let key = raw.keys.get_mut(&new).unwrap();
         key.exp = key.nbf.plus_ms(KEY_LIFE_MS + 1);

@@ -210,7 +210,11 @@ impl World {
     }
 
     /// Waits, moving the clock, until A's journal entry is as wanted.
-    pub(crate) async fn until(&self, run: &RunId, mut wanted: impl FnMut(&EntryRow) -> bool) -> EntryRow {
+    pub(crate) async fn until(
+        &self,
+        run: &RunId,
+        mut wanted: impl FnMut(&EntryRow) -> bool,
+    ) -> EntryRow {
         for _ in 0..5_000 {
             let entry = self.a.core.store.reads().entry(run).unwrap().unwrap();
             if wanted(&entry) {

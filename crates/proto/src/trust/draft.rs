@@ -133,8 +133,7 @@ enum FormName {
 impl RootDraft {
     /// Makes the root after the newest of `chain`, signed by nobody.
     ///
-    /// Root keys, and whatever else lived as long as its root, live as long as the next one; the other keys
-    /// keep their end.
+    /// Root and policy keys live as long as the next root; the other keys keep their end.
     ///
     /// # Errors
     ///
@@ -164,8 +163,11 @@ impl RootDraft {
             let nbf = Timestamp(issued.0.saturating_sub(limit::CLOCK_SKEW_MS_MAX).max(0));
             keys.insert(kid, RootKey::new(key.clone(), nbf, expires));
         }
+        let policy = present.roles.get(&Role::Policy).map(|holders| &holders.keyids);
         for (kid, key) in &mut keys {
-            if keyids.contains(kid) || key.exp == present.expires {
+            // An online key gets no longer life than it was listed with.
+            //= ID-55
+            if keyids.contains(kid) || policy.is_some_and(|policy| policy.contains(kid)) {
                 key.exp = expires;
             }
         }

@@ -234,7 +234,7 @@ impl TrustedStatus {
         //= ID-20
         let renumbered = cfg!(planted = "status_numbers_forgotten")
             || found.root_version > have.root_version
-            && holders_at(chain, found.root_version) != holders_at(chain, have.root_version);
+                && holders_at(chain, found.root_version) != holders_at(chain, have.root_version);
         if !renumbered {
             if found.seq < have.seq {
                 return Err(StatusError::WentBack { have: have.seq, found: found.seq });

@@ -94,7 +94,7 @@ fn a_key_of_another_user_is_refused() {
     KeyFile::create(&path, Role::Root, None, &SeededEntropy::new(1)).unwrap();
     assert!(KeyFile::read(&path).is_ok());
     if !rustix::process::geteuid().is_root() {
-        // Only root can give a file away; CI runs as root once.
+        // Only root can give a file away.
         return;
     }
     chown(&path, Some(12_345), None).unwrap();

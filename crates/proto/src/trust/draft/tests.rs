@@ -161,6 +161,17 @@ fn endpoints_change_and_everything_else_stays() {
     let unchanged = RootDraft::new(chain.clone(), &RootChange::default(), LATER).unwrap();
     assert_eq!(unchanged.next().endpoints, chain.root().endpoints);
     assert!(unchanged.next().expires > chain.root().expires);
+    let end = |root: &Root, role: Role| {
+        let kid = root.roles[&role].keyids.first().unwrap();
+        root.keys[kid].exp
+    };
+    for role in [Role::Root, Role::Policy] {
+        assert_eq!(end(unchanged.next(), role), unchanged.next().expires);
+    }
+    //= ID-55
+    for role in [Role::Stream, Role::Request, Role::Status] {
+        assert_eq!(end(unchanged.next(), role), end(chain.root(), role));
+    }
 }
 
 #[test]
