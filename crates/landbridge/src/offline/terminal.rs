@@ -49,8 +49,10 @@ impl Drop for Shown {
 fn read_line(from: &mut impl io::Read) -> io::Result<Zeroizing<String>> {
     // No reallocation: it would leave a copy behind.
     let mut line = Zeroizing::new(Vec::with_capacity(LINE_BYTES_MAX));
-    for byte in from.bytes() {
-        match byte? {
+    // One at a time: what follows the line belongs to somebody else.
+    let mut byte = [0_u8];
+    while from.read(&mut byte)? == 1 {
+        match byte[0] {
             b'\r' | b'\n' => break,
             // Ctrl-C and Ctrl-D.
             3 | 4 => return Err(io::ErrorKind::Interrupted.into()),
