@@ -16,6 +16,7 @@ mod views;
 use std::future::Future;
 use std::sync::Arc;
 
+use landbridge_planted::planted;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::Owner;
 use landbridge_proto::wire::problem::Problem;
@@ -84,7 +85,7 @@ impl Bridge {
         let row = row.map_err(|fault| unreadable(&fault))?;
         let now = self.core.now();
         let good = row.filter(|token| {
-            let revoked = token.revoked.is_some() && !cfg!(planted = "revoked_token_taken");
+            let revoked = token.revoked.is_some() && !planted!("revoked_token_taken");
             !revoked && token.expires.is_none_or(|expires| now < expires)
         });
         let settings = &self.core.settings;

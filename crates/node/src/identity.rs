@@ -23,6 +23,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use landbridge_planted::planted;
 use landbridge_proto::trust::root::{RootError, TrustedRoot};
 use landbridge_proto::trust::signer::{KeySigner, SignError, Signer as _, sign_typed};
 use landbridge_proto::wire::digest::Digest;
@@ -321,7 +322,7 @@ impl Identity {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(file_fault(&path)(error)),
         }
-        if cfg!(planted = "root_not_kept") {
+        if planted!("root_not_kept") {
             return Ok(());
         }
         file::write_private(&path, &newest).map_err(file_fault(&path))
@@ -441,13 +442,25 @@ pub fn load_key(path: &Path, role: Role) -> Result<KeySigner, IdentityError> {
     KeyFile::read(path)?.of_role(role)?.open(None)
 }
 
-/// Makes a later key of a role in `directory`, in a file named after it, readable by its owner only, and
-/// under a passphrase where there is one.
+/// Makes a later key of a role in `directory`, in a file named after it, readable by its owner only.
 ///
 /// # Errors
 ///
 /// When it cannot be written.
 pub fn make_later_key(
+    directory: &Path,
+    role: Role,
+    entropy: &dyn Entropy,
+) -> Result<KeySigner, IdentityError> {
+    make_later_key_under(directory, role, None, entropy)
+}
+
+/// As [`make_later_key`], under a passphrase where there is one.
+///
+/// # Errors
+///
+/// As [`make_later_key`].
+pub fn make_later_key_under(
     directory: &Path,
     role: Role,
     passphrase: Option<&Passphrase>,
@@ -604,7 +617,7 @@ pub fn check_closed(path: &Path) -> Result<(), IdentityError> {
         return Err(IdentityError::NotOurs { path: path.to_path_buf(), owner, user });
     }
     let mode = found.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 || cfg!(planted = "key_directory_ignored") {
+    if mode & 0o077 == 0 || planted!("key_directory_ignored") {
         Ok(())
     } else {
         Err(IdentityError::Exposed { path: path.to_path_buf(), mode })

@@ -9,6 +9,7 @@ pub mod plan;
 
 use std::collections::BTreeMap;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{DocumentKind, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::{FederationError, TrustedFederation};
@@ -107,7 +108,7 @@ pub async fn put_root(core: &Core, envelope: &Envelope) -> Result<u64, RotationE
         let now = core.now();
         let next = present.advanced(core.identity.home(), envelope, now)?;
         //= ID-48
-        if !cfg!(planted = "own_root_unchecked") {
+        if !planted!("own_root_unchecked") {
             check(present.root().root(), &next, now)?;
         }
         if let Some(federation) = &core.trust.state().federation {

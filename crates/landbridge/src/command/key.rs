@@ -200,7 +200,7 @@ fn successors(
             Role::Root | Role::Policy => root_keys.passphrase(out)?,
             _ => None,
         };
-        let signer = identity::make_later_key(&directory, role, passphrase, &SystemEntropy)
+        let signer = identity::make_later_key_under(&directory, role, passphrase, &SystemEntropy)
             .map_err(|error| identity_failure(&error))?;
         let file = later_key_file(&directory, role, signer.kid());
         if role == Role::Root {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use landbridge_planted::planted;
 use landbridge_proto::trust::signer::{KeySigner, SignError, Signer as _};
 use landbridge_proto::wire::document::Root;
 use landbridge_proto::wire::kind::Role;
@@ -65,14 +66,13 @@ pub fn in_use(
 ) -> Option<usize> {
     let valid = |(nbf, exp): (Timestamp, Timestamp)| now >= nbf && now < exp;
     let windows: Vec<_> = windows.into_iter().enumerate().collect();
-    let ready = |nbf: Timestamp| {
-        now >= nbf.plus_ms(HEAD_START_MS) || cfg!(planted = "next_key_signs_early")
-    };
+    let ready =
+        |nbf: Timestamp| now >= nbf.plus_ms(HEAD_START_MS) || planted!("next_key_signs_early");
     let considered = |window: &&(usize, (Timestamp, Timestamp))| {
-        valid(window.1) || cfg!(planted = "next_key_signs_early")
+        valid(window.1) || planted!("next_key_signs_early")
     };
     let all = || windows.iter().filter(considered);
-    let best = if cfg!(planted = "old_key_signs_on") {
+    let best = if planted!("old_key_signs_on") {
         all().min_by_key(|(_, (nbf, _))| *nbf)
     } else {
         let due = all().filter(|(_, (nbf, _))| ready(*nbf));

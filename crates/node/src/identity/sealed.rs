@@ -20,6 +20,7 @@ use std::fmt;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use data_encoding::BASE64URL_NOPAD;
+use landbridge_planted::planted;
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::name::KeyId;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -179,7 +180,7 @@ impl Sealed {
     /// Reads a line, and whose key it says it holds.
     pub(super) fn parse(text: &str) -> Result<(Self, Role, KeyId), SealFault> {
         let (sealed, role, kid) = Self::read(text).ok_or(SealFault::Malformed)?;
-        if !sealed.cost.is_bounded() && !cfg!(planted = "key_cost_unbounded") {
+        if !sealed.cost.is_bounded() && !planted!("key_cost_unbounded") {
             return Err(SealFault::CostUnbounded);
         }
         Ok((sealed, role, kid))
@@ -222,7 +223,7 @@ impl Sealed {
 
 /// What the sealed bytes are bound to.
 fn bound(head: &str) -> &[u8] {
-    if cfg!(planted = "sealed_head_unbound") { b"" } else { head.as_bytes() }
+    if planted!("sealed_head_unbound") { b"" } else { head.as_bytes() }
 }
 
 /// The key and the nonce that passphrase and salt make.

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use landbridge_planted::planted;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
@@ -41,7 +42,7 @@ impl From<ReadError> for io::Error {
 /// Reads a file of this user whose permissions keep everybody else out.
 pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, ReadError> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let flags = if cfg!(planted = "key_link_followed") { 0 } else { flags };
+    let flags = if planted!("key_link_followed") { 0 } else { flags };
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = opened.map_err(|error| {
         let link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
@@ -57,7 +58,7 @@ pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, ReadError> 
         return Err(ReadError::NotOurs { owner, user });
     }
     let mode = found.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 && !cfg!(planted = "key_mode_ignored") {
+    if mode & 0o077 != 0 && !planted!("key_mode_ignored") {
         return Err(ReadError::Exposed { mode });
     }
     let bytes = usize::try_from(found.len().min(PRIVATE_BYTES_MAX)).unwrap_or_default();

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use landbridge_planted::planted;
+
 use super::{Outcome, Summary, Verdict};
 use crate::machine::admission::print_of;
 use crate::machine::chain::Chain;
@@ -262,7 +264,7 @@ impl Walk {
         for (name, side) in [("executor", &self.executor), ("caller", &self.caller)] {
             let Some(side) = side else { continue };
             for kid in signed.signers() {
-                if let Some(revoked) = side.revoked(kid) {
+                if let Some(revoked) = side.revoked(kid).filter(|_| !planted!("dispute_untold")) {
                     let Revoked { issued, since } = revoked;
                     let text = format!(
                         "the {what} is signed by key {kid}, which the {name} revoked at {issued} with since {since}"
