@@ -11,7 +11,9 @@ mod grant;
 mod key;
 mod limit;
 mod membership;
+mod offline;
 mod peer;
+mod root;
 mod run;
 mod token;
 mod trust;
@@ -19,6 +21,7 @@ mod trust;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use landbridge_node::identity::RootKeys;
 use landbridge_proto::wire::name::AgentName;
 
 pub(crate) use self::audit::{
@@ -30,15 +33,19 @@ pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenA
 pub(crate) use self::grant::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
-pub(crate) use self::key::{KeyChoice, KeyCommand, KeyRotateArgs};
+pub(crate) use self::key::{KeyChoice, KeyCommand, KeyPassphraseArgs, KeyRotateArgs};
 pub(crate) use self::limit::dollars;
 pub(crate) use self::membership::{
     MembershipAcceptArgs, MembershipCommand, MembershipIssueArgs, MembershipJoinArgs,
     MembershipKeyArgs, MembershipRenewArgs, MembershipSignArgs,
 };
+pub(crate) use self::offline::{OfflineArgs, PassphraseArgs, RootKeyArgs};
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDeclineArgs, PeerInviteArgs, PeerInvitesArgs,
     PeerJoinArgs, PeerRenameArgs, PeerResumeArgs, PeerWithdrawArgs, PolicyArgs, TenantArg,
+};
+pub(crate) use self::root::{
+    RootCommand, RootDraftArgs, RootNewKeyArgs, RootPublishArgs, RootSignArgs,
 };
 pub(crate) use self::run::{
     ModeChoice, RouteCommand, RouteTestArgs, RunCommand, RunExportArgs, RunListArgs, RunStartArgs,
@@ -111,6 +118,9 @@ pub(crate) enum Command {
     /// Runs at other gateways
     #[command(subcommand)]
     Run(RunCommand),
+    /// The next root, where its keys are on different machines
+    #[command(subcommand)]
+    Root(RootCommand),
     /// The OpenClaw gateway beside this bridge
     #[command(subcommand)]
     Gateway(GatewayCommand),
@@ -159,6 +169,27 @@ pub(crate) struct InitArgs {
     /// A block of addresses that are not public and may be dialled, such as 127.0.0.0/8; may be repeated
     #[arg(long, value_name = "BLOCK")]
     pub(crate) danger_allow_addresses: Vec<String>,
+    #[command(flatten)]
+    pub(crate) offline: NewOfflineArgs,
+}
+
+/// How the keys are kept that the running bridge never reads.
+#[derive(Debug, Args)]
+pub(crate) struct NewOfflineArgs {
+    /// Put the root and policy keys there, such as on a stick [default: HOME/offline]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) offline_dir: Option<PathBuf>,
+    /// Encrypt the root and policy keys with a passphrase; a passphrase that is given does it too
+    #[arg(long)]
+    pub(crate) encrypt_offline: bool,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+    /// How many root keys to make, and how many of them must sign a new root
+    #[arg(long, value_name = "M-of-N", default_value = "1-of-1")]
+    pub(crate) root_keys: RootKeys,
+    /// Where one root key goes; repeated, once for each of them [default: with the policy key]
+    #[arg(long = "root-key-dir", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) root_key_dirs: Vec<PathBuf>,
 }
 
 /// The adapters that this binary has.

@@ -10,9 +10,11 @@ mod evidence;
 mod gateway;
 mod grant;
 mod init;
+mod init_offline;
 mod key;
 mod membership;
 mod peer;
+mod root;
 mod route;
 mod run;
 mod serve;
@@ -23,7 +25,9 @@ mod verify;
 
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, ConfigCommand, EvidenceCommand, GatewayCommand, TrustCommand};
+use crate::cli::{
+    Cli, Command, ConfigCommand, EvidenceCommand, GatewayCommand, KeyCommand, TrustCommand,
+};
 use crate::client::Client;
 use crate::demo;
 use crate::exit::{Exit, Failure};
@@ -48,6 +52,12 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Completions(args) => return completions::print(&args, out),
         Command::Demo(args) => return demo::demo(args, out).await,
         Command::Config(ConfigCommand::Example) => return config::example(out),
+        Command::Key(KeyCommand::Passphrase(args)) => return key::passphrase(&args, out),
+        Command::Root(ref command) => {
+            if let Some(done) = root::without_home(command, out) {
+                return done;
+            }
+        }
         _ => {}
     }
     let home = home(cli.home)?;
@@ -60,6 +70,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Key(key) => key::run(&client, key, out).await,
         Command::Trust(trust) => trust::run(&client, trust, out).await,
         Command::Token(token) => token::run(&client, token, out).await,
+        Command::Root(root) => root::run(&client, root, out).await,
         Command::Route(route) => route::run(&client, route, out).await,
         Command::Run(run) => run::run(&client, run, out).await,
         Command::Gateway(GatewayCommand::Connect(args)) => {

@@ -4,7 +4,14 @@
 //! document that is in force, verify it against the home's own roots (a daemon that was taken over
 //! could otherwise have a changed document signed), change it, show the change, and hand in a signed
 //! next version.
+//!
+//! Below are the keys that do it: where they are, what opens them, and how the next root is made.
 
+pub(crate) mod passphrase;
+pub(crate) mod signers;
+mod terminal;
+
+use std::collections::VecDeque;
 use std::path::Path;
 
 use landbridge_node::clock::{Clock as _, SystemClock};
@@ -12,10 +19,11 @@ use landbridge_node::identity::{self, IdentityError};
 use landbridge_node::local::api::FederationView;
 use landbridge_proto::trust::federation::difference::Difference;
 use landbridge_proto::trust::federation::{FederationDraft, TrustedFederation};
+use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::signer::sign_typed;
-use landbridge_proto::wire::document::Federation;
+use landbridge_proto::wire::document::{Federation, Root};
 use landbridge_proto::wire::envelope::Envelope;
-use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::name::KeyId;
 
 use crate::cli::PolicyArgs;
 use crate::client::Client;
@@ -25,21 +33,24 @@ use crate::out::{Look, Out};
 
 /// The federation document in force, verified; `None` before the first.
 pub(crate) async fn current(client: &Client) -> Result<Option<TrustedFederation>, Failure> {
-    Ok(fetch(client).await?.1)
+    let own = identity::own_root(client.home()).map_err(|error| identity_failure(&error))?;
+    Ok(fetch(client, &own).await?.1)
 }
 
-async fn fetch(client: &Client) -> Result<(FederationDraft, Option<TrustedFederation>), Failure> {
-    let own = identity::own_root(client.home()).map_err(|error| identity_failure(&error))?;
+async fn fetch(
+    client: &Client,
+    own: &TrustedRoot,
+) -> Result<(FederationDraft, Option<TrustedFederation>), Failure> {
     let view: FederationView = client.get("/v1/admin/federation").await?;
     let Some(text) = view.envelope else {
         return Ok((FederationDraft::first(own.gateway().clone()), None));
     };
     let what = || "the bridge's federation document does not verify; nothing was signed";
     let envelope = Envelope::parse(text.as_bytes()).or_fail(Exit::Failed, what)?;
-    let trusted = TrustedFederation::open(&envelope, &own, view.version.max(1), SystemClock.now())
+    let trusted = TrustedFederation::open(&envelope, own, view.version.max(1), SystemClock.now())
         .map_err(|error| {
-            Failure::new(Exit::Failed, what()).because(error).next("landbridge doctor")
-        })?;
+        Failure::new(Exit::Failed, what()).because(error).next("landbridge doctor")
+    })?;
     Ok((trusted.draft(), Some(trusted)))
 }
 
@@ -52,7 +63,8 @@ pub(crate) async fn change(
     out: &Out,
     edit: impl FnOnce(&mut FederationDraft, Option<&TrustedFederation>) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
-    let (mut draft, trusted) = fetch(client).await?;
+    let own = identity::own_root(client.home()).map_err(|error| identity_failure(&error))?;
+    let (mut draft, trusted) = fetch(client, &own).await?;
     edit(&mut draft, trusted.as_ref())?;
     let next = draft
         .finish(SystemClock.now())
@@ -72,7 +84,7 @@ pub(crate) async fn change(
         return Ok(false);
     }
     change::confirm("Sign this with the policy key?", policy.yes, out)?;
-    let envelope = sign(client.home(), policy, &next)?;
+    let envelope = sign(client.home(), policy, own.root(), &next, out)?;
     let put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});
     let _in_force: FederationView = client.put("/v1/admin/federation", &put).await?;
     Ok(true)
@@ -82,23 +94,12 @@ pub(crate) async fn change(
 pub(crate) fn sign(
     home: &Path,
     policy: &PolicyArgs,
+    root: &Root,
     document: &Federation,
+    out: &Out,
 ) -> Result<Envelope, Failure> {
-    let loaded = match &policy.policy_key {
-        Some(path) => identity::load_key(path, Role::Policy),
-        None => identity::own_root(home).and_then(|own| {
-            let offline = home.join(identity::OFFLINE);
-            identity::named_key(&offline, own.root(), Role::Policy, SystemClock.now())
-        }),
-    };
-    let signer = loaded.map_err(|error| {
-        let failure = identity_failure(&error);
-        if policy.policy_key.is_none() && matches!(error, IdentityError::File { .. }) {
-            failure.next("the same command with --policy-key FILE, where the policy key is")
-        } else {
-            failure
-        }
-    })?;
+    let named = policy.policy_key.as_ref();
+    let signer = signers::policy_signer(home, named, &policy.offline, root, out)?;
     sign_typed(&signer, document).or_fail(Exit::Failed, || "the document was not signed")
 }
 
@@ -115,6 +116,13 @@ pub(crate) fn identity_failure(error: &IdentityError) -> Failure {
         IdentityError::Exposed { path, .. } => {
             (Exit::Permissions, Some(format!("chmod go= {}", path.display())))
         }
+        IdentityError::NotOurs { .. } => {
+            (Exit::Permissions, Some("run the command as the user that owns it".to_owned()))
+        }
+        IdentityError::PassphraseMissing { .. } => (
+            Exit::Failed,
+            Some("the same command with --passphrase-file FILE, or on a terminal".to_owned()),
+        ),
         IdentityError::File { fault, .. }
             if fault.kind() == std::io::ErrorKind::PermissionDenied =>
         {
@@ -132,5 +140,53 @@ pub(crate) fn identity_failure(error: &IdentityError) -> Failure {
     match next {
         Some(next) => failure.next(next),
         None => failure,
+    }
+}
+
+/// The beginning of a key's id: enough for people to tell the keys of one gateway apart.
+pub(crate) fn short_kid(kid: &KeyId) -> &str {
+    kid.as_str().get(..12).unwrap_or_default()
+}
+
+/// The lines that went, with `-`, and the lines that came, with `+`, in the order of the new document.
+pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut gone: VecDeque<&String> = before.iter().filter(|line| !after.contains(line)).collect();
+    for line in after.iter().filter(|line| !before.contains(line)) {
+        let place = |line: &str| line.split(" = ").next().map(str::to_owned);
+        if let Some(at) = gone.iter().position(|old| place(old) == place(line))
+            && let Some(old) = gone.remove(at)
+        {
+            out.push(format!("- {old}"));
+        }
+        out.push(format!("+ {line}"));
+    }
+    out.extend(gone.into_iter().map(|line| format!("- {line}")));
+    if out.is_empty() {
+        out.push("  no change".to_owned());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|&line| line.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_change_is_shown_next_to_what_it_replaces() {
+        let before = texts(&["peer eu status = active", "peer us status = active"]);
+        let after =
+            texts(&["peer eu status = suspended", "peer us status = active", "peer us x = 1"]);
+        let shown = difference(&before, &after);
+        assert_eq!(
+            shown,
+            ["- peer eu status = active", "+ peer eu status = suspended", "+ peer us x = 1"]
+        );
+        assert_eq!(difference(&before, &before), ["  no change"]);
+        assert_eq!(difference(&before, &[]).len(), 2);
     }
 }

@@ -79,6 +79,11 @@ fn evidence_is_judged_offline_and_the_exit_code_is_the_verdict() {
 fn every_command_has_help() {
     for line in [
         "init",
+        "key passphrase",
+        "root draft",
+        "root sign",
+        "root publish",
+        "root new-key",
         "serve",
         "peer invite",
         "peer join",

@@ -38,6 +38,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// Logical gateway ids.
     pub routes: BTreeMap<Alias, Route>,
+    /// Where commands find the offline keys.
+    pub offline: PathBuf,
     /// Limits.
     pub limits: Limits,
     /// How long things are kept.

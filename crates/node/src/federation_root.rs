@@ -70,10 +70,10 @@ pub fn load_key(path: &Path) -> Result<KeySigner, KeyError> {
     let path_buf = || path.to_path_buf();
     let text = Zeroizing::new(match file::read_private(path) {
         Ok(text) => text,
-        Err(ReadError::Io(fault)) => return Err(KeyError::File { path: path_buf(), fault }),
         Err(ReadError::Exposed { mode }) => {
             return Err(KeyError::Exposed { path: path_buf(), mode });
         }
+        Err(error) => return Err(KeyError::File { path: path_buf(), fault: error.into() }),
     });
     let not_the_key = || KeyError::NotTheKey { path: path_buf() };
     let encoded = text.strip_suffix('\n').and_then(|line| line.strip_prefix(PREFIX));

@@ -8,7 +8,7 @@
 //! ```text
 //! keys/     stream.key request.key status.key catalog.key operator-ca.key, and ROLE.KID.key of later ones
 //! tls/      the key and certificate of TLS connections, and those of later ones
-//! offline/  root.key policy.key, and ROLE.KID.key of later ones
+//! offline/  root.key policy.key, and ROLE.KID.key of later ones, unless they are kept elsewhere
 //! root/     1.json and later versions: public
 //! ```
 //!
@@ -20,12 +20,10 @@ pub mod online;
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use data_encoding::BASE64URL_NOPAD;
 use landbridge_planted::planted;
-use landbridge_proto::trust::key::SecretKey;
 use landbridge_proto::trust::root::{RootError, TrustedRoot};
 use landbridge_proto::trust::signer::{KeySigner, SignError, Signer as _, sign_typed};
 use landbridge_proto::wire::digest::Digest;
@@ -37,13 +35,21 @@ use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
 use landbridge_proto::wire::kind::{PayloadKind, Role, SignedBy};
 use landbridge_proto::wire::name::{GatewayId, KeyId, Timestamp};
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use self::online::{Online, OnlineKey};
 use crate::clock::Entropy;
 use crate::fail;
-use crate::net::file::{self, ReadError};
+use crate::net::file;
 use crate::net::tls;
+
+pub mod key_file;
+mod offline;
+mod sealed;
+
+pub use self::key_file::KeyFile;
+use self::offline::Places;
+pub use self::offline::{NewOffline, RootKeys, RootKeysError};
+pub use self::sealed::{InvalidPassphrase, Passphrase, SealFault};
 
 /// What the daemon is and signs with. The offline keys are not in it.
 #[derive(Debug)]
@@ -87,6 +93,43 @@ pub enum IdentityError {
         /// Its permission bits.
         mode: u32,
     },
+    /// It belongs to somebody else.
+    #[error("{path} belongs to user {owner}, and this is user {user}")]
+    NotOurs {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who we are.
+        user: u32,
+    },
+    /// A link, a directory, a pipe or a device where a key was to be read.
+    #[error("{path} is not a plain file")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file in which no key is.
+    #[error("{path} does not hold a key")]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key that is under a passphrase, and none was given.
+    #[error("{path} is encrypted with a passphrase")]
+    PassphraseMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key under a passphrase that does not open.
+    #[error("{path} cannot be opened")]
+    NotOpened {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        fault: SealFault,
+    },
     /// A file that does not hold the key that its place asks for.
     #[error("{path} does not hold the key of the {role} role")]
     NotTheKey {
@@ -127,6 +170,9 @@ pub enum IdentityError {
     /// The first root was not signed.
     #[error("the root was not signed")]
     RootNotSigned(#[from] SignError),
+    /// The signatures of the root are not one for each key.
+    #[error("the signatures of the root do not go together")]
+    RootNotJoined(#[source] InvalidEnvelope),
     /// The TLS key or certificate cannot be made or used.
     #[error("the TLS identity cannot be used")]
     Tls(#[from] tls::IdentityError),
@@ -139,6 +185,17 @@ pub struct NewIdentity {
     pub endpoints: Vec<EndpointUrl>,
     /// Now.
     pub now: Timestamp,
+}
+
+/// A new identity.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The gateway.
+    pub gateway: GatewayId,
+    /// The files of the offline keys: the root keys, then the policy key.
+    pub offline: Vec<PathBuf>,
+    /// An interrupted making was finished as it was begun, whatever is asked for now.
+    pub resumed: bool,
 }
 
 impl Identity {
@@ -156,14 +213,31 @@ impl Identity {
         new: &NewIdentity,
         entropy: &dyn Entropy,
     ) -> Result<GatewayId, IdentityError> {
+        Ok(Self::create_with(home, new, &NewOffline::default(), entropy)?.gateway)
+    }
+
+    /// As [`Identity::create`], with the offline keys kept as somebody chose.
+    ///
+    /// # Errors
+    ///
+    /// As [`Identity::create`], and refuses directories for the offline keys that others may open or that
+    /// hold such keys already.
+    pub fn create_with(
+        home: &Path,
+        new: &NewIdentity,
+        offline: &NewOffline,
+        entropy: &dyn Entropy,
+    ) -> Result<Made, IdentityError> {
         private_directory(home)?;
         let made = home.join(MADE);
-        if !made.exists() {
-            write_draft(home, new, entropy)?;
+        let resumed = made.exists();
+        if !resumed {
+            write_draft(home, new, offline, entropy)?;
             fail::point("init.before_anything_is_in_place");
             let draft = home.join(DRAFT);
             fs::rename(&draft, &made).map_err(file_fault(&made))?;
         }
+        let kept = offline::settle(&made)?;
         for part in PARTS {
             if part == KEYS {
                 fail::point("init.before_the_online_keys");
@@ -174,10 +248,10 @@ impl Identity {
             }
         }
         fail::point("init.in_place");
-        fs::remove_dir(&made).map_err(file_fault(&made))?;
+        fs::remove_dir_all(&made).map_err(file_fault(&made))?;
         let sync = fs::File::open(home).and_then(|directory| directory.sync_all());
         sync.map_err(file_fault(home))?;
-        Ok(own_root(home)?.gateway().clone())
+        Ok(Made { gateway: own_root(home)?.gateway().clone(), offline: kept, resumed })
     }
 
     /// Reads what the daemon needs. Never looks at the offline keys.
@@ -322,7 +396,7 @@ pub fn own_root(home: &Path) -> Result<TrustedRoot, IdentityError> {
 /// Where the key of an offline role is, unless the operator moved it.
 #[must_use]
 pub fn offline_key(home: &Path, role: Role) -> PathBuf {
-    home.join(OFFLINE).join(key_file(role))
+    home.join(OFFLINE).join(key_file_name(role))
 }
 
 /// The key of an offline role that a root names, wherever it lies in `directory`; of several the latest.
@@ -354,44 +428,18 @@ pub fn named_key(
         (Some((_, signer)), _) => Ok(signer),
         (None, Some(kid)) => Err(IdentityError::ForeignKey { kid, role }),
         (None, None) => {
-            Err(file_fault(&directory.join(key_file(role)))(io::ErrorKind::NotFound.into()))
+            Err(file_fault(&directory.join(key_file_name(role)))(io::ErrorKind::NotFound.into()))
         }
     }
 }
 
-/// Reads one key from its file, bound to its role.
+/// Reads one key from its file, bound to its role. For keys without a passphrase, as the daemon's are.
 ///
 /// # Errors
 ///
-/// Refuses a file that others may read, and the key of another role.
+/// Refuses a file that others may read or change, and the key of another role.
 pub fn load_key(path: &Path, role: Role) -> Result<KeySigner, IdentityError> {
-    let text = Zeroizing::new(match file::read_private(path) {
-        Ok(text) => text,
-        Err(ReadError::Io(fault)) => return Err(file_fault(path)(fault)),
-        Err(ReadError::Exposed { mode }) => {
-            return Err(IdentityError::Exposed { path: path.to_path_buf(), mode });
-        }
-    });
-    let not_the_key = || IdentityError::NotTheKey { path: path.to_path_buf(), role };
-    let encoded = text
-        .strip_suffix('\n')
-        .and_then(|line| line.strip_prefix(KEY_PREFIX))
-        .and_then(|rest| rest.strip_prefix(role.as_str()))
-        .and_then(|rest| rest.strip_prefix(' '))
-        .ok_or_else(not_the_key)?;
-    let bytes = BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| not_the_key())?;
-    let bytes = Zeroizing::new(bytes);
-    let mut seed = Zeroizing::new([0_u8; 32]);
-    if bytes.len() != seed.len() {
-        return Err(not_the_key());
-    }
-    seed.copy_from_slice(&bytes);
-    Ok(KeySigner::new(SecretKey::from_seed(&seed), SignedBy::Role(role)))
-}
-
-/// Makes a key for a role and writes it to a file that only its owner may read.
-fn make_key(path: &Path, role: Role, entropy: &dyn Entropy) -> Result<KeySigner, IdentityError> {
-    make_key_at(role, entropy, |_| path.to_path_buf())
+    KeyFile::read(path)?.of_role(role)?.open(None)
 }
 
 /// Makes a later key of a role in `directory`, in a file named after it, readable by its owner only.
@@ -404,26 +452,31 @@ pub fn make_later_key(
     role: Role,
     entropy: &dyn Entropy,
 ) -> Result<KeySigner, IdentityError> {
-    make_key_at(role, entropy, |kid| online::later_key_file(directory, role, kid))
+    make_later_key_under(directory, role, None, entropy)
 }
 
-fn make_key_at(
+/// As [`make_later_key`], under a passphrase where there is one.
+///
+/// # Errors
+///
+/// As [`make_later_key`].
+pub fn make_later_key_under(
+    directory: &Path,
     role: Role,
+    passphrase: Option<&Passphrase>,
     entropy: &dyn Entropy,
-    place: impl FnOnce(&KeyId) -> PathBuf,
 ) -> Result<KeySigner, IdentityError> {
-    let mut seed = Zeroizing::new([0_u8; 32]);
-    entropy.fill(&mut *seed);
-    let encoded = Zeroizing::new(BASE64URL_NOPAD.encode(&*seed));
-    let line = Zeroizing::new(format!("{KEY_PREFIX}{role} {}\n", *encoded));
-    let signer = KeySigner::new(SecretKey::from_seed(&seed), SignedBy::Role(role));
-    let path = place(signer.kid());
-    file::write_private(&path, line.as_bytes()).map_err(file_fault(&path))?;
-    Ok(signer)
+    let place = |kid: &KeyId| online::later_key_file(directory, role, kid);
+    KeyFile::create_at(place, role, passphrase, entropy)
 }
 
 /// Makes a whole identity beside the place where it belongs.
-fn write_draft(home: &Path, new: &NewIdentity, entropy: &dyn Entropy) -> Result<(), IdentityError> {
+fn write_draft(
+    home: &Path,
+    new: &NewIdentity,
+    offline: &NewOffline,
+    entropy: &dyn Entropy,
+) -> Result<(), IdentityError> {
     for part in PARTS {
         let path = home.join(part);
         match fs::read_dir(&path) {
@@ -448,7 +501,9 @@ fn write_draft(home: &Path, new: &NewIdentity, entropy: &dyn Entropy) -> Result<
     private_directory(&draft)?;
     PARTS.iter().try_for_each(|part| private_directory(&draft.join(part)))?;
     let tls = tls::Identity::load_or_create(&draft.join(TLS))?;
-    let root = first_root(&draft, new, &tls, entropy)?;
+    let places = Places::prepare(offline, home, &draft)?;
+    let root = first_root(&draft, new, offline, &places, &tls, entropy)?;
+    places.note(&draft)?;
     let path = draft.join(ROOT).join("1.json");
     file::write_private(&path, &root.to_bytes()).map_err(file_fault(&path))
 }
@@ -456,6 +511,8 @@ fn write_draft(home: &Path, new: &NewIdentity, entropy: &dyn Entropy) -> Result<
 fn first_root(
     draft: &Path,
     new: &NewIdentity,
+    offline: &NewOffline,
+    places: &Places,
     tls: &tls::Identity,
     entropy: &dyn Entropy,
 ) -> Result<Envelope, IdentityError> {
@@ -465,19 +522,26 @@ fn first_root(
     let nbf = Timestamp(issued.0.saturating_sub(online::HEAD_START_MS).max(0));
     let mut keys = std::collections::BTreeMap::new();
     let mut roles = std::collections::BTreeMap::new();
-    let mut root_signer = None;
+    let mut root_signers = Vec::new();
     for role in Role::ALL {
         let exp = match role {
             Role::Root | Role::Policy => expires,
             _ => nbf.plus_ms(online::KEY_LIFE_MS),
         };
-        let place = if matches!(role, Role::Root | Role::Policy) { OFFLINE } else { KEYS };
-        let signer = make_key(&draft.join(place).join(key_file(role)), role, entropy)?;
-        keys.insert(signer.kid().clone(), RootKey::new(signer.public(), nbf, exp));
-        let keyids = std::iter::once(signer.kid().clone()).collect();
-        roles.insert(role, RoleHolders { keyids, threshold: 1 });
+        let signers = if matches!(role, Role::Root | Role::Policy) {
+            places.make(role, offline.passphrase.as_ref(), entropy)?
+        } else {
+            let path = draft.join(KEYS).join(key_file_name(role));
+            vec![KeyFile::create(&path, role, None, entropy)?]
+        };
+        let window = |signer: &KeySigner| RootKey::new(signer.public(), nbf, exp);
+        keys.extend(signers.iter().map(|signer| (signer.kid().clone(), window(signer))));
+        let keyids = signers.iter().map(|signer| signer.kid().clone()).collect();
+        let threshold =
+            if role == Role::Root { u64::from(offline.root_keys.threshold()) } else { 1 };
+        roles.insert(role, RoleHolders { keyids, threshold });
         if role == Role::Root {
-            root_signer = Some(signer);
+            root_signers = signers;
         }
     }
     let tls_spki = Some(Digest::from_bytes(*tls.spki().as_bytes()));
@@ -493,11 +557,26 @@ fn first_root(
         v: FormVersion,
         version: 1,
     })?;
-    match root_signer {
-        Some(signer) => Ok(sign_typed(&signer, &root)?),
-        // `Role::ALL` has the root role; a root without it would not have been made above.
-        None => Err(InvalidRoot::RoleMissing { role: Role::Root }.into()),
+    // `Role::ALL` has the root role, so somebody signs.
+    sign_root(&root, &root_signers)?
+        .ok_or_else(|| InvalidRoot::RoleMissing { role: Role::Root }.into())
+}
+
+/// A root with the signature of each of these keys; `None` where there is no key.
+///
+/// # Errors
+///
+/// Refuses a key of another role, and one key twice.
+pub fn sign_root(root: &Root, signers: &[KeySigner]) -> Result<Option<Envelope>, IdentityError> {
+    let mut signed: Option<Envelope> = None;
+    for signer in signers {
+        let one = sign_typed(signer, root)?;
+        signed = Some(match signed {
+            Some(others) => others.join(one).map_err(IdentityError::RootNotJoined)?,
+            None => one,
+        });
     }
+    Ok(signed)
 }
 
 fn roots(directory: &Path) -> Result<(TrustedRoot, Vec<Envelope>), IdentityError> {
@@ -526,9 +605,19 @@ fn private_directory(path: &Path) -> Result<(), IdentityError> {
     check_closed(path)
 }
 
-fn check_closed(path: &Path) -> Result<(), IdentityError> {
-    let mode = fs::metadata(path).map_err(file_fault(path))?.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 {
+/// Checks that a directory is this user's and nobody else's.
+///
+/// # Errors
+///
+/// Says whose it is, or that others may open it.
+pub fn check_closed(path: &Path) -> Result<(), IdentityError> {
+    let found = fs::metadata(path).map_err(file_fault(path))?;
+    let (owner, user) = (found.uid(), rustix::process::geteuid().as_raw());
+    if owner != user {
+        return Err(IdentityError::NotOurs { path: path.to_path_buf(), owner, user });
+    }
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 || planted!("key_directory_ignored") {
         Ok(())
     } else {
         Err(IdentityError::Exposed { path: path.to_path_buf(), mode })
@@ -540,7 +629,7 @@ fn file_fault(path: &Path) -> impl Fn(io::Error) -> IdentityError {
     move |fault| IdentityError::File { path: path.clone(), fault }
 }
 
-fn key_file(role: Role) -> String {
+fn key_file_name(role: Role) -> String {
     format!("{role}.key")
 }
 
@@ -556,7 +645,6 @@ const PARTS: [&str; 4] = [OFFLINE, ROOT, TLS, KEYS];
 const DRAFT: &str = ".new-identity";
 /// A whole identity that is being moved into its place.
 const MADE: &str = ".whole-identity";
-const KEY_PREFIX: &str = "landbridge-key-v1 ";
 /// A year, so that renewal has a rhythm that people keep; the contract allows 400 days.
 pub const ROOT_LIFE_MS: i64 = 365 * 24 * 3_600_000;
 
@@ -652,7 +740,8 @@ mod tests {
     fn a_key_that_the_root_does_not_name_is_refused() {
         let (home, _) = made();
         let key = home.path().join("keys/stream.key");
-        make_key(&key, Role::Stream, &SeededEntropy::new(9)).unwrap();
+        fs::remove_file(&key).unwrap();
+        KeyFile::create(&key, Role::Stream, None, &SeededEntropy::new(9)).unwrap();
         let loaded = Identity::load(home.path());
         assert!(matches!(loaded, Err(IdentityError::ForeignKey { role: Role::Stream, .. })));
     }

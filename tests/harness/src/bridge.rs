@@ -63,8 +63,18 @@ impl Bridge {
     ///
     /// With what `init` said, when it fails.
     pub async fn make(&mut self) -> anyhow::Result<()> {
+        self.make_with(&[]).await
+    }
+
+    /// Makes its home, with these further arguments.
+    ///
+    /// # Errors
+    ///
+    /// With what `init` said, when it fails.
+    pub async fn make_with(&mut self, further: &[&str]) -> anyhow::Result<()> {
         let arguments = self.init_arguments();
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let arguments: Vec<&str> =
+            arguments.iter().map(String::as_str).chain(further.iter().copied()).collect();
         let made = self.json(&arguments).await?;
         self.gateway = made["gateway"].as_str().context("init names the gateway")?.to_owned();
         Ok(())
@@ -371,8 +381,17 @@ impl Pair {
     /// Says which step failed.
     pub async fn start(a: &[(&str, &str)], b: &[(&str, &str)]) -> anyhow::Result<Self> {
         let place = tempfile::tempdir()?;
-        let mut a = Bridge::init(place.path().join("a"), a).await?;
-        let mut b = Bridge::init(place.path().join("b"), b).await?;
+        let a = Bridge::init(place.path().join("a"), a).await?;
+        let b = Bridge::init(place.path().join("b"), b).await?;
+        Self::of(a, b, place).await
+    }
+
+    /// Starts and pairs two bridges that were made in `place`.
+    ///
+    /// # Errors
+    ///
+    /// Says which step failed.
+    pub async fn of(mut a: Bridge, mut b: Bridge, place: TempDir) -> anyhow::Result<Self> {
         a.serve().await?;
         b.serve().await?;
         let invite = text(&b.json(&["peer", "invite", "us"]).await?, "invite")?;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::offline::{PassphraseArgs, RootKeyArgs};
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
     /// List this gateway's keys: since when, until when, where, and which are in use
@@ -11,6 +13,8 @@ pub(crate) enum KeyCommand {
     /// Make successors of keys, and the root that lists them
     #[command(long_about = ROTATE)]
     Rotate(KeyRotateArgs),
+    /// Encrypt the file of an offline key, or change its passphrase; needs no bridge
+    Passphrase(KeyPassphraseArgs),
 }
 
 const ROTATE: &str = "\
@@ -45,9 +49,8 @@ pub(crate) struct KeyRotateArgs {
     /// From then until the former key is not good any more [default: 48h]
     #[arg(long, value_name = "DURATION", conflicts_with = "now")]
     pub(crate) overlap: Option<String>,
-    /// A root key's file; may be repeated [default: every root key in HOME/offline]
-    #[arg(long = "root-key", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub(crate) root_keys: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) root: RootKeyArgs,
 }
 
 /// What can be given a successor.
@@ -65,4 +68,19 @@ pub(crate) enum KeyChoice {
     Policy,
     /// Signs roots
     Root,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyPassphraseArgs {
+    /// The key's file; may be repeated
+    #[arg(value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+    /// A file with one line, the new passphrase [default: asked on a terminal]
+    #[arg(long, value_name = "FILE", conflicts_with = "danger_remove", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+    /// Leave the key readable by whoever has the file
+    #[arg(long)]
+    pub(crate) danger_remove: bool,
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use landbridge_proto::wire::name::{Alias, TenantId};
 
+use super::offline::OfflineArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PeerCommand {
     /// Make an invite for a new peer: one line, and a QR code on a terminal
@@ -181,9 +183,11 @@ pub(crate) struct PeerResumeArgs {
 /// What every command needs that signs the federation document.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
-    /// The policy key's file [default: HOME/offline/policy.key]
+    /// The policy key's file [default: the one in the offline directory]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) policy_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) offline: OfflineArgs,
     /// Show the change and sign nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use landbridge_node::clock::{Clock as _, SystemClock};
 use landbridge_node::config::{Config, Home};
-use landbridge_node::identity::Identity;
-use landbridge_node::identity::online::key_files;
+use landbridge_node::identity::{Identity, KeyFile};
 use landbridge_node::local::api::{BridgeView, PeerView, RouteView};
 use landbridge_node::rotation;
 use landbridge_proto::wire::kind::Role;
@@ -112,15 +111,25 @@ fn look_at_home(path: &Path, findings: &mut Findings) {
             }
         }
     }
-    let root_keys = key_files(&home.offline(), Role::Root);
-    if root_keys.is_ok_and(|files| !files.is_empty()) {
-        let next = format!(
-            "keep a copy of {} elsewhere, and remove the root key here",
-            home.offline().display()
-        );
-        findings.add("root key", State::Warn, "it lies beside the running bridge", Some(next));
-    } else {
-        findings.ok("root key", "it is kept elsewhere");
+    look_at_root_keys(&home, findings);
+}
+
+/// Root keys that lie in the home, where whoever breaks in finds them.
+fn look_at_root_keys(home: &Home, findings: &mut Findings) {
+    let entries = std::fs::read_dir(home.offline()).into_iter().flatten();
+    let files = entries.filter_map(|entry| KeyFile::read(&entry.ok()?.path()).ok());
+    let here: Vec<KeyFile> = files.filter(|file| file.role() == Role::Root).collect();
+    match here.iter().find(|file| !file.is_sealed()) {
+        Some(file) => {
+            let next = format!(
+                "landbridge key passphrase {0}, or take {0} off this machine",
+                file.path().display()
+            );
+            let detail = "it lies beside the running bridge, not encrypted";
+            findings.add("root key", State::Warn, detail, Some(next));
+        }
+        None if here.is_empty() => findings.ok("root key", "it is kept elsewhere"),
+        None => findings.ok("root key", "it is encrypted"),
     }
 }
 

@@ -16,6 +16,7 @@ use landbridge_proto::wire::kind::Role;
 
 use crate::cli::InitArgs;
 use crate::command::config::wrong;
+use crate::command::init_offline;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::offline::identity_failure;
 use crate::out::{Look, Out, fields};
@@ -39,17 +40,24 @@ pub(super) fn init(path: &Path, args: &InitArgs, out: &Out) -> Result<Exit, Fail
             path.display()
         )));
     }
+    let offline = init_offline::chosen(&home, &args.offline, out)?;
     let home = Home::create(path).map_err(|fault| home_failure(&fault))?;
     write_settings(&home, &text, out)?;
     let new = NewIdentity { endpoints: endpoints.clone(), now: SystemClock.now() };
-    let gateway = Identity::create(home.path(), &new, &SystemEntropy)
+    let keys = Identity::create_with(home.path(), &new, &offline, &SystemEntropy)
         .map_err(|error| identity_failure(&error))?;
+    let gateway = keys.gateway;
     let made = serde_json::json!({
         "gateway": gateway,
         "home": home.path(),
         "listen": args.listen,
         "endpoints": endpoints,
         "adapter": args.adapter.as_str(),
+        "offline": {
+            "encrypted": offline.passphrase.is_some(),
+            "keys": keys.offline,
+            "rootKeys": offline.root_keys.to_string(),
+        },
     });
     out.data(&made, |_| {
         let urls: Vec<&str> = endpoints.iter().map(EndpointUrl::as_str).collect();
@@ -59,11 +67,11 @@ pub(super) fn init(path: &Path, args: &InitArgs, out: &Out) -> Result<Exit, Fail
             ("endpoints", urls.join(" ")),
         ])
     })?;
-    let offline = home.offline();
-    out.say(Look::Yellow, format!(
-        "{} holds the root and policy keys: the running bridge never reads them; keep a copy elsewhere",
-        offline.display()
-    ));
+    if keys.resumed {
+        let said = "an interrupted init was finished as it was begun, whatever was asked for now";
+        out.say(Look::Yellow, said);
+    }
+    init_offline::say(&home, &offline, &keys.offline, out);
     let at = home_flag(path);
     if args.adapter == crate::cli::AdapterChoice::Openclaw {
         out.say(
@@ -121,6 +129,11 @@ fn settings(args: &InitArgs) -> String {
     text.push_str(&format!("\n[gateway]\nadapter = {}\n", quoted(args.adapter.as_str())));
     if let Some(url) = &args.gateway_url {
         text.push_str(&format!("url = {}\n", quoted(url)));
+    }
+    // A relative one would mean another directory to whoever reads the file.
+    let dir = args.offline.offline_dir.as_ref().map(std::path::absolute).and_then(Result::ok);
+    if let Some(dir) = dir.as_ref().and_then(|dir| dir.to_str()) {
+        text.push_str(&format!("\n[offline]\ndir = {}\n", quoted(dir)));
     }
     text
 }

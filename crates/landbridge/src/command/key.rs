@@ -5,6 +5,7 @@
 //! wherever this command is killed, the files and the newest root fit together.
 
 mod list;
+mod passphrase;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 use landbridge_node::clock::{Clock as _, SystemClock, SystemEntropy};
 use landbridge_node::config::{Home, Period};
 use landbridge_node::fail;
-use landbridge_node::identity;
 use landbridge_node::identity::online::{key_files, later_key_file};
+use landbridge_node::identity::{self, KeyFile};
 use landbridge_node::local::api::{BridgeView, FederationView, OwnRootView};
 use landbridge_node::net::tls;
 use landbridge_node::rotation;
@@ -23,27 +24,34 @@ use landbridge_node::rotation::plan::{
 use landbridge_node::serve::store_options;
 use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::trust::root::TrustedRoot;
-use landbridge_proto::trust::signer::{KeySigner, Signer as _, sign_typed};
+use landbridge_proto::trust::signer::{Signer as _, sign_typed};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::Root;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::Role;
-use landbridge_proto::wire::name::{KeyId, Timestamp};
+use landbridge_proto::wire::name::Timestamp;
 use landbridge_store::Handle;
 
-use crate::cli::{KeyChoice, KeyCommand, KeyRotateArgs};
+use crate::cli::{KeyChoice, KeyCommand, KeyPassphraseArgs, KeyRotateArgs};
 use crate::client::Client;
 use crate::command::init::home_failure;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::offline::identity_failure;
+use crate::offline::signers::RootKeys;
 use crate::out::{Look, Out, instant};
 
 /// Runs a key command.
 pub(super) async fn run(client: &Client, command: KeyCommand, out: &Out) -> Result<Exit, Failure> {
     match command {
         KeyCommand::List => list::list(client.home(), out),
+        KeyCommand::Passphrase(args) => passphrase(&args, out),
         KeyCommand::Rotate(args) => rotate(client, args, out).await,
     }
+}
+
+/// Encrypts offline keys, or changes their passphrase. Needs no home.
+pub(super) fn passphrase(args: &KeyPassphraseArgs, out: &Out) -> Result<Exit, Failure> {
+    passphrase::run(args, out)
 }
 
 /// Who takes a root: the daemon, or the files of one that does not run.
@@ -104,24 +112,27 @@ async fn rotate(client: &Client, args: KeyRotateArgs, out: &Out) -> Result<Exit,
             .why("it has to sign the federation document that is in force")
             .next(format!("landbridge serve --home {}", home.display())));
     }
-    let root_files = root_files(&home, &args.root_keys)?;
+    if choices.contains(&KeyChoice::Root) {
+        one_root_key(chain.root())?;
+    }
+    let mut root_keys = RootKeys::find(&home, &args.root, out)?;
     // Before anything is made, so that a missing root key leaves nothing behind.
-    drop(root_signers(&root_files, chain.root(), chain.root())?);
+    drop(root_keys.signers(chain.root(), chain.root(), out)?);
     forget_unused(&home, &chain);
 
-    let (change, made) = successors(&home, &choices, &root_files)?;
+    let (change, made) = successors(&home, &choices, &mut root_keys, out)?;
     fail::point("rotation.keys_made");
     let policy = change.new.get(&Role::Policy).map(|public| public.kid());
     let next = next_root(&chain, &change, timing, now).or_fail(Exit::Failed, || "no next root")?;
-    let chain = step(&taker, &chain, &next, &root_files, &made, now).await?;
+    let chain = step(&taker, &chain, &next, &mut root_keys, now, out).await?;
     let chain = match policy {
         Some(kid) => {
-            resign(client, &chain, &made).await?;
+            resign(client, &chain, &made, &mut root_keys, out).await?;
             fail::point("rotation.federation_signed");
             let change = Change { only_policy: Some(kid), ..Change::default() };
             let next =
                 next_root(&chain, &change, timing, now).or_fail(Exit::Failed, || "no next root")?;
-            step(&taker, &chain, &next, &root_files, &made, now).await?
+            step(&taker, &chain, &next, &mut root_keys, now, out).await?
         }
         None => chain,
     };
@@ -135,13 +146,14 @@ async fn step(
     taker: &Taker<'_>,
     chain: &TrustedRoot,
     next: &Root,
-    root_files: &[PathBuf],
-    made: &[PathBuf],
+    root_keys: &mut RootKeys,
     now: Timestamp,
+    out: &Out,
 ) -> Result<TrustedRoot, Failure> {
-    let files: Vec<_> = root_files.iter().chain(made).cloned().collect();
-    let signers = root_signers(&files, chain.root(), next)?;
-    let envelope = sign(&signers, next)?;
+    let signers = root_keys.signers(chain.root(), next, out)?;
+    let envelope = identity::sign_root(next, &signers)
+        .map_err(|error| identity_failure(&error))?
+        .ok_or_else(|| Failure::new(Exit::Internal, "nobody signed the root"))?;
     let chain = chain
         .advance(std::slice::from_ref(&envelope), now)
         .or_fail(Exit::Internal, || "the new root does not follow")?;
@@ -150,62 +162,22 @@ async fn step(
     Ok(chain)
 }
 
-/// The root keys that must sign `to`, which follows `from`: a threshold of each, from these files. Files
-/// of other keys are passed over.
-fn root_signers(files: &[PathBuf], from: &Root, to: &Root) -> Result<Vec<KeySigner>, Failure> {
-    let names = |root: &Root, kid: &KeyId| {
-        root.roles.get(&Role::Root).is_some_and(|holders| holders.keyids.contains(kid))
-    };
-    let mut signers: Vec<KeySigner> = Vec::new();
-    for file in files {
-        let Ok(signer) = identity::load_key(file, Role::Root) else { continue };
-        let is_new = signers.iter().all(|known| known.kid() != signer.kid());
-        if is_new && (names(from, signer.kid()) || names(to, signer.kid())) {
-            signers.push(signer);
-        }
+/// Where several people hold root keys, none of them replaces the others' alone.
+fn one_root_key(root: &Root) -> Result<(), Failure> {
+    let count = root.roles.get(&Role::Root).map_or(0, |holders| holders.keyids.len());
+    if count == 1 {
+        return Ok(());
     }
-    for root in [from, to] {
-        let have = signers.iter().filter(|signer| names(root, signer.kid())).count() as u64;
-        let need = root.roles.get(&Role::Root).map_or(1, |holders| holders.threshold);
-        if have < need {
-            let what = format!("{have} of the {need} root keys that must sign are here");
-            return Err(Failure::new(Exit::Failed, what)
-                .next("the same command with --root-key FILE, where the root key is"));
-        }
-    }
-    Ok(signers)
-}
-
-fn sign(signers: &[KeySigner], root: &Root) -> Result<Envelope, Failure> {
-    let mut signed: Option<Envelope> = None;
-    for signer in signers {
-        let one = sign_typed(signer, root).or_fail(Exit::Failed, || "the root was not signed")?;
-        signed = Some(match signed {
-            Some(others) => {
-                others.join(one).or_fail(Exit::Internal, || "the signatures do not go together")?
-            }
-            None => one,
-        });
-    }
-    signed.ok_or_else(|| Failure::new(Exit::Internal, "nobody signed the root"))
-}
-
-fn root_files(home: &Path, named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    if !named.is_empty() {
-        return Ok(named.to_vec());
-    }
-    let offline = home.join(identity::OFFLINE);
-    key_files(&offline, Role::Root).map_err(|error| {
-        identity_failure(&error)
-            .next("the same command with --root-key FILE, where the root key is")
-    })
+    Err(Failure::new(Exit::Failed, format!("there are {count} root keys, and each goes by itself"))
+        .next("landbridge root draft DRAFT --add-root-key PUBLIC_KEY --remove-root-key KEY_ID"))
 }
 
 /// Makes the successors' files, which mean nothing yet. Says what changes, and which files were made.
 fn successors(
     home: &Path,
     choices: &BTreeSet<KeyChoice>,
-    root_files: &[PathBuf],
+    root_keys: &mut RootKeys,
+    out: &Out,
 ) -> Result<(Change, Vec<PathBuf>), Failure> {
     let (mut change, mut made) = (Change::default(), Vec::new());
     for choice in choices {
@@ -213,12 +185,9 @@ fn successors(
             KeyChoice::Stream => (Role::Stream, home.join(identity::KEYS)),
             KeyChoice::Request => (Role::Request, home.join(identity::KEYS)),
             KeyChoice::Status => (Role::Status, home.join(identity::KEYS)),
-            KeyChoice::Policy => (Role::Policy, home.join(identity::OFFLINE)),
-            KeyChoice::Root => {
-                // Beside its predecessor, wherever that is kept.
-                let beside = root_files.first().and_then(|file| file.parent());
-                (Role::Root, beside.map_or_else(|| home.join(identity::OFFLINE), Path::to_owned))
-            }
+            KeyChoice::Policy => (Role::Policy, root_keys.place().to_owned()),
+            // Beside its predecessor, wherever that is kept.
+            KeyChoice::Root => (Role::Root, root_keys.directory().to_owned()),
             KeyChoice::Tls => {
                 let next = tls::Identity::make_next(&home.join(identity::TLS))
                     .or_fail(Exit::CannotCreate, || "no TLS key was made")?;
@@ -226,16 +195,31 @@ fn successors(
                 continue;
             }
         };
-        let signer = identity::make_later_key(&directory, role, &SystemEntropy)
+        // What the root key is kept with is good for its successor and for the policy key.
+        let passphrase = match role {
+            Role::Root | Role::Policy => root_keys.passphrase(out)?,
+            _ => None,
+        };
+        let signer = identity::make_later_key_under(&directory, role, passphrase, &SystemEntropy)
             .map_err(|error| identity_failure(&error))?;
-        made.push(later_key_file(&directory, role, signer.kid()));
+        let file = later_key_file(&directory, role, signer.kid());
+        if role == Role::Root {
+            root_keys.add(&file)?;
+        }
+        made.push(file);
         change.new.insert(role, signer.public());
     }
     Ok((change, made))
 }
 
 /// Signs the federation document that is in force anew, with the policy key that was just made.
-async fn resign(client: &Client, chain: &TrustedRoot, made: &[PathBuf]) -> Result<(), Failure> {
+async fn resign(
+    client: &Client,
+    chain: &TrustedRoot,
+    made: &[PathBuf],
+    root_keys: &mut RootKeys,
+    out: &Out,
+) -> Result<(), Failure> {
     let view: FederationView = client.get("/v1/admin/federation").await?;
     let Some(text) = view.envelope else { return Ok(()) };
     let what = || "the bridge's federation document does not verify; nothing was signed";
@@ -243,8 +227,10 @@ async fn resign(client: &Client, chain: &TrustedRoot, made: &[PathBuf]) -> Resul
     let now = SystemClock.now();
     let trusted = TrustedFederation::open(&envelope, chain, view.version.max(1), now)
         .or_fail(Exit::Failed, what)?;
-    let signer = made.iter().find_map(|file| identity::load_key(file, Role::Policy).ok());
-    let signer = signer.ok_or_else(|| Failure::new(Exit::Internal, "no policy key was made"))?;
+    let files = made.iter().filter_map(|file| KeyFile::read(file).ok());
+    let file = files.into_iter().find(|file| file.role() == Role::Policy);
+    let file = file.ok_or_else(|| Failure::new(Exit::Internal, "no policy key was made"))?;
+    let signer = root_keys.open(&file, out)?;
     let next = trusted.draft().finish(now).or_fail(Exit::Failed, what)?;
     let envelope = sign_typed(&signer, &next).or_fail(Exit::Failed, || "nothing was signed")?;
     let put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});

@@ -26,6 +26,7 @@ pub(super) fn prove(raw: &Raw, home: &Home) -> Result<Config, Vec<Wrong>> {
     let federation = keep(federation(raw), &mut wrong);
     let local = keep(local(raw, home), &mut wrong);
     let gateway = keep(gateway(raw), &mut wrong);
+    let offline = keep(offline(raw, home), &mut wrong);
     let limits = keep(limits(raw), &mut wrong);
     let retention = keep(retention(raw), &mut wrong);
     let log = keep(log(raw), &mut wrong);
@@ -35,17 +36,28 @@ pub(super) fn prove(raw: &Raw, home: &Home) -> Result<Config, Vec<Wrong>> {
             routes.insert(name, route);
         }
     }
-    match (federation, local, gateway, limits, retention, log) {
+    match (federation, local, gateway, offline, limits, retention, log) {
         (
             Some(federation),
             Some(local),
             Some(gateway),
+            Some(offline),
             Some(limits),
             Some(retention),
             Some(log),
         ) if wrong.is_empty() => {
             let effective = Vec::new();
-            Ok(Config { federation, local, gateway, routes, limits, retention, log, effective })
+            Ok(Config {
+                federation,
+                local,
+                gateway,
+                routes,
+                offline,
+                limits,
+                retention,
+                log,
+                effective,
+            })
         }
         _ => Err(wrong),
     }
@@ -102,6 +114,17 @@ fn gateway(raw: &Raw) -> Result<Gateway, Wrong> {
     let handover_max =
         period("gateway.handover_max", &raw.gateway.handover_max, 1000, limit::DEADLINE_MS_MAX)?;
     Ok(Gateway { adapter: adapter.map(|adapter| adapter.value), url: url.value, handover_max })
+}
+
+fn offline(raw: &Raw, home: &Home) -> Result<PathBuf, Wrong> {
+    let dir: Option<At<'_, PathBuf>> = optional("offline.dir", &raw.offline.dir, "a path")?;
+    match dir {
+        Some(dir) if dir.value.as_os_str().is_empty() => {
+            Err(dir.wrong("an empty path", "a directory"))
+        }
+        Some(dir) => Ok(home.path().join(dir.value)),
+        None => Ok(home.offline()),
+    }
 }
 
 fn limits(raw: &Raw) -> Result<Limits, Wrong> {

@@ -190,6 +190,13 @@ settings! {
         /// longer. At most `24h`. Takes effect at the next start.
         handover_max: Period = "\"12s\"";
     }
+    /// The keys that the running bridge never reads: root and policy.
+    offline: RawOffline {
+        /// The directory where commands find them, such as one on a stick that is mounted only when
+        /// something is signed. A relative path begins in the home directory. Unset: `offline` in the home
+        /// directory. Takes effect at the next command.
+        dir: Text ~ "\"/media/operator/landbridge\"";
+    }
     /// Limits. Each protects this process; none of them widens what a grant allows.
     limits: RawLimits {
         /// Connections of the federation plane at once; more are refused. Takes effect at the next
@@ -281,6 +288,8 @@ pub struct Raw {
     pub local: RawLocal,
     /// `[gateway]`.
     pub gateway: RawGateway,
+    /// `[offline]`.
+    pub offline: RawOffline,
     /// `[limits]`.
     pub limits: RawLimits,
     /// `[retention]`.
@@ -334,6 +343,7 @@ impl Raw {
             "federation" => self.federation.slot(key),
             "local" => self.local.slot(key),
             "gateway" => self.gateway.slot(key),
+            "offline" => self.offline.slot(key),
             "limits" => self.limits.slot(key),
             "retention" => self.retention.slot(key),
             "log" => self.log.slot(key),

@@ -16,7 +16,7 @@ use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{KeyId, Timestamp};
 
-use super::{IdentityError, file_fault, key_file, load_key};
+use super::{IdentityError, file_fault, key_file_name, load_key};
 
 /// A new key signs this long after its `nbf`, in milliseconds: an object that it signs may state the time
 /// of the request that it answers, and the peer's clock may be behind ours.
@@ -120,7 +120,7 @@ impl Online {
             if keys.is_empty() {
                 return Err(match foreign {
                     Some(kid) => IdentityError::ForeignKey { kid, role },
-                    None => file_fault(&directory.join(key_file(role)))(
+                    None => file_fault(&directory.join(key_file_name(role)))(
                         std::io::ErrorKind::NotFound.into(),
                     ),
                 });

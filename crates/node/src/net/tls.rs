@@ -161,16 +161,16 @@ impl Identity {
         let path = directory.join(IDENTITY_FILE);
         let failed = |source| IdentityError::File { path: path.clone(), source };
         let pem = match file::read_private(&path) {
-            Ok(pem) => Zeroizing::new(pem),
+            Ok(pem) => pem,
             Err(file::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 let pem = Self::make_pem()?;
                 file::write_private(&path, pem.as_bytes()).map_err(failed)?;
                 pem
             }
-            Err(file::ReadError::Io(error)) => return Err(failed(error)),
             Err(file::ReadError::Exposed { mode }) => {
                 return Err(IdentityError::Exposed { path, mode });
             }
+            Err(error) => return Err(failed(error.into())),
         };
         Self::from_pem(&pem, &path)
     }
@@ -198,13 +198,13 @@ impl Identity {
         for pin in pins {
             let path = directory.join(format!("{pin}.pem"));
             match file::read_private(&path) {
-                Ok(pem) => return Self::from_pem(&Zeroizing::new(pem), &path),
+                Ok(pem) => return Self::from_pem(&pem, &path),
                 Err(file::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(file::ReadError::Io(source)) => {
-                    return Err(IdentityError::File { path, source });
-                }
                 Err(file::ReadError::Exposed { mode }) => {
                     return Err(IdentityError::Exposed { path, mode });
+                }
+                Err(error) => {
+                    return Err(IdentityError::File { path, source: error.into() });
                 }
             }
         }

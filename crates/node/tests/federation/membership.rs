@@ -46,7 +46,7 @@ fn membership(of: &Side, issued: Timestamp, life_ms: i64) -> Envelope {
     let membership = Membership::try_from(raw::Membership {
         expires: issued.plus_ms(life_ms),
         federation: name("guild"),
-        genesis: of.core.identity.root().genesis_digest(),
+        genesis: of.core.identity.present().root().genesis_digest(),
         issued,
         member: of.core.own().clone(),
         tenants: [tenant("acme")].into(),
@@ -74,7 +74,7 @@ async fn join(world: &World, membership: &Envelope) -> Result<MembershipShown, P
     let show = ShowMembership {
         membership: String::from_utf8(membership.to_bytes()).unwrap(),
         gateway: world.b.core.own().clone(),
-        endpoint: world.b.core.identity.root().root().endpoints.first().cloned(),
+        endpoint: world.b.core.identity.present().root().root().endpoints.first().cloned(),
         alias: Some(name("eu")),
     };
     world.a.bridge.show_membership(show).await
@@ -107,7 +107,7 @@ fn peer(gid: GatewayId, genesis: Digest) -> Peer {
 async fn accept(world: &World) {
     let (a, b) = (&world.a, &world.b);
     let mut draft = b.draft();
-    let genesis = a.core.identity.root().genesis_digest();
+    let genesis = a.core.identity.present().root().genesis_digest();
     draft.put_peer(Peer { grants: vec![grant()], ..peer(a.core.own().clone(), genesis) });
     draft.admit(&name("guild"), a.core.own()).unwrap();
     b.put(draft).await;
@@ -137,7 +137,7 @@ async fn a_member_waits_for_a_person_and_gets_nothing_but_what_is_granted() {
     // Accepted and without a grant, it may still ask nothing.
     let (a, b) = (&world.a, &world.b);
     let mut draft = b.draft();
-    draft.put_peer(peer(a.core.own().clone(), a.core.identity.root().genesis_digest()));
+    draft.put_peer(peer(a.core.own().clone(), a.core.identity.present().root().genesis_digest()));
     draft.admit(&name("guild"), a.core.own()).unwrap();
     b.put(draft).await;
     a.pin("eu", b, Vec::new()).await;
@@ -184,10 +184,11 @@ async fn with_its_membership_a_member_ends_until_it_shows_a_newer_one() {
     // What was shown before it does not come back, and B still knows after a restart.
     let older = membership(&world.a, now.plus_ms(-1), 60 * MINUTE_MS);
     assert_eq!(renew(&world, &older).await.unwrap_err().code(), Some(Code::VerificationFailed));
-    let loaded = landbridge_node::trust::Trust::load(&b.identity, &b.store, now).unwrap();
+    let loaded = landbridge_node::trust::Trust::load(&b.identity.present(), &b.store, now).unwrap();
     assert!(loaded.state().active(world.a.core.own()));
     let lapsed = now.plus_ms(30 * MINUTE_MS);
-    let loaded = landbridge_node::trust::Trust::load(&b.identity, &b.store, lapsed).unwrap();
+    let loaded =
+        landbridge_node::trust::Trust::load(&b.identity.present(), &b.store, lapsed).unwrap();
     assert!(!loaded.state().active(world.a.core.own()));
 }
 
@@ -254,9 +255,9 @@ fn admission(
         v: FormVersion,
     };
     change(&mut raw);
-    let request = sign_typed(a.identity.request(), &Admission::try_from(raw).unwrap()).unwrap();
+    let request = a.identity.present().sign(&Admission::try_from(raw).unwrap(), a.now()).unwrap();
     let operation = Operation {
-        roots: Some(a.identity.chain().to_vec()),
+        roots: Some(a.identity.present().chain().to_vec()),
         status: a.trust.state().status.clone().unwrap(),
         request,
         held: Some(held),

@@ -268,6 +268,24 @@ impl TrustedRoot {
         Self { gateway, chain, newest, roles }
     }
 
+    /// Checks that a root stands where the next one of this chain does; who signed it is not asked.
+    pub(crate) fn check_follows(&self, next: &Root) -> Result<(), RootError> {
+        let (have, version) = (self.version(), next.version);
+        if have.checked_add(1) != Some(version) && !planted!("root_version_unchecked") {
+            //= ID-5
+            //= ID-12
+            return Err(RootError::VersionNotNext { have, found: version });
+        }
+        if next.prev != Some(self.digest()) && !planted!("root_prev_unchecked") {
+            //= ID-5
+            return Err(RootError::PrevMismatch { version });
+        }
+        if next.issued < self.root().issued {
+            return Err(RootError::IssuedBeforePrev { version });
+        }
+        Ok(())
+    }
+
     fn step(&self, envelope: &Envelope, at: usize) -> Result<Self, RootError> {
         let unproven = |fault| RootError::Unverified { at, fault };
         let claimed = claim(envelope).map_err(unproven)?;
@@ -276,19 +294,7 @@ impl TrustedRoot {
         let root =
             //= ID-6
             verify_under::<Root>(envelope, &[&old, &new], claimed.issued).map_err(unproven)?;
-        let (have, version) = (self.version(), root.value().version);
-        if have.checked_add(1) != Some(version) && !planted!("root_version_unchecked") {
-            //= ID-5
-            //= ID-12
-            return Err(RootError::VersionNotNext { have, found: version });
-        }
-        if root.value().prev != Some(self.digest()) && !planted!("root_prev_unchecked") {
-            //= ID-5
-            return Err(RootError::PrevMismatch { version });
-        }
-        if root.value().issued < self.root().issued {
-            return Err(RootError::IssuedBeforePrev { version });
-        }
+        self.check_follows(root.value())?;
         let chain = self.roots().cloned().collect();
         Ok(Self::with(self.gateway.clone(), chain, root))
     }

@@ -210,6 +210,14 @@ impl RoleKeys {
         Self { signed_by, threshold: threshold.max(1), keys }
     }
 
+    /// The keys of both, each of which counts alone: for one signature of several that are not there
+    /// yet. A key of both has the window of the second.
+    pub(crate) fn either(one: &Self, two: &Self) -> Self {
+        let keys = one.keys.iter().chain(&two.keys);
+        let keys = keys.map(|(kid, window)| (kid.clone(), window.clone())).collect();
+        Self { signed_by: one.signed_by, threshold: 1, keys }
+    }
+
     /// What the keys are for.
     #[must_use]
     pub const fn signed_by(&self) -> SignedBy {

@@ -11,6 +11,7 @@ mod kill9;
 mod lifecycle;
 mod lossy;
 mod middle;
+mod offline_keys;
 mod pairing;
 mod phases;
 mod refusals;

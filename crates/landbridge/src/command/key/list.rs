@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use landbridge_node::clock::{Clock as _, SystemClock};
-use landbridge_node::identity::online::{KeyUse, key_files, uses};
-use landbridge_node::identity::{self, Identity};
-use landbridge_proto::trust::signer::Signer as _;
+use landbridge_node::identity::online::{KeyUse, uses};
+use landbridge_node::identity::{self, Identity, KeyFile};
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::name::KeyId;
 use serde::Serialize;
 
+use crate::cli::OfflineArgs;
 use crate::exit::{Exit, Failure};
 use crate::offline::identity_failure;
+use crate::offline::signers::directory;
 use crate::out::{Out, instant, table};
 
 /// One key.
@@ -31,9 +32,10 @@ pub(super) fn list(home: &Path, out: &Out) -> Result<Exit, Failure> {
     let chain = identity::own_root(home).map_err(|error| identity_failure(&error))?;
     let (root, now) = (chain.root(), SystemClock.now());
     let mut rows = Vec::new();
+    let offline_directory = directory(home, &OfflineArgs::default());
     for &role in root.roles.keys() {
         let offline = matches!(role, Role::Root | Role::Policy);
-        let place = home.join(if offline { identity::OFFLINE } else { identity::KEYS });
+        let place = if offline { offline_directory.clone() } else { home.join(identity::KEYS) };
         for (kid, mut what) in uses(root, role, now) {
             // Offline keys take no turns: each of them may sign.
             if offline && matches!(what, KeyUse::Last | KeyUse::Next) {
@@ -82,9 +84,9 @@ pub(super) fn list(home: &Path, out: &Out) -> Result<Exit, Failure> {
 }
 
 fn file_of(place: &Path, role: Role, kid: &KeyId) -> Option<String> {
-    let files = key_files(place, role).ok()?;
-    let holds = |file: &std::path::PathBuf| {
-        identity::load_key(file, role).is_ok_and(|signer| signer.kid() == kid)
-    };
-    files.into_iter().find(holds).map(|file| file.display().to_string())
+    let files = std::fs::read_dir(place).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    // Whose key a file holds can be read without a passphrase.
+    let held = files.filter_map(|file| KeyFile::read(&file).ok());
+    let mut ours = held.filter(|file| file.role() == role && file.kid() == kid);
+    ours.next().map(|file| file.path().display().to_string())
 }

@@ -40,7 +40,7 @@ pub(super) fn restore(home: &Path, args: &TrustRestoreArgs, out: &Out) -> Result
         return Ok(Exit::Success);
     }
     change::confirm("Sign this with the policy key?", args.policy.yes, out)?;
-    let envelope = offline::sign(home.path(), &args.policy, &next)?;
+    let envelope = offline::sign(home.path(), &args.policy, own.root(), &next, out)?;
     document::restore(&home.state(), &own, &envelope, now).map_err(|error| failure(&error))?;
     out.data(&serde_json::json!({ "version": version }), |_| String::new())?;
     out.say(Look::Green, format!("version {version} is in force; next: landbridge serve"));

@@ -115,6 +115,31 @@ fn a_key_in_both_sets_counts_once_in_each() {
     assert!(chain.advance(&[new.next(2, &first, &[10, 40])], LATER).is_err());
 }
 
+//= ID-6
+#[test]
+fn one_of_three_root_keys_is_replaced_by_two_of_each_side_and_no_fewer() {
+    let old = Holders::new(10).with_root(&[10, 30, 31], 2);
+    let new = Holders::new(20).with_root(&[10, 30, 40], 2);
+    let first = sign_any(Kind::Root, &old.raw(1, None, NOW), &[10, 30]);
+    let chain = chain_of(&first);
+    let walk = |seeds: &[u8]| chain.advance(&[new.next(2, &first, seeds)], LATER);
+    for seeds in [&[10_u8, 30] as &[u8], &[10, 31, 40], &[30, 31, 40], &[10, 30, 31, 40]] {
+        assert_eq!(walk(seeds).unwrap().version(), 2, "{seeds:?}");
+    }
+    // The key that goes counts for the old root alone, and the key that comes for the new one alone.
+    for seeds in [&[10_u8, 31] as &[u8], &[10, 40], &[31, 40], &[10], &[31]] {
+        let found = fault(walk(seeds));
+        let few = matches!(
+            found,
+            RootError::Unverified {
+                fault: VerifyError::SignedByTooFew { have: 0 | 1, need: 2 },
+                ..
+            }
+        );
+        assert!(few, "{seeds:?}: {found:?}");
+    }
+}
+
 //= ID-5
 //= ID-12
 #[test]
