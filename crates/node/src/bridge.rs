@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::Owner;
-use landbridge_proto::wire::problem::Problem;
+use landbridge_proto::wire::problem::{Code, Problem};
 
 pub use self::frames::Frames;
 pub use self::tokens::TokenScope;
@@ -26,6 +26,7 @@ use self::tokens::Tokens;
 use crate::call::Calls;
 use crate::core::{Core, bug, unreadable};
 use crate::execute::Executions;
+use crate::halt::Halted;
 use crate::rollback::{ADVICE, RolledBack};
 use crate::room;
 
@@ -117,6 +118,16 @@ impl Bridge {
         if state.rolled_back.is_some() {
             return Err(ADVICE.to_owned());
         }
+        if self.core.halt.is_on() {
+            return Err("the bridge is halted by its operator; it goes on after: landbridge resume".to_owned());
+        }
+        let identity = &self.core.identity;
+        for signer in [identity.stream(), identity.request(), identity.status()] {
+            if signer.is_revoked() {
+                let role = signer.signed_by();
+                return Err(format!("our own key of the {role} is revoked; landbridge key rotate"));
+            }
+        }
         if state.status.is_none() || state.status_expires <= self.core.now() {
             return Err("the bridge has no fresh status of its own".to_owned());
         }
@@ -132,6 +143,18 @@ impl Bridge {
         if self.core.trust.halted().is_cancelled() { Err(RolledBack::problem()) } else { Ok(()) }
     }
 
+    /// Refuses new work while the operator's switch is thrown, or nothing can be signed for it.
+    //= ID-64
+    fn check_may_ask(&self) -> Result<(), Problem> {
+        if self.core.halt.is_on() && !cfg!(planted = "halt_ignored_by_caller") {
+            return Err(Halted::problem());
+        }
+        if self.core.identity.request().is_revoked() {
+            return Err(Problem::new(Code::Halted).with_detail(KEYLESS));
+        }
+        Ok(())
+    }
+
     /// Finishes `work` even when the client goes away.
     async fn finish<T, F>(&self, work: F) -> Result<T, Problem>
     where
@@ -144,6 +167,9 @@ impl Bridge {
         }
     }
 }
+
+/// What a client is told whose work cannot be asked for under a signature.
+const KEYLESS: &str = "this bridge's key for requests is revoked; its operator makes a new one: landbridge key rotate";
 
 /// Begins what a local token's stored hash is the digest of.
 const TOKEN_TAG: &[u8] = b"landbridge-token-v1\n";

@@ -21,7 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
-use landbridge_proto::machine::report::{Report, StopReason, Trouble, TroubleCode};
+use landbridge_proto::machine::report::{
+    Ending, Report, SideEffects, StopReason, Trouble, TroubleCode,
+};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -41,6 +43,8 @@ const REPORTS_QUEUED: usize = 256;
 const REPORTS_PER_STEP: usize = 64;
 /// Between two questions to a gateway that could not be asked to stop a run, in milliseconds.
 const STOP_RETRY_MS: i64 = 1_000;
+/// How long a halt waits for stops to be recorded, in milliseconds.
+const CUT_AFTER_MS: i64 = 1_000;
 /// How often a stop is asked for after the run has its terminal.
 const STOPS_AFTER_TERMINAL: u32 = 120;
 
@@ -58,6 +62,17 @@ struct Driven {
     inbox: mpsc::Sender<Told>,
     /// It waits for its turn: nothing is done for it yet.
     waiting: Arc<AtomicBool>,
+    /// What the gateway was asked to do, while it was not asked to stop it.
+    begun: Begun,
+}
+
+/// Work that the gateway was asked for and not yet asked to stop.
+type Begun = Arc<Mutex<Option<(Work, Intent)>>>;
+
+impl Driven {
+    fn take_begun(&self) -> Option<(Work, Intent)> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// What a driver is told, and whom it tells once that is durable.
@@ -101,13 +116,19 @@ impl Executions {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
         let waiting = Arc::new(AtomicBool::new(false));
-        let driven = Driven { inbox: sender.clone(), waiting: Arc::clone(&waiting) };
+        let begun = Begun::default();
+        let driven = Driven {
+            inbox: sender.clone(),
+            waiting: Arc::clone(&waiting),
+            begun: Arc::clone(&begun),
+        };
         self.drivers().insert(run.clone(), driven);
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
                 Ok(executor) => {
-                    Driver::new(&core, &executor, sender, seat, waiting).run(executor, inbox).await
+                    let driver = Driver { begun, ..Driver::new(&core, &executor, sender, seat, waiting) };
+                    driver.run(executor, inbox).await
                 }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
@@ -123,6 +144,32 @@ impl Executions {
             executions.drivers().remove(&driven);
             executions.left.notify_waiters();
         });
+    }
+
+    /// Asks the gateway itself to stop what a halt did not reach in time: a driver records a stop before it
+    /// asks for it, and a store that hangs must not keep the kill switch from working.
+    //= ID-65
+    pub(crate) async fn cut_when_halted(self: Arc<Self>, core: Arc<Core>) {
+        let mut watch = core.halt.watch();
+        while !core.stopping.is_cancelled() {
+            if watch.borrow_and_update().is_some() {
+                core.clock.sleep_until(core.now().plus_ms(CUT_AFTER_MS)).await;
+                let left: Vec<_> = self.drivers().values().filter_map(Driven::take_begun).collect();
+                for (work, intent) in left.into_iter().filter(|_| core.halt.is_on()) {
+                    let core = Arc::clone(&core);
+                    tokio::spawn(async move {
+                        tracing::warn!(run = %work.run, "stopped before that could be recorded");
+                        if let Err(fault) = core.adapter.stop(&work, &intent, StopReason::Halt).await {
+                            tracing::error!(run = %work.run, %fault, "the gateway did not stop it");
+                        }
+                    });
+                }
+            }
+            tokio::select! {
+                changed = watch.changed() => if changed.is_err() { return },
+                () = core.stopping.cancelled() => {}
+            }
+        }
     }
 
     /// Tells a run's driver to stop it, and waits until that is durable: whoever is answered after it
@@ -151,6 +198,9 @@ struct Driver {
     waiting: Arc<AtomicBool>,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
+    /// The run was told to stop by order of this side.
+    ordered: bool,
+    begun: Begun,
     /// What found no room, in the order in which it came.
     roomless: VecDeque<Told>,
     /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
@@ -187,6 +237,8 @@ impl Driver {
             waiting,
             reports: None,
             deadline_told: false,
+            ordered: false,
+            begun: Begun::default(),
             roomless: VecDeque::new(),
             goes_on_told: Arc::default(),
             handover: Handover::default(),
@@ -255,6 +307,10 @@ impl Driver {
             }
             //= ID-40
             () = core.trust.halted().cancelled() => Next::Leave,
+            reason = core.until_must_stop(&executor.row().owner.caller), if !self.ordered => {
+                self.ordered = true;
+                Next::Input(Input::Stop(reason))
+            }
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
             () = room::wait(&core), if !self.roomless.is_empty() => Next::Again,
             () = core.clock.sleep_until(until), if !ending => {
@@ -291,6 +347,11 @@ impl Driver {
     async fn make(&mut self, executor: Executor, told: Told) -> Result<Executor, DriveError> {
         let input = match told.input {
             Input::Reports(more) => Input::Reports(self.waiting_reports().chain(more).collect()),
+            // What was decided before the order is not begun after it.
+            Input::Intended(intent) => match self.core.must_stop(&executor.row().owner.caller) {
+                Some(reason) => Input::Stop(reason),
+                None => Input::Intended(intent),
+            },
             other => other,
         };
         let run = executor.row().run.clone();
@@ -383,7 +444,7 @@ impl Driver {
     fn act(&mut self, row: &RunRow, action: Action) {
         match action {
             Action::Intend => self.intend(),
-            Action::Start { intent } => self.start(&intent),
+            Action::Start { intent } => self.start(row, &intent),
             Action::Adopt { intent } => self.adopt(row, &intent),
             Action::Stop { intent, reason } => self.stop(row, &intent, reason),
             Action::Publish => self.core.wakes.wake(&row.run),
@@ -414,11 +475,23 @@ impl Driver {
         });
     }
 
-    fn start(&mut self, intent: &str) {
+    fn start(&mut self, row: &RunRow, intent: &str) {
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
         let adapter = Arc::clone(&self.core.adapter);
         let (reports, received) = mpsc::channel(REPORTS_QUEUED);
         self.reports = Some(received);
+        if self.core.must_stop(&row.owner.caller).is_some() {
+            // Ordered while its intent was made durable: the gateway never hears of it.
+            let _ = reports.try_send(Report::Settled {
+                ending: Ending::Cancelled,
+                result: None,
+                trouble: None,
+                usage: None,
+                side_effects: SideEffects::None,
+            });
+            return;
+        }
+        self.begins(&work, &intent);
         let (hold, held) = Hold::new();
         self.handover.begins(held);
         tokio::spawn(async move { adapter.start(work, intent, reports, hold).await });
@@ -429,12 +502,19 @@ impl Driver {
         let adapter = Arc::clone(&self.core.adapter);
         let (reports, received) = mpsc::channel(REPORTS_QUEUED);
         self.reports = Some(received);
+        self.begins(&work, &intent);
         let progress = read_progress(&self.core, row);
         tokio::spawn(async move { adapter.adopt(work, intent, progress, reports).await });
     }
 
+    fn begins(&self, work: &Work, intent: &Intent) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        *begun = Some((work.clone(), intent.clone()));
+    }
+
     fn stop(&self, row: &RunRow, intent: &str, reason: StopReason) {
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
         let core = Arc::clone(&self.core);
         let (inbox, told) = (self.inbox.clone(), Arc::clone(&self.goes_on_told));
         let settled = row.phase == RunPhase::Settled;

@@ -35,6 +35,9 @@ pub enum PeerError {
     /// The peer is not pinned, not active or quarantined.
     #[error("the peer is unknown, suspended or quarantined")]
     NotActive,
+    /// Our operator halted this bridge.
+    #[error("this bridge is halted by its operator; it goes on after: landbridge resume")]
+    Halted,
     /// Neither its root nor the federation document names an endpoint that can be used.
     #[error("no usable endpoint of the peer is known")]
     NoEndpoint,
@@ -248,6 +251,7 @@ impl Core {
     ///
     /// [`PeerError`] when there is no usable answer. What it returns proves itself or nothing.
     pub async fn fetch(&self, target: &Target, path: &str) -> Result<Option<Envelope>, PeerError> {
+        self.check_halt()?;
         let response = self.client.get(target, path, HeaderMap::new()).await?;
         let status = response.status().as_u16();
         let (_, body) = client::collect(response, limit::ENVELOPE_BYTES_MAX).await?;
@@ -308,6 +312,15 @@ impl Core {
         sent
     }
 
+    /// Nothing leaves a halted bridge.
+    //= ID-64
+    fn check_halt(&self) -> Result<(), PeerError> {
+        match self.halt.is_on() && !cfg!(planted = "halt_ignored_by_caller") {
+            true => Err(PeerError::Halted),
+            false => Ok(()),
+        }
+    }
+
     /// Remembers how an attempt to talk to a peer went.
     fn observe(&self, peer: &GatewayId, went: Result<bool, &PeerError>) {
         match went {
@@ -316,6 +329,7 @@ impl Core {
             Ok(false)
             | Err(
                 PeerError::NotActive
+                | PeerError::Halted
                 | PeerError::NoStatus
                 | PeerError::Sign(_)
                 | PeerError::Name(_),
@@ -332,6 +346,7 @@ impl Core {
         roots_from: Option<u64>,
         held: Vec<Envelope>,
     ) -> Result<Reply, PeerError> {
+        self.check_halt()?;
         let status = self.trust.state().status.clone().ok_or(PeerError::NoStatus)?;
         let roots = roots_from.map(|have| {
             let have = usize::try_from(have).unwrap_or(usize::MAX);
@@ -414,7 +429,12 @@ impl PeerError {
     /// The problem that a client of ours is told.
     #[must_use]
     pub fn problem(&self) -> Problem {
-        Problem::new(Code::PeerUnreachable).with_detail(self.chain())
+        match self {
+            Self::Halted | Self::Sign(SignError::Revoked { .. }) => {
+                Problem::new(Code::Halted).with_detail(self.chain())
+            }
+            _ => Problem::new(Code::PeerUnreachable).with_detail(self.chain()),
+        }
     }
 
     /// What happened, with its causes.

@@ -4,6 +4,7 @@
 //! judge one request by one state, so no request sees half of a change.
 
 mod history;
+mod revoke;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -19,16 +20,17 @@ use landbridge_proto::trust::signer::{SignError, sign_typed};
 use landbridge_proto::trust::status::{StatusError, TrustedStatus};
 use landbridge_proto::wire::document::status::InvalidStatus;
 use landbridge_proto::wire::document::{
-    AuditHead, FormVersion, Incarnation, PeerStatus, Status, raw,
+    AuditHead, FormVersion, Incarnation, PeerStatus, Revocation, Status, raw,
 };
 use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
 use landbridge_proto::wire::limit;
-use landbridge_proto::wire::name::{GatewayId, Timestamp};
+use landbridge_proto::wire::name::{Alias, GatewayId, KeyId, Timestamp};
 use landbridge_proto::wire::stream::Seen;
 use landbridge_store::{Fault, Handle};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::revoke::{NotRevoked, reason_word};
 use crate::core::{Core, StepError};
 use crate::evidence::Found;
 use crate::identity::Identity;
@@ -56,6 +58,8 @@ pub struct State {
     pub issued: Seen,
     /// Until when our newest status is good.
     pub status_expires: Timestamp,
+    /// Keys of our own that are revoked, by id.
+    pub revoked: Vec<Revocation>,
     /// Which life of this gateway this is.
     pub incarnation: Incarnation,
     /// That this gateway lost history; then it waits for a person.
@@ -73,6 +77,8 @@ pub struct Trust {
     /// Peers that told what they kept from before it.
     compared: RwLock<BTreeSet<GatewayId>>,
     halted: CancellationToken,
+    /// Counts the replacements of the state.
+    changed: watch::Sender<u64>,
     /// Held while the state is replaced; when a peer's status last used the store's reserve.
     changing: Mutex<BTreeMap<GatewayId, Timestamp>>,
 }
@@ -97,6 +103,18 @@ pub enum TrustError {
     /// The federation document does not verify.
     #[error("the federation document is refused")]
     Federation(#[from] FederationError),
+    /// It is signed by a policy key that we revoked.
+    #[error("the policy key {kid} is revoked; make a new one: landbridge key rotate")]
+    RevokedPolicyKey {
+        /// The key.
+        kid: KeyId,
+    },
+    /// It takes a revocation back.
+    #[error("{alias} is revoked for good; pair anew: landbridge peer invite, then peer accept")]
+    StaysRevoked {
+        /// The peer.
+        alias: Alias,
+    },
     /// A peer's roots do not verify.
     #[error("the roots of {gateway} are refused")]
     Root {
@@ -172,6 +190,7 @@ impl Trust {
             status: None,
             issued: Seen::default(),
             status_expires: Timestamp(0),
+            revoked: revoke::stored(store, identity)?,
             incarnation: incarnation(store, now)?,
             rolled_back: rolled_back(store, own, now)?,
         };
@@ -191,6 +210,7 @@ impl Trust {
             compared: RwLock::default(),
             issued: RwLock::new(rollback::issued(store, own)?.into_iter().collect()),
             halted,
+            changed: watch::Sender::new(0),
         })
     }
 
@@ -202,6 +222,13 @@ impl Trust {
 
     fn replace(&self, state: State) {
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Tells of every change of the state from now on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     /// Issues a new status of ours, when the present one is about to lose half of its life.
@@ -216,6 +243,24 @@ impl Trust {
         if state.status.is_some() && state.status_expires.since_ms(now) > STATUS_REFRESH_MS {
             return Ok(());
         }
+        let told = revoke::still_told(&state.revoked, core.identity.root(), now);
+        let writes = match told.len() == state.revoked.len() {
+            true => Vec::new(),
+            false => vec![revoke::kept(&told)],
+        };
+        self.issue(core, told, writes).await
+    }
+
+    /// Issues a new status that tells of these revocations, with what belongs to the same step. Whoever
+    /// calls it holds the right to change.
+    async fn issue(
+        &self,
+        core: &Core,
+        revoked: Vec<Revocation>,
+        mut writes: Vec<Write>,
+    ) -> Result<(), TrustError> {
+        let state = self.state();
+        let now = core.now();
         //= ID-17
         let seq = now.0.max(i64::try_from(state.issued.seq).unwrap_or(i64::MAX).saturating_add(1));
         let (size, head) = core.store.reads().audit_head()?;
@@ -227,7 +272,7 @@ impl Trust {
             iss: core.own().clone(),
             issued: Timestamp(seq),
             refresh_ms: STATUS_REFRESH_MS,
-            revoked: Vec::new(),
+            revoked: revoked.clone(),
             root: root.digest(),
             root_version: root.version(),
             seq,
@@ -236,7 +281,7 @@ impl Trust {
         let envelope = sign_typed(core.identity.status(), &status)?;
         let row = row(core.own(), DocumentKind::Status, status.seq.unsigned_abs(), &envelope, now);
         //= ID-44
-        let writes = vec![Write::SaveDocument(row), Write::Clock(now)];
+        writes.extend([Write::SaveDocument(row), Write::Clock(now)]);
         // Without a fresh status nobody could read what is here.
         core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
         let issued = seen_of(&status);
@@ -247,6 +292,7 @@ impl Trust {
             status: Some(envelope),
             issued,
             status_expires,
+            revoked,
             ..State::clone(&self.state())
         });
         core.wakes.wake_all();
@@ -264,6 +310,10 @@ impl Trust {
         let state = self.state();
         let gateway = view.gateway();
         let Some(known) = state.peers.get(gateway) else { return Ok(()) };
+        let pinned = state.federation.as_ref().and_then(|document| document.peer(gateway));
+        if pinned.is_some_and(|peer| peer.status == PeerStatus::Revoked) {
+            return Ok(());
+        }
         let now = core.now();
         // Another request may have taught more meanwhile: apply the news to what is known now.
         let refused_root =
@@ -308,6 +358,14 @@ impl Trust {
         if writes.is_empty() {
             return Ok(());
         }
+        let mut disowned = false;
+        for (kid, reason, since) in revoke::news(known, &view) {
+            disowned = true;
+            let (reason, since) = (revoke::reason_word(reason), since.to_string());
+            tracing::warn!(peer = %gateway, %kid, reason, since, "a peer revoked a key of its own");
+            let detail = [("kid", kid.as_str()), ("reason", reason), ("since", &since)];
+            writes.push(core.audit(gateway.as_str(), "peer_key_revoked", gateway.as_str(), detail));
+        }
         let mut step = Step::new(Vec::new(), writes, ());
         // On a full disk a peer with a new status must be learned of before it can read what is here;
         // not at its own pace, though.
@@ -321,6 +379,10 @@ impl Trust {
         let mut next = State::clone(&self.state());
         next.peers.insert(gateway.clone(), view);
         self.replace(next);
+        if disowned {
+            // What was opened by such a key ends.
+            core.wakes.wake_all();
+        }
         Ok(())
     }
 
@@ -334,12 +396,31 @@ impl Trust {
         core: &Core,
         envelope: &Envelope,
     ) -> Result<u64, TrustError> {
+        self.put_federation_because(core, envelope, None).await
+    }
+
+    /// As [`Trust::put_federation`], with a person's reason for the audit log.
+    ///
+    /// # Errors
+    ///
+    /// As there; also when it makes a revoked peer active that was not paired anew.
+    pub async fn put_federation_because(
+        &self,
+        core: &Core,
+        envelope: &Envelope,
+        because: Option<&str>,
+    ) -> Result<u64, TrustError> {
         let _changing = self.changing.lock().await;
         let state = self.state();
         let now = core.now();
         let have = state.federation.as_ref().map_or(0, |document| document.document().version);
         let next = TrustedFederation::open(envelope, core.identity.root(), have + 1, now)?;
         let version = next.document().version;
+        let signers = next.verified().signers();
+        if let Some(kid) = signers.into_iter().find(|kid| state.has_revoked(kid)) {
+            return Err(TrustError::RevokedPolicyKey { kid: kid.clone() });
+        }
+        let paired = self.check_sticky(core, &next)?;
         let guard = Guard::DocumentAt {
             gateway: core.own().clone(),
             kind: DocumentKind::Federation,
@@ -348,7 +429,7 @@ impl Trust {
         let mut writes = vec![save(core.own(), DocumentKind::Federation, version, envelope, now)];
         let known: BTreeSet<_> = state.peers.keys().cloned().collect();
         for peer in &next.document().peers {
-            if !known.contains(&peer.gid) {
+            if !known.contains(&peer.gid) || paired.contains(&peer.gid) {
                 writes.push(Write::DropPairing { peer: peer.gid.clone() });
             }
         }
@@ -359,12 +440,41 @@ impl Trust {
             core.own().as_str(),
             [("version", &text)],
         ));
-        core.commit(Step::new(vec![guard], writes, ())).await?;
-        let mut state = State::clone(&state);
+        writes.extend(standings(core, state.federation.as_ref(), &next, because));
+        // Whoever withdraws trust must not be kept from it by a full disk.
+        core.commit(Step::new(vec![guard], writes, ()).with_reserve()).await?;
+        let mut state = State::clone(&self.state());
+        // A pairing brought newer documents than those from before the revocation.
+        state.peers.retain(|peer, _| !paired.contains(peer));
         install(&core.store, &mut state, Some(next))?;
         self.replace(state);
         core.wakes.wake_all();
         Ok(version)
+    }
+
+    /// A peer that was revoked becomes one again only by a pairing that a person accepted anew; says which
+    /// of them do now.
+    //= ID-63
+    fn check_sticky(
+        &self,
+        core: &Core,
+        next: &TrustedFederation,
+    ) -> Result<BTreeSet<GatewayId>, TrustError> {
+        let state = self.state();
+        let Some(present) = &state.federation else { return Ok(BTreeSet::new()) };
+        let pairings = core.store.reads().pairings()?;
+        let mut paired = BTreeSet::new();
+        for peer in present.document().peers.iter().filter(|one| one.status == PeerStatus::Revoked) {
+            let back = next.peer(&peer.gid).is_none_or(|one| one.status != PeerStatus::Revoked);
+            if !back || cfg!(planted = "revocation_taken_back") {
+                continue;
+            }
+            if !pairings.iter().any(|row| row.peer == peer.gid) {
+                return Err(TrustError::StaysRevoked { alias: peer.alias.clone() });
+            }
+            paired.insert(peer.gid.clone());
+        }
+        Ok(paired)
     }
 
     /// Stops talking to a peer that contradicted itself under its own signatures, and keeps the
@@ -433,6 +543,30 @@ impl Trust {
     }
 }
 
+/// Audit records of peers whose standing a new federation document changes.
+fn standings(
+    core: &Core,
+    from: Option<&TrustedFederation>,
+    to: &TrustedFederation,
+    because: Option<&str>,
+) -> Vec<Write> {
+    let mut writes = Vec::new();
+    for peer in &to.document().peers {
+        let before = from.and_then(|known| known.peer(&peer.gid)).map(|known| known.status);
+        let deed = match (before, peer.status) {
+            (Some(before), after) if before == after => continue,
+            (_, PeerStatus::Revoked) => "peer_revoked",
+            (_, PeerStatus::Suspended) => "peer_suspended",
+            (None, PeerStatus::Active) => "peer_accepted",
+            (Some(PeerStatus::Revoked), PeerStatus::Active) => "peer_accepted",
+            (Some(_), PeerStatus::Active) => "peer_resumed",
+        };
+        let detail = [("alias", peer.alias.as_str()), ("because", because.unwrap_or_default())];
+        writes.push(core.audit("admin", deed, peer.gid.as_str(), detail));
+    }
+    writes
+}
+
 /// The quarantined peers, as they are kept.
 fn mark(state: &State) -> Write {
     let names: Vec<&str> = state.quarantined.iter().map(GatewayId::as_str).collect();
@@ -473,9 +607,7 @@ fn install(
 ) -> Result<(), TrustError> {
     let mut peers = BTreeMap::new();
     for peer in federation.iter().flat_map(|document| &document.document().peers) {
-        if peer.status == PeerStatus::Revoked {
-            continue;
-        }
+        // Also of a revoked one: it is told so under our signature, and what it signed stays judged.
         let view = match state.peers.remove(&peer.gid) {
             Some(view) => Some(view),
             None => stored_view(store, &peer.gid)?,

@@ -140,6 +140,9 @@ impl Bridge {
             match bridge.core.trust.put_federation(&bridge.core, &parsed).await {
                 Ok(_) => bridge.federation().await,
                 Err(TrustError::Step(error)) => Err(error.into()),
+                Err(
+                    fault @ (TrustError::StaysRevoked { .. } | TrustError::RevokedPolicyKey { .. }),
+                ) => Err(Problem::new(Code::VerificationFailed).with_detail(fault.to_string())),
                 Err(TrustError::Federation(fault)) => {
                     Err(Problem::new(Code::VerificationFailed).with_detail(fault.to_string()))
                 }

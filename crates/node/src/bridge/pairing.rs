@@ -87,6 +87,7 @@ impl Bridge {
 
     async fn join_durably(&self, join: Join) -> Result<PairingView, Problem> {
         let core = &self.core;
+        self.check_may_ask()?;
         let refuse =
             |code, what: &dyn std::fmt::Display| Problem::new(code).with_detail(format!("{what}"));
         let invite = Invite::parse(&join.invite)

@@ -20,6 +20,7 @@ use landbridge_proto::wire::request::{Answer, Findings, PairingResult};
 use landbridge_proto::wire::stream::One;
 
 use super::{Federation, one_envelope, unsigned};
+use crate::halt::Halted;
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::net::ResponseBody;
 use crate::net::limit_body::RequestBody;
@@ -38,6 +39,10 @@ struct Newcomer {
 
 impl Federation {
     pub(super) async fn pairing(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+        //= ID-64
+        if self.core.halt.is_on() {
+            return unsigned(&Halted::problem());
+        }
         let body = match self.body(request).await {
             Ok(body) => body,
             Err(problem) => {

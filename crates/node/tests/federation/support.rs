@@ -12,6 +12,7 @@ use landbridge_node::contact::Contacts;
 use landbridge_node::core::{Core, Route, Settings, Wakes};
 use landbridge_node::execute::Executions;
 use landbridge_node::federation::Federation;
+use landbridge_node::halt::Halt;
 use landbridge_node::identity::{Identity, NewIdentity, load_key, offline_key};
 use landbridge_node::local::api::{RunView, StartRun};
 use landbridge_node::net::accept::{Server, Settings as Accepting, TransportSecurity};
@@ -255,6 +256,7 @@ impl Side {
             client: Client::new(ClientSettings::default(), Arc::new(network.clone())),
             settings,
             epoch: 1,
+            halt: Halt::default(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             wakes: Wakes::default(),

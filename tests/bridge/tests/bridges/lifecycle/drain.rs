@@ -79,6 +79,7 @@ impl Executor {
             identity: Identity::load(home.path()).unwrap(),
             config: Config::load(&home, &Overrides::none()).unwrap(),
             state: home.state(),
+            halt: landbridge_node::halt::Halt::default(),
             adapter: gateway.clone(),
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),

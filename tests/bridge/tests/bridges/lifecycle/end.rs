@@ -76,6 +76,7 @@ async fn an_executor_that_stays_away_leaves_the_caller_its_own_end() {
         identity: Identity::load(home.path()).unwrap(),
         config,
         state: home.state(),
+        halt: landbridge_node::halt::Halt::default(),
         adapter: Arc::new(Scripted::open(&home.gateway(), clock.clone()).unwrap()),
         clock: clock.clone(),
         entropy: Arc::new(SystemEntropy),
