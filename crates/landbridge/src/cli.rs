@@ -8,6 +8,8 @@ mod backup;
 mod evidence;
 mod gateway;
 mod grant;
+mod halt;
+mod key;
 mod limit;
 mod peer;
 mod run;
@@ -25,9 +27,11 @@ pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenA
 pub(crate) use self::grant::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
+pub(crate) use self::halt::HaltArgs;
+pub(crate) use self::key::{KeyCommand, KeyRevokeArgs, ReasonChoice};
 pub(crate) use self::limit::dollars;
 pub(crate) use self::peer::{
-    PeerAcceptArgs, PeerCommand, PeerInviteArgs, PeerJoinArgs, PeerResumeArgs, PolicyArgs,
+    PeerAcceptArgs, PeerCommand, PeerDecideArgs, PeerInviteArgs, PeerJoinArgs, PolicyArgs,
     TenantArg,
 };
 pub(crate) use self::run::{
@@ -60,7 +64,7 @@ at the other side.
 
 Data goes to standard output and talk to standard error. Most commands speak with the running
 bridge through <home>/landbridge.sock; init, serve, gateway connect, verify, config, completions and
-demo need none, doctor says when there is none, and restore and recover need it stopped.";
+demo need none, doctor says when there is none, halt and resume work without, and restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -75,6 +79,9 @@ pub(crate) enum Command {
     /// Peers: other gateways' bridges
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Keys of this gateway
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Grants: what a peer may ask of this gateway
     #[command(subcommand)]
     Grant(GrantCommand),
@@ -112,6 +119,11 @@ pub(crate) enum Command {
     /// Begin a new incarnation of a bridge that lost history, so that it works again
     #[command(long_about = backup::RECOVER)]
     Recover(RecoverArgs),
+    /// The kill switch: stop everything, whatever state the bridge is in
+    #[command(long_about = halt::HALT)]
+    Halt(HaltArgs),
+    /// Take the kill switch back
+    Resume,
     /// Print a script that completes commands in a shell
     Completions(CompletionsArgs),
     /// Show two bridges at work on this machine, in under twenty seconds

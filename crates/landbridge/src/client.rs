@@ -238,6 +238,8 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
             "ask the other side's operator for: landbridge grant add PEER --agent AGENT"
         }
         "peer_suspended" => "landbridge peer list",
+        "peer_revoked" => "landbridge peer list; only a new pairing helps: landbridge peer invite",
+        "halted" => "landbridge doctor; and once it is safe: landbridge resume",
         "not_found" => "landbridge run list, or landbridge route list",
         "key_conflict" => {
             "the same command with another --key, or with the request that the key belongs to"

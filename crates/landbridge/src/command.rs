@@ -8,11 +8,14 @@ mod doctor;
 mod evidence;
 mod gateway;
 mod grant;
+mod halt;
 mod init;
+mod key;
 mod peer;
 mod route;
 mod run;
 mod serve;
+mod standing;
 mod token;
 mod verify;
 
@@ -41,6 +44,9 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Init(args) => init::init(&home, &args, out),
         Command::Serve(args) => serve::serve(&home, &args, out).await,
         Command::Peer(peer) => peer::run(&client, peer, out).await,
+        Command::Key(key) => key::run(&client, key, out).await,
+        Command::Halt(args) => halt::halt(&client, &args, out).await,
+        Command::Resume => halt::resume(&client, out).await,
         Command::Grant(grant) => grant::run(&client, grant, out).await,
         Command::Token(token) => token::run(&client, token, out).await,
         Command::Route(route) => route::run(&client, route, out).await,

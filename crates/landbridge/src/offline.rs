@@ -51,6 +51,17 @@ pub(crate) async fn change(
     out: &Out,
     edit: impl FnOnce(&mut FederationDraft, Option<&TrustedFederation>) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
+    change_because(client, policy, None, out, edit).await
+}
+
+/// As [`change`], with a person's reason for the audit log.
+pub(crate) async fn change_because(
+    client: &Client,
+    policy: &PolicyArgs,
+    because: Option<&str>,
+    out: &Out,
+    edit: impl FnOnce(&mut FederationDraft, Option<&TrustedFederation>) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
     let (mut draft, trusted) = fetch(client).await?;
     edit(&mut draft, trusted.as_ref())?;
     let next = draft
@@ -75,7 +86,10 @@ pub(crate) async fn change(
     })?;
     let envelope =
         sign_typed(&signer, &next).or_fail(Exit::Failed, || "the document was not signed")?;
-    let put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});
+    let mut put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});
+    if let Some(because) = because {
+        put["because"] = because.into();
+    }
     let _in_force: FederationView = client.put("/v1/admin/federation", &put).await?;
     Ok(true)
 }

@@ -4,9 +4,12 @@
 //! that is lost must not leave durable state and drivers apart.
 
 mod admin;
+mod dispute;
 mod evidence;
 mod frames;
 mod pairing;
+mod peer_test;
+mod revoke;
 mod routes;
 mod runs;
 mod tokens;

@@ -14,6 +14,7 @@ mod list;
 pub mod problem;
 mod runs;
 pub mod server;
+pub mod standing;
 mod stream;
 pub mod usage;
 

@@ -17,8 +17,14 @@ pub(crate) enum PeerCommand {
     List,
     /// Show one peer
     Show(PeerShowArgs),
-    /// End the quarantine of a peer that contradicted itself; its evidence stays
-    Resume(PeerResumeArgs),
+    /// Test the way to a peer, from its address to its signature
+    Test(PeerShowArgs),
+    /// Stop working with a peer until it is resumed; its runs here go on
+    Suspend(PeerDecideArgs),
+    /// Work with a suspended or quarantined peer again; evidence against it stays
+    Resume(PeerDecideArgs),
+    /// End a peer for good, and stop its runs here; only a new pairing makes it a peer again
+    Revoke(PeerDecideArgs),
 }
 
 #[derive(Debug, Args)]
@@ -61,13 +67,15 @@ pub(crate) struct PeerShowArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PeerResumeArgs {
+pub(crate) struct PeerDecideArgs {
     /// The peer's alias
     #[arg(value_name = "ALIAS")]
     pub(crate) alias: Alias,
     /// Why, for the audit log: what was found out, and by whom
     #[arg(long, value_name = "TEXT")]
     pub(crate) because: String,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
 }
 
 /// What every command needs that signs the federation document.

@@ -20,6 +20,16 @@ pub(super) fn verify(args: &VerifyArgs, out: &Out) -> Result<Exit, Failure> {
     for warning in &verdict.summary.warnings {
         out.say(Look::Yellow, format!("note: {warning}"));
     }
+    for one in &verdict.summary.disputed {
+        let from = one.from_frame.map_or(String::new(), |frame| format!(" from frame {frame} on"));
+        let text = format!(
+            "disputed: the {}{from}: its key {} is revoked since {}",
+            one.what,
+            one.kid,
+            crate::out::instant(one.since)
+        );
+        out.say(Look::Red, text);
+    }
     let exit = exit_of(&verdict.outcome);
     let look = if exit == Exit::Success { Look::Green } else { Look::Red };
     out.say(look, verdict.outcome.to_string());
@@ -60,6 +70,7 @@ fn summary(verdict: &Verdict) -> String {
         ("caller", summary.caller.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("tenants", tenant.map(|pair| format!("{} -> {}", pair.src, pair.dst)).unwrap_or_default()),
         ("frames", summary.frames.to_string()),
+        ("disputed", if summary.disputed.is_empty() { String::new() } else { "yes".to_owned() }),
         ("outcome", summary.outcome.clone().unwrap_or_default()),
         ("sealed", summary.sealed_at.map(crate::out::instant).unwrap_or_default()),
     ])

@@ -37,6 +37,7 @@ impl Bridge {
             ended: entry.ended.map(instant),
             attached,
             connection: self.calls.connection(&entry.run),
+            disputed: self.disputed(entry),
         }
     }
 

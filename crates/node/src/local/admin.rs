@@ -96,7 +96,7 @@ async fn put_federation(
     _: May<Administer>,
     Json(put): Json<PutFederation>,
 ) -> Answered<FederationView> {
-    Ok(Answer(local.bridge.put_federation(&put.envelope).await?))
+    Ok(Answer(local.bridge.put_federation(&put.envelope, put.because).await?))
 }
 
 async fn tokens(State(local): State<Local>, _: May<Administer>) -> Answered<Vec<TokenView>> {

@@ -8,7 +8,7 @@ use std::fmt;
 
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantId, TenantPair,
+    AgentName, Alias, GatewayId, IdempotencyKey, KeyId, RunId, SessionHandle, TenantId, TenantPair,
     ToolName,
 };
 use landbridge_proto::wire::problem::Problem;
@@ -128,6 +128,26 @@ pub struct RunView {
     pub attached: bool,
     /// How the connection to the executor does, while the run is open: one sentence.
     pub connection: Option<String>,
+    /// That a key which signed for this run was revoked by its owner with effect from before what it signed
+    /// arrived here; absent where that is not so. What was received stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disputed: Option<DisputeView>,
+}
+
+/// Why what was received of a run is disputed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DisputeView {
+    /// The executor's key.
+    pub kid: KeyId,
+    /// Why it was revoked, in its owner's words.
+    pub reason: landbridge_proto::wire::document::RevocationReason,
+    /// Since when, in its owner's words.
+    pub since: String,
+    /// When the revocation arrived here.
+    pub received: String,
+    /// The first frame that it puts in doubt; 0: the accept, and all frames.
+    pub from_frame: u64,
 }
 
 /// `GET /v1/runs`.
@@ -177,6 +197,12 @@ pub struct BridgeView {
     /// Which life of this gateway this is.
     #[serde(default)]
     pub incarnation: u64,
+    /// What halts the bridge, by its operator's order; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<crate::halt::Halted>,
+    /// Our own keys that are revoked and not replaced, by role: they sign nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<String>,
     /// That the bridge lost history and waits for a person; absent where it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<crate::rollback::RolledBack>,
@@ -487,6 +513,9 @@ pub struct RouteTest {
 pub struct PutFederation {
     /// The new version's envelope, canonical bytes, signed by our policy key.
     pub envelope: String,
+    /// Why, in a person's words: for the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
 }
 
 /// Evidence that a peer contradicted itself, as `evidence list` prints it.

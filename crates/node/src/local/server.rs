@@ -14,7 +14,7 @@ use super::auth::{May, Read};
 use super::body::no_stray_query;
 use super::gate::{Gate, gate};
 use super::problem::{LocalCode, LocalProblem};
-use super::{admin, evidence, runs};
+use super::{admin, evidence, standing, runs};
 use crate::bridge::Bridge;
 use crate::observe::Exporter;
 
@@ -70,6 +70,7 @@ fn routes() -> Router<Local> {
         .merge(runs::routes())
         .merge(admin::routes())
         .merge(evidence::routes())
+        .merge(standing::routes())
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(render_metrics))

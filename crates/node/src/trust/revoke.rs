@@ -131,7 +131,9 @@ pub(super) fn stored(store: &Handle, identity: &Identity) -> Result<Vec<Revocati
         Err(error) => {
             // Which keys are meant cannot be said: then none of them is trusted to sign.
             tracing::error!(%error, "the revocations of our own keys cannot be read");
-            [identity.stream(), identity.request(), identity.status()].map(KeySigner::revoke);
+            [identity.stream(), identity.request(), identity.status()]
+                .into_iter()
+                .for_each(KeySigner::revoke);
             Vec::new()
         }
     };
