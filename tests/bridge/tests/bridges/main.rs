@@ -12,3 +12,4 @@ mod refusals;
 mod rollback;
 mod scripts;
 mod sigterm;
+mod standing;
