@@ -16,6 +16,7 @@ mod races;
 mod refusals;
 mod rollback;
 mod sessions;
+mod standing;
 mod starting;
 mod stopping;
 mod streams;

@@ -23,7 +23,7 @@ use landbridge_node::net::listen::MemoryNetwork;
 use landbridge_node::net::{App, ResponseBody};
 use landbridge_node::room::Unrecorded;
 use landbridge_node::scripted::Scripted;
-use landbridge_node::trust::Trust;
+use landbridge_node::trust::{Trust, TrustError};
 use landbridge_proto::machine::admission::PROTO;
 use landbridge_proto::machine::contract::{AuditEvent, DocumentKind, DocumentRow, EntryRow, Write};
 use landbridge_proto::machine::operation::Operation;
@@ -307,12 +307,22 @@ impl Side {
 
     /// Puts a federation document in force, signed by this side's own policy key.
     pub(crate) async fn put(&self, draft: FederationDraft) {
+        self.try_put(draft).await.unwrap();
+    }
+
+    /// As [`Side::put`], whatever comes of it.
+    pub(crate) async fn try_put(&self, draft: FederationDraft) -> Result<u64, TrustError> {
         let policy =
             load_key(&offline_key(&self.home.path().join("bridge"), Role::Policy), Role::Policy)
                 .unwrap();
         let document = draft.finish(self.core.now()).unwrap();
         let envelope = sign_typed(&policy, &document).unwrap();
-        self.core.trust.put_federation(&self.core, &envelope).await.unwrap();
+        self.core.trust.put_federation(&self.core, &envelope).await
+    }
+
+    /// Who this side is, read again from its files, as a new process would.
+    pub(crate) fn identity_again(&self) -> Identity {
+        Identity::load(&self.home.path().join("bridge")).unwrap()
     }
 
     /// The next version of the federation document.
