@@ -122,7 +122,10 @@ impl Bridge {
             return Err(ADVICE.to_owned());
         }
         if self.core.halt.is_on() {
-            return Err("the bridge is halted by its operator; it goes on after: landbridge resume".to_owned());
+            return Err(
+                "the bridge is halted by its operator; it goes on after: landbridge resume"
+                    .to_owned(),
+            );
         }
         let identity = &self.core.identity;
         for signer in [identity.stream(), identity.request(), identity.status()] {

@@ -183,7 +183,9 @@ impl Driver {
                     room::wait(&self.core).await;
                 }
                 Err(DriveError::Keyless) => {
-                    self.say("waiting for a key: this bridge revoked its own; landbridge key rotate");
+                    self.say(
+                        "waiting for a key: this bridge revoked its own; landbridge key rotate",
+                    );
                     let at = self.core.now().plus_ms(KEYLESS_AGAIN_MS);
                     tokio::select! {
                         () = self.core.clock.sleep_until(at) => {}

@@ -127,7 +127,8 @@ impl Executions {
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
                 Ok(executor) => {
-                    let driver = Driver { begun, ..Driver::new(&core, &executor, sender, seat, waiting) };
+                    let driver =
+                        Driver { begun, ..Driver::new(&core, &executor, sender, seat, waiting) };
                     driver.run(executor, inbox).await
                 }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
@@ -159,7 +160,9 @@ impl Executions {
                     let core = Arc::clone(&core);
                     tokio::spawn(async move {
                         tracing::warn!(run = %work.run, "stopped before that could be recorded");
-                        if let Err(fault) = core.adapter.stop(&work, &intent, StopReason::Halt).await {
+                        if let Err(fault) =
+                            core.adapter.stop(&work, &intent, StopReason::Halt).await
+                        {
                             tracing::error!(run = %work.run, %fault, "the gateway did not stop it");
                         }
                     });

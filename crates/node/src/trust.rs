@@ -284,6 +284,9 @@ impl Trust {
         writes.extend([Write::SaveDocument(row), Write::Clock(now)]);
         // Without a fresh status nobody could read what is here.
         core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
+        // Before anybody is told.
+        //= ID-60
+        revoked.iter().for_each(|one| revoke::withdraw(&core.identity, &one.kid));
         let issued = seen_of(&status);
         self.issued.write().unwrap_or_else(PoisonError::into_inner).insert(issued.seq);
         let _ = self.first.get_or_init(|| issued.seq);
@@ -464,7 +467,8 @@ impl Trust {
         let Some(present) = &state.federation else { return Ok(BTreeSet::new()) };
         let pairings = core.store.reads().pairings()?;
         let mut paired = BTreeSet::new();
-        for peer in present.document().peers.iter().filter(|one| one.status == PeerStatus::Revoked) {
+        for peer in present.document().peers.iter().filter(|one| one.status == PeerStatus::Revoked)
+        {
             let back = next.peer(&peer.gid).is_none_or(|one| one.status != PeerStatus::Revoked);
             if !back || cfg!(planted = "revocation_taken_back") {
                 continue;

@@ -199,8 +199,14 @@ async fn look_at_peers(client: &Client, findings: &mut Findings) {
     for peer in &peers {
         let check = format!("peer {}", peer.alias);
         if peer.state != "active" {
-            let next = (peer.state == "awaitingAccept")
-                .then(|| format!("landbridge peer accept {}", peer.alias));
+            let next = match peer.state.as_str() {
+                "awaitingAccept" => Some(format!("landbridge peer accept {}", peer.alias)),
+                "revoked" => {
+                    findings.ok(check, "revoked for good");
+                    continue;
+                }
+                _ => Some(format!("landbridge peer resume {} --because TEXT", peer.alias)),
+            };
             findings.add(check, State::Warn, peer.state.clone(), next);
             continue;
         }

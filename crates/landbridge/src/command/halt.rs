@@ -44,11 +44,7 @@ enum Bridge {
 }
 
 /// Throws the switch.
-pub(super) async fn halt(
-    client: &Client,
-    args: &HaltArgs,
-    out: &Out,
-) -> Result<Exit, Failure> {
+pub(super) async fn halt(client: &Client, args: &HaltArgs, out: &Out) -> Result<Exit, Failure> {
     if args.because.as_ref().is_some_and(|text| text.len() > BECAUSE_BYTES_MAX) {
         let what = format!("--because has at most {BECAUSE_BYTES_MAX} bytes");
         return Err(Failure::new(Exit::Usage, what));
@@ -63,7 +59,9 @@ pub(super) async fn halt(
     out.data(&Switched { halted: true, changed, bridge }, |_| String::new())?;
     match bridge {
         Bridge::Heard => out.say(Look::Green, "halted: the bridge does nothing any more"),
-        Bridge::NotRunning => out.say(Look::Green, "halted: no bridge runs here, and the next one does nothing"),
+        Bridge::NotRunning => {
+            out.say(Look::Green, "halted: no bridge runs here, and the next one does nothing")
+        }
         Bridge::NoAnswer => {
             out.say(Look::Yellow, "halted, and the bridge does not answer");
             out.say(Look::Dim, "it looks for the file by itself; to be certain, end its process: it stays halted after a restart");
@@ -84,7 +82,9 @@ pub(super) async fn resume(client: &Client, out: &Out) -> Result<Exit, Failure> 
     match (changed, bridge) {
         (false, _) => out.say(Look::Dim, "nothing was halted"),
         (true, Bridge::Heard) => out.say(Look::Green, "the bridge goes on"),
-        (true, Bridge::NotRunning) => out.say(Look::Green, "nothing is halted; no bridge runs here"),
+        (true, Bridge::NotRunning) => {
+            out.say(Look::Green, "nothing is halted; no bridge runs here")
+        }
         (true, Bridge::NoAnswer) => {
             out.say(Look::Yellow, "nothing is halted, and the bridge does not answer");
             out.say(Look::Dim, "landbridge doctor");

@@ -16,8 +16,7 @@ pub(super) async fn run(client: &Client, command: KeyCommand, out: &Out) -> Resu
 }
 
 async fn revoke(client: &Client, args: KeyRevokeArgs, out: &Out) -> Result<Exit, Failure> {
-    let asked =
-        RevokeKey { key: args.key, reason: reason(args.reason), since: args.since };
+    let asked = RevokeKey { key: args.key, reason: reason(args.reason), since: args.since };
     let revoked: RevokedKey = client.post("/v1/admin/keys/revoke", &asked).await?;
     out.data(&revoked, |revoked| {
         let told = revoked.told.iter().filter(|peer| peer.told).map(|peer| peer.alias.to_string());
@@ -31,7 +30,10 @@ async fn revoke(client: &Client, args: KeyRevokeArgs, out: &Out) -> Result<Exit,
     for peer in revoked.told.iter().filter(|peer| !peer.told) {
         let why = peer.detail.clone().unwrap_or_default();
         out.say(Look::Yellow, format!("{} was not told yet: {why}", peer.alias));
-        out.say(Look::Dim, format!("it learns it with the next status; look: landbridge peer test {}", peer.alias));
+        out.say(
+            Look::Dim,
+            format!("it learns it with the next status; look: landbridge peer test {}", peer.alias),
+        );
     }
     out.say(Look::Dim, "a new key for its role: landbridge key rotate");
     Ok(Exit::Success)

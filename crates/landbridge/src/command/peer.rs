@@ -6,9 +6,7 @@
 
 use std::io::{BufRead as _, Read as _, Write as _};
 
-use landbridge_node::local::api::{
-    BridgeView, InviteView, Join, NewInvite, PairingView, PeerView,
-};
+use landbridge_node::local::api::{BridgeView, InviteView, Join, NewInvite, PairingView, PeerView};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::{Peer, PeerStatus};
 use landbridge_proto::wire::name::Alias;

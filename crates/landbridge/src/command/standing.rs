@@ -32,9 +32,15 @@ pub(super) async fn suspend(
     out: &Out,
 ) -> Result<Exit, Failure> {
     if set(client, args, out, PeerStatus::Suspended).await? {
-        out.say(Look::Green, format!("{} is suspended: it may ask nothing, and is asked nothing", args.alias));
+        out.say(
+            Look::Green,
+            format!("{} is suspended: it may ask nothing, and is asked nothing", args.alias),
+        );
         out.say(Look::Dim, "runs that it asked for go on here, and are told when it is resumed");
-        out.say(Look::Dim, format!("to go on: landbridge peer resume {} --because TEXT", args.alias));
+        out.say(
+            Look::Dim,
+            format!("to go on: landbridge peer resume {} --because TEXT", args.alias),
+        );
     }
     Ok(Exit::Success)
 }
@@ -47,7 +53,10 @@ pub(super) async fn revoke(
 ) -> Result<Exit, Failure> {
     if set(client, args, out, PeerStatus::Revoked).await? {
         out.say(Look::Green, format!("{} is revoked for good", args.alias));
-        out.say(Look::Dim, "runs that it asked for are stopped here; runs that were asked of it end as lost");
+        out.say(
+            Look::Dim,
+            "runs that it asked for are stopped here; runs that were asked of it end as lost",
+        );
         out.say(Look::Dim, "it becomes a peer again only by a new pairing: landbridge peer invite");
     }
     Ok(Exit::Success)
@@ -69,8 +78,11 @@ pub(super) async fn resume(
     }
     let quarantined = peer.state == "quarantined";
     if !quarantined && status == PeerStatus::Active {
-        return Err(Failure::new(Exit::NotFound, format!("{alias} is neither suspended nor quarantined"))
-            .next(format!("landbridge peer test {alias}")));
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("{alias} is neither suspended nor quarantined"),
+        )
+        .next(format!("landbridge peer test {alias}")));
     }
     if status == PeerStatus::Suspended
         && !put(client, &args.policy, alias, &args.because, out, PeerStatus::Active).await?

@@ -66,10 +66,10 @@ impl Bridge {
         for peer in state.federation.iter().flat_map(|known| &known.document().peers) {
             let view = state.peers.get(&peer.gid);
             let status = match peer.status {
+                PeerStatus::Revoked => "revoked",
                 _ if state.quarantined.contains(&peer.gid) => "quarantined",
                 PeerStatus::Active => "active",
                 PeerStatus::Suspended => "suspended",
-                PeerStatus::Revoked => "revoked",
             };
             let issued =
                 view.and_then(|view| view.status()).map(|known| known.newest().value().issued);

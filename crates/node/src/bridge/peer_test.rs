@@ -146,8 +146,7 @@ impl Bridge {
         let state = self.core.trust.state();
         let Some(view) = state.peers.get(peer) else { return };
         let root = view.chain().root();
-        let detail =
-            format!("root version {}, good until {}", root.version, instant(root.expires));
+        let detail = format!("root version {}, good until {}", root.version, instant(root.expires));
         steps.ok("chain", detail);
         match (view.check_fresh(self.core.now()), view.status()) {
             (Ok(()), Some(status)) => {
@@ -182,9 +181,8 @@ impl Bridge {
         let mut have = None;
         for _ in 0..2 {
             let began = core.now();
-            let asked = self.question(peer).and_then(|(pair, body)| {
-                core.sign_request(peer, &pair, body)
-            });
+            let asked =
+                self.question(peer).and_then(|(pair, body)| core.sign_request(peer, &pair, body));
             let signed = match asked {
                 Ok(signed) => signed,
                 Err(error) => {
@@ -208,7 +206,11 @@ impl Bridge {
                 Err(error) => return unsigned(steps, &error),
             }
         }
-        steps.fail("answer", "it does not take our newest root", "landbridge doctor, at both sides");
+        steps.fail(
+            "answer",
+            "it does not take our newest root",
+            "landbridge doctor, at both sides",
+        );
     }
 
     /// After a key that was never used, for a tenant pair that is likely to be granted.
@@ -273,10 +275,18 @@ fn answered(steps: &mut Steps, problem: &Problem) {
         Some(Code::NotFound) => steps.ok("answer", "it answered under its own signature"),
         Some(Code::NotGranted) => {
             let remedy = "ask its operator for: landbridge grant add PEER --agent AGENT";
-            steps.warn("answer", "it answered under its own signature, and grants us nothing", remedy);
+            steps.warn(
+                "answer",
+                "it answered under its own signature, and grants us nothing",
+                remedy,
+            );
         }
         Some(Code::PeerRevoked) => {
-            steps.fail("answer", refused, "pair anew, once both operators agree: peer invite, peer join");
+            steps.fail(
+                "answer",
+                refused,
+                "pair anew, once both operators agree: peer invite, peer join",
+            );
         }
         Some(Code::PeerSuspended) => {
             steps.fail("answer", refused, "ask its operator; landbridge peer resume, there");
@@ -295,7 +305,9 @@ fn unsigned(steps: &mut Steps, error: &PeerError) {
             "it does not take our signature: landbridge peer list and audit show, there"
         }
         PeerError::Unsigned { .. } => "its operator looks there: landbridge doctor",
-        PeerError::Unverified(_) => "its key is revoked or not in its root: landbridge peer show ALIAS",
+        PeerError::Unverified(_) => {
+            "its key is revoked or not in its root: landbridge peer show ALIAS"
+        }
         _ => "landbridge doctor, at both sides",
     };
     steps.fail("answer", chain_of(error), remedy);

@@ -67,7 +67,10 @@ impl Bridge {
                     let detail = format!("{role} has several keys; name one by its id");
                     Err(Problem::new(Code::Malformed).with_detail(detail))
                 }
-                _ => Err(Problem::new(Code::NotFound).with_detail(format!("no key has the role {role}"))),
+                _ => {
+                    Err(Problem::new(Code::NotFound)
+                        .with_detail(format!("no key has the role {role}")))
+                }
             };
         }
         KeyId::new(text).map_err(|_| {
@@ -151,8 +154,6 @@ impl Bridge {
             (Role::Status, identity.status()),
         ];
         let withdrawn = signers.iter().filter(|(_, signer)| signer.is_revoked());
-        withdrawn
-            .map(|(role, signer)| format!("{} {}", role, signer.kid()))
-            .collect()
+        withdrawn.map(|(role, signer)| format!("{} {}", role, signer.kid())).collect()
     }
 }

@@ -432,7 +432,8 @@ impl Driver {
 /// moment: a person who suspended us may think better of it, and the run goes on meanwhile.
 fn is_the_end(problem: &Problem) -> bool {
     //= STR-29
-    matches!(problem.code(), 
+    matches!(
+        problem.code(),
         Some(Code::NotFound | Code::CursorGone | Code::LostHistory | Code::PeerRevoked)
     )
 }

@@ -20,8 +20,8 @@ use landbridge_proto::wire::request::{Answer, Findings, PairingResult};
 use landbridge_proto::wire::stream::One;
 
 use super::{Federation, one_envelope, unsigned};
-use crate::halt::Halted;
 use crate::core::{Core, StepError, bug, unreadable};
+use crate::halt::Halted;
 use crate::net::ResponseBody;
 use crate::net::limit_body::RequestBody;
 use crate::trust::save;

@@ -14,7 +14,7 @@ use super::auth::{May, Read};
 use super::body::no_stray_query;
 use super::gate::{Gate, gate};
 use super::problem::{LocalCode, LocalProblem};
-use super::{admin, evidence, standing, runs};
+use super::{admin, evidence, runs, standing};
 use crate::bridge::Bridge;
 use crate::observe::Exporter;
 

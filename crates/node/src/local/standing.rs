@@ -3,8 +3,8 @@
 
 use axum::Json as Answer;
 use axum::Router;
-use axum::extract::State;
 use axum::extract::Path;
+use axum::extract::State;
 use axum::routing::post;
 use landbridge_proto::wire::document::RevocationReason;
 use landbridge_proto::wire::name::{Alias, GatewayId, KeyId};

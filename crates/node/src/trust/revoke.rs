@@ -85,9 +85,6 @@ impl Trust {
         let writes = vec![kept(&revoked), audit];
         tracing::warn!(%kid, %role, reason, "a key of our own is revoked");
         self.issue(core, revoked, writes).await?;
-        withdraw(&core.identity, &kid);
-        // Streams that were woken by the new status sent it; now they find that they cannot seal.
-        core.wakes.wake_all();
         Ok(())
     }
 
@@ -155,7 +152,7 @@ fn role_of(root: &TrustedRoot, kid: &KeyId) -> Option<Role> {
     })
 }
 
-fn withdraw(identity: &Identity, kid: &KeyId) {
+pub(super) fn withdraw(identity: &Identity, kid: &KeyId) {
     for signer in [identity.stream(), identity.request(), identity.status()] {
         if signer.kid() == kid {
             signer.revoke();

@@ -73,7 +73,8 @@ impl World {
     }
 
     async fn start_refused(&self, name: &str) -> Problem {
-        let start = serde_json::json!({"gateway": "eu", "prompt": "x", "idempotencyKey": key(name)});
+        let start =
+            serde_json::json!({"gateway": "eu", "prompt": "x", "idempotencyKey": key(name)});
         let start: StartRun = serde_json::from_value(start).unwrap();
         self.a.bridge.start_run(&Principal::Admin, start).await.unwrap_err()
     }

@@ -238,7 +238,10 @@ async fn a_stream_key_revoked_under_fifty_streams_releases_nothing_more() {
         let view = shown(&pair.a, run).await;
         assert!(sealed_at(&pair, run).await <= at + UNDER_WAY_MS, "sealed after it: {view}");
         assert_eq!(view["phase"], "streaming", "nothing says that it ended: {view}");
-        assert_eq!((&view["disputed"]["kid"], &view["disputed"]["fromFrame"]), (&revoked["kid"], &0.into()));
+        assert_eq!(
+            (&view["disputed"]["kid"], &view["disputed"]["fromFrame"]),
+            (&revoked["kid"], &0.into())
+        );
         held.push(view["frames"].as_u64());
     }
     sleep(Duration::from_secs(2)).await;
@@ -247,7 +250,10 @@ async fn a_stream_key_revoked_under_fifty_streams_releases_nothing_more() {
     }
     // What was received stands, and says that it is disputed.
     let view = shown(&pair.a, &ended).await;
-    assert_eq!((&view["outcome"], &view["disputed"]["reason"]), (&"succeeded".into(), &"compromised".into()));
+    assert_eq!(
+        (&view["outcome"], &view["disputed"]["reason"]),
+        (&"succeeded".into(), &"compromised".into())
+    );
     let said = verdict(&pair, &ended).await;
     assert_eq!(said["outcome"]["verdict"], "verified");
     assert_eq!(said["summary"]["disputed"][0]["kid"], revoked["kid"], "{said}");
@@ -361,7 +367,10 @@ async fn said_to_be_halted(bridge: &Bridge, because: &str) {
     assert!(String::from_utf8_lossy(&listed.stderr).contains("halted"));
     let metrics = bridge.api().get("/metrics").await.unwrap();
     let text = String::from_utf8_lossy(&metrics.body).into_owned();
-    assert!(text.lines().any(|line| line.starts_with("landbridge_halted") && line.ends_with(" 1")), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("landbridge_halted") && line.ends_with(" 1")),
+        "{text}"
+    );
 }
 
 //= ID-65

@@ -268,10 +268,8 @@ impl Walk {
         frames: Option<(u64, u64)>,
         at: Timestamp,
     ) {
-        let sides = [
-            (Side::Executor, "executor", &self.executor),
-            (Side::Caller, "caller", &self.caller),
-        ];
+        let sides =
+            [(Side::Executor, "executor", &self.executor), (Side::Caller, "caller", &self.caller)];
         for (of, name, side) in sides {
             let Some(side) = side else { continue };
             for kid in signed.signers() {
