@@ -23,6 +23,7 @@ use crate::exit::{Exit, Failure};
 use crate::out::Out;
 
 fn main() -> ExitCode {
+    arm();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -43,6 +44,16 @@ fn main() -> ExitCode {
             out.failure(&failure);
             failure.exit().into()
         }
+    }
+}
+
+/// In the example `dying`, which is built of this file too, makes a named point deadly. In the program
+/// itself it is nothing.
+fn arm() {
+    if env!("CARGO_CRATE_NAME") == "dying"
+        && let Ok(point) = std::env::var("LANDBRIDGE_DIES_AT")
+    {
+        landbridge_node::fail::die_at(point);
     }
 }
 

@@ -33,6 +33,7 @@ use landbridge_proto::wire::name::{GatewayId, KeyId, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::clock::Entropy;
+use crate::fail;
 use crate::net::file::{self, ReadError};
 use crate::net::tls;
 
@@ -138,7 +139,8 @@ impl Identity {
     /// Makes keys, certificate and first root in `home`, and says which gateway that is.
     ///
     /// All is written beside its final place and moved there at the end, the online keys last: a home
-    /// with `keys/` is complete.
+    /// with `keys/` is complete. What a crash interrupted while it was moved is finished by the next call, as
+    /// it was begun.
     ///
     /// # Errors
     ///
@@ -149,40 +151,27 @@ impl Identity {
         entropy: &dyn Entropy,
     ) -> Result<GatewayId, IdentityError> {
         private_directory(home)?;
+        let made = home.join(MADE);
+        if !made.exists() {
+            write_draft(home, new, entropy)?;
+            fail::point("init.before_anything_is_in_place");
+            let draft = home.join(DRAFT);
+            fs::rename(&draft, &made).map_err(file_fault(&made))?;
+        }
         for part in PARTS {
-            let path = home.join(part);
-            match fs::read_dir(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(file_fault(&path)(error)),
-                Ok(mut entries) => {
-                    // An empty directory holds nothing that could be lost.
-                    if entries.next().is_some() {
-                        return Err(IdentityError::Exists { path });
-                    }
-                }
+            if part == KEYS {
+                fail::point("init.before_the_online_keys");
+            }
+            let (from, to) = (made.join(part), home.join(part));
+            if from.exists() {
+                fs::rename(from, &to).map_err(file_fault(&to))?;
             }
         }
-        let draft = home.join(DRAFT);
-        // What a crash left behind was never shown to anybody.
-        match fs::remove_dir_all(&draft) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(file_fault(&draft)(error));
-            }
-            _ => {}
-        }
-        private_directory(&draft)?;
-        PARTS.iter().try_for_each(|part| private_directory(&draft.join(part)))?;
-        let tls = tls::Identity::load_or_create(&draft.join(TLS))?;
-        let root = first_root(&draft, new, &tls, entropy)?;
-        file::write_private(&draft.join(ROOT).join("1.json"), &root.to_bytes())
-            .map_err(file_fault(&draft))?;
-        for part in PARTS {
-            fs::rename(draft.join(part), home.join(part)).map_err(file_fault(&home.join(part)))?;
-        }
-        fs::remove_dir(&draft).map_err(file_fault(&draft))?;
+        fail::point("init.in_place");
+        fs::remove_dir(&made).map_err(file_fault(&made))?;
         let sync = fs::File::open(home).and_then(|directory| directory.sync_all());
         sync.map_err(file_fault(home))?;
-        Ok(gateway_id(&root.digest()))
+        Ok(own_root(home)?.gateway().clone())
     }
 
     /// Reads what the daemon needs. Never looks at the offline keys.
@@ -315,6 +304,37 @@ fn make_key(path: &Path, role: Role, entropy: &dyn Entropy) -> Result<KeySigner,
     Ok(KeySigner::new(SecretKey::from_seed(&seed), SignedBy::Role(role)))
 }
 
+/// Makes a whole identity beside the place where it belongs.
+fn write_draft(home: &Path, new: &NewIdentity, entropy: &dyn Entropy) -> Result<(), IdentityError> {
+    for part in PARTS {
+        let path = home.join(part);
+        match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(file_fault(&path)(error)),
+            Ok(mut entries) => {
+                // An empty directory holds nothing that could be lost.
+                if entries.next().is_some() {
+                    return Err(IdentityError::Exists { path });
+                }
+            }
+        }
+    }
+    let draft = home.join(DRAFT);
+    // What a crash left behind was never shown to anybody.
+    match fs::remove_dir_all(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(file_fault(&draft)(error));
+        }
+        _ => {}
+    }
+    private_directory(&draft)?;
+    PARTS.iter().try_for_each(|part| private_directory(&draft.join(part)))?;
+    let tls = tls::Identity::load_or_create(&draft.join(TLS))?;
+    let root = first_root(&draft, new, &tls, entropy)?;
+    let path = draft.join(ROOT).join("1.json");
+    file::write_private(&path, &root.to_bytes()).map_err(file_fault(&path))
+}
+
 fn first_root(
     draft: &Path,
     new: &NewIdentity,
@@ -409,6 +429,8 @@ const TLS: &str = "tls";
 /// In the order in which they are put in place: a home with keys is complete.
 const PARTS: [&str; 4] = [OFFLINE, ROOT, TLS, KEYS];
 const DRAFT: &str = ".new-identity";
+/// A whole identity that is being moved into its place.
+const MADE: &str = ".whole-identity";
 const KEY_PREFIX: &str = "landbridge-key-v1 ";
 /// A year, so that renewal has a rhythm that people keep; the contract allows 400 days.
 const ROOT_LIFE_MS: i64 = 365 * 24 * 3_600_000;
@@ -440,7 +462,7 @@ mod tests {
         let endpoint = &identity.root().root().endpoints[0];
         assert_eq!(endpoint.tls_spki.unwrap().as_bytes(), identity.tls().spki().as_bytes());
         assert_eq!(identity.root().root().roles.len(), Role::ALL.len());
-        assert!(!home.path().join(DRAFT).exists());
+        assert!(!home.path().join(DRAFT).exists() && !home.path().join(MADE).exists());
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod contact;
 pub mod core;
 pub mod evidence;
 pub mod execute;
+pub mod fail;
 pub mod federation;
 pub mod halt;
 pub mod identity;

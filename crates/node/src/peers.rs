@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use landbridge_proto::machine::admission::{Learned, PROTO};
-use landbridge_proto::machine::history::{Held, Present, judge};
+use landbridge_proto::machine::history::{Present, Recall, judge};
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::signer::{SignError, sign_typed};
@@ -166,7 +166,7 @@ impl Core {
 
     async fn look_at(&self, peer: &GatewayId, kept: &Envelope) {
         match self.judge_held(peer, kept) {
-            Ok(Held::Lost(shown)) => {
+            Ok(Recall::Lost(shown)) => {
                 let found = RolledBack::shown(peer, &shown, self.now());
                 if let Err(error) = self.trust.roll_back(self, found).await {
                     tracing::error!(%error, "a rollback was not made durable");
@@ -182,7 +182,7 @@ impl Core {
     /// # Errors
     ///
     /// Returns the store's fault.
-    pub fn judge_held(&self, peer: &GatewayId, held: &Envelope) -> Result<Held, Fault> {
+    pub fn judge_held(&self, peer: &GatewayId, held: &Envelope) -> Result<Recall, Fault> {
         let present = Present {
             chain: self.identity.root(),
             incarnation: self.trust.state().incarnation,

@@ -409,7 +409,8 @@ async fn sixteen_runs_at_once(world: Arc<World>) {
 async fn two_bridges_side_by_side(world: Arc<World>) {
     let other = Bridge::paired(&world.gateway).await;
     assert_ne!(other.adapter.device(), world.bridge.adapter.device());
-    let mine = work("m-left\nmodel: delay 150\nmodel: say l l l l l l l l l l l l l l l l l l l l");
+    // Long enough to be running still when a slow machine comes to stop it.
+    let mine = work(&format!("m-left\nmodel: delay 150\nmodel: say {}", "l ".repeat(200)));
     let theirs = work("m-right\nmodel: delay 150\nmodel: say r r r r r r r r r r");
     let mut left = world.bridge.start(&mine).await;
     let mut right = other.start(&theirs).await;

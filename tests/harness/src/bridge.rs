@@ -8,6 +8,7 @@ mod program;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 pub use self::api::{Answer, Api};
-pub use self::program::program;
+pub use self::program::{dying_program, program};
 
 /// A bridge: its home, and its process while it runs.
 #[derive(Debug)]
@@ -39,27 +40,46 @@ impl Bridge {
     ///
     /// Says which command failed.
     pub async fn init(home: PathBuf, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let listen = free_address()?;
+        let mut bridge = Self::unmade(home, settings)?;
+        bridge.make().await?;
+        Ok(bridge)
+    }
+
+    /// A bridge to be: its home is not made yet.
+    ///
+    /// # Errors
+    ///
+    /// When there is no free address.
+    pub fn unmade(home: PathBuf, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let settings =
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings = settings.collect();
-        let mut bridge = Self { home, gateway: String::new(), listen, settings, process: None };
-        let at = listen.to_string();
-        let made = bridge
-            .json(&[
-                "init",
-                "--listen",
-                &at,
-                "--endpoint",
-                &format!("https://{at}"),
-                "--adapter",
-                "scripted",
-                "--danger-allow-addresses",
-                "127.0.0.0/8",
-            ])
-            .await?;
-        bridge.gateway = made["gateway"].as_str().context("init names the gateway")?.to_owned();
-        Ok(bridge)
+        let (settings, listen) = (settings.collect(), free_address()?);
+        Ok(Self { home, gateway: String::new(), listen, settings, process: None })
+    }
+
+    /// Makes its home.
+    ///
+    /// # Errors
+    ///
+    /// With what `init` said, when it fails.
+    pub async fn make(&mut self) -> anyhow::Result<()> {
+        let arguments = self.init_arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let made = self.json(&arguments).await?;
+        self.gateway = made["gateway"].as_str().context("init names the gateway")?.to_owned();
+        Ok(())
+    }
+
+    /// The command that makes its home.
+    #[must_use]
+    pub fn init_arguments(&self) -> Vec<String> {
+        let (at, url) = (self.listen.to_string(), format!("https://{}", self.listen));
+        let allowed = ["--danger-allow-addresses", "127.0.0.0/8"];
+        ["init", "--listen", &at, "--endpoint", &url, "--adapter", "scripted"]
+            .into_iter()
+            .chain(allowed)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Its gateway id.
@@ -92,10 +112,24 @@ impl Bridge {
     ///
     /// With the end of its log, when it does not.
     pub async fn serve(&mut self) -> anyhow::Result<()> {
+        self.serve_by(program()?, None).await
+    }
+
+    /// Starts a process that will kill itself at a named point, as SIGKILL does, and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// With the end of its log, when it does not.
+    pub async fn serve_until(&mut self, point: &str) -> anyhow::Result<()> {
+        self.serve_by(dying_program()?, Some(point)).await
+    }
+
+    async fn serve_by(&mut self, program: &Path, dies_at: Option<&str>) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "it runs already");
         let log = self.home.join("bridge.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
-        let mut command = self.command(&["--json", "serve", "--log", "info"])?;
+        let mut command = self.command_of(program, &["--json", "serve", "--log", "info"]);
+        command.envs(dies_at.map(|point| (DIES_AT, point)));
         command.stdout(Stdio::piped()).stderr(file);
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().context("the process has an output")?;
@@ -173,6 +207,17 @@ impl Bridge {
         Ok(timeout(STOPPED_WITHIN, child.wait()).await.context("it does not stop")??)
     }
 
+    /// Waits until the process has killed itself at the point that it was started with.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time, or ends in another way.
+    pub async fn died(&mut self) -> anyhow::Result<()> {
+        let status = self.ended().await?;
+        ensure!(was_killed(status), "it did not die at its point but {status}");
+        Ok(())
+    }
+
     /// Runs a command against this home, and reads the JSON that it prints.
     ///
     /// # Errors
@@ -204,7 +249,29 @@ impl Bridge {
     ///
     /// When there is no program.
     pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
-        let mut command = Command::new(program()?);
+        Ok(self.command_of(program()?, arguments))
+    }
+
+    /// Runs a command against this home that kills itself at a named point, as SIGKILL does.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be run, and when it ends in another way: then it never came by that point.
+    pub async fn dies(&self, arguments: &[&str], point: &str) -> anyhow::Result<()> {
+        let mut command = self.command_of(dying_program()?, arguments);
+        let ran = timeout(COMMAND_WITHIN, command.env(DIES_AT, point).output());
+        let output = ran.await.context("a command takes too long")??;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            was_killed(output.status),
+            "it did not die at {point} but {}: {said}",
+            output.status
+        );
+        Ok(())
+    }
+
+    fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.arg("--home").arg(&self.home).args(arguments);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("LANDBRIDGE_") {
@@ -213,7 +280,7 @@ impl Bridge {
         }
         let settings = self.settings.iter().map(|(name, value)| (name, value));
         command.envs(settings).stdin(Stdio::null()).kill_on_drop(true);
-        Ok(command)
+        command
     }
 
     /// How often the gateway beside this bridge executed each run.
@@ -381,6 +448,11 @@ pub fn free_address() -> anyhow::Result<SocketAddr> {
     bail!("no port is free")
 }
 
+fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(rustix::process::Signal::KILL.as_raw())
+}
+
+const DIES_AT: &str = "LANDBRIDGE_DIES_AT";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! What a peer shows us of ourselves, looked at before anything else is done for it.
 
 use landbridge_proto::machine::admission::{Admitted, Refused};
-use landbridge_proto::machine::history::Held;
+use landbridge_proto::machine::history::Recall;
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::name::{GatewayId, RunId};
@@ -43,7 +43,7 @@ impl Federation {
         };
         let trust = &self.core.trust;
         //= ID-25
-        if trust.state().rolled_back.is_some() {
+        if trust.halted().is_cancelled() {
             return Err(refuse(RolledBack::problem(), "this bridge was rolled back"));
         }
         //= ID-41
@@ -65,9 +65,9 @@ impl Federation {
         let mut past = Vec::new();
         for envelope in held(body) {
             match self.core.judge_held(peer, &envelope).map_err(|fault| unreadable(&fault))? {
-                Held::Remembered => {}
-                Held::Past(run) => past.push(run),
-                Held::Lost(shown) => {
+                Recall::Remembered => {}
+                Recall::Past(run) => past.push(run),
+                Recall::Lost(shown) => {
                     let found = RolledBack::shown(peer, &shown, self.core.now());
                     if let Err(error) = self.core.trust.roll_back(&self.core, found).await {
                         tracing::error!(%error, "a rollback was not made durable");

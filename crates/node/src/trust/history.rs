@@ -57,10 +57,11 @@ impl Trust {
         }
         tracing::error!(told_by = found.told_by, peer = ?found.peer, "{}", rollback::ADVICE);
         let writes = found.writes(core.own());
-        self.replace(State { rolled_back: Some(found), ..State::clone(&state) });
         self.halted.cancel();
         core.wakes.wake_all();
-        core.commit(Step::new(Vec::new(), writes, ())).await?;
-        Ok(())
+        // Told to people once a restart would know it, too.
+        let kept = core.commit(Step::new(Vec::new(), writes, ())).await;
+        self.replace(State { rolled_back: Some(found), ..State::clone(&self.state()) });
+        Ok(kept?)
     }
 }

@@ -30,7 +30,7 @@ pub struct Present<'a> {
 
 /// What one held envelope says.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Held {
+pub enum Recall {
     /// It is remembered, or says nothing that could be missing.
     Remembered,
     /// It is of a run that an earlier incarnation lost.
@@ -69,12 +69,12 @@ pub fn judge<R: Reads + ?Sized>(
     present: &Present<'_>,
     peer: &GatewayId,
     envelope: &Envelope,
-) -> Result<Held, R::Fault> {
+) -> Result<Recall, R::Fault> {
     match envelope.kind() {
         Kind::Status => judge_status(reads, present, envelope),
         Kind::Accept => judge_accept(reads, present, peer, envelope),
         Kind::Seal => judge_seal(reads, present, envelope),
-        _ => Ok(Held::Remembered),
+        _ => Ok(Recall::Remembered),
     }
 }
 
@@ -82,24 +82,24 @@ fn judge_status<R: Reads + ?Sized>(
     reads: &R,
     present: &Present<'_>,
     envelope: &Envelope,
-) -> Result<Held, R::Fault> {
+) -> Result<Recall, R::Fault> {
     let stated =
         |status: &Status| Stated { root_version: Some(status.root_version), at: status.issued };
     let Ok(status) = verify_stated::<Status>(present.chain, envelope, stated) else {
-        return Ok(Held::Remembered);
+        return Ok(Recall::Remembered);
     };
     let said = status.value();
     let own = present.chain.gateway();
     if said.iss != *own || said.incarnation.n < present.incarnation.n {
-        return Ok(Held::Remembered);
+        return Ok(Recall::Remembered);
     }
     let seq = said.seq.unsigned_abs();
     let stored = reads.document_upto(own, DocumentKind::Status, seq)?;
     if stored.is_some_and(|row| row.envelope.as_bytes() == envelope.to_bytes()) {
-        return Ok(Held::Remembered);
+        return Ok(Recall::Remembered);
     }
     let seen = Seen { n: said.incarnation.n, seq };
-    Ok(Held::Lost(Shown { what: Kind::Status, seen, at: said.issued }))
+    Ok(Recall::Lost(Shown { what: Kind::Status, seen, at: said.issued }))
 }
 
 fn judge_accept<R: Reads + ?Sized>(
@@ -107,20 +107,20 @@ fn judge_accept<R: Reads + ?Sized>(
     present: &Present<'_>,
     peer: &GatewayId,
     envelope: &Envelope,
-) -> Result<Held, R::Fault> {
+) -> Result<Recall, R::Fault> {
     let stated =
         |accept: &Accept| Stated { root_version: Some(accept.root_version), at: accept.deadline };
     let Ok(accept) = verify_stated::<Accept>(present.chain, envelope, stated) else {
-        return Ok(Held::Remembered);
+        return Ok(Recall::Remembered);
     };
     let said = accept.value();
     if said.iss != *present.chain.gateway() || said.aud != *peer {
-        return Ok(Held::Remembered);
+        return Ok(Recall::Remembered);
     }
     if let Some(row) = reads.run(&said.run)?
         && row.accept_digest == accept.digest()
     {
-        return Ok(Held::Remembered);
+        return Ok(Recall::Remembered);
     }
     // No run lives longer than this, so it was accepted after that moment.
     let created_after = said.deadline.plus_ms(-limit::DEADLINE_MS_MAX);
@@ -128,32 +128,32 @@ fn judge_accept<R: Reads + ?Sized>(
     let is_ours = present.incarnation.n <= 1 || created_after >= present.incarnation.since;
     if is_kept && is_ours {
         let shown = Shown { what: Kind::Accept, seen: Seen::default(), at: created_after };
-        return Ok(Held::Lost(shown));
+        return Ok(Recall::Lost(shown));
     }
-    Ok(Held::Past(said.run.clone()))
+    Ok(Recall::Past(said.run.clone()))
 }
 
 fn judge_seal<R: Reads + ?Sized>(
     reads: &R,
     present: &Present<'_>,
     envelope: &Envelope,
-) -> Result<Held, R::Fault> {
+) -> Result<Recall, R::Fault> {
     let stated = |seal: &Seal| Stated { root_version: Some(seal.root_version), at: seal.t };
     let Ok(seal) = verify_stated::<Seal>(present.chain, envelope, stated) else {
-        return Ok(Held::Remembered);
+        return Ok(Recall::Remembered);
     };
     let said = seal.value();
     // Its accept is judged by itself; a log that is not there has nothing to compare.
     let Some(row) = reads.run(&said.run)?.filter(|row| row.accept_digest == said.accept) else {
-        return Ok(Held::Remembered);
+        return Ok(Recall::Remembered);
     };
     if is_abandoned(&row) {
-        return Ok(Held::Past(row.run));
+        return Ok(Recall::Past(row.run));
     }
     let is_in_log =
         said.seq <= row.seq && Durable::chain_at(reads, &row, said.seq)?.head() == said.head;
     if is_in_log {
-        return Ok(Held::Remembered);
+        return Ok(Recall::Remembered);
     }
-    Ok(Held::Lost(Shown { what: Kind::Seal, seen: Seen::default(), at: said.t }))
+    Ok(Recall::Lost(Shown { what: Kind::Seal, seen: Seen::default(), at: said.t }))
 }

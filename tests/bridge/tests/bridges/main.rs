@@ -3,6 +3,7 @@
 
 mod audit;
 mod dice;
+mod dying;
 mod forge;
 mod full;
 mod kill9;

@@ -14,17 +14,33 @@ use anyhow::{Context, bail};
 /// Says why it cannot be built.
 pub fn program() -> anyhow::Result<&'static Path> {
     static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let found = PROGRAM.get_or_init(|| find().map_err(|error| format!("{error:#}")));
+    let given = || std::env::var_os("LANDBRIDGE_BIN").map(|path| Ok(PathBuf::from(path)));
+    told(PROGRAM.get_or_init(|| {
+        let built = || build(&["--bin", "landbridge"], "landbridge");
+        given().unwrap_or_else(built).map_err(|error| format!("{error:#}"))
+    }))
+}
+
+/// The same program, which kills itself at the point that `LANDBRIDGE_DIES_AT` names.
+///
+/// # Errors
+///
+/// Says why it cannot be built.
+pub fn dying_program() -> anyhow::Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    told(PROGRAM.get_or_init(|| {
+        build(&["--example", "dying"], "examples/dying").map_err(|error| format!("{error:#}"))
+    }))
+}
+
+fn told(found: &'static Result<PathBuf, String>) -> anyhow::Result<&'static Path> {
     match found {
         Ok(path) => Ok(path),
         Err(text) => bail!("there is no program to test: {text}"),
     }
 }
 
-fn find() -> anyhow::Result<PathBuf> {
-    if let Some(path) = std::env::var_os("LANDBRIDGE_BIN") {
-        return Ok(path.into());
-    }
+fn build(which: &[&str], made: &str) -> anyhow::Result<PathBuf> {
     // A test is `<target>/<profile>/deps/<name>`.
     let test = std::env::current_exe()?;
     let profile = test.ancestors().nth(2).context("a test has a profile's directory")?;
@@ -34,7 +50,9 @@ fn find() -> anyhow::Result<PathBuf> {
         Some(name) => name,
     };
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "landbridge", "--profile", name, "--target-dir"])
+        .args(["build", "--quiet", "--package", "landbridge", "--profile", name])
+        .args(which)
+        .arg("--target-dir")
         .arg(target)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .output()
@@ -42,5 +60,5 @@ fn find() -> anyhow::Result<PathBuf> {
     if !built.status.success() {
         bail!("{}", String::from_utf8_lossy(&built.stderr));
     }
-    Ok(profile.join("landbridge"))
+    Ok(profile.join(made))
 }
