@@ -12,6 +12,7 @@
 //! durable intent and the gateway's taking of the work there is nothing to take up, so a driver that is
 //! just there stays for a moment (`handover`).
 
+mod cut;
 mod handover;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,8 +44,6 @@ const REPORTS_QUEUED: usize = 256;
 const REPORTS_PER_STEP: usize = 64;
 /// Between two questions to a gateway that could not be asked to stop a run, in milliseconds.
 const STOP_RETRY_MS: i64 = 1_000;
-/// How long a halt waits for stops to be recorded, in milliseconds.
-const CUT_AFTER_MS: i64 = 1_000;
 /// How often a stop is asked for after the run has its terminal.
 const STOPS_AFTER_TERMINAL: u32 = 120;
 
@@ -68,12 +67,6 @@ struct Driven {
 
 /// Work that the gateway was asked for and not yet asked to stop.
 type Begun = Arc<Mutex<Option<(Work, Intent)>>>;
-
-impl Driven {
-    fn take_begun(&self) -> Option<(Work, Intent)> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 /// What a driver is told, and whom it tells once that is durable.
 #[derive(Debug)]
@@ -145,34 +138,6 @@ impl Executions {
             executions.drivers().remove(&driven);
             executions.left.notify_waiters();
         });
-    }
-
-    /// Asks the gateway itself to stop what a halt did not reach in time: a driver records a stop before it
-    /// asks for it, and a store that hangs must not keep the kill switch from working.
-    //= ID-65
-    pub(crate) async fn cut_when_halted(self: Arc<Self>, core: Arc<Core>) {
-        let mut watch = core.halt.watch();
-        while !core.stopping.is_cancelled() {
-            if watch.borrow_and_update().is_some() {
-                core.clock.sleep_until(core.now().plus_ms(CUT_AFTER_MS)).await;
-                let left: Vec<_> = self.drivers().values().filter_map(Driven::take_begun).collect();
-                for (work, intent) in left.into_iter().filter(|_| core.halt.is_on()) {
-                    let core = Arc::clone(&core);
-                    tokio::spawn(async move {
-                        tracing::warn!(run = %work.run, "stopped before that could be recorded");
-                        if let Err(fault) =
-                            core.adapter.stop(&work, &intent, StopReason::Halt).await
-                        {
-                            tracing::error!(run = %work.run, %fault, "the gateway did not stop it");
-                        }
-                    });
-                }
-            }
-            tokio::select! {
-                changed = watch.changed() => if changed.is_err() { return },
-                () = core.stopping.cancelled() => {}
-            }
-        }
     }
 
     /// Tells a run's driver to stop it, and waits until that is durable: whoever is answered after it

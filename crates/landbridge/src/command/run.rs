@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
-use landbridge_node::local::api::{CallTool, CancelView, DisputeView, RunView, StartRun};
+use landbridge_node::local::api::{CallTool, CancelView, RunView, StartRun};
+use landbridge_node::local::standing::DisputeView;
 use landbridge_proto::wire::name::{IdempotencyKey, RunId, ToolName};
 use landbridge_proto::wire::request::{CallerIdentity, Mode};
 use landbridge_proto::wire::tool_args::ToolArgs;

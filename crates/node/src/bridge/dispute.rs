@@ -12,7 +12,7 @@ use landbridge_proto::wire::name::{KeyId, Timestamp};
 
 use super::Bridge;
 use super::views::instant;
-use crate::local::api::DisputeView;
+use crate::local::standing::DisputeView;
 
 /// What arrived under one seal.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::fmt;
 
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, KeyId, RunId, SessionHandle, TenantId, TenantPair,
+    AgentName, Alias, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantId, TenantPair,
     ToolName,
 };
 use landbridge_proto::wire::problem::Problem;
@@ -131,23 +131,7 @@ pub struct RunView {
     /// That a key which signed for this run was revoked by its owner with effect from before what it signed
     /// arrived here; absent where that is not so. What was received stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disputed: Option<DisputeView>,
-}
-
-/// Why what was received of a run is disputed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DisputeView {
-    /// The executor's key.
-    pub kid: KeyId,
-    /// Why it was revoked, in its owner's words.
-    pub reason: landbridge_proto::wire::document::RevocationReason,
-    /// Since when, in its owner's words.
-    pub since: String,
-    /// When the revocation arrived here.
-    pub received: String,
-    /// The first frame that it puts in doubt; 0: the accept, and all frames.
-    pub from_frame: u64,
+    pub disputed: Option<super::standing::DisputeView>,
 }
 
 /// `GET /v1/runs`.

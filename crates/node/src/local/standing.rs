@@ -102,6 +102,22 @@ pub enum StepState {
     Skipped,
 }
 
+/// Why what was received of a run is disputed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DisputeView {
+    /// The executor's key.
+    pub kid: KeyId,
+    /// Why it was revoked, in its owner's words.
+    pub reason: RevocationReason,
+    /// Since when, in its owner's words.
+    pub since: String,
+    /// When the revocation arrived here.
+    pub received: String,
+    /// The first frame that it puts in doubt; 0: the accept, and all frames.
+    pub from_frame: u64,
+}
+
 pub(super) fn routes() -> Router<Local> {
     Router::new()
         .route("/v1/admin/keys/revoke", post(revoke_key))
