@@ -1,7 +1,11 @@
 //! `cargo xtask attacks`: every known attack, the clauses it would break, and the test that tries it.
 //!
 //! The table is `docs/attacks.toml`. An attack that no test tries is a hope, and a test that was renamed
-//! away is one too: both are found by text. What makes a test bite is shown by `cargo xtask planted`.
+//! away is one too: both are found by text. A test that could not fail is the third kind: so each attack
+//! names the planted bugs under which a test of its must fail (`bites`), or why there is no check of ours
+//! to take away (`bites_not`). `--bite` plants each of them and looks.
+
+mod bite;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, File};
 use crate::finding::Finding;
+use crate::planted;
 
 const TABLE: &str = "docs/attacks.toml";
 
@@ -23,6 +28,12 @@ pub(crate) struct Options {
     /// Run the tests that need no gateway, and say how each ended.
     #[arg(long)]
     run: bool,
+    /// Plant what each attack names, and see that one of its tests fails.
+    #[arg(long, conflicts_with = "run")]
+    bite: bool,
+    /// With `--bite`: only what builds quickly.
+    #[arg(long, requires = "bite")]
+    short: bool,
     /// Print the table as JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -41,6 +52,12 @@ struct Attack {
     what: String,
     clauses: Vec<String>,
     tests: Vec<String>,
+    /// The planted bugs that take away what stands against it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bites: Vec<String>,
+    /// Why there is no check of ours that could be taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bites_not: Option<String>,
     /// Why no test tries it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     missing: Option<String>,
@@ -51,6 +68,8 @@ struct Attack {
 struct Place<'a> {
     /// The package without `landbridge-`.
     package: &'a str,
+    /// The test of its own; without one it is a unit test.
+    binary: Option<&'a str>,
     /// The test's path in its binary.
     path: &'a str,
 }
@@ -58,8 +77,9 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn read(name: &'a str) -> Option<Self> {
         let (binary, path) = name.split_once(' ')?;
-        let package = binary.split_once("::").map_or(binary, |(package, _)| package);
-        Some(Self { package, path })
+        let (package, binary) =
+            binary.split_once("::").map_or((binary, None), |(package, name)| (package, Some(name)));
+        Some(Self { package, binary, path })
     }
 
     /// The package's directory.
@@ -76,8 +96,7 @@ impl<'a> Place<'a> {
 
     /// It needs a real gateway, which has a command of its own.
     fn needs_a_gateway(&self) -> bool {
-        self.package == "openclaw-tests"
-            || (self.package == "openclaw" && !self.path.contains("::"))
+        self.package == "openclaw-tests" || (self.package == "openclaw" && self.binary.is_some())
     }
 }
 
@@ -88,17 +107,28 @@ impl<'a> Place<'a> {
 /// Fails when the tree cannot be read, or a test fails.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<Vec<Finding>> {
     let table = read(root)?;
-    let findings = judge(root, &table)?;
+    let mut findings = judge(root, &table)?;
+    if options.bite && findings.is_empty() {
+        return bite::run(root, &table.attack, *options);
+    }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&table.attack)?);
     } else {
         table.attack.iter().for_each(print);
         let missing = table.attack.iter().filter(|attack| attack.missing.is_some()).count();
-        println!("{} attacks, {missing} without a test and with a reason", table.attack.len());
+        let count = |of: fn(&Attack) -> bool| table.attack.iter().filter(|one| of(one)).count();
+        println!(
+            "{} attacks: {} with planted bugs that their tests notice, {} where no check of ours can be \
+             removed, with a reason; {missing} without a test and with a reason",
+            table.attack.len(),
+            count(|one| !one.bites.is_empty()),
+            count(|one| one.bites_not.is_some()),
+        );
     }
     if options.run && findings.is_empty() {
         run_tests(root, &table.attack)?;
     }
+    findings.sort();
     Ok(findings)
 }
 
@@ -120,7 +150,7 @@ fn judge(root: &Path, table: &Table) -> Result<Vec<Finding>> {
     let mut sources = files::below(root, "crates", &[".rs"])?;
     sources.extend(files::below(root, "tests", &[".rs"])?);
     let spec = files::below(root, "spec", &[".md"])?;
-    Ok(faults(&table.attack, &sources, &spec))
+    Ok(faults(&table.attack, &sources, &spec, &planted::bugs()))
 }
 
 fn print(attack: &Attack) {
@@ -128,12 +158,23 @@ fn print(attack: &Attack) {
     for test in &attack.tests {
         println!("       {test}");
     }
+    if !attack.bites.is_empty() {
+        println!("       bites: {}", attack.bites.join(", "));
+    }
+    if let Some(reason) = &attack.bites_not {
+        println!("       nothing to remove: {reason}");
+    }
     if let Some(reason) = &attack.missing {
         println!("       none: {reason}");
     }
 }
 
-fn faults(attacks: &[Attack], sources: &[File], spec: &[File]) -> Vec<Finding> {
+fn faults(
+    attacks: &[Attack],
+    sources: &[File],
+    spec: &[File],
+    bugs: &BTreeSet<&str>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (attack, expected) in attacks.iter().zip(1..) {
         let mut complain = |what: String| {
@@ -144,6 +185,18 @@ fn faults(attacks: &[Attack], sources: &[File], spec: &[File]) -> Vec<Finding> {
         }
         if attack.tests.is_empty() == attack.missing.is_none() {
             complain("it has either tests, or a reason why none".to_owned());
+        }
+        let shown = !attack.bites.is_empty() || attack.bites_not.is_some();
+        if !shown && !attack.tests.is_empty() {
+            complain(
+                "its tests have either bugs that they notice, or a reason why none".to_owned(),
+            );
+        }
+        if !attack.bites.is_empty() && attack.bites_not.is_some() {
+            complain("it has bugs to plant, and a reason why there are none".to_owned());
+        }
+        for bug in attack.bites.iter().filter(|bug| !bugs.contains(bug.as_str())) {
+            complain(format!("there is no planted bug {bug}"));
         }
         for clause in &attack.clauses {
             let definition = format!("**[{clause}]**");
@@ -211,16 +264,19 @@ mod tests {
     fn what_is_not_there_is_found() {
         let sources = [file("crates/proto/src/a.rs", "fn a_lie_is_refused() {}")];
         let spec = [file("spec/a.md", "**[ENV-1]** A receiver")];
-        let good = "[[attack]]\nid = 1\nwhat = \"a\"\nclauses = [\"ENV-1\"]\ntests = [\"proto a::tests::a_lie_is_refused\"]\n";
-        assert_eq!(faults(&attack(good), &sources, &spec), []);
+        let good = "[[attack]]\nid = 1\nwhat = \"a\"\nclauses = [\"ENV-1\"]\ntests = [\"proto a::tests::a_lie_is_refused\"]\nbites = [\"lie\"]\n";
+        let bugs = ["lie"].into();
+        assert_eq!(faults(&attack(good), &sources, &spec, &bugs), []);
         for (from, to) in [
             ("id = 1", "id = 2"),
             ("ENV-1", "ENV-2"),
             ("a_lie_is_refused", "a_lie_is_believed"),
             ("proto a", "store a"),
-            ("\"proto a::tests::a_lie_is_refused\"", ""),
+            ("bites = [\"lie\"]", "bites = [\"truth\"]"),
+            ("bites = [\"lie\"]", "bites = []"),
+            ("bites = [\"lie\"]", "bites = [\"lie\"]\nbites_not = \"why\""),
         ] {
-            let found = faults(&attack(&good.replace(from, to)), &sources, &spec);
+            let found = faults(&attack(&good.replace(from, to)), &sources, &spec, &bugs);
             assert_eq!(found.len(), 1, "{from} -> {to}: {found:?}");
         }
     }

@@ -77,7 +77,9 @@ const STEPS: &[(&str, Work)] = &[
         ),
     ),
     ("tests", Work::Tests),
-    ("planted", Work::Cargo(&["xtask", "planted", "--short"], &[])),
+    ("planted", Work::Cargo(&["xtask", "planted"], &[])),
+    ("bites", Work::Cargo(&["xtask", "attacks", "--bite"], &[])),
+    ("fuzz", Work::Cargo(&["xtask", "fuzz", "--short"], &[])),
     (
         "demo",
         Work::Cargo(
@@ -85,6 +87,7 @@ const STEPS: &[(&str, Work)] = &[
             &[],
         ),
     ),
+    ("shipped", Work::Cargo(&["xtask", "planted", "--shipped"], &[])),
     ("openclaw", Work::Cargo(&["xtask", "openclaw", "test"], &[("LANDBRIDGE_SLOW", "1")])),
     ("deny", Work::Tool("deny", &["deny", "--locked", "check"])),
 ];

@@ -18,11 +18,12 @@ struct Layer {
     may_use: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 7] = [
-    Layer { directory: "crates/proto", may_use: &[] },
-    Layer { directory: "crates/store", may_use: &["proto"] },
-    Layer { directory: "crates/node", may_use: &["proto", "store"] },
-    Layer { directory: "crates/openclaw", may_use: &["proto", "node"] },
+const LAYERS: [Layer; 8] = [
+    Layer { directory: "crates/planted", may_use: &[] },
+    Layer { directory: "crates/proto", may_use: &["planted"] },
+    Layer { directory: "crates/store", may_use: &["planted", "proto"] },
+    Layer { directory: "crates/node", may_use: &["planted", "proto", "store"] },
+    Layer { directory: "crates/openclaw", may_use: &["planted", "proto", "node"] },
     Layer { directory: "crates/landbridge", may_use: &["proto", "store", "node", "openclaw"] },
     Layer { directory: "crates/conformance", may_use: &[] },
     Layer { directory: "crates/sim", may_use: &["proto", "store"] },

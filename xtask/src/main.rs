@@ -7,6 +7,7 @@ mod attacks;
 mod ci;
 mod files;
 mod finding;
+mod fuzz;
 mod layers;
 mod openclaw;
 mod planted;
@@ -35,6 +36,8 @@ enum Chore {
     Attacks(attacks::Options),
     /// Run what CI runs.
     Ci(ci::Options),
+    /// Fuzz every reader that a peer or a stranger can reach; needs a C++ compiler.
+    Fuzz(fuzz::Options),
     /// Install the pinned OpenClaw, start it, or run the tests against it.
     Openclaw {
         /// `install`, `start` or `test`, with their options.
@@ -61,6 +64,7 @@ fn main() -> Result<ExitCode> {
     Ok(match Arguments::parse().chore {
         Chore::Attacks(options) => conclude("attacks", &attacks::run(&root, &options)?),
         Chore::Ci(options) => return ci::run(&root, &options),
+        Chore::Fuzz(options) => return fuzz::run(&root, &options),
         Chore::Layers => conclude("layers", &layers::check(&root)?),
         Chore::Openclaw { arguments } => {
             openclaw::run(&arguments)?;

@@ -1,28 +1,32 @@
 //! `cargo xtask planted`: removes one check at a time and sees that a test notices.
 //!
-//! A test that cannot fail proves nothing. Behind `cfg!(planted = "NAME")` the tree has small bugs, each the
-//! removal of one check; this chore builds the crate with one of them, runs the test that must notice, and
-//! complains when it passes. First the same tests run without any bug, or a test that is broken anyway
-//! would count as one that noticed.
+//! A test that cannot fail proves nothing. Behind `planted!("NAME")` the tree has small bugs, each the
+//! removal of one check; this chore starts the test that must notice with one of them, and complains when it
+//! passes. First the same test runs without any bug, or a test that is broken anyway would count as one
+//! that noticed.
 //!
-//! Only crates of the workspace are built anew, and of these only the one with the bug and what uses it
-//! (`wrapper`). So it is done crate by crate, and the ordinary build stays as it is.
+//! A crate is built once for all its bugs (`crates/planted`, `trial`), apart from the ordinary build, which has none:
+//! `--shipped` looks for their names in the program that is released.
 
 mod list;
+mod shipped;
+mod trial;
 mod wrapper;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 
 use crate::files;
 use crate::finding::Finding;
-use list::{PLANTS, Plant, Target};
+pub(crate) use list::Target;
+use list::{PLANTS, Plant};
+pub(crate) use trial::{Bug, Ran, Test, Trials};
 pub(crate) use wrapper::as_rustc;
 
 /// Which bugs to plant, and what to print.
@@ -37,6 +41,9 @@ pub(crate) struct Options {
     /// Print what there is to plant, and build nothing.
     #[arg(long)]
     list: bool,
+    /// Build the program that is released, and see that it has none of them.
+    #[arg(long, conflicts_with_all = ["only", "short", "list"])]
+    shipped: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -53,7 +60,7 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<End>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    seconds: Option<u64>,
+    milliseconds: Option<u128>,
 }
 
 /// How a planted bug ended.
@@ -106,6 +113,11 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// The names of all planted bugs.
+pub(crate) fn bugs() -> BTreeSet<&'static str> {
+    PLANTS.iter().map(|plant| plant.bug).collect()
+}
+
 /// Plants what the options say, and prints what became of it.
 ///
 /// # Errors
@@ -116,35 +128,24 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     if let Some(finding) = check(root)?.first() {
         bail!("{finding}");
     }
+    if options.shipped {
+        return shipped::check(root);
+    }
     let places = places(root)?;
-    let plants = choose(options)?;
+    let mut trials = Trials::new(root);
     let mut rows = Vec::new();
-    let mut last = None;
-    let mut broken: BTreeSet<&str> = BTreeSet::new();
-    let mut program = false;
-    for plant in plants {
+    for plant in choose(options)? {
         let at = places.iter().find(|place| place.bug == plant.bug);
         let Some(at) = at else { continue };
         let Plant { bug, removes, package, test, .. } = *plant;
         let place = format!("{}:{}", at.path, at.line);
-        let mut row = Row { bug, removes, at: place, package, test, end: None, seconds: None };
+        let mut row = Row { bug, removes, at: place, package, test, end: None, milliseconds: None };
         if !options.list {
-            // Tests of whole processes take the program as it is; only their own process has the bug.
-            if package == PROCESSES && !std::mem::replace(&mut program, true) {
-                build_program(root)?;
-            }
-            if last.replace((package, plant.target)) != Some((package, plant.target)) {
-                broken.extend(control(root, package, plant.target)?);
-            }
             let begun = Instant::now();
-            let end = if broken.contains(test) {
-                End::FailsAnyway
-            } else {
-                trial(root, plant, &krate(&at.path))?
-            };
+            let end = trial(&mut trials, plant, at)?;
             row.end = Some(end);
-            row.seconds = Some(begun.elapsed().as_secs());
-            eprintln!("{bug}: {} ({} s)", end.words(), begun.elapsed().as_secs());
+            row.milliseconds = Some(begun.elapsed().as_millis());
+            eprintln!("{bug}: {} ({} ms)", end.words(), begun.elapsed().as_millis());
         }
         rows.push(row);
     }
@@ -166,95 +167,19 @@ fn choose(options: &Options) -> Result<Vec<&'static Plant>> {
     Ok(PLANTS.iter().filter(wanted).collect())
 }
 
-/// Runs a target's named tests without any bug, and gives those that fail.
-fn control(root: &Path, package: &str, target: Target) -> Result<Vec<&'static str>> {
-    let mut broken = Vec::new();
-    let same = |plant: &&Plant| plant.package == package && plant.target == target;
-    let tests: BTreeSet<_> = PLANTS.iter().filter(same).map(|plant| plant.test).collect();
-    let mut build = cargo(root, package, target, None);
-    if !build.arg("--no-run").status().context("cannot run cargo")?.success() {
-        bail!("{package} does not build");
+fn trial(trials: &mut Trials<'_>, plant: &Plant, at: &Place) -> Result<End> {
+    let test = Test { package: plant.package, target: plant.target, path: plant.test };
+    match trials.control(test)? {
+        Ran::Passed => {}
+        Ran::Failed | Ran::Hung => return Ok(End::FailsAnyway),
+        Ran::Nothing => return Ok(End::NoSuchTest),
     }
-    for test in tests {
-        let ran = test_once(cargo(root, package, target, None), test)?;
-        if matches!(ran, Ran::Failed | Ran::Hung) {
-            broken.push(test);
-        }
-    }
-    Ok(broken)
-}
-
-fn trial(root: &Path, plant: &Plant, krate: &str) -> Result<End> {
-    let command = || cargo(root, plant.package, plant.target, Some((krate, plant.bug)));
-    if !command().arg("--no-run").status().context("cannot run cargo")?.success() {
-        return Ok(End::DoesNotBuild);
-    }
-    Ok(match test_once(command(), plant.test)? {
-        Ran::Failed | Ran::Hung => End::Bit,
-        Ran::Passed => End::DidNotBite,
-        Ran::Nothing => End::NoSuchTest,
+    Ok(match trials.with_bug(test, at.as_bug())? {
+        None => End::DoesNotBuild,
+        Some(Ran::Failed | Ran::Hung) => End::Bit,
+        Some(Ran::Passed) => End::DidNotBite,
+        Some(Ran::Nothing) => End::NoSuchTest,
     })
-}
-
-/// How one test ran.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Ran {
-    Passed,
-    Failed,
-    /// It did not end: what it waits for does not come any more.
-    Hung,
-    Nothing,
-}
-
-fn test_once(mut command: Command, test: &str) -> Result<Ran> {
-    let place = std::env::temp_dir().join(format!("landbridge-planted-{}", std::process::id()));
-    let said = std::fs::File::create(&place)?;
-    command.args(["--", "--exact", test]).stdout(said).stderr(Stdio::null());
-    let mut child = command.spawn().context("cannot run cargo")?;
-    let until = Instant::now() + HANGS_AFTER;
-    let ended = loop {
-        if let Some(status) = child.try_wait()? {
-            break Some(status);
-        }
-        if Instant::now() >= until {
-            child.kill()?;
-            child.wait()?;
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
-    let said = std::fs::read_to_string(&place).unwrap_or_default();
-    // One that stays behind is in nobody's way.
-    let _ = std::fs::remove_file(&place);
-    Ok(match ended {
-        None => Ran::Hung,
-        Some(_) if !said.contains("running 1 test") => Ran::Nothing,
-        Some(status) if status.success() => Ran::Passed,
-        Some(_) => Ran::Failed,
-    })
-}
-
-/// `cargo test` of one target, with a bug or without.
-fn cargo(root: &Path, package: &str, target: Target, bug: Option<(&str, &str)>) -> Command {
-    let mut command = Command::new(program());
-    command.current_dir(root).args(["test", "--quiet", "--locked", "--package", package]);
-    match target {
-        Target::Lib => command.arg("--lib"),
-        Target::Test(name) => command.args(["--test", name]),
-    };
-    wrapper::prepare(&mut command, bug);
-    let binary = target_directory(root).join("debug").join("landbridge");
-    command.env("LANDBRIDGE_BIN", binary);
-    command
-}
-
-fn build_program(root: &Path) -> Result<()> {
-    let mut command = Command::new(program());
-    command.current_dir(root).args(["build", "--quiet", "--locked", "--package", "landbridge"]);
-    if !command.status().context("cannot run cargo")?.success() {
-        bail!("the program does not build");
-    }
-    Ok(())
 }
 
 fn target_directory(root: &Path) -> std::path::PathBuf {
@@ -278,26 +203,42 @@ fn print(rows: &[Row], json: bool) -> Result<()> {
 
 /// Where a bug is planted.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Place {
-    bug: String,
-    path: String,
+pub(crate) struct Place {
+    pub(crate) bug: String,
+    pub(crate) path: String,
     line: usize,
+    /// The crate, for a bug that is still written as `cfg` and needs a build of its own.
+    compiled: Option<String>,
+}
+
+impl Place {
+    pub(crate) fn as_bug(&self) -> Bug<'_> {
+        let compiled = self.compiled.as_deref().map(|krate| (krate, self.bug.as_str()));
+        Bug { name: &self.bug, compiled }
+    }
 }
 
 /// Every place of the tree that plants a bug.
-fn places(root: &Path) -> Result<Vec<Place>> {
+///
+/// # Errors
+///
+/// Fails when the tree cannot be read.
+pub(crate) fn places(root: &Path) -> Result<Vec<Place>> {
     let sources = files::below(root, "crates", &[".rs"])?;
-    Ok(sources.iter().flat_map(|file| places_in(&file.path, &file.text)).collect())
+    let ours = sources.iter().filter(|file| !file.path.starts_with(MACRO));
+    Ok(ours.flat_map(|file| places_in(&file.path, &file.text)).collect())
 }
 
 fn places_in(path: &str, text: &str) -> Vec<Place> {
     let mut found = Vec::new();
     for (at, line) in text.lines().enumerate() {
-        for (_, rest) in
-            line.match_indices(MARK).map(|(from, mark)| line.split_at(from + mark.len()))
-        {
-            let bug = rest.split('"').next().unwrap_or_default().to_owned();
-            found.push(Place { bug, path: path.to_owned(), line: at + 1 });
+        for mark in MARKS {
+            for (from, _) in line.match_indices(mark) {
+                let rest = &line[from + mark.len()..];
+                let bug = rest.split('"').next().unwrap_or_default().to_owned();
+                let compiled = (mark == MARKS[1]).then(|| krate(path));
+                found.push(Place { bug, path: path.to_owned(), line: at + 1, compiled });
+            }
         }
     }
     found
@@ -317,12 +258,12 @@ fn program() -> std::ffi::OsString {
 }
 
 const LIST: &str = "xtask/src/planted/list.rs";
-const MARK: &str = "planted = \"";
+/// Where the macro itself is.
+const MACRO: &str = "crates/planted/";
+/// A bug chosen at run time, and one that is compiled in.
+const MARKS: [&str; 2] = ["planted!(\"", "planted = \""];
 /// Crates that build in seconds.
-const QUICK: [&str; 2] = ["landbridge-proto", "landbridge-store"];
-/// Tests of whole processes.
-const PROCESSES: &str = "landbridge-bridge-tests";
-const HANGS_AFTER: Duration = Duration::from_secs(120);
+pub(crate) const QUICK: [&str; 2] = ["landbridge-proto", "landbridge-store"];
 
 #[cfg(test)]
 mod tests {
@@ -331,10 +272,13 @@ mod tests {
 
     #[test]
     fn bugs_are_found_where_they_are_planted() {
-        let text = "a\nif x && !cfg!(planted = \"one\") {\n#[cfg(not(planted = \"two\"))]\n";
-        let found = places_in("f.rs", text);
-        let found: Vec<_> = found.iter().map(|place| (place.bug.as_str(), place.line)).collect();
-        assert_eq!(found, [("one", 2), ("two", 3)]);
+        let text = "a\nif x && !planted!(\"one\") {\n#[cfg(not(planted = \"two\"))]\n";
+        let found = places_in("crates/node/src/f.rs", text);
+        let found: Vec<_> = found
+            .iter()
+            .map(|place| (place.bug.as_str(), place.line, place.compiled.as_deref()))
+            .collect();
+        assert_eq!(found, [("one", 2, None), ("two", 3, Some("landbridge_node"))]);
     }
 
     #[test]

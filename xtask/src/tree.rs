@@ -20,6 +20,15 @@ const UNFINISHED: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat
 /// A path of one machine on which we work, spelled the same way: it means nothing anywhere else.
 const PLACE: &str = concat!("/wo", "rk/");
 
+/// Names that our code never says, and what would come of it.
+const NEVER: [(&str, &str); 5] = [
+    ("verify_batch", "batch verification accepts signatures that the rule refuses"),
+    ("hazmat", "signing with a public key that was handed in gives the secret away"),
+    ("x-forwarded", "a header of a proxy proves nothing"),
+    ("x-ssl-", "a header of a proxy proves nothing"),
+    ("x-client-cert", "a header of a proxy proves nothing"),
+];
+
 const REGISTRY: &str = "spec/problems.md";
 const PAGES: &str = "docs/operating/errors/";
 
@@ -34,6 +43,9 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
         for file in files::below(root, place, &[".rs"])? {
             findings.extend(length(&file));
             findings.extend(words(&file));
+            if place == "crates" {
+                findings.extend(never(&file));
+            }
         }
     }
     for place in ["spec", "docs"] {
@@ -71,6 +83,22 @@ fn words(file: &File) -> Vec<Finding> {
         if line.contains(PLACE) {
             let what = format!("{PLACE} is a place on somebody's machine");
             findings.push(Finding::new(&file.path, at + 1, what));
+        }
+    }
+    findings
+}
+
+/// Tests may say them: some send such headers.
+fn never(file: &File) -> Vec<Finding> {
+    if source::is_test_path(&file.path) {
+        return Vec::new();
+    }
+    let source = Source::new(&file.text);
+    let mut findings = Vec::new();
+    for (at, line) in file.text.lines().enumerate().filter(|(at, _)| !source.is_test(at + 1)) {
+        let line = line.to_ascii_lowercase();
+        for (name, why) in NEVER.iter().filter(|(name, _)| line.contains(name)) {
+            findings.push(Finding::new(&file.path, at + 1, format!("{name}: {why}")));
         }
     }
     findings
@@ -120,6 +148,15 @@ mod tests {
 
     fn file(path: &str, text: &str) -> File {
         File { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn what_must_never_be_said_is_found_outside_tests() {
+        let code = "fn a() { verify_batch() }\n#[cfg(test)]\nmod tests {\n    // hazmat\n}\n";
+        let found = never(&file("crates/a/src/a.rs", code));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(never(&file("crates/a/tests/a.rs", code)), []);
+        assert_eq!(never(&file("crates/a/src/a.rs", "let a = \"X-Forwarded-For\";\n")).len(), 1);
     }
 
     #[test]

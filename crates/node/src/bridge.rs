@@ -19,6 +19,7 @@ mod views;
 use std::future::Future;
 use std::sync::Arc;
 
+use landbridge_planted::planted;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::Owner;
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -88,7 +89,7 @@ impl Bridge {
         let row = row.map_err(|fault| unreadable(&fault))?;
         let now = self.core.now();
         let good = row.filter(|token| {
-            let revoked = token.revoked.is_some() && !cfg!(planted = "revoked_token_taken");
+            let revoked = token.revoked.is_some() && !planted!("revoked_token_taken");
             !revoked && token.expires.is_none_or(|expires| now < expires)
         });
         let settings = &self.core.settings;
@@ -152,7 +153,7 @@ impl Bridge {
     /// Refuses new work while the operator's switch is thrown, or nothing can be signed for it.
     //= ID-64
     fn check_may_ask(&self) -> Result<(), Problem> {
-        if self.core.halt.is_on() && !cfg!(planted = "halt_ignored_by_caller") {
+        if self.core.halt.is_on() && !planted!("halt_ignored_by_caller") {
             return Err(Halted::problem());
         }
         if self.core.identity.request().is_revoked() {

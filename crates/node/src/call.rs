@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::caller::{Action, Caller, Handled, Input};
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow};
 use landbridge_proto::trust::signer::{SignError, sign_typed};
@@ -219,7 +220,7 @@ impl Driver {
             return Ok(());
         }
         //= ID-64
-        if self.core.halt.is_on() && !cfg!(planted = "halt_ignored_by_caller") {
+        if self.core.halt.is_on() && !planted!("halt_ignored_by_caller") {
             self.say("this bridge is halted by its operator");
             let mut watch = self.core.halt.watch();
             tokio::select! {

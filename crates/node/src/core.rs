@@ -17,6 +17,8 @@ use landbridge_store::{Fault, Handle};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use landbridge_planted::planted;
+
 use crate::adapter::Adapter;
 use crate::clock::{Clock, Entropy};
 use crate::config::Effective;
@@ -221,6 +223,10 @@ impl Core {
     pub fn new_jti(&self) -> Result<Jti, InvalidName> {
         let mut bytes = [0_u8; 16];
         self.entropy.fill(&mut bytes);
+        if planted!("jti_of_the_second") {
+            bytes = [0; 16];
+            bytes[..8].copy_from_slice(&(self.now().0 / 1000).to_le_bytes());
+        }
         Jti::new(data_encoding::BASE64URL_NOPAD.encode(&bytes))
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
+use landbridge_planted::planted;
 use landbridge_proto::machine::admission::{Learned, PROTO};
 use landbridge_proto::machine::history::{Present, Recall, judge};
 use landbridge_proto::machine::operation::Operation;
@@ -315,7 +316,7 @@ impl Core {
     /// Nothing leaves a halted bridge.
     //= ID-64
     fn check_halt(&self) -> Result<(), PeerError> {
-        match self.halt.is_on() && !cfg!(planted = "halt_ignored_by_caller") {
+        match self.halt.is_on() && !planted!("halt_ignored_by_caller") {
             true => Err(PeerError::Halted),
             false => Ok(()),
         }

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use landbridge_planted::planted;
 use landbridge_proto::wire::name::Owner;
 
 /// Who holds how many places of a bridge.
@@ -62,8 +63,8 @@ impl Seats {
             return Err(NoSeat::Granted);
         }
         //= REQ-60
-        #[cfg(not(planted = "seats_first_come"))]
-        if room.shared && own > 0 && own >= room.max - taken {
+        let shared = room.shared && !planted!("seats_first_come");
+        if shared && own > 0 && own >= room.max - taken {
             return Err(NoSeat::Shared);
         }
         *held.entry(owner.clone()).or_default() += 1;

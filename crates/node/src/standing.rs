@@ -3,6 +3,7 @@
 //! What is open outlives the decisions that let it begin: a stream, a run, a question that waits for its
 //! turn. Each of them asks here again, and is told when there is something to ask.
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::document::PeerStatus;
 use landbridge_proto::wire::name::GatewayId;
@@ -96,9 +97,9 @@ impl Core {
     #[must_use]
     pub fn must_stop(&self, peer: &GatewayId) -> Option<StopReason> {
         match self.barred(peer)? {
-            Barred::Halted if cfg!(planted = "halt_ignored_by_executor") => None,
+            Barred::Halted if planted!("halt_ignored_by_executor") => None,
             Barred::Halted => Some(StopReason::Halt),
-            Barred::Revoked if cfg!(planted = "revoked_peers_runs_go_on") => None,
+            Barred::Revoked if planted!("revoked_peers_runs_go_on") => None,
             Barred::Revoked => Some(StopReason::Revoked),
             Barred::Suspended => None,
         }

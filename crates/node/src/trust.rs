@@ -31,6 +31,8 @@ use landbridge_store::{Fault, Handle};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
+use landbridge_planted::planted;
+
 pub use self::revoke::{NotRevoked, reason_word};
 use crate::core::{Core, StepError};
 use crate::evidence::Found;
@@ -379,7 +381,9 @@ impl Trust {
             step = step.with_reserve();
         }
         //= ID-11
-        core.commit(step).await?;
+        if !planted!("learned_unkept") {
+            core.commit(step).await?;
+        }
         let mut next = State::clone(&self.state());
         next.peers.insert(gateway.clone(), view);
         self.replace(next);

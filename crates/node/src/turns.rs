@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use landbridge_planted::planted;
 use landbridge_proto::wire::name::RunId;
 
 use crate::core::Core;
@@ -17,8 +18,9 @@ const READ_RETRY_MS: i64 = 1_000;
 pub(crate) async fn come(core: &Core, run: &RunId, waiting: &AtomicBool) {
     //= REQ-48
     while let Some(ahead) = ahead_of(core, run).await {
-        #[cfg(planted = "turns_at_once")]
-        break;
+        if planted!("turns_at_once") {
+            break;
+        }
         waiting.store(true, Ordering::Relaxed);
         let wake = core.wakes.of(&ahead);
         let woken = wake.notified();

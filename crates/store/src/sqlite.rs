@@ -16,6 +16,7 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{Room, Store};
 use landbridge_proto::machine::step::{Batch, Outcome};
 use rusqlite::{Connection, TransactionBehavior};
@@ -150,8 +151,7 @@ impl Engine {
     /// Makes a group durable in one transaction; a fault leaves nothing of it.
     fn transact(&mut self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
         let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
-        #[cfg(planted = "store_ack_before_commit")]
-        if !db.is_autocommit() {
+        if planted!("store_ack_before_commit") && !db.is_autocommit() {
             db.execute_batch("COMMIT")?;
         }
         let mut tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -161,8 +161,7 @@ impl Engine {
             let point = tx.savepoint()?;
             match write::first_stale(&point, batch.guards())? {
                 Some(guard) => {
-                    #[cfg(planted = "store_keep_stale")]
-                    {
+                    if planted!("store_keep_stale") {
                         write::apply(&point, batch.writes())?;
                         point.commit()?;
                     }
@@ -176,28 +175,26 @@ impl Engine {
             }
         }
         self.counter.count(&tx)?;
-        #[cfg(planted = "store_ack_before_commit")]
-        {
+        if planted!("store_ack_before_commit") {
             tx.set_drop_behavior(rusqlite::DropBehavior::Ignore);
             drop(tx);
+        } else {
+            tx.commit()?;
         }
-        #[cfg(not(planted = "store_ack_before_commit"))]
-        tx.commit()?;
         self.counter.committed();
         Ok(outcomes)
     }
 
     /// Writes a batch where there is no room but the reserve's.
     fn apply_from_reserve(&mut self, batch: &Batch) -> Result<Outcome, Fault> {
-        #[cfg(not(planted = "store_reserve_for_all"))]
-        if !batch.may_use_reserve() {
+        if !batch.may_use_reserve() && !planted!("store_reserve_for_all") {
             return Ok(Outcome::Full);
         }
         match self.transact(std::slice::from_ref(batch)) {
             Ok(mut outcomes) => Ok(outcomes.pop().unwrap_or(Outcome::Full)),
-            #[cfg(planted = "store_ack_when_full")]
-            Err(fault) if self.is_full(&fault) => Ok(Outcome::Committed),
-            #[cfg(not(planted = "store_ack_when_full"))]
+            Err(fault) if planted!("store_ack_when_full") && self.is_full(&fault) => {
+                Ok(Outcome::Committed)
+            }
             Err(fault) if self.is_full(&fault) => Ok(Outcome::Full),
             Err(fault) => Err(fault),
         }

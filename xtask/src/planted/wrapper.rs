@@ -1,9 +1,11 @@
-//! Stands between cargo and rustc while bugs are planted, and gives one crate its `--cfg`.
+//! Stands between cargo and rustc while bugs are planted, and gives our crates `--cfg plantable`.
 //!
 //! `RUSTFLAGS` would change every crate and build the world again. As `RUSTC_WORKSPACE_WRAPPER` this program
 //! sees the crates of the workspace alone, cargo keeps what it builds apart from the ordinary build, and
-//! third-party crates are shared. Cargo does not know that the flags depend on us, so the crate's
-//! dependency file says that it read a variable of the environment; when that has changed, cargo
+//! third-party crates are shared.
+//!
+//! A bug that is still written as `cfg` is compiled into its one crate. Cargo does not know that the flags depend on
+//! us, so the crate's dependency file says that it read a variable of the environment; when that has changed, cargo
 //! builds this crate again and no other.
 
 use std::ffi::OsString;
@@ -40,7 +42,7 @@ pub(crate) fn as_rustc() -> Option<ExitCode> {
     let mut command = Command::new(arguments.remove(0));
     let output = Output::read(&arguments);
     let bug = output.as_ref().and_then(|output| std::env::var(variable(&output.krate)).ok());
-    command.args(&arguments);
+    command.args(&arguments).args(["--cfg", "plantable"]);
     if let Some(bug) = &bug {
         command.arg("--cfg").arg(format!("planted=\"{bug}\""));
     }

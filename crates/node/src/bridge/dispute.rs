@@ -4,6 +4,7 @@
 //! Nothing is taken back. Computed from the journal, which says when each seal arrived, and from the
 //! revocations, which are kept for ever; so the answer is the same after every restart.
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::EntryRow;
 use landbridge_proto::trust::status::{Revoked, TrustedStatus};
 use landbridge_proto::wire::envelope::Envelope;
@@ -27,7 +28,7 @@ impl Bridge {
     /// Why what was received of a run is disputed; `None` when it is not.
     //= ID-23
     pub(super) fn disputed(&self, entry: &EntryRow) -> Option<DisputeView> {
-        if cfg!(planted = "disputed_unmarked") {
+        if planted!("disputed_unmarked") {
             return None;
         }
         let state = self.core.trust.state();

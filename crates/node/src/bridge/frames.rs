@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::EntryPhase;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
@@ -75,7 +76,7 @@ impl Frames {
 /// Returns once the operator halted the bridge.
 async fn halted(core: &Core) {
     let mut watch = core.halt.watch();
-    if watch.wait_for(Option::is_some).await.is_err() || cfg!(planted = "halt_ignored_by_caller") {
+    if watch.wait_for(Option::is_some).await.is_err() || planted!("halt_ignored_by_caller") {
         std::future::pending::<()>().await;
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::admission::print_of;
 use landbridge_proto::machine::contract::{
     EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, Write,
@@ -198,7 +199,7 @@ impl Bridge {
             return Err(too_many_open(scope));
         }
         self.tokens.take_start(scope, self.core.now())?;
-        if cfg!(planted = "token_quota_unguarded") {
+        if planted!("token_quota_unguarded") {
             return Ok(Vec::new());
         }
         Ok(vec![Guard::TokenOpenBelow { token: scope.id.clone(), max }])

@@ -16,6 +16,8 @@ use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::{Accept, Outcome, SideEffects};
 use tokio::sync::OwnedSemaphorePermit;
 
+use landbridge_planted::planted;
+
 use super::{Attempt, DriveError, Driver, verdict};
 use crate::evidence::Found;
 use crate::net::client::ResponseStream;
@@ -196,8 +198,12 @@ impl Driver {
             }
             _ => {
                 //= REQ-7
-                let start: Start =
+                let mut start: Start =
                     serde_json::from_str(&entry.body).map_err(|_| PeerError::NotActive)?;
+                if planted!("key_renewed") {
+                    let key = self.core.new_jti().ok().and_then(|jti| jti.as_str().parse().ok());
+                    start.idempotency_key = key.unwrap_or(start.idempotency_key);
+                }
                 (Op::Start, Body::Start(Box::new(start)))
             }
         };
@@ -232,6 +238,17 @@ impl Driver {
                 metrics::counter!(crate::observe::STREAM_MISMATCHES).increment(1);
                 self.say(format!("the stream did not fit together: {what}"));
                 self.from_start = true;
+                if planted!("mismatch_is_evidence") {
+                    let peer = self.entry().peer.clone();
+                    let state = self.core.trust.state();
+                    let status = state.status.clone();
+                    if let Some(first) = status {
+                        use landbridge_proto::machine::evidence::Proof;
+                        let proof = Proof::Statuses { second: first.clone(), first };
+                        let found = crate::evidence::Found::new(proof, None);
+                        let _ = self.core.trust.quarantine(&self.core, &peer, &found).await;
+                    }
+                }
                 Ok(if progressed { Attempt::Progress } else { Attempt::Nothing })
             }
             Left::Equivocation(found) => {
@@ -253,7 +270,10 @@ impl Driver {
         let mut reader = SseReader::new();
         let mut reception: Option<Reception> = None;
         //= STR-17
-        let silence = Duration::from_millis(self.core.settings.silence_ms);
+        let mut silence = Duration::from_millis(self.core.settings.silence_ms);
+        if planted!("silence_waited_for") {
+            silence = Duration::from_secs(86_400);
+        }
         let mut heard = tokio::time::Instant::now();
         loop {
             let chunk = tokio::select! {
@@ -262,6 +282,9 @@ impl Driver {
                 () = self.must_not_read() => return Left::Interrupted,
             };
             let Ok(Some(Ok(chunk))) = chunk else { return Left::Ended };
+            if planted!("any_byte_is_a_sign_of_life") {
+                heard = tokio::time::Instant::now();
+            }
             let events = match reader.push(&chunk) {
                 Ok(events) => events,
                 Err(fault) => return Left::Mismatch(fault.to_string()),
@@ -282,7 +305,7 @@ impl Driver {
     /// Returns once nothing is read from the peer any more.
     //= ID-64
     async fn must_not_read(&self) {
-        if cfg!(planted = "reader_outlives_revocation") {
+        if planted!("reader_outlives_revocation") {
             std::future::pending::<()>().await;
         }
         self.core.until_barred(&self.entry().peer).await;
@@ -395,7 +418,7 @@ impl Driver {
     fn compare(&self, before: Chain, batch: &SealedBatch) -> Result<(), Left> {
         //= STR-14
         let entry = self.entry();
-        if batch.first() > entry.seq {
+        if batch.first() > entry.seq || planted!("journal_not_compared") {
             return Ok(());
         }
         let known = usize::try_from(entry.seq + 1 - batch.first()).unwrap_or(usize::MAX);

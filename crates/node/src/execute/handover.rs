@@ -5,6 +5,7 @@
 //! So the driver stays until the adapter has let go of its [`Hold`](crate::adapter::Hold). Not for ever:
 //! a gateway that does not answer must not keep a bridge from stopping.
 
+use landbridge_planted::planted;
 use landbridge_proto::wire::name::Timestamp;
 
 use crate::adapter::Held;
@@ -33,8 +34,7 @@ impl Handover {
     /// it is dropped and asked again.
     pub(super) async fn may_leave(&mut self, core: &Core) {
         core.stopping.cancelled().await;
-        let Some(held) = self.held.as_mut().filter(|_| !cfg!(planted = "leaves_starts_in_flight"))
-        else {
+        let Some(held) = self.held.as_mut().filter(|_| !planted!("leaves_starts_in_flight")) else {
             return;
         };
         let by = *self.leave_by.get_or_insert_with(|| core.now().plus_ms(HANDOVER_MS_MAX));

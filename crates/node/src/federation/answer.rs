@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use http::Response;
+use landbridge_planted::planted;
 use landbridge_proto::machine::admission::Admitted;
 use landbridge_proto::machine::contract::{AuditEvent, Guard, KeyRecord, RunPhase, RunRow, Write};
 use landbridge_proto::machine::history::is_abandoned;
@@ -119,7 +120,7 @@ impl Federation {
             match core.commit(step.guarded([guard]).with(writes)).await {
                 //= REQ-34
                 Ok(run) => {
-                    if let Some(run) = run {
+                    if let Some(run) = run.filter(|_| !planted!("cancel_only_said")) {
                         self.stop(&run).await?;
                     }
                     return self.answered(admitted, result);
@@ -218,7 +219,7 @@ impl Federation {
         match reads.run(&run).map_err(|fault| unreadable(&fault))? {
             //= REQ-64
             Some(row) if row.owner == *owner && is_abandoned(&row) => Err(lost_history()),
-            Some(row) if row.owner == *owner || cfg!(planted = "owner_unchecked") => {
+            Some(row) if row.owner == *owner || planted!("owner_unchecked") => {
                 Ok(Found::Run(Box::new(row)))
             }
             _ => Ok(Found::Nothing(target.clone())),
@@ -241,7 +242,7 @@ impl Federation {
     pub(super) fn remember(&self, admitted: &Admitted, deed: &str) -> (Guard, [Write; 3]) {
         let said = admitted.request().value();
         let (issuer, mut jti) = (said.iss.clone(), said.jti.clone());
-        if cfg!(planted = "jti_forgotten") {
+        if planted!("jti_forgotten") {
             jti = self.core.new_jti().unwrap_or(jti);
         }
         let keep_until = said.exp.plus_ms(limit::CLOCK_SKEW_MS_MAX + 1);
@@ -289,11 +290,9 @@ impl Federation {
     /// log: a peer that asks wrongly all day cannot fill it.
     //= PRB-10
     pub(super) async fn audit_refusal(&self, peer: &GatewayId, problem: &Problem, story: &str) {
-        if self
-            .records
-            .take(peer, Rate::per_minute(RECORDS_PER_MINUTE_MAX), self.core.now())
-            .is_err()
-        {
+        let rate = Rate::per_minute(RECORDS_PER_MINUTE_MAX);
+        let over = self.records.take(peer, rate, self.core.now()).is_err();
+        if over && !planted!("refusals_fill_the_log") {
             self.strangers.count(problem);
             return;
         }

@@ -19,6 +19,8 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Findings, PairingResult};
 use landbridge_proto::wire::stream::One;
 
+use landbridge_planted::planted;
+
 use super::{Federation, one_envelope, unsigned};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::halt::Halted;
@@ -87,7 +89,7 @@ impl Federation {
             .map_err(|fault| refuse(fault.to_string()))?;
         let row = core.store.reads().invite(&request.value().invite);
         let row = row.map_err(|fault| unreadable(&fault))?;
-        let Some(row) = row.filter(|row| row.used.is_none()) else {
+        let Some(row) = row.filter(|row| row.used.is_none() || planted!("invite_reused")) else {
             return Err(refuse("the invite is unknown or used".to_owned()));
         };
         let invite = Invite::parse(&row.secret)
@@ -120,7 +122,8 @@ impl Federation {
         let audit = core.audit(peer.as_str(), "pairing_received", core.own().as_str(), []);
         writes.push(audit);
         let guard = Guard::InviteUnused { id: invite.id };
-        match core.commit(Step::new(vec![guard], writes, ())).await {
+        let guards = if planted!("invite_reused") { Vec::new() } else { vec![guard] };
+        match core.commit(Step::new(guards, writes, ())).await {
             Ok(()) => {}
             Err(StepError::Stale(_)) => return Err(Problem::new(Code::VerificationFailed)),
             Err(error) => return Err(error.into()),

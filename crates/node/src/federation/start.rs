@@ -1,6 +1,7 @@
 //! Starting: one key, one run, one transaction.
 
 use http::Response;
+use landbridge_planted::planted;
 use landbridge_proto::machine::admission::{
     Admitted, Memory, PROTO, StartDecision, judge_start, print_of,
 };
@@ -98,7 +99,8 @@ impl Federation {
                 let reads = self.core.store.reads();
                 let known = reads.session_known(admitted.owner(), &target.agent, session);
                 //= REQ-45
-                if !known.map_err(|fault| unreadable(&fault))? {
+                let known = known.map_err(|fault| unreadable(&fault))?;
+                if !known && !planted!("session_guessed") {
                     let detail =
                         "no such session of this agent is known for this caller and tenant pair";
                     let problem = Problem::new(Code::SessionUnknown).with_detail(detail);
@@ -140,7 +142,7 @@ impl Federation {
         let create = Write::CreateRun(row.clone());
         let (known, bind) = bind(&row, &start.agent_target).unzip();
         let step = Step::new(vec![unseen, free], writes.into(), row)
-            .guarded(known)
+            .guarded(known.filter(|_| !planted!("session_guessed")))
             .with([create, audit].into_iter().chain(bind));
         self.core.commit(step).await.map(Some)
     }
@@ -248,7 +250,7 @@ fn ask_of(start: &Start) -> Option<Ask> {
 //= STR-32
 fn disclose(start: &Start, grant: &Grant) -> Disclose {
     let mut disclose = grant.disclose;
-    if start.tool_call.is_some() && cfg!(not(planted = "tool_result_as_output")) {
+    if start.tool_call.is_some() && !planted!("tool_result_as_output") {
         disclose.output = disclose.output.min(disclose.tool_results);
     }
     disclose

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use http_body_util::BodyExt;
+use landbridge_planted::planted;
 use landbridge_proto::machine::admission::Admitted;
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
@@ -114,7 +115,7 @@ impl Asker {
     //= STR-42
     //= ID-61
     fn check(&self) -> Result<(), Ended> {
-        if cfg!(planted = "stream_outlives_revocation") {
+        if planted!("stream_outlives_revocation") {
             return Ok(());
         }
         if let Some(barred) = self.core.barred(&self.peer) {
@@ -126,7 +127,7 @@ impl Asker {
             let mut keys = self.keys.iter();
             keys.any(|kid| view.revocation(kid).is_some())
         });
-        match revoked && !cfg!(planted = "revoked_askers_stream_goes_on") {
+        match revoked && !planted!("revoked_askers_stream_goes_on") {
             true => Err(Ended::Key),
             false => Ok(()),
         }

@@ -12,6 +12,7 @@ use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
+use landbridge_planted::planted;
 use landbridge_proto::wire::problem::{Code, Problem};
 use zeroize::Zeroizing;
 
@@ -212,7 +213,7 @@ pub(super) fn permit(who: &Principal, verb: Verb) -> Result<(), LocalProblem> {
         (Principal::Token(_), Verb::Administer) => {
             "administration needs the unix socket, without a token".to_owned()
         }
-        (Principal::Token(_), _) if cfg!(planted = "verb_unchecked") => return Ok(()),
+        (Principal::Token(_), _) if planted!("verb_unchecked") => return Ok(()),
         (Principal::Token(token), _) if token.verbs.iter().any(|has| has == verb.as_str()) => {
             return Ok(());
         }

@@ -13,6 +13,7 @@ use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Uri};
+use landbridge_planted::planted;
 use landbridge_proto::wire::problem::{Code, Problem};
 
 use super::auth::{Credential, LocalPeer};
@@ -49,7 +50,7 @@ impl Gate {
             tracing::error!("a request reached the local API without its connection's peer");
             return Err(Problem::new(Code::Internal).into());
         };
-        if request.headers().contains_key(ORIGIN) && !cfg!(planted = "origin_served") {
+        if request.headers().contains_key(ORIGIN) && !planted!("origin_served") {
             let detail = "requests with an Origin header are refused";
             return Err(LocalProblem::new(LocalCode::CrossOrigin, detail));
         }

@@ -21,6 +21,8 @@ use http::{HeaderMap, HeaderValue, Uri};
 use landbridge_proto::wire::problem::{Code, Problem};
 use serde::Deserialize;
 
+use landbridge_planted::planted;
+
 use super::body::{query, value};
 use super::problem::{LocalCode, LocalProblem};
 use crate::bridge::Frames;
@@ -110,6 +112,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Accepts {
 /// newer, wins.
 pub(super) fn cursor(uri: &Uri, headers: &HeaderMap) -> Result<u64, LocalProblem> {
     let [after] = query(uri, ["after"])?;
+    if planted!("cursor_ignored") {
+        return Ok(0);
+    }
     if let Some(id) = headers.get(LAST_EVENT_ID) {
         return value(LAST_EVENT_ID, id.to_str().unwrap_or_default());
     }

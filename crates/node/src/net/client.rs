@@ -24,6 +24,8 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::pool::{LineGuard, Pool, Unsent};
+use landbridge_planted::planted;
+
 use super::connect::{Connector, ForbiddenAddress};
 use super::endpoint::Endpoint;
 use super::flood::FloodSettings;
@@ -217,6 +219,12 @@ impl Client {
                 return Err(ClientError::Late { sent });
             }
         };
+        if planted!("redirect_followed") && response.status().is_redirection() {
+            drop((response, guard));
+            let (response, guard) = self.send_once_or_again(target, &outgoing, &sent).await?;
+            let whole_within = self.pool.settings.response_body;
+            return Ok(response.map(|inner| ResponseStream { inner, whole_within, _guard: guard }));
+        }
         if limit_body::is_encoded(response.headers()) {
             return Err(ClientError::Body(BodyError::Encoded));
         }

@@ -11,6 +11,8 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use landbridge_planted::planted;
+
 use super::endpoint::{AddressPolicy, Endpoint, Host};
 
 /// Bytes both ways.
@@ -97,7 +99,15 @@ impl Connector for TcpConnector {
     fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<BoxStream>> {
         Box::pin(async move {
             let mut last = io::Error::from(io::ErrorKind::NotFound);
-            for address in self.addresses(endpoint).await? {
+            let mut judged = self.addresses(endpoint).await?;
+            if planted!("name_resolved_again")
+                && let Host::Name(name) = endpoint.host()
+            {
+                let found = self.resolver.resolve(name).await?;
+                let port = endpoint.port();
+                judged = found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+            }
+            for address in judged {
                 match TcpStream::connect(address).await {
                     Ok(stream) => {
                         stream.set_nodelay(true)?;
@@ -118,6 +128,7 @@ const ADDRESSES_TRIED_MAX: usize = 4;
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::net::endpoint::Network;
 
     struct Fixed(&'static [&'static str]);
 
@@ -173,6 +184,36 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(kept, ["127.0.0.1:8443".parse().unwrap()]);
+    }
+
+    /// A name that changes its mind each time that it is asked for.
+    struct Turning(std::sync::Mutex<Vec<&'static str>>);
+
+    impl Resolver for Turning {
+        fn resolve<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+            let next = self.0.lock().unwrap().pop().unwrap();
+            Box::pin(async move { Ok(vec![next.parse().unwrap()]) })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_judged_is_what_is_dialled() {
+        let outer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = outer.local_addr().unwrap().port();
+        let inner = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+        let only_outer = Network::parse("127.0.0.1/32").unwrap();
+        let policy = AddressPolicy::public_only().danger_allow(only_outer);
+        let names = Arc::new(Turning(vec!["127.0.0.2", "127.0.0.1"].into()));
+        let connector = TcpConnector::with_resolver(policy, names.clone());
+        let endpoint = Endpoint::parse(&format!("https://bridge.example:{port}")).unwrap();
+        assert!(connector.connect(&endpoint).await.is_ok());
+        assert_eq!(names.0.lock().unwrap().len(), 1, "the name was asked for once");
+        outer.accept().await.unwrap();
+        // The next time it leads inside, and nothing is dialled.
+        let error = connector.connect(&endpoint).await.err().unwrap();
+        assert!(error.get_ref().unwrap().is::<ForbiddenAddress>(), "{error}");
+        let nothing = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(nothing, inner.accept()).await.is_err());
     }
 
     #[tokio::test]

@@ -9,6 +9,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use landbridge_planted::planted;
+
 /// Why a text is not an [`Endpoint`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -56,7 +58,8 @@ impl Endpoint {
         if text.len() > ENDPOINT_BYTES_MAX {
             return Err(InvalidEndpoint::TooLong);
         }
-        let authority = text.strip_prefix("https://").ok_or(InvalidEndpoint::NotHttps)?;
+        let plain = text.strip_prefix("http://").filter(|_| planted!("plain_text_dialled"));
+        let authority = text.strip_prefix("https://").or(plain).ok_or(InvalidEndpoint::NotHttps)?;
         let allowed = |byte: u8| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
         };
@@ -217,7 +220,8 @@ impl AddressPolicy {
     /// Says whether `ip` may be dialled.
     #[must_use]
     pub fn allows(&self, ip: IpAddr) -> bool {
-        self.allowed.iter().any(|network| network.contains(ip))
+        planted!("inner_address_dialled")
+            || self.allowed.iter().any(|network| network.contains(ip))
             || match ip {
                 IpAddr::V4(ip) => is_public_v4(ip),
                 IpAddr::V6(ip) => is_public_v6(ip),

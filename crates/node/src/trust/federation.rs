@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{DocumentKind, Guard, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::TrustedFederation;
@@ -94,7 +95,7 @@ impl Trust {
         for peer in present.document().peers.iter().filter(|one| one.status == PeerStatus::Revoked)
         {
             let back = next.peer(&peer.gid).is_none_or(|one| one.status != PeerStatus::Revoked);
-            if !back || cfg!(planted = "revocation_taken_back") {
+            if !back || planted!("revocation_taken_back") {
                 continue;
             }
             if !pairings.iter().any(|row| row.peer == peer.gid) {

@@ -39,6 +39,8 @@ enum Deed {
     Alter(&'static str, &'static str),
     /// So many bytes of B's answer, and then nothing for ever.
     FallSilent(usize),
+    /// So many bytes of B's answer, and then one more now and then, so that no event is ever whole.
+    Trickle(usize),
 }
 
 /// What A sent, as B reads it, with A's journal at that moment.
@@ -111,11 +113,18 @@ fn wire(world: &World, deeds: Vec<Deed>) -> Arc<Mutex<Vec<Sent>>> {
                     assert!(text.contains(from), "{text}");
                     answer(200, "text/event-stream", text.replace(from, to).into())
                 }
-                Some(Deed::FallSilent(at)) => {
+                Some(deed @ (Deed::FallSilent(at) | Deed::Trickle(at))) => {
                     let body = whole(plane.answer(onward).await).await;
                     let (mut writer, silent) = channel(StreamSettings::default());
                     tokio::spawn(async move {
                         writer.send(body.slice(..at)).await.unwrap();
+                        let trickles = matches!(deed, Deed::Trickle(_));
+                        for byte in (at..body.len()).filter(|_| trickles) {
+                            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                            if writer.send(body.slice(byte..=byte)).await.is_err() {
+                                return;
+                            }
+                        }
                         writer.gone().await;
                     });
                     let mut response = Response::new(silent.map_err(Into::into).boxed_unsync());
@@ -296,6 +305,18 @@ async fn a_silent_connection_is_left_and_the_run_goes_on_over_another_one() {
     let entry = ended(&world, "silent", "say done").await;
     assert_eq!(entry.outcome.as_deref(), Some("succeeded"));
     assert_eq!(sent.lock().unwrap().len(), 2);
+}
+
+//= STR-17
+#[tokio::test]
+async fn bytes_that_never_become_an_event_are_no_sign_of_life() {
+    let world = World::of(Settings { silence_ms: 100, ..Settings::default() }, Settings::default());
+    let world = world.await;
+    let sent = wire(&world, vec![Deed::Trickle(40)]);
+    let entry = ended(&world, "trickle", "say done").await;
+    assert_eq!(entry.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(sent.lock().unwrap().len(), 2, "the first connection was left");
+    assert!(world.a.core.trust.state().quarantined.is_empty());
 }
 
 //= REQ-31

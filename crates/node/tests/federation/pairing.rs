@@ -38,6 +38,8 @@ async fn an_invite_is_used_up_with_the_pairing_it_made() {
     // The same invite again, from the same gateway or any other, is refused and changes nothing.
     let again = world.a.bridge.join(join(&text, "eu")).await.unwrap_err();
     assert_eq!(again.code(), Some(Code::VerificationFailed));
+    let told = again.detail.as_deref().unwrap_or_default();
+    assert!(told.contains("refused (verification_failed"), "{told}");
     assert_eq!(world.b.bridge.pairings().await.unwrap().len(), 1);
     assert_eq!(world.b.deeds("pairing_received"), 1);
 }

@@ -34,6 +34,9 @@ async fn routes_are_compared_byte_for_byte() {
     let world = World::new().await;
     let (bytes, _) = world.operation(&world.request(started("path", "hang")));
     for path in [
+        "/federation/../v1/chat/completions",
+        "/federation/v1/../../v1/runs",
+        "/federation/v1/%2e%2e/%2e%2e/v1/runs",
         "/federation/v1/runs/",
         "/federation/v1//runs",
         "/Federation/v1/runs",
@@ -60,6 +63,7 @@ async fn routes_are_compared_byte_for_byte() {
         assert_eq!(reply.unsigned().await, "method_not_allowed", "{path}");
     }
     assert_eq!(world.b.open_runs(), 0);
+    assert_eq!(world.post(Op::Start.path(), bytes).await.status, 200, "its own route is open");
 }
 
 //= REQ-5

@@ -113,7 +113,8 @@ async fn forwarded_headers_change_nothing() {
     let mut raw = server.tls(b"http/1.1").await;
     let request =
         b"GET /who HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 9.9.9.9\r\nforwarded: for=9.9.9.9\r\n\
-        x-real-ip: 9.9.9.9\r\nconnection: close\r\n\r\n";
+        x-real-ip: 9.9.9.9\r\nx-forwarded-client-cert: Hash=9.9.9.9\r\nx-ssl-client-verify: SUCCESS\r\n\
+        x-ssl-cert: 9.9.9.9\r\nconnection: close\r\n\r\n";
     let answer = exchange(&mut raw, request).await;
     assert!(answer.contains("127.0.0.1") && !answer.contains("9.9.9.9"), "{answer}");
 }

@@ -28,6 +28,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use landbridge_planted::planted;
+
 use super::budget::{Budget, Day, Spent};
 use super::chain::Chain;
 use super::contract::{AuditEvent, Guard, RunPhase, RunRow, SessionRow, StopRow, Write};
@@ -160,7 +162,7 @@ impl Executor {
     #[must_use]
     pub fn handle(self, now: Timestamp, input: Input) -> Handled {
         match (self.row.phase, input) {
-            (RunPhase::Settled, Input::Stop(reason)) if cfg!(planted = "ends_twice") => {
+            (RunPhase::Settled, Input::Stop(reason)) if planted!("ends_twice") => {
                 Handled::Step(self.end(now, End::stopped(reason, SideEffects::None), Vec::new()))
             }
             (RunPhase::Settled, _)
@@ -197,7 +199,7 @@ impl Executor {
 
     fn claim(self, epoch: u64) -> Step<(Self, Vec<Action>)> {
         let actions = match (&self.row.intent, &self.row.stop) {
-            (Some(intent), _) if cfg!(planted = "starts_again") => {
+            (Some(intent), _) if planted!("starts_again") => {
                 vec![Action::Start { intent: intent.clone() }]
             }
             //= REQ-26

@@ -1,5 +1,7 @@
 //! From reports to frame lines: disclosure first, then limits, then numbers and the chain.
 
+use landbridge_planted::planted;
+
 use super::chain::Chain;
 use super::report::{Channel, Report};
 use crate::wire::digest::Digest;
@@ -127,7 +129,7 @@ fn reduce(text: String, disclosure: Disclosure, max: usize) -> (Option<String>, 
         truncated: false,
     };
     match disclosure {
-        _ if cfg!(planted = "discloses_all") => (Some(text), Rest::default()),
+        _ if planted!("discloses_all") => (Some(text), Rest::default()),
         Disclosure::None => (None, Rest::default()),
         Disclosure::Digest => (None, whole()),
         Disclosure::Full if text.len() <= max => (Some(text), Rest::default()),

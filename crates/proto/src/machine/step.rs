@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use landbridge_planted::planted;
+
 use super::contract::{Guard, Store, Write};
 
 /// Links a batch, its receipt and what they hold back. Unique in this process, never stored.
@@ -123,7 +125,7 @@ impl<T> Held<T> {
         }
         match receipt.outcome {
             Outcome::Committed => Ok(self.then),
-            Outcome::Stale(_) if cfg!(planted = "stale_released") => Ok(self.then),
+            Outcome::Stale(_) if planted!("stale_released") => Ok(self.then),
             Outcome::Stale(guard) => Err(NotReleased::Stale(guard)),
             Outcome::Full => Err(NotReleased::Full),
         }

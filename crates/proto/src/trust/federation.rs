@@ -4,6 +4,8 @@
 //! fails closed, and its version never goes down, so that an old copy does not bring a revoked peer
 //! back.
 
+use landbridge_planted::planted;
+
 use super::root::{TrustedRoot, role_keys};
 use super::verified::{KeyWindow, RoleKeys, Verified, VerifyError, verify};
 use crate::wire::document::federation::InvalidFederation;
@@ -56,11 +58,11 @@ impl TrustedFederation {
         let keys = role_keys(own.root(), Role::Policy);
         let document =
             verify::<Federation>(envelope, &keys, now).map_err(FederationError::Unverified)?;
-        if document.value().iss != *own.gateway() {
+        if document.value().iss != *own.gateway() && !planted!("federation_issuer_unchecked") {
             return Err(FederationError::Foreign { found: document.value().iss.clone() });
         }
         let found = document.value().version;
-        if found < version_min {
+        if found < version_min && !planted!("federation_version_unchecked") {
             //= ID-28
             return Err(FederationError::WentBack { have: version_min, found });
         }

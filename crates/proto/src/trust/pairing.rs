@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use landbridge_planted::planted;
+
 use super::root::{RootError, TrustedRoot};
 use super::verified::Verified;
 use crate::wire::base64::{self, InvalidBase64};
@@ -181,7 +183,7 @@ impl Invite {
     pub fn check_inviter(&self, chain: &TrustedRoot, now: Timestamp) -> Result<(), PairingRefusal> {
         self.check_time(now)?;
         let (expected, found) = (self.inviter(), chain.gateway().clone());
-        if expected != found {
+        if expected != found && !planted!("genesis_unchecked") {
             //= ID-33
             return Err(PairingRefusal::ForeignChain(RootError::ForeignGenesis {
                 expected,
@@ -208,7 +210,7 @@ impl Invite {
         let request = request.value();
         self.check_time(now)?;
         let inviter = self.inviter();
-        if request.aud != inviter {
+        if request.aud != inviter && !planted!("pairing_audience_unchecked") {
             return Err(PairingRefusal::ForAnotherGateway { aud: request.aud.clone() });
         }
         if request.invite != self.id() {
@@ -219,7 +221,8 @@ impl Invite {
             return Err(PairingRefusal::OutOfTime);
         }
         let proof = self.secret.proof(&inviter, joiner);
-        if request.iss != *joiner || !proof.eq_secret(&request.proof) {
+        let proven = request.iss == *joiner && proof.eq_secret(&request.proof);
+        if !proven && !planted!("invite_proof_unchecked") {
             //= ID-34
             return Err(PairingRefusal::WrongProof);
         }
@@ -233,7 +236,7 @@ impl Invite {
     }
 
     fn check_time(&self, now: Timestamp) -> Result<(), PairingRefusal> {
-        if now >= self.expires {
+        if now >= self.expires && !planted!("invite_expiry_unchecked") {
             return Err(PairingRefusal::InviteExpired { expires: self.expires });
         }
         Ok(())

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use landbridge_planted::planted;
 use serde::Serialize;
 
 use super::key::{PublicKey, SecretKey};
@@ -139,7 +140,7 @@ impl Signer for KeySigner {
             return Err(SignError::KindOfAnotherRole { kind, has: self.signed_by });
         }
         //= ID-60
-        if self.is_revoked() && !cfg!(planted = "own_revoked_key_signs") {
+        if self.is_revoked() && !planted!("own_revoked_key_signs") {
             return Err(SignError::Revoked { kid: self.kid().clone(), role: self.signed_by });
         }
         Ok(self.key.sign(kind, payload))

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use landbridge_planted::planted;
+
 use crate::wire::digest::Digest;
 use crate::wire::envelope::Envelope;
 use crate::wire::json::{InvalidJson, canonical};
@@ -259,6 +261,9 @@ pub(crate) fn verify_under<T: PayloadKind + Serialize + DeserializeOwned>(
                 holder = Some(&window.public);
             }
         }
+        if holder.is_none() && planted!("stranger_skipped") {
+            continue;
+        }
         let Some(public) = holder else {
             //= ENV-9
             return Err(VerifyError::SignedWithForeignKey {
@@ -269,12 +274,17 @@ pub(crate) fn verify_under<T: PayloadKind + Serialize + DeserializeOwned>(
         public
             //= ENV-10
             .check(&signed, signature.as_bytes())
-            .or_else(|fault| if cfg!(planted = "forged_trusted") { Ok(()) } else { Err(fault) })
+            .or_else(|fault| if planted!("forged_trusted") { Ok(()) } else { Err(fault) })
             .map_err(|_| VerifyError::ForgedSignature { kid: kid.clone() })?;
     }
     // No set at all would be satisfied by nothing; the callers above always give one.
-    let short = counts.iter().zip(sets).find(|(count, set)| **count < set.threshold);
-    if let Some((&have, set)) = short.filter(|_| !cfg!(planted = "threshold_unchecked")) {
+    let needed = |at: usize| {
+        !(planted!("old_keys_unneeded") && at + 1 < sets.len())
+            && !(planted!("new_keys_unneeded") && at > 0)
+    };
+    let needed = counts.iter().zip(sets).enumerate().filter(|(at, _)| needed(*at));
+    let short = needed.map(|(_, one)| one).find(|(count, set)| **count < set.threshold);
+    if let Some((&have, set)) = short.filter(|_| !planted!("threshold_unchecked")) {
         //= ENV-11
         return Err(VerifyError::SignedByTooFew { have, need: set.threshold });
     }
@@ -287,15 +297,16 @@ pub(crate) fn verify_under<T: PayloadKind + Serialize + DeserializeOwned>(
 }
 
 fn check_form<T: PayloadKind>(envelope: &Envelope, sets: &[&RoleKeys]) -> Result<(), VerifyError> {
-    if envelope.kind() != T::KIND {
+    if envelope.kind() != T::KIND && !planted!("kind_unchecked") {
         //= ENV-8
         return Err(VerifyError::SentAnotherKind { expected: T::KIND, found: envelope.kind() });
     }
-    if let Some(wrong) = sets.iter().find(|set| set.signed_by != T::KIND.signed_by()) {
+    let wrong = sets.iter().find(|set| set.signed_by != T::KIND.signed_by());
+    if let Some(wrong) = wrong.filter(|_| !planted!("role_unchecked")) {
         return Err(VerifyError::KeysOfAnotherRole { kind: T::KIND, keys: wrong.signed_by });
     }
     let bytes = envelope.payload_len();
-    if bytes > T::BYTES_MAX {
+    if bytes > T::BYTES_MAX && !planted!("payload_size_unchecked") {
         //= ENV-7
         return Err(VerifyError::SentTooMuch { kind: T::KIND, max: T::BYTES_MAX, bytes });
     }
@@ -304,10 +315,10 @@ fn check_form<T: PayloadKind>(envelope: &Envelope, sets: &[&RoleKeys]) -> Result
 
 //= ENV-13
 fn check_window(window: &KeyWindow, kid: &KeyId, at: Timestamp) -> Result<(), VerifyError> {
-    if at < window.nbf {
+    if at < window.nbf && !planted!("key_begin_unchecked") {
         return Err(VerifyError::SignedBeforeKeyWasValid { kid: kid.clone(), nbf: window.nbf });
     }
-    if at >= window.exp {
+    if at >= window.exp && !planted!("key_end_unchecked") {
         return Err(VerifyError::SignedWithExpiredKey { kid: kid.clone(), exp: window.exp });
     }
     Ok(())

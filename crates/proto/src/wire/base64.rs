@@ -6,6 +6,8 @@
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, Encoding};
 
+use landbridge_planted::planted;
+
 /// Why a text is not base64 in its one allowed spelling.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidBase64 {
@@ -32,6 +34,13 @@ pub fn encode(bytes: &[u8]) -> String {
 ///
 /// Returns what is wrong with the text; only the spelling that [`encode`] writes is accepted.
 pub fn decode(text: &str) -> Result<Vec<u8>, InvalidBase64> {
+    if planted!("base64_lenient") {
+        let forgiving = &data_encoding::BASE64_MIME_PERMISSIVE;
+        return forgiving.decode(text.as_bytes()).or_else(|_| strict(&BASE64, text));
+    }
+    if planted!("base64_two_alphabets") {
+        return strict(&BASE64, &text.replace('-', "+").replace('_', "/"));
+    }
     strict(&BASE64, text)
 }
 

@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use landbridge_planted::planted;
+
 use super::digest::Digest;
 use super::json::{InvalidJson, canonical};
 use super::kind::Kind;
@@ -91,7 +93,7 @@ impl Envelope {
     ///
     /// Returns the first fault found.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidEnvelope> {
-        if bytes.len() > limit::ENVELOPE_BYTES_MAX {
+        if bytes.len() > limit::ENVELOPE_BYTES_MAX && !planted!("envelope_size_unchecked") {
             return Err(InvalidEnvelope::TooLong { max: limit::ENVELOPE_BYTES_MAX });
         }
         //= ENV-2
@@ -245,7 +247,7 @@ impl TryFrom<Raw> for Envelope {
             .ok_or(InvalidEnvelope::UnknownPayloadType)?;
         let payload = base64::decode(&raw.payload)
             .map_err(|fault| InvalidEnvelope::NotBase64 { member: "payload", fault })?;
-        if raw.signatures.len() > limit::SIGNATURES_MAX {
+        if raw.signatures.len() > limit::SIGNATURES_MAX && !planted!("signature_count_unchecked") {
             return Err(InvalidEnvelope::TooManySignatures { max: limit::SIGNATURES_MAX });
         }
         let signatures =
@@ -259,8 +261,11 @@ impl TryFrom<RawSignature> for Signature {
     type Error = InvalidEnvelope;
 
     fn try_from(raw: RawSignature) -> Result<Self, InvalidEnvelope> {
-        let sig = base64::decode(&raw.sig)
+        let mut sig = base64::decode(&raw.sig)
             .map_err(|fault| InvalidEnvelope::NotBase64 { member: "signature", fault })?;
+        if planted!("signature_length_unchecked") {
+            sig.resize(64, 0);
+        }
         //= ENV-6
         let sig = <[u8; 64]>::try_from(sig)
             .map_err(|sig| InvalidEnvelope::BadSignatureLength { bytes: sig.len() })?;
@@ -281,14 +286,15 @@ impl From<Envelope> for Raw {
 }
 
 fn check_signatures(signatures: &[Signature]) -> Result<(), InvalidEnvelope> {
-    if signatures.is_empty() {
+    if signatures.is_empty() && !planted!("unsigned_accepted") {
         //= ENV-4
         return Err(InvalidEnvelope::Unsigned);
     }
-    if signatures.len() > limit::SIGNATURES_MAX {
+    if signatures.len() > limit::SIGNATURES_MAX && !planted!("signature_count_unchecked") {
         return Err(InvalidEnvelope::TooManySignatures { max: limit::SIGNATURES_MAX });
     }
-    if signatures.windows(2).any(|pair| pair[0].keyid >= pair[1].keyid) {
+    let unsorted = signatures.windows(2).any(|pair| pair[0].keyid >= pair[1].keyid);
+    if unsorted && !planted!("signature_counted_twice") {
         //= ENV-5
         return Err(InvalidEnvelope::SignaturesUnsorted);
     }

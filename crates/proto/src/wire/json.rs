@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use landbridge_planted::planted;
+
 use super::limit;
 
 /// Why bytes are not JSON in its one allowed spelling, or a value cannot be written in it.
@@ -124,14 +126,16 @@ fn tree(bytes: &[u8]) -> Result<Value, InvalidJson> {
     }
     let text =
         str::from_utf8(bytes).map_err(|error| InvalidJson::NotUtf8 { at: error.valid_up_to() })?;
-    check_depth(bytes, limit::JSON_DEPTH_MAX)?;
+    if !planted!("depth_unchecked") {
+        check_depth(bytes, limit::JSON_DEPTH_MAX)?;
+    }
     serde_json::from_str(text)
         .map_err(|error| InvalidJson::NotJson { line: error.line(), column: error.column() })
 }
 
 //= ENV-16
 fn same(given: &[u8], again: &[u8]) -> Result<(), InvalidJson> {
-    if given == again {
+    if given == again || planted!("spelling_unchecked") {
         return Ok(());
     }
     let at = given.iter().zip(again).take_while(|(a, b)| a == b).count();
@@ -149,6 +153,9 @@ fn write_value(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), Inv
         Value::Number(number) => match number.as_i64() {
             Some(integer) if integer.unsigned_abs() <= limit::INTEGER_MAX.unsigned_abs() => {
                 out.extend_from_slice(integer.to_string().as_bytes());
+            }
+            _ if planted!("integers_unchecked") => {
+                out.extend_from_slice(number.to_string().as_bytes());
             }
             //= ENV-17
             _ => return Err(InvalidJson::NotInteger),
@@ -299,6 +306,41 @@ mod tests {
                 "{}",
                 String::from_utf8_lossy(bytes)
             );
+        }
+    }
+
+    //= ENV-16
+    #[test]
+    fn a_member_twice_is_refused_also_where_any_member_may_be() {
+        assert!(canonical::from_slice::<Value>(br#"{"a":{"b":1,"c":1}}"#).is_ok());
+        for bad in [
+            br#"{"a":1,"a":1}"#.as_slice(),
+            br#"{"a":1,"a":2}"#,
+            br#"{"a":{"b":1,"b":1}}"#,
+            br#"{"a":[{"b":1,"b":2}]}"#,
+            br#"{"a":1,"\u0061":1}"#,
+        ] {
+            let found = canonical::from_slice::<Value>(bad);
+            assert!(matches!(found, Err(InvalidJson::NotCanonical { .. })), "{found:?}");
+        }
+    }
+
+    //= ENV-19
+    #[test]
+    fn a_member_that_a_form_forgives_is_refused_all_the_same() {
+        /// As a reader that somebody forgot to make strict.
+        #[derive(Debug, Deserialize, Serialize)]
+        struct Forgiving {
+            a: i64,
+        }
+        assert!(canonical::from_slice::<Forgiving>(br#"{"a":1}"#).is_ok());
+        for bad in [
+            br#"{"a":1,"b":1}"#.as_slice(),
+            br#"{"__proto__":1,"a":1}"#,
+            br#"{"a":1,"constructor":{}}"#,
+            br#"{"a":1,"jwk":{"kty":"OKP"}}"#,
+        ] {
+            assert!(canonical::from_slice::<Forgiving>(bad).is_err());
         }
     }
 

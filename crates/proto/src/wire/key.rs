@@ -10,6 +10,8 @@ use std::fmt;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
+use landbridge_planted::planted;
+
 use super::base64;
 use super::digest::{Digest, tag};
 use super::name::KeyId;
@@ -76,14 +78,14 @@ impl PublicKey {
     pub fn admit(bytes: &[u8; 32]) -> Result<Self, InvalidKey> {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| InvalidKey::NotOnCurve)?;
         let point = key.to_edwards();
-        if point.compress().as_bytes() != bytes {
+        if point.compress().as_bytes() != bytes && !planted!("key_encoding_unchecked") {
             //= ID-2
             return Err(InvalidKey::NotCanonical);
         }
-        if point.is_small_order() {
+        if point.is_small_order() && !planted!("key_order_unchecked") {
             return Err(InvalidKey::SmallOrder);
         }
-        if !point.is_torsion_free() {
+        if !point.is_torsion_free() && !planted!("key_torsion_unchecked") {
             return Err(InvalidKey::MixedOrder);
         }
         Ok(Self(key))
@@ -118,6 +120,10 @@ impl PublicKey {
     /// Checks a signature over the bytes under it.
     //= ENV-12
     pub(crate) fn check(&self, signed: &[u8], sig: &[u8; 64]) -> Result<(), BadSignature> {
+        #[cfg(plantable)]
+        if let Some(said) = loose::check(self, signed, sig) {
+            return said;
+        }
         let signature = ed25519_dalek::Signature::from_bytes(sig);
         self.0.verify_strict(signed, &signature).map_err(|_| BadSignature)
     }
@@ -127,7 +133,10 @@ impl TryFrom<String> for PublicKey {
     type Error = InvalidKey;
 
     fn try_from(text: String) -> Result<Self, InvalidKey> {
-        let bytes = base64::decode_url(&text).map_err(InvalidKey::BadText)?;
+        let mut bytes = base64::decode_url(&text).map_err(InvalidKey::BadText)?;
+        if planted!("key_length_unchecked") {
+            bytes.resize(32, 0);
+        }
         let bytes = <[u8; 32]>::try_from(bytes)
             .map_err(|bytes| InvalidKey::BadLength { bytes: bytes.len() })?;
         Self::admit(&bytes)
@@ -154,5 +163,7 @@ impl fmt::Debug for PublicKey {
 
 #[cfg(test)]
 mod agreement;
+#[cfg(plantable)]
+mod loose;
 #[cfg(test)]
 mod tests;

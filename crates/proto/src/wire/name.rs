@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use landbridge_planted::planted;
+
 use super::limit;
 
 /// Why a string is not a name of the wanted kind.
@@ -189,13 +191,14 @@ fn check(
     alphabet: &'static str,
     allowed: impl Fn(usize, u8, &str) -> bool,
 ) -> Result<(), InvalidName> {
-    if text.len() < min {
+    if text.len() < min && !planted!("name_alphabet_unchecked") {
         return Err(InvalidName::TooShort { kind, min });
     }
     if text.len() > max {
         return Err(InvalidName::TooLong { kind, max });
     }
-    match text.bytes().enumerate().find(|&(at, byte)| !allowed(at, byte, text)) {
+    let wrong = text.bytes().enumerate().find(|&(at, byte)| !allowed(at, byte, text));
+    match wrong.filter(|_| !planted!("name_alphabet_unchecked")) {
         Some((at, _)) => Err(InvalidName::BadByte { kind, at, alphabet }),
         None => Ok(()),
     }

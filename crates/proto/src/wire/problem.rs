@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use landbridge_planted::planted;
+
 use super::limit;
 use super::stream::SideEffects;
 
@@ -193,6 +195,9 @@ impl Problem {
     /// caller give up a live run.
     #[must_use]
     pub fn is_verdict(&self) -> bool {
+        if planted!("every_refusal_a_verdict") {
+            return true;
+        }
         //= PRB-5
         //= PRB-7
         match self.code() {

@@ -9,6 +9,8 @@ use std::str;
 
 use serde::{Deserialize, Serialize};
 
+use landbridge_planted::planted;
+
 use super::envelope::{Envelope, InvalidEnvelope};
 use super::kind::Kind;
 use super::limit;
@@ -108,7 +110,10 @@ impl FrameLine {
         if bytes.len() > limit::FRAME_BYTES_MAX {
             return Err(Malformed::FrameTooLong { max: limit::FRAME_BYTES_MAX });
         }
-        let text = str::from_utf8(bytes).map_err(|_| Malformed::BadFrameBytes)?;
+        let text = match str::from_utf8(bytes) {
+            Err(_) if planted!("frame_utf8_forgiven") => "\u{fffd}",
+            text => text.map_err(|_| Malformed::BadFrameBytes)?,
+        };
         if text.is_empty() || text.bytes().any(|byte| byte < b' ') {
             return Err(Malformed::BadFrameBytes);
         }

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use landbridge_planted::planted;
+
 use super::digest::Digest;
 pub use super::document::FormVersion as One;
 use super::json::canonical;
@@ -132,7 +134,8 @@ impl Frame {
         }
         let shape: Shape = serde_json::from_str(line).map_err(|_| MalformedFrame::BadShape)?;
         let again = serde_json::to_string(&shape).map_err(|_| MalformedFrame::BadShape)?;
-        if again != line || !shape.payload.get().starts_with('{') {
+        let one_spelling = again == line || planted!("frame_spelling_unchecked");
+        if !one_spelling || !shape.payload.get().starts_with('{') {
             return Err(MalformedFrame::BadShape);
         }
         canonical::from_slice::<serde_json::Value>(shape.payload.get().as_bytes())

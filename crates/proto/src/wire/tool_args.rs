@@ -11,6 +11,8 @@ use std::fmt;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use landbridge_planted::planted;
+
 use super::json::check_depth;
 use super::limit;
 
@@ -133,7 +135,7 @@ impl<'de> Visitor<'de> for Reader {
         while let Some(name) = members.next_key::<String>()? {
             members.next_value::<Strict>()?;
             //= REQ-40
-            if cfg!(not(planted = "duplicate_tool_args")) && !names.insert(name) {
+            if !planted!("duplicate_tool_args") && !names.insert(name) {
                 return Err(A::Error::custom("a member stands there twice"));
             }
         }

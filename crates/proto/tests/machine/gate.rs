@@ -230,6 +230,7 @@ fn a_document_beyond_the_limit_is_too_large() {
     let big = "x".repeat(limit::DOCUMENT_BYTES_MAX);
     let status = world.a.sign(Kind::Status, Role::Status, &big);
     world.turns_away(Code::TooLarge, &body(None, status, world.request(|_| ())));
+    world.open(&world.operation(|_| ())).unwrap();
 }
 
 //= ENV-8
@@ -243,9 +244,11 @@ fn an_envelope_of_another_kind_fails_before_anything_is_learned() {
     let receipt = world.a.sign(Kind::Receipt, Role::Request, &world.said());
     world.turns_away(Code::VerificationFailed, &body(roots.clone(), status.clone(), receipt));
     let request = world.request(|_| ());
-    world.turns_away(Code::VerificationFailed, &body(roots, request.clone(), request.clone()));
-    let roots = Some(vec![status.clone()]);
-    world.turns_away(Code::VerificationFailed, &body(roots, status, request));
+    let other = body(roots.clone(), request.clone(), request.clone());
+    world.turns_away(Code::VerificationFailed, &other);
+    let other = body(Some(vec![status.clone()]), status.clone(), request.clone());
+    world.turns_away(Code::VerificationFailed, &other);
+    world.open_at(NOW.plus_ms(2), &body(roots, status, request)).unwrap();
 }
 
 //= ID-27
@@ -278,6 +281,8 @@ fn a_chain_that_does_not_hold_is_not_walked() {
         let bytes = body(Some(roots), status.clone(), world.request(|_| ()));
         world.turns_away(Code::VerificationFailed, &bytes);
     }
+    let roots = Some(third.roots[1..].to_vec());
+    world.open(&body(roots, third.status(NOW.plus_ms(1)), world.request(|_| ()))).unwrap();
 }
 
 //= ID-10
@@ -312,6 +317,10 @@ fn a_status_signed_by_another_gateway_is_refused() {
     let status = other.sign(Kind::Status, Role::Status, &raw);
     let bytes = body(None, status, world.request(|_| ()));
     world.turns_away(Code::VerificationFailed, &bytes);
+    // And what the other one says of itself vouches for no request of A.
+    let other = body(None, other.status(NOW.plus_ms(1)), world.request(|_| ()));
+    world.turns_away(Code::VerificationFailed, &other);
+    world.open(&body(None, world.a.status(NOW.plus_ms(1)), world.request(|_| ()))).unwrap();
 }
 
 //= ID-16
@@ -352,6 +361,10 @@ fn an_older_status_is_stale_and_a_second_one_with_its_number_is_refused() {
     let second = world.a.sign(Kind::Status, Role::Status, &raw);
     let bytes = body(None, second, world.request(|_| ()));
     world.turns_away(Code::VerificationFailed, &bytes);
+    for ms in [0, 1] {
+        let bytes = body(None, world.a.status(NOW.plus_ms(ms)), world.request(|_| ()));
+        world.open(&bytes).unwrap();
+    }
 }
 
 //= ID-31
@@ -375,7 +388,8 @@ fn a_request_by_another_role_or_with_a_forged_signature_is_refused() {
     let wrong = world.a.sign(Kind::Request, Role::Stream, &world.said());
     world.turns_away(Code::VerificationFailed, &body(None, status.clone(), wrong));
     let forged = forged(&world.request(|_| ()));
-    world.turns_away(Code::VerificationFailed, &body(None, status, forged));
+    world.turns_away(Code::VerificationFailed, &body(None, status.clone(), forged));
+    world.open(&body(None, status, world.request(|_| ()))).unwrap();
 }
 
 //= ID-22
@@ -385,6 +399,8 @@ fn a_key_that_the_stapled_status_revokes_signs_nothing() {
     let kid = world.a.kid(Role::Request);
     let one = Revocation { kid, reason: RevocationReason::Compromised, since: NOW };
     let status = world.a.status_revoking(NOW.plus_ms(1), vec![one]);
+    let silent = world.a.status(NOW.plus_ms(1));
+    world.open(&body(None, silent, world.request(|_| ()))).unwrap();
     let bytes = body(None, status.clone(), world.request(|_| ()));
     let refused = world.open(&bytes).unwrap_err();
     assert_eq!(refused.problem.code(), Some(Code::VerificationFailed));
@@ -396,10 +412,34 @@ fn a_key_that_the_stapled_status_revokes_signs_nothing() {
 #[test]
 fn a_signed_payload_of_another_form_is_malformed() {
     let world = World::new();
-    let mut value = serde_json::to_value(world.said()).unwrap();
-    value["admin"] = true.into();
-    let request = world.a.sign(Kind::Request, Role::Request, &value);
-    world.turns_away(Code::Malformed, &body(None, world.a.status(NOW), request));
+    let with = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut value = serde_json::to_value(world.said()).unwrap();
+        change(&mut value);
+        let request = world.a.sign(Kind::Request, Role::Request, &value);
+        body(None, world.a.status(NOW), request)
+    };
+    world.open(&with(&|_| ())).unwrap();
+    for unknown in ["admin", "__proto__", "constructor", "jwk", "kid"] {
+        world.turns_away(Code::Malformed, &with(&|said| said[unknown] = true.into()));
+    }
+    // What is malformed is not taken for absent, and nothing that decides may be absent.
+    for needed in ["exp", "iat", "aud", "iss", "tenant", "jti", "proto"] {
+        let absent =
+            |said: &mut serde_json::Value| drop(said.as_object_mut().unwrap().remove(needed));
+        world.turns_away(Code::Malformed, &with(&absent));
+        world.turns_away(Code::Malformed, &with(&|said| said[needed] = "soon".into()));
+        world.turns_away(Code::Malformed, &with(&|said| said[needed] = serde_json::Value::Null));
+    }
+    let aud = world.b.id().to_string();
+    let others: [serde_json::Value; 4] = [
+        serde_json::json!([aud]),
+        format!("https://{aud}").into(),
+        aud.to_uppercase().into(),
+        "b".into(),
+    ];
+    for other in others {
+        world.turns_away(Code::Malformed, &with(&|said| said["aud"] = other.clone()));
+    }
 }
 
 //= REQ-8
@@ -463,6 +503,7 @@ fn a_request_of_or_for_another_gateway_is_refused() {
     // What A asked of B is no request of B: nobody can send it back.
     let back = world.operation(|said| std::mem::swap(&mut said.aud, &mut said.iss));
     world.turns_away(Code::VerificationFailed, &back);
+    world.open(&world.operation(|_| ())).unwrap();
 }
 
 //= REQ-12

@@ -171,8 +171,10 @@ fn nothing_follows_the_terminal() {
     let chain = reception.chain().push(&line);
     let signer = run.executor.signer(Role::Stream);
     let seal = seal_over(&signer, &run.row, chain, false, 1, NOW).unwrap();
+    let before = reception.clone();
     let refused = reception.take(&peer, vec![line], &seal, LATER).unwrap_err();
     assert_eq!(refused, Mismatch::AfterTerminal { seq: 41 });
+    assert_eq!(reception, before, "nothing moved");
 }
 
 //= STR-11
@@ -185,8 +187,31 @@ fn a_seal_of_another_place_or_end_does_not_fit() {
     let (_, seal) = sealed(&run, &[&frames[0]], true);
     let refused = reception.take(&peer, frames.clone(), &seal, LATER).unwrap_err();
     assert_eq!(refused, Mismatch::WrongFinal { seq: 1 });
+    // Frames that say they are the end, under a seal that does not: a terminal that nobody sealed.
+    let last = r#"{"seq":1,"event":"terminal","payload":{"by":"executor","outcome":"succeeded","sideEffects":"none"}}"#;
+    let (ends, unsealed) = sealed(&run, &[last], false);
+    let refused = reception.take(&peer, ends, &unsealed, LATER).unwrap_err();
+    assert_eq!(refused, Mismatch::WrongFinal { seq: 1 });
     let refused = reception.take(&peer, frames.clone(), &run.seals[1].1, LATER).unwrap_err();
     assert_eq!(refused, Mismatch::ForeignSeal);
+    // The seal of another run and of another accept, over this very head and number.
+    let chain = Chain::start(run.accept.digest()).push(&frames[0]);
+    let signer = run.executor.signer(Role::Stream);
+    let mut other = run.row.clone();
+    other.run = "run-zzzzzzzzzzzzzzzzzzzzzzzzzz".parse().unwrap();
+    let mut replaced = run.row.clone();
+    replaced.accept_digest = run.request.digest();
+    for row in [other, replaced] {
+        let seal = seal_over(&signer, &row, chain, false, 1, NOW).unwrap();
+        let refused = reception.take(&peer, frames.clone(), &seal, LATER).unwrap_err();
+        assert_eq!(refused, Mismatch::ForeignSeal);
+    }
+    // This stream's seal over the right head, with another number.
+    let miscounted = Chain::stored(2, chain.head());
+    let seal = seal_over(&signer, &run.row, miscounted, false, 1, NOW).unwrap();
+    let refused = reception.take(&peer, frames.clone(), &seal, LATER).unwrap_err();
+    assert_eq!(refused, Mismatch::ForeignSeal);
+    assert_eq!(reception, Reception::start(&run.accept), "nothing moved");
     assert!(reception.alive(&peer, &run.seals[0].1, LATER).is_err(), "over frames not received");
     reception.take(&peer, frames, &run.seals[0].1, LATER).unwrap();
     reception.alive(&peer, &run.seals[0].1, LATER).unwrap();
@@ -203,6 +228,7 @@ fn nothing_is_released_under_an_expired_status() {
     let (frames, seal) = (run.batch(0).to_vec(), &run.seals[0].1);
     let refused = reception.take(&peer, frames.clone(), seal, expires).unwrap_err();
     assert_eq!(refused, Mismatch::Seal(VerifyError::StatusStale { expires }));
+    assert_eq!(reception, Reception::start(&run.accept), "nothing moved");
     reception.take(&peer, frames, seal, expires.plus_ms(-1)).unwrap();
 }
 
@@ -216,7 +242,10 @@ fn a_seal_by_a_revoked_key_releases_nothing() {
     let told = NOW.plus_ms(2);
     let peer = run.executor.view().with_status(&status, told).unwrap();
     let mut reception = Reception::start(&run.accept);
+    let honest = run.executor.view();
+    reception.clone().take(&honest, run.batch(0).to_vec(), &run.seals[0].1, LATER).unwrap();
     // Also when the seal is dated before the revocation.
     let refused = reception.take(&peer, run.batch(0).to_vec(), &run.seals[0].1, LATER).unwrap_err();
     assert_eq!(refused, Mismatch::Seal(VerifyError::SignedWithRevokedKey { kid }));
+    assert_eq!(reception, Reception::start(&run.accept), "nothing moved");
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use landbridge_planted::planted;
 use rusqlite::{Connection, OpenFlags};
 
 const DATABASE: &str = "landbridge.db";
@@ -209,8 +210,9 @@ pub(super) fn writer(path: &Path, options: &Options) -> Result<Connection, OpenE
          PRAGMA wal_autocheckpoint = 2000;
          PRAGMA journal_size_limit = 16777216;",
     )?;
-    #[cfg(planted = "store_synchronous_off")]
-    db.execute_batch("PRAGMA synchronous = OFF")?;
+    if planted!("store_synchronous_off") {
+        db.execute_batch("PRAGMA synchronous = OFF")?;
+    }
     let level: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
     if level != 2 {
         return Err(OpenError::Setting { setting: "synchronous=FULL", found: level.to_string() });

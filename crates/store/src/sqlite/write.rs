@@ -13,6 +13,7 @@ mod trust;
 
 use std::collections::BTreeSet;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::contract::{AuditEvent, Guard, Write};
 use landbridge_proto::wire::digest::Digest;
@@ -37,9 +38,7 @@ pub(super) fn first_stale<'a>(
 
 fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
     Ok(match guard {
-        #[cfg(planted = "store_skip_guard")]
-        Guard::JtiUnseen { .. } => true,
-        #[cfg(not(planted = "store_skip_guard"))]
+        Guard::JtiUnseen { .. } if planted!("store_skip_guard") => true,
         Guard::JtiUnseen { issuer, jti } => !exists(
             db,
             "SELECT 1 FROM jtis WHERE issuer = ?1 AND jti = ?2",
@@ -48,7 +47,7 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
         Guard::KeyFree { owner, key } => key_is_free(db, owner, key)?,
         Guard::Run { run, epoch, revision } => exists(
             db,
-            if cfg!(planted = "store_epoch_unguarded") {
+            if planted!("store_epoch_unguarded") {
                 "SELECT 1 FROM runs WHERE run = ?1 AND ?2 = ?2 AND revision = ?3"
             } else {
                 "SELECT 1 FROM runs WHERE run = ?1 AND epoch = ?2 AND revision = ?3"

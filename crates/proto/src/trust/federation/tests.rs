@@ -148,6 +148,8 @@ fn only_the_own_policy_key_signs() {
     let envelope = sign_any(Kind::Federation, &foreign.finish(NOW).unwrap(), &[POLICY]);
     let found = TrustedFederation::open(&envelope, &own(), 1, NOW).unwrap_err();
     assert_eq!(found, FederationError::Foreign { found: peer(30).gid });
+    let own_key = sign_any(Kind::Federation, &document, &[POLICY]);
+    assert!(TrustedFederation::open(&own_key, &own(), 1, NOW).is_ok());
 }
 
 fn refused(change: impl FnOnce(&mut FederationDraft)) -> InvalidFederation {

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use landbridge_planted::planted;
+
 use super::grant::InvalidGrant;
 use super::{Endpoint, FormVersion, RootKey, proven};
 use crate::wire::digest::Digest;
@@ -184,7 +186,7 @@ fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
                 .map(|agent| (agent.as_str().to_ascii_lowercase(), agent))
                 .collect();
             for (folded, agent) in folded {
-                if !agents.insert(folded) {
+                if !agents.insert(folded) && !planted!("agent_shared") {
                     return Err(InvalidFederation::SharedAgent { agent: agent.clone() });
                 }
             }

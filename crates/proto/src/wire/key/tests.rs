@@ -147,6 +147,7 @@ fn a_small_order_commitment_is_refused() {
     let secret = Scalar::from(11_u64);
     let public = (ED25519_BASEPOINT_POINT * secret).compress();
     let key = PublicKey::admit(public.as_bytes()).unwrap();
+    assert_eq!(key.check(b"", &[0; 64]), Err(BadSignature));
     for r in EIGHT_TORSION.map(|point| point.compress()) {
         let hash = Sha512::new()
             .chain_update(r.as_bytes())
@@ -158,6 +159,29 @@ fn a_small_order_commitment_is_refused() {
         sig[32..].copy_from_slice((k * secret).as_bytes());
         assert_eq!(key.check(b"m", &sig), Err(BadSignature));
     }
+}
+
+//= ENV-12
+#[test]
+fn a_commitment_in_another_encoding_is_refused() {
+    // The identity with y + p in place of y: the equation holds for who reads R as a point.
+    let secret = Scalar::from(11_u64);
+    let public = (ED25519_BASEPOINT_POINT * secret).compress();
+    let key = PublicKey::admit(public.as_bytes()).unwrap();
+    let mut other = [0xff; 32];
+    (other[0], other[31]) = (0xee, 0x7f);
+    let sign = |r: [u8; 32], nonce: Scalar| {
+        let hash = Sha512::new().chain_update(r).chain_update(public.as_bytes()).chain_update(b"m");
+        let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+        let mut sig = [0; 64];
+        sig[..32].copy_from_slice(&r);
+        sig[32..].copy_from_slice((nonce + k * secret).as_bytes());
+        sig
+    };
+    assert_eq!(key.check(b"m", &sign(other, Scalar::ZERO)), Err(BadSignature));
+    let nonce = Scalar::from(13_u64);
+    let honest = (ED25519_BASEPOINT_POINT * nonce).compress().to_bytes();
+    assert_eq!(key.check(b"m", &sign(honest, nonce)), Ok(()), "the construction is right");
 }
 
 #[test]

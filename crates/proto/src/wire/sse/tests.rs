@@ -174,6 +174,20 @@ fn other_spellings_of_a_batch_are_refused() {
     assert_eq!(read(&not_utf8), Err(Malformed::BadFrameBytes));
 }
 
+//= STR-5
+#[test]
+fn a_frame_that_is_not_utf8_is_refused() {
+    let seal = envelope(Kind::Seal).to_bytes();
+    let event = |frame: &[u8]| {
+        [b"id: 1\nevent: frames\ndata: ", frame, b"\ndata: ", seal.as_slice(), b"\n\n"].concat()
+    };
+    assert!(read(&event("\u{fffd}é".as_bytes())).is_ok());
+    for bad in [b"\xff".as_slice(), b"{\"a\":\"\xc0\xaf\"}", b"\xed\xa0\x80", b"a\xf5", b"\xc3"] {
+        assert_eq!(read(&event(bad)), Err(Malformed::BadFrameBytes));
+        assert_eq!(FrameLine::new(bad), Err(Malformed::BadFrameBytes));
+    }
+}
+
 //= STR-3
 #[test]
 fn counts_and_sizes_are_exact() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{RunRow, StopRow};
 use landbridge_proto::wire::name::RunId;
 use rusqlite::{Connection, params};
@@ -87,8 +88,9 @@ pub(super) fn put(db: &Connection, row: &RunRow) -> Result<(), Fault> {
         let run = row.run.clone();
         return Err(if known { Broken::RunChanged(run) } else { Broken::RunUnknown(run) }.into());
     }
-    #[cfg(planted = "store_same_revision")]
-    execute(db, "UPDATE runs SET revision = revision - 1 WHERE run = ?1", [row.run.as_str()])?;
+    if planted!("store_same_revision") {
+        execute(db, "UPDATE runs SET revision = revision - 1 WHERE run = ?1", [row.run.as_str()])?;
+    }
     // Fixed at admission, so this finds nothing to do and writes no page.
     let sql = "UPDATE run_texts SET request = ?2, accept = ?3, work = ?4, terms = ?5
                WHERE run = ?1 AND (request <> ?2 OR accept <> ?3 OR work <> ?4 OR terms <> ?5)";
