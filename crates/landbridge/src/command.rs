@@ -17,6 +17,7 @@ mod run;
 mod serve;
 mod standing;
 mod token;
+mod verdict;
 mod verify;
 
 use std::path::PathBuf;

@@ -11,3 +11,4 @@ pub mod model;
 pub mod operator;
 pub mod plugin;
 pub mod proxy;
+pub mod skip;

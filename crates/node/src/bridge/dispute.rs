@@ -5,7 +5,7 @@
 //! revocations, which are kept for ever; so the answer is the same after every restart.
 
 use landbridge_planted::planted;
-use landbridge_proto::machine::contract::EntryRow;
+use landbridge_proto::machine::contract::EntryBrief;
 use landbridge_proto::trust::status::{Revoked, TrustedStatus};
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::Kind;
@@ -27,7 +27,7 @@ struct Arrived {
 impl Bridge {
     /// Why what was received of a run is disputed; `None` when it is not.
     //= ID-23
-    pub(super) fn disputed(&self, entry: &EntryRow) -> Option<DisputeView> {
+    pub(super) fn disputed(&self, entry: &EntryBrief) -> Option<DisputeView> {
         if planted!("disputed_unmarked") {
             return None;
         }
@@ -35,7 +35,11 @@ impl Bridge {
         let status = state.peers.get(&entry.peer)?.status()?;
         // Hardly any peer ever revoked a key: then nothing is read.
         status.revocations().next()?;
-        let accept = entry.accept.as_ref().and_then(|text| signers(text, Kind::Accept));
+        entry.remote.as_ref()?;
+        let whole = self.core.store.reads().entry(&entry.run);
+        let whole = whole.map_err(|fault| tracing::error!(run = %entry.run, %fault, "unreadable"));
+        let accept = whole.ok().flatten().and_then(|whole| whole.accept);
+        let accept = accept.and_then(|text| signers(&text, Kind::Accept));
         let mut batches = Vec::new();
         let mut first = 1;
         match self.core.store.reads().received_seals(&entry.run) {

@@ -219,6 +219,7 @@ impl Federation {
             booked: Spent::default(),
             outcome: None,
             ended: None,
+            lingers: false,
         })
     }
 }
