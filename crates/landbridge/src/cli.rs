@@ -8,6 +8,7 @@ mod backup;
 mod evidence;
 mod gateway;
 mod grant;
+mod halt;
 mod key;
 mod limit;
 mod membership;
@@ -33,7 +34,10 @@ pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenA
 pub(crate) use self::grant::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
-pub(crate) use self::key::{KeyChoice, KeyCommand, KeyPassphraseArgs, KeyRotateArgs};
+pub(crate) use self::halt::HaltArgs;
+pub(crate) use self::key::{
+    KeyChoice, KeyCommand, KeyPassphraseArgs, KeyRevokeArgs, KeyRotateArgs, ReasonChoice,
+};
 pub(crate) use self::limit::dollars;
 pub(crate) use self::membership::{
     MembershipAcceptArgs, MembershipCommand, MembershipIssueArgs, MembershipJoinArgs,
@@ -41,8 +45,8 @@ pub(crate) use self::membership::{
 };
 pub(crate) use self::offline::{OfflineArgs, PassphraseArgs, RootKeyArgs};
 pub(crate) use self::peer::{
-    PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDeclineArgs, PeerInviteArgs, PeerInvitesArgs,
-    PeerJoinArgs, PeerRenameArgs, PeerResumeArgs, PeerWithdrawArgs, PolicyArgs, TenantArg,
+    PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDecideArgs, PeerDeclineArgs, PeerInviteArgs,
+    PeerInvitesArgs, PeerJoinArgs, PeerRenameArgs, PeerWithdrawArgs, PolicyArgs, TenantArg,
 };
 pub(crate) use self::root::{
     RootCommand, RootDraftArgs, RootNewKeyArgs, RootPublishArgs, RootSignArgs,
@@ -81,7 +85,8 @@ at the other side.
 
 Data goes to standard output and talk to standard error. Most commands speak with the running
 bridge through <home>/landbridge.sock; init, serve, gateway connect, verify, trust verify, membership
-key and issue, config, completions and demo need none, doctor says when there is none, and restore and recover need it stopped.";
+key and issue, config, completions and demo need none, doctor says when there is none, halt and resume work
+without, and restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -97,12 +102,12 @@ pub(crate) enum Command {
     /// Peers: other gateways' bridges
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Keys of this gateway, their successors, and their end
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Grants: what a peer may ask of this gateway
     #[command(subcommand)]
     Grant(GrantCommand),
-    /// Keys of this gateway, and their successors
-    #[command(subcommand)]
-    Key(KeyCommand),
     /// The federation document: whom this gateway trusts, and what for
     #[command(subcommand)]
     Trust(TrustCommand),
@@ -146,6 +151,11 @@ pub(crate) enum Command {
     /// Begin a new incarnation of a bridge that lost history, so that it works again
     #[command(long_about = backup::RECOVER)]
     Recover(RecoverArgs),
+    /// The kill switch: stop everything, whatever state the bridge is in
+    #[command(long_about = halt::HALT)]
+    Halt(HaltArgs),
+    /// Take the kill switch back
+    Resume,
     /// Print a script that completes commands in a shell
     Completions(CompletionsArgs),
     /// Show two bridges at work on this machine, in under twenty seconds

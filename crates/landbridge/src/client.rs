@@ -247,6 +247,8 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         }
         "peer_suspended" => "landbridge peer list",
         "peer_unreachable" => "landbridge peer list; landbridge peer show ALIAS says what to do",
+        "peer_revoked" => "landbridge peer list; only a new pairing helps: landbridge peer invite",
+        "halted" => "landbridge doctor; and once it is safe: landbridge resume",
         "not_found" => "landbridge run list, or landbridge route list",
         "key_conflict" => {
             "the same command with another --key, or with the request that the key belongs to"

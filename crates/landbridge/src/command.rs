@@ -9,6 +9,7 @@ mod doctor;
 mod evidence;
 mod gateway;
 mod grant;
+mod halt;
 mod init;
 mod init_offline;
 mod key;
@@ -18,6 +19,7 @@ mod root;
 mod route;
 mod run;
 mod serve;
+mod standing;
 mod token;
 mod trust;
 mod verdict;
@@ -66,6 +68,8 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Init(args) => init::init(&home, &args, out),
         Command::Serve(args) => serve::serve(&home, &args, out).await,
         Command::Peer(peer) => peer::run(&client, peer, out).await,
+        Command::Halt(args) => halt::halt(&client, &args, out).await,
+        Command::Resume => halt::resume(&client, out).await,
         Command::Grant(grant) => grant::run(&client, grant, out).await,
         Command::Key(key) => key::run(&client, key, out).await,
         Command::Trust(trust) => trust::run(&client, trust, out).await,

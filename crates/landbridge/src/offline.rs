@@ -63,6 +63,17 @@ pub(crate) async fn change(
     out: &Out,
     edit: impl FnOnce(&mut FederationDraft, Option<&TrustedFederation>) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
+    change_because(client, policy, None, out, edit).await
+}
+
+/// As [`change`], with a person's reason for the audit log.
+pub(crate) async fn change_because(
+    client: &Client,
+    policy: &PolicyArgs,
+    because: Option<&str>,
+    out: &Out,
+    edit: impl FnOnce(&mut FederationDraft, Option<&TrustedFederation>) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
     let own = identity::own_root(client.home()).map_err(|error| identity_failure(&error))?;
     let (mut draft, trusted) = fetch(client, &own).await?;
     edit(&mut draft, trusted.as_ref())?;
@@ -85,7 +96,10 @@ pub(crate) async fn change(
     }
     change::confirm("Sign this with the policy key?", policy.yes, out)?;
     let envelope = sign(client.home(), policy, own.root(), &next, out)?;
-    let put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});
+    let mut put = serde_json::json!({"envelope": String::from_utf8_lossy(&envelope.to_bytes())});
+    if let Some(because) = because {
+        put["because"] = because.into();
+    }
     let _in_force: FederationView = client.put("/v1/admin/federation", &put).await?;
     Ok(true)
 }

@@ -6,11 +6,14 @@
 mod address;
 mod admin;
 mod admission;
+mod dispute;
 mod evidence;
 mod frames;
 mod history;
 mod invites;
 mod pairing;
+mod peer_test;
+mod revoke;
 mod routes;
 mod runs;
 mod tokens;
@@ -22,8 +25,9 @@ use std::sync::Arc;
 
 use landbridge_planted::planted;
 use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::name::Owner;
-use landbridge_proto::wire::problem::Problem;
+use landbridge_proto::wire::problem::{Code, Problem};
 
 pub use self::frames::Frames;
 pub use self::tokens::TokenScope;
@@ -31,6 +35,7 @@ use self::tokens::Tokens;
 use crate::call::Calls;
 use crate::core::{Core, bug, unreadable};
 use crate::execute::Executions;
+use crate::halt::Halted;
 use crate::local::problem::LocalProblem;
 use crate::rollback::{ADVICE, RolledBack};
 use crate::room;
@@ -123,6 +128,18 @@ impl Bridge {
         if state.rolled_back.is_some() {
             return Err(ADVICE.to_owned());
         }
+        if self.core.halt.is_on() {
+            return Err(
+                "the bridge is halted by its operator; it goes on after: landbridge resume"
+                    .to_owned(),
+            );
+        }
+        let (identity, now) = (self.core.identity.present(), self.core.now());
+        for role in [Role::Stream, Role::Request, Role::Status] {
+            if identity.is_withdrawn(role, now) {
+                return Err(format!("our own key of the {role} is revoked; landbridge key rotate"));
+            }
+        }
         if state.status.is_none() || state.status_expires <= self.core.now() {
             return Err("the bridge has no fresh status of its own".to_owned());
         }
@@ -150,6 +167,18 @@ impl Bridge {
         }
     }
 
+    /// Refuses new work while the operator's switch is thrown, or nothing can be signed for it.
+    //= ID-64
+    fn check_may_ask(&self) -> Result<(), Problem> {
+        if self.core.halt.is_on() && !planted!("halt_ignored_by_caller") {
+            return Err(Halted::problem());
+        }
+        if self.core.identity.present().is_withdrawn(Role::Request, self.core.now()) {
+            return Err(Problem::new(Code::Halted).with_detail(KEYLESS));
+        }
+        Ok(())
+    }
+
     /// Finishes `work` even when the client goes away.
     async fn finish<T, F>(&self, work: F) -> Result<T, Problem>
     where
@@ -162,6 +191,9 @@ impl Bridge {
         }
     }
 }
+
+/// What a client is told whose work cannot be asked for under a signature.
+const KEYLESS: &str = "this bridge's key for requests is revoked; its operator makes a new one: landbridge key rotate";
 
 /// Begins what a local token's stored hash is the digest of.
 const TOKEN_TAG: &[u8] = b"landbridge-token-v1\n";

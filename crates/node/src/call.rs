@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::caller::{Action, Caller, Handled, Input};
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow};
+use landbridge_proto::trust::signer::SignError;
 use landbridge_proto::trust::verified::Verified;
 use landbridge_proto::wire::document::Incarnation;
 use landbridge_proto::wire::envelope::Envelope;
@@ -28,6 +30,9 @@ use self::askers::Askers;
 use crate::core::{Core, StepError};
 use crate::peers::{PeerError, Reply};
 use crate::room;
+
+/// Between two looks for a key that signs our own ends, in milliseconds.
+const KEYLESS_AGAIN_MS: i64 = 1_000;
 
 /// The drivers of open journal entries, by run.
 #[derive(Debug, Default)]
@@ -63,6 +68,15 @@ impl Calls {
 
     /// Begins to drive a run.
     pub fn drive(self: &Arc<Self>, core: &Arc<Core>, entry: EntryRow) {
+        self.drive_as(core, entry, false);
+    }
+
+    /// Takes up a run of an earlier process, which may have asked for it.
+    pub fn take_up(self: &Arc<Self>, core: &Arc<Core>, entry: EntryRow) {
+        self.drive_as(core, entry, true);
+    }
+
+    fn drive_as(self: &Arc<Self>, core: &Arc<Core>, entry: EntryRow, asked: bool) {
         let run = entry.run.clone();
         let desk = Arc::new(Desk::default());
         self.0
@@ -79,6 +93,7 @@ impl Calls {
             from_start: false,
             renewed: false,
             roots_from: None,
+            asked,
             seal: None,
             shows_status: false,
             unsealed: None,
@@ -115,6 +130,9 @@ enum DriveError {
     Full,
     #[error("our own terminal could not be made: {0}")]
     Own(String),
+    /// Our own end cannot be signed before there is a new key.
+    #[error("our key for requests is revoked")]
+    Keyless,
 }
 
 impl From<StepError> for DriveError {
@@ -142,6 +160,8 @@ struct Driver {
     roots_from: Option<u64>,
     /// The newest seal in the journal, once it was looked for.
     seal: Option<Envelope>,
+    /// The peer may have got the start: a refusal does not say that it was never led.
+    asked: bool,
     /// The peer does not remember what it was told: show it.
     shows_status: bool,
     /// An accept by a key that signs no more, and the request that it answers: nothing before a seal by a
@@ -171,6 +191,16 @@ impl Driver {
                     self.say("waiting for room on this bridge's disk");
                     room::wait(&self.core).await;
                 }
+                Err(DriveError::Keyless) => {
+                    self.say(
+                        "waiting for a key: this bridge revoked its own; landbridge key rotate",
+                    );
+                    let at = self.core.now().plus_ms(KEYLESS_AGAIN_MS);
+                    tokio::select! {
+                        () = self.core.clock.sleep_until(at) => {}
+                        () = self.core.stopping.cancelled() => {}
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -195,6 +225,16 @@ impl Driver {
             return self.end(Outcome::Lost, lost).await;
         }
         if self.entry().phase == EntryPhase::Settled {
+            return Ok(());
+        }
+        //= ID-64
+        if self.core.halt.is_on() && !planted!("halt_ignored_by_caller") {
+            self.say("this bridge is halted by its operator");
+            let mut watch = self.core.halt.watch();
+            tokio::select! {
+                _ = watch.wait_for(Option::is_none) => {}
+                () = self.left_alone() => {}
+            }
             return Ok(());
         }
         // What an attempt would bring could not be kept.
@@ -277,6 +317,26 @@ impl Driver {
     /// the bridge stops. Only waits for the network are left for it, never a commit.
     async fn interrupted(&self) {
         tokio::select! {
+            () = self.left_alone() => {}
+            //= ID-64
+            () = self.barred_otherwise() => {}
+        }
+    }
+
+    /// Returns when nothing more is done with the peer, for another reason than that it is suspended while
+    /// we wait between two attempts.
+    async fn barred_otherwise(&self) {
+        let mut changes = self.core.changes();
+        let peer = &self.entry().peer;
+        let before = self.core.barred(peer);
+        while self.core.barred(peer) == before {
+            changes.next().await;
+        }
+    }
+
+    /// As [`Driver::interrupted`], whatever becomes of the peer.
+    async fn left_alone(&self) {
+        tokio::select! {
             () = self.desk.poked.notified() => {}
             () = self.core.stopping.cancelled() => {}
             () = self.core.trust.halted().cancelled() => {}
@@ -329,8 +389,10 @@ impl Driver {
         let end = caller
             .own_end(now, self.core.own(), root_version, outcome, problem)
             .map_err(|error| DriveError::Own(error.to_string()))?;
-        let receipt =
-            identity.sign(&end.receipt, now).map_err(|error| DriveError::Own(error.to_string()))?;
+        let receipt = identity.sign(&end.receipt, now).map_err(|error| match error {
+            SignError::Revoked { .. } => DriveError::Keyless,
+            other => DriveError::Own(other.to_string()),
+        })?;
         let receipt = String::from_utf8_lossy(&receipt.to_bytes()).into_owned();
         self.step(Input::OwnEnd { end, receipt }).await
     }
@@ -400,6 +462,9 @@ async fn ask_to_cancel(
     roots_from: Option<u64>,
     renewed: bool,
 ) -> Result<Option<Verified<Answer>>, PeerError> {
+    if core.halt.is_on() {
+        return Err(PeerError::Halted);
+    }
     if renewed {
         core.refresh_peer(&entry.peer).await?;
     }

@@ -23,6 +23,7 @@ use crate::adapter::Adapter;
 use crate::clock::{Clock, Entropy};
 use crate::config::Effective;
 use crate::contact::Contacts;
+use crate::halt::Halt;
 use crate::identity::current::CurrentIdentity;
 use crate::net::client::Client;
 use crate::room::{self, Unrecorded};
@@ -128,6 +129,8 @@ pub struct Core {
     pub settings: Settings,
     /// This process's turn at driving runs: higher than any before it.
     pub epoch: u64,
+    /// The kill switch.
+    pub halt: Halt,
     /// No new work is taken; streams end.
     pub draining: CancellationToken,
     /// Drivers leave their runs as they are.

@@ -12,6 +12,7 @@
 //! durable intent and the gateway's taking of the work there is nothing to take up, so a driver that is
 //! just there stays for a moment (`handover`).
 
+mod cut;
 mod handover;
 mod linger;
 
@@ -22,7 +23,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
-use landbridge_proto::machine::report::{Report, StopReason, Trouble, TroubleCode};
+use landbridge_proto::machine::report::{
+    Ending, Report, SideEffects, StopReason, Trouble, TroubleCode,
+};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -46,10 +49,21 @@ const STOP_RETRY_MS: i64 = 1_000;
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
 pub struct Executions {
-    drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
+    drivers: Mutex<BTreeMap<RunId, Driven>>,
     left: Notify,
     seats: Arc<Seats>,
 }
+
+/// One run that has a driver.
+#[derive(Clone, Debug)]
+struct Driven {
+    inbox: mpsc::Sender<Told>,
+    /// What the gateway was asked to do, while it was not asked to stop it.
+    begun: Begun,
+}
+
+/// Work that the gateway was asked for and not yet asked to stop.
+type Begun = Arc<Mutex<Option<(Work, Intent)>>>;
 
 /// What a driver is told, and whom it tells once that is durable.
 #[derive(Debug)]
@@ -82,7 +96,7 @@ impl Executions {
         self.drivers().len()
     }
 
-    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, mpsc::Sender<Told>>> {
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, Driven>> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -90,12 +104,15 @@ impl Executions {
     pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow, seat: Seat) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        self.drivers().insert(run.clone(), sender.clone());
+        let begun = Begun::default();
+        let told = Driven { inbox: sender.clone(), begun: Arc::clone(&begun) };
+        self.drivers().insert(run.clone(), told);
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
                 Ok(executor) => {
-                    Driver::new(&core, &executor, sender, seat).run(executor, inbox).await
+                    let driver = Driver { begun, ..Driver::new(&core, &executor, sender, seat) };
+                    driver.run(executor, inbox).await
                 }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
@@ -117,7 +134,7 @@ impl Executions {
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
         let driven = self.drivers().get(run).cloned();
-        let Some(sender) = driven else { return false };
+        let Some(Driven { inbox: sender, .. }) = driven else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
         sender.send(told).await.is_ok() && recorded.await.is_ok()
@@ -139,6 +156,9 @@ struct Driver {
     waits: Waits,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
+    /// The run was told to stop by order of this side.
+    ordered: bool,
+    begun: Begun,
     /// What found no room, in the order in which it came.
     roomless: VecDeque<Told>,
     /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
@@ -169,6 +189,8 @@ impl Driver {
             waits: seat.waits(),
             reports: None,
             deadline_told: false,
+            ordered: false,
+            begun: Begun::default(),
             roomless: VecDeque::new(),
             goes_on_told: Arc::default(),
             handover: Handover::default(),
@@ -237,6 +259,10 @@ impl Driver {
             }
             //= ID-40
             () = core.trust.halted().cancelled() => Next::Leave,
+            reason = core.until_must_stop(&executor.row().owner.caller), if !self.ordered => {
+                self.ordered = true;
+                Next::Input(Input::Stop(reason))
+            }
             told = inbox.recv() => told.map_or(Next::Leave, Next::Told),
             () = room::wait(&core), if !self.roomless.is_empty() => Next::Again,
             () = core.clock.sleep_until(until), if !ending => {
@@ -273,6 +299,11 @@ impl Driver {
     async fn make(&mut self, executor: Executor, told: Told) -> Result<Executor, DriveError> {
         let input = match told.input {
             Input::Reports(more) => Input::Reports(self.waiting_reports().chain(more).collect()),
+            // What was decided before the order is not begun after it.
+            Input::Intended(intent) => match self.core.must_stop(&executor.row().owner.caller) {
+                Some(reason) => Input::Stop(reason),
+                None => Input::Intended(intent),
+            },
             other => other,
         };
         let run = executor.row().run.clone();
@@ -365,7 +396,7 @@ impl Driver {
     fn act(&mut self, row: &RunRow, action: Action) {
         match action {
             Action::Intend => self.intend(),
-            Action::Start { intent } => self.start(&intent),
+            Action::Start { intent } => self.start(row, &intent),
             Action::Adopt { intent } => self.adopt(row, &intent),
             Action::Stop { intent, reason } => self.stop(row, &intent, reason),
             Action::Publish => self.core.wakes.wake(&row.run),
@@ -396,11 +427,23 @@ impl Driver {
         });
     }
 
-    fn start(&mut self, intent: &str) {
+    fn start(&mut self, row: &RunRow, intent: &str) {
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
         let adapter = Arc::clone(&self.core.adapter);
         let (reports, received) = mpsc::channel(REPORTS_QUEUED);
         self.reports = Some(received);
+        if self.core.must_stop(&row.owner.caller).is_some() {
+            // Ordered while its intent was made durable: the gateway never hears of it.
+            let _ = reports.try_send(Report::Settled {
+                ending: Ending::Cancelled,
+                result: None,
+                trouble: None,
+                usage: None,
+                side_effects: SideEffects::None,
+            });
+            return;
+        }
+        self.begins(&work, &intent);
         let (hold, held) = Hold::new();
         self.handover.begins(held);
         tokio::spawn(async move { adapter.start(work, intent, reports, hold).await });
@@ -411,8 +454,14 @@ impl Driver {
         let adapter = Arc::clone(&self.core.adapter);
         let (reports, received) = mpsc::channel(REPORTS_QUEUED);
         self.reports = Some(received);
+        self.begins(&work, &intent);
         let progress = read_progress(&self.core, row);
         tokio::spawn(async move { adapter.adopt(work, intent, progress, reports).await });
+    }
+
+    fn begins(&self, work: &Work, intent: &Intent) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        *begun = Some((work.clone(), intent.clone()));
     }
 
     fn stop(&self, row: &RunRow, intent: &str, reason: StopReason) {
@@ -421,6 +470,7 @@ impl Driver {
             return;
         }
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
         let core = Arc::clone(&self.core);
         let (inbox, told) = (self.inbox.clone(), Arc::clone(&self.goes_on_told));
         let run = row.run.clone();

@@ -23,6 +23,7 @@ use landbridge_planted::planted;
 use landbridge_proto::machine::admission::{Admitted, Gate, Refused};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, Owner};
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -31,6 +32,7 @@ use landbridge_proto::wire::stream::One;
 
 use crate::core::{Core, StepError};
 use crate::execute::Executions;
+use crate::halt::Halted;
 use crate::line::Line;
 use crate::net::ResponseBody;
 use crate::net::limit_body::{self, BodyError, RequestBody};
@@ -148,6 +150,16 @@ impl Federation {
             };
             gate.open(op, body)
         };
+        //= ID-64
+        if self.core.halt.is_on()
+            && !planted!("halt_ignored_by_executor")
+            && let Ok(admitted) = &opened
+        {
+            return self.signed(admitted, &Halted::problem());
+        }
+        if self.core.identity.present().is_withdrawn(Role::Stream, self.core.now()) {
+            return unsigned(&keyless());
+        }
         match self.check_history(opened, body).await {
             Ok(admitted) => {
                 if let Err(error) = self.core.trust.learn(&self.core, admitted.learned()).await {
@@ -181,11 +193,23 @@ impl Federation {
             return self.cancel(admitted, cancel).await;
         }
         let _turn = self.turn(admitted.owner()).await?;
+        // Its turn may have come long after it was admitted.
+        self.check_standing(admitted)?;
         match body {
             Body::Start(start) => self.start(admitted, start).await,
             Body::Attach(attach) => self.attach(admitted, attach).await,
             Body::Cancel(cancel) => self.cancel(admitted, cancel).await,
             Body::Inspect(target) => self.inspect(admitted, target).await,
+        }
+    }
+
+    /// Refuses what was admitted before a person decided otherwise.
+    //= ID-61
+    fn check_standing(&self, admitted: &Admitted) -> Result<(), Problem> {
+        let caller = &admitted.owner().caller;
+        match self.core.barred(caller) {
+            Some(barred) => Err(barred.problem()),
+            None => Ok(()),
         }
     }
 
@@ -256,6 +280,16 @@ impl Federation {
         }
     }
 }
+
+/// What is told where nothing can be signed: no verdict, so the peer keeps what it asked for.
+fn keyless() -> Problem {
+    Problem::new(Code::Halted)
+        .with_detail("this gateway revoked the key that it answers with, and has no other yet")
+        .with_retry_after_ms(KEYLESS_RETRY_MS)
+}
+
+/// How soon to ask a gateway again that lacks a key, in milliseconds.
+const KEYLESS_RETRY_MS: u64 = 5_000;
 
 /// A response that is one envelope.
 pub(crate) fn one_envelope(status: u16, envelope: &Envelope) -> Response<ResponseBody> {

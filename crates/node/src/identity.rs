@@ -355,6 +355,17 @@ impl Identity {
         self.online.signer(role, now)
     }
 
+    /// Every key that this home holds for a role of the newest root, whatever its time.
+    pub fn signers(&self) -> impl Iterator<Item = &KeySigner> {
+        online::ONLINE.into_iter().flat_map(|role| self.keys(role)).map(|key| &key.signer)
+    }
+
+    /// Whether the key that would sign for a role at `now` was revoked by this gateway.
+    #[must_use]
+    pub fn is_withdrawn(&self, role: Role, now: Timestamp) -> bool {
+        self.signer(role, now).is_ok_and(KeySigner::is_revoked)
+    }
+
     /// Signs with the key, good at `now`, of the role that vouches for this kind.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod list;
 pub mod problem;
 mod runs;
 pub mod server;
+pub mod standing;
 mod stream;
 mod trust;
 pub mod usage;

@@ -80,6 +80,7 @@ metrics! {
     AUDIT_ROWS = "audit_rows", Gauge, [], "Rows of the audit log.";
     STORE_FULL = "store_full", Gauge, [], "1 while there is no room for new work: the disk is full.";
     KEY_SECONDS_LEFT = "key_seconds_left", Gauge, ["what"], "How long the root and the last key of each role are still good.";
+    HALTED = "halted", Gauge, [], "1 while the operator's kill switch stops the bridge.";
     READY = "ready", Gauge, [], "1 while the bridge takes new work.";
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
+use landbridge_planted::planted;
 use landbridge_proto::machine::admission::{Learned, PROTO};
 use landbridge_proto::machine::history::{Present, Recall, judge};
 use landbridge_proto::machine::operation::Operation;
@@ -37,6 +38,9 @@ pub enum PeerError {
     /// The peer is not pinned, not active or quarantined.
     #[error("the peer is unknown, suspended or quarantined")]
     NotActive,
+    /// Our operator halted this bridge.
+    #[error("this bridge is halted by its operator; it goes on after: landbridge resume")]
+    Halted,
     /// Neither its root nor the federation document names an endpoint that can be used.
     #[error("no usable endpoint of the peer is known")]
     NoEndpoint,
@@ -238,7 +242,13 @@ impl Core {
                 // Roots and statuses prove themselves, whoever hands them over; nothing is told there.
                 //= ID-54
                 let anybody = Target { trust: Trust::danger_trust_nobody_yet(), ..target };
-                news = self.fetch_news(&anybody, &view).await;
+                let found = self.fetch_news(&anybody, &view).await;
+                // Without a root that explains the other key, it is somebody else who answers there.
+                let explains =
+                    |roots: &[Envelope]| !roots.is_empty() && view.with_roots(roots, now).is_ok();
+                if found.as_ref().is_ok_and(|(roots, _)| explains(roots)) {
+                    news = found;
+                }
             }
             match news {
                 Ok((roots, status)) => {
@@ -295,6 +305,7 @@ impl Core {
         target: &Target,
         path: &str,
     ) -> Result<(Option<Envelope>, SpkiDigest), PeerError> {
+        self.check_halt()?;
         let response = self.client.get(target, path, HeaderMap::new()).await?;
         let status = response.status().as_u16();
         let key = response.extensions().get::<client::PeerKey>().map(|key| key.0);
@@ -357,6 +368,15 @@ impl Core {
         sent
     }
 
+    /// Nothing leaves a halted bridge.
+    //= ID-64
+    fn check_halt(&self) -> Result<(), PeerError> {
+        match self.halt.is_on() && !planted!("halt_ignored_by_caller") {
+            true => Err(PeerError::Halted),
+            false => Ok(()),
+        }
+    }
+
     /// Remembers how an attempt to talk to a peer went.
     fn observe(&self, peer: &GatewayId, went: Result<bool, &PeerError>) {
         match went {
@@ -365,6 +385,7 @@ impl Core {
             Ok(false)
             | Err(
                 PeerError::NotActive
+                | PeerError::Halted
                 | PeerError::NoStatus
                 | PeerError::Sign(_)
                 | PeerError::Name(_),
@@ -384,6 +405,7 @@ impl Core {
         roots_from: Option<u64>,
         held: Vec<Envelope>,
     ) -> Result<Reply, PeerError> {
+        self.check_halt()?;
         let status = self.trust.state().status.clone().ok_or(PeerError::NoStatus)?;
         let roots = roots_from.map(|have| {
             let have = usize::try_from(have).unwrap_or(usize::MAX);
@@ -490,7 +512,12 @@ impl PeerError {
     /// The problem that a client of ours is told.
     #[must_use]
     pub fn problem(&self) -> Problem {
-        Problem::new(Code::PeerUnreachable).with_detail(self.chain())
+        match self {
+            Self::Halted | Self::Sign(SignError::Revoked { .. }) => {
+                Problem::new(Code::Halted).with_detail(self.chain())
+            }
+            _ => Problem::new(Code::PeerUnreachable).with_detail(self.chain()),
+        }
     }
 
     /// What happened, with its causes.

@@ -28,7 +28,7 @@ use crate::identity::online::{KEY_LIFE_MS, ONLINE};
 use crate::identity::{Identity, IdentityError};
 use crate::net::tls;
 use crate::observe;
-use crate::trust::TrustError;
+use crate::trust::{self, TrustError};
 
 /// Warned of from this long before something expires, in milliseconds: 30 days.
 pub const WARN_MS: i64 = 30 * 24 * 3_600_000;
@@ -120,6 +120,10 @@ pub async fn put_root(core: &Core, envelope: &Envelope) -> Result<u64, RotationE
         next.keep_root(core.identity.home())?;
         fail::point("rotation.root_durable");
         let version = next.root().version();
+        // A key that was revoked stays so, also when it was read anew.
+        //= ID-60
+        let revoked = core.trust.revoked_keys();
+        revoked.iter().for_each(|one| trust::withdraw(&next, &one.kid));
         core.identity.replace(next)?;
         version
     };

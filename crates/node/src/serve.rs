@@ -25,6 +25,7 @@ use crate::contact::Contacts;
 use crate::core::{Core, Route, Settings, StepError, Wakes};
 use crate::execute::{self, Executions};
 use crate::federation::Federation;
+use crate::halt::{self, Halt};
 use crate::identity::Identity;
 use crate::identity::current::CurrentIdentity;
 use crate::local;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub config: Config,
     /// Where its durable state is kept.
     pub state: std::path::PathBuf,
+    /// Its kill switch.
+    pub halt: Halt,
     /// The gateway.
     pub adapter: Arc<dyn Adapter>,
     /// The time.
@@ -150,6 +153,8 @@ pub async fn serve(
     execute::take_up_lingering(&core)?;
     rollback::stop_abandoned(&core)?;
     let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
+    tokio::spawn(halt::obey(Arc::clone(&core)));
+    tokio::spawn(Arc::clone(&executions).cut_when_halted(Arc::clone(&core)));
     let strangers = tokio::spawn(plane.report_strangers());
     tokio::spawn(care(Arc::clone(&core), exporter));
     tokio::spawn(room::watch(Arc::clone(&core)));
@@ -181,6 +186,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
         adapter: parts.adapter,
         trust,
         epoch,
+        halt: parts.halt,
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
         wakes: Wakes::default(),
@@ -264,7 +270,7 @@ fn take_up_calls(core: &Arc<Core>, calls: &Arc<Calls>) -> Result<usize, ServeErr
     let entries = core.store.reads().open_entries()?;
     let count = entries.len();
     for entry in entries {
-        calls.drive(core, entry);
+        calls.take_up(core, entry);
     }
     Ok(count)
 }
@@ -410,6 +416,10 @@ async fn measure(core: Arc<Core>, bridge: Bridge, executions: Arc<Executions>, c
 
 /// Asks peers anew whose status says that it is time.
 async fn refresh_peers(core: &Core) {
+    //= ID-64
+    if core.halt.is_on() {
+        return;
+    }
     let state = core.trust.state();
     let now = core.now();
     for (gateway, view) in &state.peers {

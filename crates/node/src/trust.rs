@@ -4,14 +4,16 @@
 //! judge one request by one state, so no request sees half of a change.
 
 pub mod document;
+mod federation;
 mod history;
 pub mod members;
+mod revoke;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use landbridge_proto::machine::admission::{Learned, seen_of};
-use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Guard, Write};
+use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Write};
 use landbridge_proto::machine::evidence::Proof;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::{FederationError, TrustedFederation};
@@ -22,22 +24,23 @@ use landbridge_proto::trust::status::{StatusError, TrustedStatus};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::status::InvalidStatus;
 use landbridge_proto::wire::document::{
-    AuditHead, FormVersion, Incarnation, PeerStatus, Status, raw,
+    AuditHead, FormVersion, Incarnation, PeerStatus, Revocation, Status, raw,
 };
 use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::limit;
-use landbridge_proto::wire::name::{GatewayId, Timestamp};
+use landbridge_proto::wire::name::{Alias, GatewayId, KeyId, Timestamp};
 use landbridge_proto::wire::stream::Seen;
 use landbridge_store::{Fault, Handle};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 use landbridge_planted::planted;
 
+pub(crate) use self::revoke::withdraw;
+pub use self::revoke::{NotRevoked, reason_word};
 use crate::core::{Core, StepError};
 use crate::evidence::Found;
-use crate::fail;
 use crate::identity::Identity;
 use crate::rollback::{self, RolledBack};
 use crate::room;
@@ -67,6 +70,8 @@ pub struct State {
     pub status_root: Option<Digest>,
     /// Until when our newest status is good.
     pub status_expires: Timestamp,
+    /// Keys of our own that are revoked, by id.
+    pub revoked: Vec<Revocation>,
     /// Which life of this gateway this is.
     pub incarnation: Incarnation,
     /// That this gateway lost history; then it waits for a person.
@@ -86,6 +91,8 @@ pub struct Trust {
     halted: CancellationToken,
     /// Held while peers are asked for roots that somebody misses.
     pub(crate) renewing: Mutex<()>,
+    /// Counts the replacements of the state.
+    changed: watch::Sender<u64>,
     /// Held while the state is replaced; when a peer's status last used the store's reserve.
     changing: Mutex<BTreeMap<GatewayId, Timestamp>>,
 }
@@ -121,6 +128,18 @@ pub enum TrustError {
     FederationReplaced {
         /// Its version.
         version: u64,
+    },
+    /// It is signed by a policy key that we revoked.
+    #[error("the policy key {kid} is revoked; make a new one: landbridge key rotate")]
+    RevokedPolicyKey {
+        /// The key.
+        kid: KeyId,
+    },
+    /// It takes a revocation back.
+    #[error("{alias} is revoked for good; pair anew: landbridge peer invite, then peer accept")]
+    StaysRevoked {
+        /// The peer.
+        alias: Alias,
     },
     /// A peer's roots do not verify.
     #[error("the roots of {gateway} are refused")]
@@ -217,6 +236,7 @@ impl Trust {
             issued: Seen::default(),
             status_expires: Timestamp(0),
             status_root: None,
+            revoked: revoke::stored(store, identity)?,
             incarnation: incarnation(store, now)?,
             rolled_back: rolled_back(store, own, now)?,
         };
@@ -238,6 +258,7 @@ impl Trust {
             compared: RwLock::default(),
             issued: RwLock::new(rollback::issued(store, own)?.into_iter().collect()),
             halted,
+            changed: watch::Sender::new(0),
         })
     }
 
@@ -254,6 +275,13 @@ impl Trust {
 
     fn replace(&self, state: State) {
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Tells of every change of the state from now on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     /// Issues a new status of ours, when the present one is about to lose half of its life.
@@ -274,6 +302,24 @@ impl Trust {
         if state.status.as_ref().is_some_and(by) && is_young && says_root {
             return Ok(());
         }
+        let told = revoke::still_told(&state.revoked, identity.root(), now);
+        let writes = match told.len() == state.revoked.len() {
+            true => Vec::new(),
+            false => vec![revoke::kept(&told)],
+        };
+        self.issue(core, told, writes).await
+    }
+
+    /// Issues a new status that tells of these revocations, with what belongs to the same step. Whoever
+    /// calls it holds the right to change.
+    async fn issue(
+        &self,
+        core: &Core,
+        revoked: Vec<Revocation>,
+        mut writes: Vec<Write>,
+    ) -> Result<(), TrustError> {
+        let (state, identity) = (self.state(), core.identity.present());
+        let now = core.now();
         //= ID-17
         let seq = now.0.max(i64::try_from(state.issued.seq).unwrap_or(i64::MAX).saturating_add(1));
         let (size, head) = core.store.reads().audit_head()?;
@@ -285,7 +331,7 @@ impl Trust {
             iss: core.own().clone(),
             issued: Timestamp(seq),
             refresh_ms: STATUS_REFRESH_MS,
-            revoked: Vec::new(),
+            revoked: revoked.clone(),
             root: root.digest(),
             root_version: root.version(),
             seq,
@@ -294,9 +340,12 @@ impl Trust {
         let envelope = identity.sign(&status, now)?;
         let row = row(core.own(), DocumentKind::Status, status.seq.unsigned_abs(), &envelope, now);
         //= ID-44
-        let writes = vec![Write::SaveDocument(row), Write::Clock(now)];
+        writes.extend([Write::SaveDocument(row), Write::Clock(now)]);
         // Without a fresh status nobody could read what is here.
         core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
+        // Before anybody is told.
+        //= ID-60
+        revoked.iter().for_each(|one| revoke::withdraw(&identity, &one.kid));
         let issued = seen_of(&status);
         self.issued.write().unwrap_or_else(PoisonError::into_inner).insert(issued.seq);
         let _ = self.first.get_or_init(|| issued.seq);
@@ -306,6 +355,7 @@ impl Trust {
             issued,
             status_expires,
             status_root: Some(root.digest()),
+            revoked,
             ..State::clone(&self.state())
         });
         core.wakes.wake_all();
@@ -323,6 +373,10 @@ impl Trust {
         let state = self.state();
         let gateway = view.gateway();
         let Some(known) = state.peers.get(gateway) else { return Ok(()) };
+        let pinned = state.federation.as_ref().and_then(|document| document.peer(gateway));
+        if pinned.is_some_and(|peer| peer.status == PeerStatus::Revoked) {
+            return Ok(());
+        }
         let now = core.now();
         // Another request may have taught more meanwhile: apply the news to what is known now.
         let refused_root =
@@ -367,6 +421,14 @@ impl Trust {
         if writes.is_empty() {
             return Ok(());
         }
+        let mut disowned = false;
+        for (kid, reason, since) in revoke::news(known, &view) {
+            disowned = true;
+            let (reason, since) = (revoke::reason_word(reason), since.to_string());
+            tracing::warn!(peer = %gateway, %kid, reason, since, "a peer revoked a key of its own");
+            let detail = [("kid", kid.as_str()), ("reason", reason), ("since", &since)];
+            writes.push(core.audit(gateway.as_str(), "peer_key_revoked", gateway.as_str(), detail));
+        }
         let mut step = Step::new(Vec::new(), writes, ());
         // On a full disk a peer with a new status must be learned of before it can read what is here;
         // not at its own pace, though.
@@ -382,44 +444,11 @@ impl Trust {
         let mut next = State::clone(&self.state());
         next.peers.insert(gateway.clone(), view);
         self.replace(next);
+        if disowned {
+            // What was opened by such a key ends.
+            core.wakes.wake_all();
+        }
         Ok(())
-    }
-
-    /// Puts a new version of our federation document in force.
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError`] when our policy key did not sign it or it is not the next version.
-    pub async fn put_federation(
-        &self,
-        core: &Core,
-        envelope: &Envelope,
-    ) -> Result<u64, TrustError> {
-        let _changing = self.changing.lock().await;
-        let state = self.state();
-        let now = core.now();
-        let have = state.federation.as_ref().map_or(0, |document| document.document().version);
-        let next =
-            TrustedFederation::open(envelope, core.identity.present().root(), have + 1, now)?;
-        let version = next.document().version;
-        let guard = Guard::DocumentAt {
-            gateway: core.own().clone(),
-            kind: DocumentKind::Federation,
-            version: (have > 0).then_some(have),
-        };
-        let mut writes =
-            document::writes(state.federation.as_ref(), &next, "federation_changed", now);
-        writes.extend(document::settled_pairings(&core.store, &next)?);
-        writes.extend(members::needless(&core.store, &next)?);
-        fail::point("federation.signed");
-        core.commit(Step::new(vec![guard], writes, ())).await?;
-        fail::point("federation.durable");
-        let mut state = State::clone(&state);
-        let next = members::with_kept(&core.store, next, now)?;
-        install(&core.store, &mut state, Some(next))?;
-        self.take_memberships(state, now);
-        core.wakes.wake_all();
-        Ok(version)
     }
 
     /// Stops talking to a peer that contradicted itself under its own signatures, and keeps the
@@ -528,9 +557,7 @@ fn install(
 ) -> Result<(), TrustError> {
     let mut peers = BTreeMap::new();
     for peer in federation.iter().flat_map(|document| &document.document().peers) {
-        if peer.status == PeerStatus::Revoked {
-            continue;
-        }
+        // Also of a revoked one: it is told so under our signature, and what it signed stays judged.
         let view = match state.peers.remove(&peer.gid) {
             Some(view) => Some(view),
             None => stored_view(store, &peer.gid)?,

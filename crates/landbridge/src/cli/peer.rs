@@ -34,8 +34,14 @@ pub(crate) enum PeerCommand {
     /// Say where a peer is that moved and cannot be asked any more
     #[command(long_about = ADDRESS)]
     Address(PeerAddressArgs),
-    /// End the quarantine of a peer that contradicted itself; its evidence stays
-    Resume(PeerResumeArgs),
+    /// Test the way to a peer, from its address to its signature
+    Test(PeerShowArgs),
+    /// Stop working with a peer until it is resumed; its runs here go on
+    Suspend(PeerDecideArgs),
+    /// Work with a suspended or quarantined peer again; evidence against it stays
+    Resume(PeerDecideArgs),
+    /// End a peer for good, and stop its runs here; only a new pairing makes it a peer again
+    Revoke(PeerDecideArgs),
 }
 
 #[derive(Debug, Args)]
@@ -171,13 +177,15 @@ pub(crate) struct PeerShowArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PeerResumeArgs {
+pub(crate) struct PeerDecideArgs {
     /// The peer's alias
     #[arg(value_name = "ALIAS")]
     pub(crate) alias: Alias,
     /// Why, for the audit log: what was found out, and by whom
     #[arg(long, value_name = "TEXT")]
     pub(crate) because: String,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
 }
 
 /// What every command needs that signs the federation document.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use landbridge_node::clock::{Clock as _, SystemClock};
 use landbridge_node::config::{Config, Home};
+use landbridge_node::halt;
 use landbridge_node::identity::{Identity, KeyFile};
 use landbridge_node::local::api::{BridgeView, PeerView, RouteView};
 use landbridge_node::rotation;
@@ -95,6 +96,12 @@ fn look_at_home(path: &Path, findings: &mut Findings) {
         Err(fault) => return findings.failure("home", &home_failure(&fault)),
     };
     findings.ok("home", format!("{} is its owner's only", path.display()));
+    if let Some(halted) = halt::look(&path.join(halt::FILE)) {
+        let since = halted.at.map_or(String::new(), |at| format!(" since {}", instant(at)));
+        let because = halted.because.map_or(String::new(), |because| format!(": {because}"));
+        let next = Some("once it is safe: landbridge resume".to_owned());
+        findings.add("kill switch", State::Fail, format!("halted{since}{because}"), next);
+    }
     match Config::load(&home, &environment()) {
         Ok(config) => match adapter(&config.gateway) {
             Ok(_) => findings.ok("settings", format!("{} routes", config.routes.len())),
@@ -166,6 +173,10 @@ async fn look_at_bridge(client: &Client, view: &BridgeView, findings: &mut Findi
     } else {
         findings.ok("history", format!("incarnation {}", view.incarnation));
     }
+    for key in &view.withdrawn {
+        let next = Some("landbridge key rotate".to_owned());
+        findings.add("keys", State::Fail, format!("revoked and not replaced: {key}"), next);
+    }
     match client.bytes("/readyz").await {
         Ok(_) => findings.ok("state", format!("takes work; audit log: {}", view.audit)),
         Err(failure) => findings.failure("state", &failure),
@@ -205,9 +216,14 @@ async fn look_at_peers(client: &Client, findings: &mut Findings) {
     for peer in &peers {
         let check = format!("peer {}", peer.alias);
         if peer.state != "active" {
-            let (detail, next) = peer::waiting(peer)
-                .map_or((peer.state.clone(), None), |(what, next)| (what, Some(next)));
-            findings.add(check, State::Warn, detail, next);
+            if peer.state == "revoked" {
+                findings.ok(check, "revoked for good");
+                continue;
+            }
+            let resume = format!("landbridge peer resume {} --because TEXT", peer.alias);
+            let (detail, next) =
+                peer::waiting(peer).unwrap_or_else(|| (peer.state.clone(), resume));
+            findings.add(check, State::Warn, detail, Some(next));
             continue;
         }
         if let Some((what, next)) = peer::trouble(peer) {

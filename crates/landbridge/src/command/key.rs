@@ -1,4 +1,4 @@
-//! `key`: this gateway's keys and their successors.
+//! `key`: this gateway's keys, their successors and their end.
 //!
 //! The next root is built and signed here, because the daemon has no root key, and handed to the daemon,
 //! which verifies it like a peer would. Key files come first: they mean nothing before a root names them, so
@@ -6,6 +6,7 @@
 
 mod list;
 mod passphrase;
+mod revoke;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ pub(super) async fn run(client: &Client, command: KeyCommand, out: &Out) -> Resu
     match command {
         KeyCommand::List => list::list(client.home(), out),
         KeyCommand::Passphrase(args) => passphrase(&args, out),
+        KeyCommand::Revoke(args) => revoke::revoke(client, args, out).await,
         KeyCommand::Rotate(args) => rotate(client, args, out).await,
     }
 }

@@ -9,11 +9,12 @@ mod invite;
 mod pairing;
 mod qr;
 
-use landbridge_node::local::api::{PeerView, Resume, Resumed};
+use landbridge_node::local::api::{BridgeView, PeerView};
 use landbridge_proto::wire::name::Alias;
 
 pub(super) use self::pairing::waiting;
-use crate::cli::{PeerCommand, PeerResumeArgs};
+use super::standing;
+use crate::cli::PeerCommand;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::out::{Look, Out, fields, table};
@@ -31,7 +32,10 @@ pub(super) async fn run(client: &Client, command: PeerCommand, out: &Out) -> Res
         PeerCommand::Address(args) => change::address(client, &args, out).await,
         PeerCommand::List => list(client, out).await,
         PeerCommand::Show(args) => show(client, &args.alias, out).await,
-        PeerCommand::Resume(args) => resume(client, args, out).await,
+        PeerCommand::Test(args) => standing::test(client, &args.alias, out).await,
+        PeerCommand::Suspend(args) => standing::suspend(client, &args, out).await,
+        PeerCommand::Resume(args) => standing::resume(client, &args, out).await,
+        PeerCommand::Revoke(args) => standing::revoke(client, &args, out).await,
     }
 }
 
@@ -58,6 +62,10 @@ async fn list(client: &Client, out: &Out) -> Result<Exit, Failure> {
         }
         if rows.len() == 1 { String::new() } else { table(&rows) }
     })?;
+    if client.get::<BridgeView>("/v1/admin/bridge").await.is_ok_and(|view| view.halted.is_some()) {
+        out.say(Look::Red, "this bridge is halted: nothing is done with any of them");
+        out.say(Look::Dim, "to go on: landbridge resume");
+    }
     Ok(Exit::Success)
 }
 
@@ -123,20 +131,4 @@ pub(super) fn trouble(peer: &PeerView) -> Option<(String, String)> {
         "landbridge route test {alias}; if it moved: landbridge peer address {alias} https://HOST:PORT"
     );
     Some((trouble.detail.clone(), next))
-}
-
-/// The quarantine is the daemon's own decision and no part of the signed document, so its end needs no
-/// policy key; it needs a person's reason, which the audit log keeps.
-async fn resume(client: &Client, args: PeerResumeArgs, out: &Out) -> Result<Exit, Failure> {
-    let peers: Vec<PeerView> = client.get("/v1/admin/peers").await?;
-    let Some(peer) = peers.iter().find(|peer| peer.alias == args.alias) else {
-        return Err(Failure::new(Exit::Failed, format!("no peer is called {}", args.alias))
-            .next("landbridge peer list"));
-    };
-    let path = format!("/v1/admin/peers/{}/resume", peer.gateway);
-    let resumed: Resumed = client.post(&path, &Resume { because: args.because }).await?;
-    out.data(&resumed, |_| String::new())?;
-    out.say(Look::Green, format!("{} may be asked again, and may ask", args.alias));
-    out.say(Look::Dim, "runs that ended as lost meanwhile stay so");
-    Ok(Exit::Success)
 }

@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use landbridge_node::local::api::{CallTool, CancelView, PeerView, RouteView, RunView, StartRun};
+use landbridge_node::local::standing::DisputeView;
 use landbridge_proto::wire::name::{IdempotencyKey, RunId, ToolName};
 use landbridge_proto::wire::request::{CallerIdentity, Mode};
 use landbridge_proto::wire::tool_args::ToolArgs;
@@ -202,9 +203,26 @@ async fn show(client: &Client, run: &RunId, out: &Out) -> Result<Exit, Failure> 
             ("deadline", view.deadline.clone()),
             ("ended", optional(&view.ended)),
             ("connection", optional(&view.connection)),
+            ("disputed", view.disputed.as_ref().map(dispute).unwrap_or_default()),
         ])
     })?;
+    if view.disputed.is_some() {
+        out.say(
+            Look::Yellow,
+            "what was received stands; whether its owner said it is for people to find out",
+        );
+    }
     Ok(Exit::Success)
+}
+
+/// Why a run is disputed, in one line.
+fn dispute(dispute: &DisputeView) -> String {
+    let from = match dispute.from_frame {
+        0 => "the accept and all frames".to_owned(),
+        frame => format!("frames from {frame} on"),
+    };
+    let DisputeView { kid, since, received, .. } = dispute;
+    format!("{from}: key {kid} was revoked with effect since {since}, told at {received}")
 }
 
 async fn cancel(client: &Client, run: &RunId, out: &Out) -> Result<Exit, Failure> {

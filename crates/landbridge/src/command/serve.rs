@@ -7,6 +7,7 @@ use std::sync::Arc;
 use landbridge_node::adapter::Adapter;
 use landbridge_node::clock::{SystemClock, SystemEntropy};
 use landbridge_node::config::{Config, Gateway, Home, Log, Overrides};
+use landbridge_node::halt::Halt;
 use landbridge_node::identity::Identity;
 use landbridge_node::observe::Exporter;
 use landbridge_node::scripted::Scripted;
@@ -32,11 +33,14 @@ pub(super) async fn serve(home: &Path, args: &ServeArgs, out: &Out) -> Result<Ex
     let stop = Shutdown::default();
     stop_on_signals(&stop)?;
     let exporter = Exporter::install().or_fail(Exit::Internal, || "cannot keep metrics")?;
+    let halt = Halt::of(home.path());
+    halt.look_for_ever().or_fail(Exit::Internal, || "nothing can watch the kill switch")?;
     let parts = Parts {
         identity,
         home: home.path().to_owned(),
         config,
         state: home.state(),
+        halt,
         adapter,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),

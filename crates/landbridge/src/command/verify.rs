@@ -12,7 +12,18 @@ use crate::out::{Look, Out, fields};
 
 /// Verifies a transcript.
 pub(super) fn verify(args: &VerifyArgs, out: &Out) -> Result<Exit, Failure> {
-    let exit = tell(&judge(&read(&args.file)?, &args.pin), summary, out)?;
+    let verdict = judge(&read(&args.file)?, &args.pin);
+    let exit = tell(&verdict, summary, out)?;
+    for one in &verdict.summary.disputed {
+        let from = one.from_frame.map_or(String::new(), |frame| format!(" from frame {frame} on"));
+        let text = format!(
+            "disputed: the {}{from}: its key {} is revoked since {}",
+            one.what,
+            one.kid,
+            crate::out::instant(one.since)
+        );
+        out.say(Look::Red, text);
+    }
     if exit == Exit::Incomplete {
         out.say(Look::Dim, "what is there is genuine; export again when the run has ended");
     }
@@ -28,6 +39,7 @@ fn summary(verdict: &Verdict) -> String {
         ("caller", summary.caller.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("tenants", tenant.map(|pair| format!("{} -> {}", pair.src, pair.dst)).unwrap_or_default()),
         ("frames", summary.frames.to_string()),
+        ("disputed", if summary.disputed.is_empty() { String::new() } else { "yes".to_owned() }),
         ("outcome", summary.outcome.clone().unwrap_or_default()),
         ("sealed", summary.sealed_at.map(crate::out::instant).unwrap_or_default()),
     ])

@@ -11,7 +11,8 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use super::views::instant;
 use super::{Bridge, TOKEN_TAG};
 use crate::config::{Effective, Period};
-use crate::core::unreadable;
+use crate::core::{Core, unreadable};
+use crate::halt::BECAUSE_BYTES_MAX;
 use crate::local::api::{
     AuditHeadView, BridgeView, FederationView, NewToken, OwnRootView, PeerView, SeesView,
     SettingView, TenantLink, TokenView, Trouble,
@@ -44,6 +45,8 @@ impl Bridge {
             calling: self.calls.count() as u64,
             audit: format!("{rows} rows, head {head}"),
             incarnation: self.core.trust.state().incarnation.n,
+            halted: self.core.halt.now(),
+            withdrawn: self.withdrawn(),
             rolled_back: self.core.trust.state().rolled_back.clone(),
         })
     }
@@ -67,10 +70,10 @@ impl Bridge {
         for peer in state.federation.iter().flat_map(|known| &known.document().peers) {
             let view = state.peers.get(&peer.gid);
             let status = match peer.status {
+                PeerStatus::Revoked => "revoked",
                 _ if state.quarantined.contains(&peer.gid) => "quarantined",
                 PeerStatus::Active => "active",
                 PeerStatus::Suspended => "suspended",
-                PeerStatus::Revoked => "revoked",
             };
             let issued =
                 view.and_then(|view| view.status()).map(|known| known.newest().value().issued);
@@ -137,14 +140,25 @@ impl Bridge {
     /// # Errors
     ///
     /// `verification_failed` when it is not signed as it must be, or is not newer.
-    pub async fn put_federation(&self, envelope: &str) -> Result<FederationView, Problem> {
+    pub async fn put_federation(
+        &self,
+        envelope: &str,
+        because: Option<String>,
+    ) -> Result<FederationView, Problem> {
+        if because.as_ref().is_some_and(|text| text.len() > BECAUSE_BYTES_MAX) {
+            let detail = format!("`because` has at most {BECAUSE_BYTES_MAX} bytes");
+            return Err(Problem::new(Code::Malformed).with_detail(detail));
+        }
         let parsed = Envelope::parse(envelope.as_bytes())
             .map_err(|error| Problem::new(Code::Malformed).with_detail(error.to_string()))?;
         let bridge = self.clone();
         self.finish(async move {
-            match bridge.core.trust.put_federation(&bridge.core, &parsed).await {
+            match put(&bridge.core, &parsed, because.as_deref()).await {
                 Ok(_) => bridge.federation().await,
                 Err(TrustError::Step(error)) => Err(error.into()),
+                Err(
+                    fault @ (TrustError::StaysRevoked { .. } | TrustError::RevokedPolicyKey { .. }),
+                ) => Err(Problem::new(Code::VerificationFailed).with_detail(fault.to_string())),
                 Err(TrustError::Federation(fault)) => {
                     Err(Problem::new(Code::VerificationFailed).with_detail(fault.to_string()))
                 }
@@ -301,6 +315,10 @@ impl Bridge {
         };
         pinned.filter_map(told).collect()
     }
+}
+
+async fn put(core: &Core, envelope: &Envelope, because: Option<&str>) -> Result<u64, TrustError> {
+    core.trust.put_federation_because(core, envelope, because).await
 }
 
 /// When something that lives for `period` ends.

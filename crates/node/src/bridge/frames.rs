@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::EntryPhase;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
@@ -9,6 +10,7 @@ use landbridge_proto::wire::problem::{Code, Problem};
 
 use super::tokens::Lease;
 use crate::core::{Core, unreadable};
+use crate::halt::Halted;
 use crate::local::problem::LocalProblem;
 
 /// Frames of a run after a cursor, in the journal's order; waits for more until the terminal.
@@ -60,12 +62,22 @@ impl Frames {
             tokio::select! {
                 () = more => {}
                 () = looked_at(&mut self.lease, &self.core) => {}
+                //= ID-64
+                () = halted(&self.core) => return Err(Halted::problem().into()),
                 () = self.core.draining.cancelled() => {
                     return Err(Problem::new(Code::Draining).into());
                 }
             }
         }
         Ok(None)
+    }
+}
+
+/// Returns once the operator halted the bridge.
+async fn halted(core: &Core) {
+    let mut watch = core.halt.watch();
+    if watch.wait_for(Option::is_some).await.is_err() || planted!("halt_ignored_by_caller") {
+        std::future::pending::<()>().await;
     }
 }
 

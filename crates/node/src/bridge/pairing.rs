@@ -44,6 +44,7 @@ impl Bridge {
 
     async fn join_durably(&self, join: Join) -> Result<PairingView, LocalProblem> {
         let core = &self.core;
+        self.check_may_ask()?;
         let invite = Invite::parse(&join.invite)
             .map_err(|error| LocalProblem::new(LocalCode::InviteDamaged, error.to_string()))?;
         let inviter = invite.inviter();
@@ -95,10 +96,9 @@ impl Bridge {
             return Ok(join.alias.clone());
         };
         match peer.status {
-            PeerStatus::Revoked => known(format!(
-                "the inviter is {}, which was revoked here for good; it can come back as a new gateway only",
-                peer.alias
-            )),
+            // A person follows a new invite of a peer that was revoked: it is paired anew.
+            //= ID-63
+            PeerStatus::Revoked => Ok(peer.alias.clone()),
             PeerStatus::Suspended => {
                 known(format!("the inviter is the peer {}, which is suspended here", peer.alias))
             }

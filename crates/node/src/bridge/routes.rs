@@ -72,10 +72,10 @@ impl Bridge {
         let peer = peer.map(|peer| (peer.gid.clone(), peer.status));
         let status = match &peer {
             None => "unknown",
+            Some((_, PeerStatus::Revoked)) => "revoked",
             Some((gid, _)) if state.quarantined.contains(gid) => "quarantined",
             Some((_, PeerStatus::Active)) => "active",
             Some((_, PeerStatus::Suspended)) => "suspended",
-            Some((_, PeerStatus::Revoked)) => "revoked",
         };
         let (usable, detail) = match &peer {
             None => (false, format!("no peer is called {}", route.peer)),

@@ -19,10 +19,12 @@ use super::tokens::too_many_open;
 use super::{Bridge, Frames, Principal};
 use crate::config::Period;
 use crate::core::{Route, StepError, bug, unreadable};
+use crate::halt::Halted;
 use crate::local::api::{CallTool, CancelView, RunView, StartRun};
 use crate::pairing::There;
 use crate::rollback::RolledBack;
 use crate::room;
+use crate::standing::Barred;
 
 impl Bridge {
     /// Starts a run at another gateway, or attaches to the one that the key started before.
@@ -49,6 +51,7 @@ impl Bridge {
             if self.core.draining.is_cancelled() {
                 return Err(Problem::new(Code::Draining));
             }
+            self.check_may_ask()?;
             let entry = self.entry(who, &asked, &route, &peer)?;
             let guards = self.within_quota(who)?;
             match self.invoke(entry.clone(), guards).await {
@@ -233,8 +236,12 @@ impl Bridge {
             ))
         })?;
         if !state.active(&peer.gid) {
-            return Err(Problem::new(Code::PeerSuspended)
-                .with_detail(format!("the peer {} is suspended or quarantined", route.peer)));
+            let (code, how) = match self.core.barred(&peer.gid) {
+                Some(Barred::Revoked) => (Code::PeerRevoked, "revoked for good"),
+                _ => (Code::PeerSuspended, "suspended or quarantined"),
+            };
+            let detail = format!("the peer {} is {how} here", route.peer);
+            return Err(Problem::new(code).with_detail(detail));
         }
         Ok(peer.gid.clone())
     }
@@ -303,6 +310,9 @@ impl Bridge {
             return Ok(CancelView { run: entry.run, state: "alreadyTerminal".to_owned() });
         }
         self.check_history()?;
+        if self.core.halt.is_on() {
+            return Err(Halted::problem());
+        }
         // Once the run's driver has it, it is recorded before it is sent; wait for that.
         let wake = self.core.wakes.of(run);
         loop {

@@ -34,6 +34,7 @@ impl Bridge {
             ended: entry.ended.map(instant),
             attached,
             connection: self.calls.connection(&entry.run),
+            disputed: self.disputed(entry),
         }
     }
 

@@ -75,6 +75,7 @@ impl Driver {
             }
         }
         let held = self.held();
+        let before = std::mem::replace(&mut self.asked, true);
         let asked = self.ask(held).await;
         let (signed, reply) = match asked {
             Ok(asked) => asked,
@@ -124,7 +125,9 @@ impl Driver {
                     self.wait_as_told(&problem).await;
                     return Ok(Attempt::Nothing);
                 }
-                let (outcome, problem) = verdict(&problem, accepted);
+                // A start that was sent before may have been taken: what the peer did of it is not told.
+                let taken = accepted || (before && problem.code() == Some(Code::PeerRevoked));
+                let (outcome, problem) = verdict(&problem, taken);
                 Ok(Attempt::Over(outcome, problem))
             }
             Reply::Open(response) => {
@@ -301,7 +304,8 @@ impl Driver {
         loop {
             let chunk = tokio::select! {
                 chunk = tokio::time::timeout_at(heard + silence, body.chunk()) => chunk,
-                () = self.interrupted() => return Left::Interrupted,
+                () = self.left_alone() => return Left::Interrupted,
+                () = self.must_not_read() => return Left::Interrupted,
             };
             let Ok(Some(Ok(chunk))) = chunk else { return Left::Ended };
             if planted!("any_byte_is_a_sign_of_life") {
@@ -322,6 +326,15 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Returns once nothing is read from the peer any more.
+    //= ID-64
+    async fn must_not_read(&self) {
+        if planted!("reader_outlives_revocation") {
+            std::future::pending::<()>().await;
+        }
+        self.core.until_barred(&self.entry().peer).await;
     }
 
     async fn event(
@@ -487,14 +500,19 @@ impl Driver {
 /// moment: a person who suspended us may think better of it, and the run goes on meanwhile.
 fn is_the_end(problem: &Problem) -> bool {
     //= STR-29
-    matches!(problem.code(), Some(Code::NotFound | Code::CursorGone | Code::LostHistory))
+    matches!(
+        problem.code(),
+        Some(Code::NotFound | Code::CursorGone | Code::LostHistory | Code::PeerRevoked)
+    )
 }
 
 /// A peer whose documents must be refreshed is left, not suspected.
 pub(super) fn unverified(fault: &VerifyError) -> Left {
     match fault {
         fault if is_renewed(fault) => Left::Renewed,
-        VerifyError::StatusStale { .. } => Left::Ended,
+        VerifyError::StatusStale { .. } | VerifyError::StatusMissing => Left::Ended,
+        // It said so itself, and goes on with another key or not at all.
+        VerifyError::SignedWithRevokedKey { .. } => Left::Ended,
         other => Left::Mismatch(other.to_string()),
     }
 }

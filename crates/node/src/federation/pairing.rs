@@ -24,6 +24,7 @@ use landbridge_planted::planted;
 use super::{Federation, one_envelope, unsigned};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::fail;
+use crate::halt::Halted;
 use crate::net::ResponseBody;
 use crate::net::limit_body::RequestBody;
 use crate::trust::{save, stored_view};
@@ -48,6 +49,10 @@ enum Standing {
 
 impl Federation {
     pub(super) async fn pairing(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+        //= ID-64
+        if self.core.halt.is_on() {
+            return unsigned(&Halted::problem());
+        }
         let body = match self.body(request).await {
             Ok(body) => body,
             Err(problem) => {
@@ -120,9 +125,12 @@ impl Federation {
             let known = state.federation.as_ref().and_then(|known| known.peer(gateway));
             known.map(|peer| peer.status)
         };
-        if pinned.is_some_and(|status| status != PeerStatus::Active) {
-            return Err(refuse(&"it is suspended or revoked here"));
+        if pinned == Some(PeerStatus::Suspended) {
+            return Err(refuse(&"it is suspended here"));
         }
+        // Who was revoked is a stranger, whom a person here may invite anew.
+        //= ID-63
+        let pinned = pinned.filter(|status| *status != PeerStatus::Revoked);
         let row = core.store.reads().invite(&said.invite);
         let row = row.map_err(|fault| unreadable(&fault))?;
         if let Some(row) = row.as_ref().filter(|row| row.is_open()) {

@@ -47,6 +47,7 @@ impl Federation {
                 StartDecision::Create => {
                     let seat = self.room(admitted)?;
                     let beginning = self.beginning.read().await;
+                    self.check_standing(admitted)?;
                     match self.create(admitted, start, print).await {
                         Err(StepError::Stale(_)) => {}
                         Err(error) => return Err(error.into()),

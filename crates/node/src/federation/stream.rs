@@ -1,11 +1,13 @@
 //! Streams: views on a run's durable log. Losing one changes nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use http_body_util::BodyExt;
+use landbridge_planted::planted;
 use landbridge_proto::machine::admission::Admitted;
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
@@ -15,7 +17,7 @@ use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::limit;
-use landbridge_proto::wire::name::{GatewayId, RunId};
+use landbridge_proto::wire::name::{GatewayId, KeyId, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Attach, Refusal};
 use landbridge_proto::wire::sse::{Batch, Event, FrameLine};
@@ -26,7 +28,8 @@ use super::answer::Found;
 use super::history::lost_history;
 use crate::core::{Core, bug, unreadable};
 use crate::net::ResponseBody;
-use crate::net::stream::{StreamSettings, StreamWriter, channel};
+use crate::net::stream::{StreamEnd, StreamSettings, StreamWriter, channel};
+use crate::standing::Barred;
 
 impl Federation {
     pub(super) async fn attach(
@@ -68,7 +71,11 @@ impl Federation {
         let (writer, body) = channel(StreamSettings::default());
         let sender = Sender {
             core: Arc::clone(&self.core),
-            peer: admitted.owner().caller.clone(),
+            asker: Asker {
+                core: Arc::clone(&self.core),
+                peer: admitted.owner().caller.clone(),
+                keys: admitted.request().signers().cloned().collect(),
+            },
             told: admitted.request().value().seen,
             request: admitted.request().digest(),
             writer,
@@ -86,7 +93,7 @@ impl Federation {
 /// Sends one stream.
 struct Sender {
     core: Arc<Core>,
-    peer: GatewayId,
+    asker: Asker,
     /// The newest of our statuses that the peer was told.
     told: Seen,
     /// The request that opened the stream.
@@ -95,11 +102,54 @@ struct Sender {
     chain: Chain,
 }
 
+/// Who opened the stream.
+struct Asker {
+    core: Arc<Core>,
+    peer: GatewayId,
+    /// The keys that signed the request.
+    keys: Vec<KeyId>,
+}
+
+impl Asker {
+    /// Whether the stream may go on.
+    //= STR-42
+    //= ID-61
+    fn check(&self) -> Result<(), Ended> {
+        if planted!("stream_outlives_revocation") {
+            return Ok(());
+        }
+        if let Some(barred) = self.core.barred(&self.peer) {
+            return Err(Ended::Barred(barred));
+        }
+        //= ID-66
+        let state = self.core.trust.state();
+        let revoked = state.peers.get(&self.peer).is_some_and(|view| {
+            let mut keys = self.keys.iter();
+            keys.any(|kid| view.revocation(kid).is_some())
+        });
+        match revoked && !planted!("revoked_askers_stream_goes_on") {
+            true => Err(Ended::Key),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns once the stream must end.
+    async fn until_ended(&self) -> Ended {
+        let mut changes = self.core.changes();
+        loop {
+            if let Err(ended) = self.check() {
+                return ended;
+            }
+            changes.next().await;
+        }
+    }
+}
+
 /// Why a stream ends before the terminal; the peer attaches again.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
     #[error("the reader is gone or too slow")]
-    Reader(#[from] crate::net::stream::StreamEnd),
+    Reader(#[from] StreamEnd),
     #[error("the store cannot be read")]
     Store(#[from] landbridge_store::Fault),
     #[error("the run is gone")]
@@ -108,8 +158,10 @@ enum Ended {
     Sign(#[from] landbridge_proto::trust::signer::SignError),
     #[error("our own frames make no event: {0}")]
     Bug(String),
-    #[error("the peer is not active any more")]
-    Peer,
+    #[error("nothing is done with the peer any more: {0:?}")]
+    Barred(Barred),
+    #[error("the key that asked for it was revoked")]
+    Key,
     #[error("the bridge is draining")]
     Draining,
     #[error("the bridge was rolled back")]
@@ -127,9 +179,11 @@ impl Sender {
             Err(error) => {
                 tracing::info!(%run, %error, "stream ended before its run");
                 let told = match error {
-                    Ended::Peer => self.send_problem(Code::PeerSuspended).await,
-                    Ended::RolledBack => self.send_problem(Code::RolledBack).await,
-                    Ended::Draining => self.send_problem(Code::Draining).await,
+                    Ended::Barred(barred) => self.send_last(barred.problem()).await,
+                    //= ID-66
+                    Ended::Key => self.send_last(Problem::new(Code::VerificationFailed)).await,
+                    Ended::RolledBack => self.send_last(Problem::new(Code::RolledBack)).await,
+                    Ended::Draining => self.send_last(Problem::new(Code::Draining)).await,
                     _ => Err(error),
                 };
                 if told.is_err() {
@@ -140,6 +194,8 @@ impl Sender {
     }
 
     async fn send_all(&mut self, run: &RunId, accept: Envelope) -> Result<(), Ended> {
+        let mut changes = self.core.changes();
+        self.asker.check()?;
         self.send(&Event::Accept(accept)).await?;
         let wake = self.core.wakes.of(run);
         let mut quiet_since = self.core.now();
@@ -148,10 +204,11 @@ impl Sender {
             let more = wake.notified();
             tokio::pin!(more);
             more.as_mut().enable();
-            self.check_peer()?;
+            self.asker.check()?;
             let row = self.core.store.reads().run(run)?.ok_or(Ended::Gone)?;
             self.send_status().await?;
             while let Some(batch) = Durable::read(self.core.store.reads(), &row, self.chain)? {
+                self.asker.check()?;
                 let sealed = self.seal(batch, &row)?;
                 self.send_batch(&sealed).await?;
                 quiet_since = self.core.now();
@@ -163,6 +220,7 @@ impl Sender {
             let core = Arc::clone(&self.core);
             tokio::select! {
                 () = &mut more => {}
+                () = changes.next() => {}
                 () = core.clock.sleep_until(alive_at) => {
                     self.send_alive(&row).await?;
                     quiet_since = self.core.now();
@@ -173,11 +231,6 @@ impl Sender {
                 () = core.trust.halted().cancelled() => return Err(Ended::RolledBack),
             }
         }
-    }
-
-    //= STR-42
-    fn check_peer(&self) -> Result<(), Ended> {
-        if self.core.trust.state().active(&self.peer) { Ok(()) } else { Err(Ended::Peer) }
     }
 
     fn seal(&self, batch: Durable, row: &RunRow) -> Result<Sealed, Ended> {
@@ -223,23 +276,37 @@ impl Sender {
     }
 
     /// Says why the stream ends, signed and bound to the request that opened it.
-    async fn send_problem(&mut self, code: Code) -> Result<(), Ended> {
+    /// It is the last event: a reader that does not make room for it at once never reads it.
+    async fn send_last(&mut self, problem: Problem) -> Result<(), Ended> {
         let (identity, now) = (self.core.identity.present(), self.core.now());
         let refusal = Refusal {
-            aud: self.peer.clone(),
+            aud: self.asker.peer.clone(),
             iss: self.core.own().clone(),
-            problem: Problem::new(code),
+            problem,
             request: self.request,
             root_version: identity.root().version(),
             t: now,
             v: One,
         };
         let envelope = identity.sign(&refusal, now)?;
-        self.send(&Event::Problem(envelope)).await
+        let sent = self.writer.send(Bytes::from(Event::Problem(envelope).to_bytes()));
+        match tokio::time::timeout(LAST_WITHIN, sent).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => Err(Ended::Reader(StreamEnd::Stalled)),
+        }
     }
 
     //= STR-1
     async fn send(&mut self, event: &Event) -> Result<(), Ended> {
-        Ok(self.writer.send(Bytes::from(event.to_bytes())).await?)
+        let piece = Bytes::from(event.to_bytes());
+        // A reader that takes nothing must not keep a stream open that has to end.
+        tokio::select! {
+            biased;
+            sent = self.writer.send(piece) => Ok(sent?),
+            ended = self.asker.until_ended() => Err(ended),
+        }
     }
 }
+
+/// How long a reader has to make room for a stream's last event.
+const LAST_WITHIN: Duration = Duration::from_secs(1);

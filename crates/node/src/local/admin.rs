@@ -127,7 +127,7 @@ async fn put_federation(
     _: May<Administer>,
     Json(put): Json<PutFederation>,
 ) -> Answered<FederationView> {
-    Ok(Answer(local.bridge.put_federation(&put.envelope).await?))
+    Ok(Answer(local.bridge.put_federation(&put.envelope, put.because).await?))
 }
 
 async fn put_root(

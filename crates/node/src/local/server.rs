@@ -14,7 +14,7 @@ use super::auth::{May, Read};
 use super::body::no_stray_query;
 use super::gate::{Gate, gate};
 use super::problem::{LocalCode, LocalProblem};
-use super::{admin, evidence, runs};
+use super::{admin, evidence, runs, standing};
 use crate::bridge::Bridge;
 use crate::observe::Exporter;
 
@@ -71,6 +71,7 @@ fn routes() -> Router<Local> {
         .merge(admin::routes())
         .merge(evidence::routes())
         .merge(super::trust::routes())
+        .merge(standing::routes())
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(render_metrics))

@@ -53,12 +53,14 @@ pub(super) fn writes(
 /// accepted too, where it can be asked.
 pub(super) fn settled_pairings(
     store: &Handle,
+    before: Option<&TrustedFederation>,
     next: &TrustedFederation,
 ) -> Result<Vec<Write>, Fault> {
+    let was = |peer: &GatewayId| before?.peer(peer).map(|peer| peer.status);
     let peers = &next.document().peers;
     let mut settled: Vec<GatewayId> = peers
         .iter()
-        .filter(|peer| peer.status != PeerStatus::Active)
+        .filter(|peer| peer.status != PeerStatus::Active && was(&peer.gid) != Some(peer.status))
         .map(|peer| peer.gid.clone())
         .collect();
     let waiting = store.reads().pairings()?.into_iter();

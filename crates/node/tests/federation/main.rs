@@ -18,6 +18,7 @@ mod refusals;
 mod rollback;
 mod rotation;
 mod sessions;
+mod standing;
 mod starting;
 mod stopping;
 mod streams;

@@ -261,7 +261,7 @@ fn settled(entry: &EntryRow) -> bool {
 
 impl World {
     /// B, as it is, behind its address.
-    fn serve_b(&self) {
+    pub(crate) fn serve_b(&self) {
         let plane = self.b.plane.clone();
         self.serve_app(App::new(move |request: HttpRequest<RequestBody>| {
             let plane = plane.clone();
@@ -279,7 +279,7 @@ impl World {
 
 impl crate::support::Side {
     /// Changes what this side's federation document says of a peer.
-    async fn put_peer(
+    pub(crate) async fn put_peer(
         &self,
         peer: &Self,
         status: PeerStatus,

@@ -12,6 +12,7 @@ use landbridge_node::contact::Contacts;
 use landbridge_node::core::{Core, Route, Settings, Wakes};
 use landbridge_node::execute::Executions;
 use landbridge_node::federation::Federation;
+use landbridge_node::halt::Halt;
 use landbridge_node::identity::current::CurrentIdentity;
 use landbridge_node::identity::{Identity, NewIdentity, load_key, offline_key};
 use landbridge_node::local::api::{RunView, StartRun};
@@ -23,14 +24,14 @@ use landbridge_node::net::listen::MemoryNetwork;
 use landbridge_node::net::{App, ResponseBody};
 use landbridge_node::room::Unrecorded;
 use landbridge_node::scripted::Scripted;
-use landbridge_node::trust::Trust;
+use landbridge_node::trust::{Trust, TrustError};
 use landbridge_proto::machine::admission::PROTO;
 use landbridge_proto::machine::contract::{AuditEvent, DocumentKind, DocumentRow, EntryRow, Write};
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::FederationDraft;
 use landbridge_proto::trust::pairing::Invite;
-use landbridge_proto::trust::signer::sign_typed;
+use landbridge_proto::trust::signer::{Signer as _, sign_typed};
 use landbridge_proto::wire::document::{
     Disclose, Disclosure, EndpointUrl, FormVersion, Grant, PairingRequest, Peer, PeerStatus, Root,
     raw,
@@ -38,7 +39,8 @@ use landbridge_proto::wire::document::{
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::{PayloadKind, Role};
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, Owner, RunId, TenantId, TenantPair, Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, KeyId, Owner, RunId, TenantId, TenantPair,
+    Timestamp,
 };
 use landbridge_proto::wire::problem::Problem;
 use landbridge_proto::wire::request::{
@@ -287,6 +289,7 @@ impl Side {
             client: Client::new(ClientSettings::default(), Arc::new(network.clone())),
             settings,
             epoch: 1,
+            halt: Halt::default(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             wakes: Wakes::default(),
@@ -358,12 +361,22 @@ impl Side {
 
     /// Puts a federation document in force, signed by this side's own policy key.
     pub(crate) async fn put(&self, draft: FederationDraft) {
+        self.try_put(draft).await.unwrap();
+    }
+
+    /// As [`Side::put`], whatever comes of it.
+    pub(crate) async fn try_put(&self, draft: FederationDraft) -> Result<u64, TrustError> {
         let policy =
             load_key(&offline_key(&self.home.path().join("bridge"), Role::Policy), Role::Policy)
                 .unwrap();
         let document = draft.finish(self.core.now()).unwrap();
         let envelope = sign_typed(&policy, &document).unwrap();
-        self.core.trust.put_federation(&self.core, &envelope).await.unwrap();
+        self.core.trust.put_federation(&self.core, &envelope).await
+    }
+
+    /// Who this side is, read again from its files, as a new process would.
+    pub(crate) fn identity_again(&self) -> Identity {
+        Identity::load(&self.home.path().join("bridge")).unwrap()
     }
 
     /// The next version of the federation document.
@@ -397,6 +410,11 @@ impl Side {
         let prune =
             Write::Prune { jti_before: old, runs_before: before, entries_before: old, limit: 100 };
         self.core.commit(Step::new(Vec::new(), vec![prune], ())).await.unwrap();
+    }
+
+    /// The key that signs for a role now.
+    pub(crate) fn key(&self, role: Role) -> KeyId {
+        self.core.identity.present().signer(role, self.core.now()).unwrap().kid().clone()
     }
 
     pub(crate) fn open_runs(&self) -> usize {

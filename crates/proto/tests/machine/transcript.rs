@@ -255,6 +255,34 @@ fn seals_by_a_key_that_a_later_status_revokes_are_reported() {
     assert!(seals.contains(kid.as_str()) && seals.contains(&since.to_string()), "{seals}");
 }
 
+//= ID-23
+#[test]
+fn what_was_signed_after_the_since_of_a_revocation_is_disputed_and_stands() {
+    let run = Run::new();
+    let kid = run.executor.kid(Role::Stream);
+    let judged = |since| {
+        let mut given = run.export();
+        let revoked = Revocation { kid: kid.clone(), reason: RevocationReason::Compromised, since };
+        let status = run.executor.status_revoking(NOW.plus_ms(900_001), vec![revoked]);
+        given.executor_statuses.push(text(&status));
+        judge(&run, &export(&given).unwrap())
+    };
+    let verdict = judged(NOW.plus_ms(-5));
+    assert_eq!(verdict.outcome, Outcome::Verified);
+    let disputed = &verdict.summary.disputed;
+    let whats: Vec<_> = disputed.iter().map(|one| (one.what.as_str(), one.from_frame)).collect();
+    assert_eq!(whats, [("accept", None), ("seal", Some(1))]);
+    assert!(disputed.iter().all(|one| one.kid == kid && one.since == NOW.plus_ms(-5)));
+    // From a moment in the middle on: the frames before it are not disputed.
+    let last = verdict.summary.sealed_at.unwrap();
+    let late = judged(last);
+    let [one] = &late.summary.disputed[..] else { panic!("{:?}", late.summary.disputed) };
+    assert!(one.from_frame.unwrap() > 1, "{one:?}");
+    // All of it was signed before: nothing is disputed.
+    let verdict = judged(NOW.plus_ms(900_000));
+    assert_eq!((verdict.outcome, verdict.summary.disputed), (Outcome::Verified, Vec::new()));
+}
+
 //= STR-29
 //= STR-30
 #[test]

@@ -283,10 +283,12 @@ const CONTRADICTIONS: [(Contradiction, &str); 3] = [
     (Contradiction::Accepts, Contradiction::Accepts.as_str()),
     (Contradiction::Statuses, Contradiction::Statuses.as_str()),
 ];
-const STOP_REASONS: [(StopReason, &str); 3] = [
+const STOP_REASONS: [(StopReason, &str); 5] = [
     (StopReason::Cancel, StopReason::Cancel.as_str()),
     (StopReason::Deadline, StopReason::Deadline.as_str()),
     (StopReason::Budget, StopReason::Budget.as_str()),
+    (StopReason::Revoked, StopReason::Revoked.as_str()),
+    (StopReason::Halt, StopReason::Halt.as_str()),
 ];
 const RUN_PHASES: [(RunPhase, &str); 3] = [
     (RunPhase::AwaitIntent, run_phase(RunPhase::AwaitIntent)),

@@ -19,5 +19,6 @@ mod rollback;
 mod rotation;
 mod scripts;
 mod sigterm;
+mod standing;
 mod tamper;
 mod trust;

@@ -82,9 +82,7 @@ pub(super) async fn accept(
     let applied = offline::change(client, &args.policy, out, |draft, trusted| {
         let known = trusted.and_then(|trusted| trusted.peer(&pairing.gateway));
         if known.is_some_and(|peer| peer.status == PeerStatus::Revoked) {
-            let what = format!("{} was revoked here for good", pairing.gateway);
-            return Err(Failure::new(Exit::Failed, what)
-                .next(format!("landbridge peer decline {}", args.alias)));
+            out.say(Look::Yellow, format!("{} was revoked here: this pairs it anew", args.alias));
         }
         draft.put_peer(Peer {
             alias: pairing.alias.clone(),

@@ -36,6 +36,12 @@ pub struct BridgeView {
     /// Which life of this gateway this is.
     #[serde(default)]
     pub incarnation: u64,
+    /// What halts the bridge, by its operator's order; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<crate::halt::Halted>,
+    /// Our own keys that are revoked and not replaced, by role: they sign nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<String>,
     /// That the bridge lost history and waits for a person; absent where it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<crate::rollback::RolledBack>,
@@ -355,6 +361,9 @@ impl fmt::Debug for TokenView {
 pub struct PutFederation {
     /// The new version's envelope, canonical bytes, signed by our policy key.
     pub envelope: String,
+    /// Why, in a person's words: for the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
 }
 
 /// `PUT /v1/admin/root`.

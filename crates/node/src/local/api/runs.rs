@@ -122,6 +122,10 @@ pub struct RunView {
     pub attached: bool,
     /// How the connection to the executor does, while the run is open: one sentence.
     pub connection: Option<String>,
+    /// That a key which signed for this run was revoked by its owner with effect from before what it signed
+    /// arrived here; absent where that is not so. What was received stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disputed: Option<crate::local::standing::DisputeView>,
 }
 
 /// `GET /v1/runs`.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use landbridge_planted::planted;
 
-use super::{Outcome, Summary, Verdict};
+use super::{Disputed, Outcome, Summary, Verdict};
 use crate::machine::admission::print_of;
 use crate::machine::chain::Chain;
 use crate::machine::receive::{Mismatch, check_covers};
@@ -17,7 +17,7 @@ use crate::machine::verdict;
 use crate::trust::recorded::Stated;
 use crate::trust::verified::Verified;
 use crate::wire::envelope::Envelope;
-use crate::wire::name::GatewayId;
+use crate::wire::name::{GatewayId, Timestamp};
 use crate::wire::problem::Code;
 use crate::wire::request::{Body, Receipt, Request, Start};
 use crate::wire::stream::{Accept, Frame, MalformedFrame, Outcome as RunOutcome, Seal};
@@ -142,7 +142,7 @@ impl Walk {
             return Err(RecordedFault::Member("request", "op").into());
         };
         let start = (**start).clone();
-        self.dispute("request", &request, 0);
+        self.dispute("request", &request, None, request.value().iat);
         self.summary.tenant = Some(request.value().tenant.clone());
         self.request = Some((request, start));
         Ok(())
@@ -150,6 +150,7 @@ impl Walk {
 
     fn accept(&mut self, envelope: &Envelope) -> Result<(), Fault> {
         let (request, start) = self.request.as_ref().ok_or(Fault::Misplaced)?;
+        let asked_at = request.value().iat;
         let (executor, caller) = (side(&mut self.executor)?, side(&mut self.caller)?);
         let asked = request.value();
         // An accept states no time: it answers the request, under a root that was there by then.
@@ -172,7 +173,7 @@ impl Walk {
         same(asked.proto.contains(&said.proto), "accept", "proto")?;
         let header = self.header.as_ref().and_then(|header| header.run.as_ref());
         same(header == Some(&said.run), "accept", "run")?;
-        self.dispute("accept", &accept, 0);
+        self.dispute("accept", &accept, None, asked_at);
         self.summary.run = Some(accept.value().run.clone());
         let chain = Chain::start(accept.digest());
         self.stream = Some(Stream { accept, chain, sealed: chain, terminal: None });
@@ -210,6 +211,7 @@ impl Walk {
         check_covers(seal.value(), &accept.digest(), &accept.value().run, stream.chain, ended)?;
         stream.sealed = stream.chain;
         let said = seal.value();
+        let first = self.summary.frames + 1;
         if self.summary.sealed_at.is_some_and(|before| said.t < before) {
             let warning =
                 format!("the seal of frame {} is dated before the one before it", said.seq);
@@ -220,7 +222,7 @@ impl Walk {
         if ended {
             self.summary.outcome.clone_from(&stream.terminal);
         }
-        self.dispute("seal", &seal, seal.value().seq);
+        self.dispute("seal", &seal, Some((first, seal.value().seq)), seal.value().t);
         Ok(())
     }
 
@@ -251,19 +253,40 @@ impl Walk {
             let ended = own_outcome(said.accept.is_some(), &lost.code);
             self.summary.outcome = Some(ended.as_str().to_owned());
         }
-        self.dispute("receipt", &receipt, 0);
+        self.dispute("receipt", &receipt, None, receipt.value().t);
         self.receipt = true;
         Ok(())
     }
 
     /// Notes what was signed by a key that a status of the transcript revokes.
     //= STR-37
-    fn dispute<T>(&mut self, what: &str, signed: &Verified<T>, seq: u64) {
-        for (name, side) in [("executor", &self.executor), ("caller", &self.caller)] {
+    //= ID-23
+    fn dispute<T>(
+        &mut self,
+        what: &str,
+        signed: &Verified<T>,
+        frames: Option<(u64, u64)>,
+        at: Timestamp,
+    ) {
+        let sides =
+            [(Side::Executor, "executor", &self.executor), (Side::Caller, "caller", &self.caller)];
+        for (of, name, side) in sides {
             let Some(side) = side else { continue };
             for kid in signed.signers() {
                 if let Some(revoked) = side.revoked(kid).filter(|_| !planted!("dispute_untold")) {
-                    let Revoked { issued, since } = revoked;
+                    let Revoked { issued, since } = *revoked;
+                    let seq = frames.map_or(0, |(_, last)| last);
+                    let known = |one: &Disputed| one.what == what && one.kid == *kid;
+                    let late = at >= since && !planted!("disputed_unmarked");
+                    if late && !self.summary.disputed.iter().any(known) {
+                        self.summary.disputed.push(Disputed {
+                            what: what.to_owned(),
+                            of,
+                            kid: kid.clone(),
+                            since,
+                            from_frame: frames.map(|(first, _)| first),
+                        });
+                    }
                     let text = format!(
                         "the {what} is signed by key {kid}, which the {name} revoked at {issued} with since {since}"
                     );

@@ -84,6 +84,7 @@ impl Executor {
             home: home.path().to_owned(),
             config: Config::load(&home, &overrides).unwrap(),
             state: home.state(),
+            halt: landbridge_node::halt::Halt::default(),
             adapter: gateway.clone(),
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),

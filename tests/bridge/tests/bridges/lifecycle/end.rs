@@ -77,6 +77,7 @@ async fn an_executor_that_stays_away_leaves_the_caller_its_own_end() {
         home: home.path().to_owned(),
         config,
         state: home.state(),
+        halt: landbridge_node::halt::Halt::default(),
         adapter: Arc::new(Scripted::open(&home.gateway(), clock.clone()).unwrap()),
         clock: clock.clone(),
         entropy: Arc::new(SystemEntropy),

@@ -46,8 +46,8 @@ async fn two_people_pair_with_two_commands_each_and_no_file() {
     let invite = line(&screen, "gfp1:").to_owned();
     let joined = a.types(&["peer", "join", &invite, "--alias", "eu"], "").await;
     // Over the telephone: the same words on both screens.
-    let here = a.types(&["peer", "accept", "eu"], "y\n").await;
-    let there = b.types(&["peer", "accept", "us"], "y\n").await;
+    let here = a.types(&["peer", "accept", "eu"], "y\ny\n").await;
+    let there = b.types(&["peer", "accept", "us"], "y\ny\n").await;
     assert_eq!(words(&joined), words(&here));
     assert_eq!(words(&here), words(&there));
     assert_eq!(words(&here).split(' ').count(), 12);
