@@ -66,9 +66,8 @@ pub fn in_use(
 ) -> Option<usize> {
     let valid = |(nbf, exp): (Timestamp, Timestamp)| now >= nbf && now < exp;
     let windows: Vec<_> = windows.into_iter().enumerate().collect();
-    let ready = |nbf: Timestamp| {
-        now >= nbf.plus_ms(HEAD_START_MS) || planted!("next_key_signs_early")
-    };
+    let ready =
+        |nbf: Timestamp| now >= nbf.plus_ms(HEAD_START_MS) || planted!("next_key_signs_early");
     let considered = |window: &&(usize, (Timestamp, Timestamp))| {
         valid(window.1) || planted!("next_key_signs_early")
     };

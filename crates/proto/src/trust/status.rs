@@ -240,7 +240,7 @@ impl TrustedStatus {
         // ends its numbering. Statuses under the former root gain nothing by it.
         //= ID-20
         let renumbered = found.root_version > have.root_version
-                && holders_at(chain, found.root_version) != holders_at(chain, have.root_version);
+            && holders_at(chain, found.root_version) != holders_at(chain, have.root_version);
         if !renumbered {
             if found.seq < have.seq && !planted!("status_seq_unchecked") {
                 return Err(StatusError::WentBack { have: have.seq, found: found.seq });
