@@ -4,6 +4,7 @@
 //! judge one request by one state, so no request sees half of a change.
 
 mod history;
+mod renewed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -28,7 +29,7 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, Timestamp};
 use landbridge_proto::wire::stream::Seen;
 use landbridge_store::{Fault, Handle};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use landbridge_planted::planted;
@@ -140,17 +141,6 @@ impl TrustError {
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Step(StepError::Full))
     }
-
-    /// Whether a root that we do not have may explain it.
-    #[must_use]
-    pub fn is_renewed(&self) -> bool {
-        let Self::Status { fault, .. } = self else { return false };
-        match fault.as_ref() {
-            StatusError::RootUnknown { .. } => true,
-            StatusError::Unverified(fault) => crate::peers::is_renewed(fault),
-            _ => false,
-        }
-    }
 }
 
 impl State {
@@ -219,11 +209,6 @@ impl Trust {
     #[must_use]
     pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Keeps everybody else from changing trust for as long as the guard lives.
-    pub(crate) async fn hold(&self) -> MutexGuard<'_, BTreeMap<GatewayId, Timestamp>> {
-        self.changing.lock().await
     }
 
     fn replace(&self, state: State) {
