@@ -7,6 +7,7 @@ pub mod document;
 mod federation;
 mod history;
 pub mod members;
+mod renewed;
 mod revoke;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,7 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{Alias, GatewayId, KeyId, Timestamp};
 use landbridge_proto::wire::stream::Seen;
 use landbridge_store::{Fault, Handle};
-use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use landbridge_planted::planted;
@@ -185,17 +186,6 @@ impl TrustError {
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Step(StepError::Full))
     }
-
-    /// Whether a root that we do not have may explain it.
-    #[must_use]
-    pub fn is_renewed(&self) -> bool {
-        let Self::Status { fault, .. } = self else { return false };
-        match fault.as_ref() {
-            StatusError::RootUnknown { .. } => true,
-            StatusError::Unverified(fault) => crate::peers::is_renewed(fault),
-            _ => false,
-        }
-    }
 }
 
 impl State {
@@ -266,11 +256,6 @@ impl Trust {
     #[must_use]
     pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Keeps everybody else from changing trust for as long as the guard lives.
-    pub(crate) async fn hold(&self) -> MutexGuard<'_, BTreeMap<GatewayId, Timestamp>> {
-        self.changing.lock().await
     }
 
     fn replace(&self, state: State) {
