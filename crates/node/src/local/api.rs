@@ -3,6 +3,8 @@
 //! Members are camelCase, times are RFC 3339 in UTC, durations are texts such as `"10m"`. Errors are
 //! `application/problem+json` with the codes of `spec/problems.md` and of this API.
 
+// long on purpose: what clients read stands in one place, in the order of the API.
+
 use std::collections::BTreeMap;
 use std::fmt;
 
