@@ -68,9 +68,10 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Run the bridge until it is told to stop
     ///
-    /// The first SIGTERM or SIGINT takes no new work, lets connections end and waits, for seconds, until
-    /// the gateway has taken what it was just asked to start. Runs go on there, and are taken up at the
-    /// next start. A second signal cuts connections; a third ends at once with 130.
+    /// The first SIGTERM or SIGINT takes no new work, lets connections end and waits, at most
+    /// `gateway.handover_max`, until the gateway has taken what it was just asked to start and has answered
+    /// tool calls. Other runs go on there, and are taken up at the next start. A second signal cuts
+    /// connections; a third ends at once with 130.
     Serve(ServeArgs),
     /// Peers: other gateways' bridges
     #[command(subcommand)]

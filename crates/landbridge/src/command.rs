@@ -14,6 +14,7 @@ mod route;
 mod run;
 mod serve;
 mod token;
+mod verdict;
 mod verify;
 
 use std::path::PathBuf;

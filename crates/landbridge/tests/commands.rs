@@ -152,6 +152,21 @@ fn without_a_bridge_commands_end_with_69_and_say_what_to_do() {
 }
 
 #[test]
+fn limits_of_a_run_are_counts_and_money_from_the_smallest_on() {
+    let dir = made();
+    let home = dir.path().join("home");
+    let start = |further: &[&str]| {
+        let line = [&["run", "start", "eu", "--prompt", "hi"], further].concat();
+        code(&landbridge(&home, &line))
+    };
+    // Taken, and then there is no bridge.
+    assert_eq!(start(&["--tokens", "1000", "--cost", "0.25", "--frames", "9", "--bytes", "1"]), 69);
+    for bad in [["--tokens", "0"], ["--cost", "0"], ["--cost", "none"], ["--frames", "-1"]] {
+        assert_eq!(start(&bad), 64, "{bad:?}");
+    }
+}
+
+#[test]
 fn a_second_init_is_refused_and_a_first_one_prints_the_gateway() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("home");

@@ -91,6 +91,8 @@ pub struct Gateway {
     pub adapter: Option<String>,
     /// The gateway's WebSocket, for adapters that speak to one.
     pub url: GatewayUrl,
+    /// How long a stopping bridge waits for it.
+    pub handover_max: Period,
 }
 
 /// A logical gateway id.

@@ -60,6 +60,8 @@ pub struct Settings {
     pub deadline_ms: i64,
     /// The longest deadline, asked of us or by us, in milliseconds.
     pub deadline_ms_max: i64,
+    /// How long a stopping bridge waits for its gateway to take work, in milliseconds.
+    pub handover_ms_max: i64,
     /// How long settled runs of peers are kept, in milliseconds.
     pub frames_ms: i64,
     /// How long keys are remembered after a run's end, in milliseconds.
@@ -78,6 +80,10 @@ pub struct Settings {
     pub effective: Vec<Effective>,
 }
 
+/// How long a stopping bridge waits for its gateway unless it is set, in milliseconds: longer than an
+/// adapter waits for a gateway that is away, shorter than supervisors wait for a process.
+const HANDOVER_MS_MAX: i64 = 12_000;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -89,6 +95,7 @@ impl Default for Settings {
             token_starts_per_minute_max: 600,
             deadline_ms: limit::DEADLINE_MS,
             deadline_ms_max: limit::DEADLINE_MS_MAX,
+            handover_ms_max: HANDOVER_MS_MAX,
             frames_ms: limit::KEY_WINDOW_MS,
             key_window_ms: limit::KEY_WINDOW_MS,
             journal_ms: 30 * 24 * 3_600_000,

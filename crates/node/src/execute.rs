@@ -13,6 +13,7 @@
 //! just there stays for a moment (`handover`).
 
 mod handover;
+mod linger;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,13 +27,13 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub(crate) use self::handover::HANDOVER_MS_MAX;
 use self::handover::Handover;
+pub(crate) use self::linger::take_up as take_up_lingering;
 use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
 use crate::room;
-use crate::seats::{Seat, Seats};
+use crate::seats::{Seat, Seats, Waits};
 use crate::turns;
 
 /// Reports that wait for a driver: more than one batch, so that a commit does not stall the adapter.
@@ -41,23 +42,13 @@ const REPORTS_QUEUED: usize = 256;
 const REPORTS_PER_STEP: usize = 64;
 /// Between two questions to a gateway that could not be asked to stop a run, in milliseconds.
 const STOP_RETRY_MS: i64 = 1_000;
-/// How often a stop is asked for after the run has its terminal.
-const STOPS_AFTER_TERMINAL: u32 = 120;
 
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
 pub struct Executions {
-    drivers: Mutex<BTreeMap<RunId, Driven>>,
+    drivers: Mutex<BTreeMap<RunId, mpsc::Sender<Told>>>,
     left: Notify,
     seats: Arc<Seats>,
-}
-
-/// One run that has a driver.
-#[derive(Clone, Debug)]
-struct Driven {
-    inbox: mpsc::Sender<Told>,
-    /// It waits for its turn: nothing is done for it yet.
-    waiting: Arc<AtomicBool>,
 }
 
 /// What a driver is told, and whom it tells once that is durable.
@@ -85,14 +76,13 @@ impl Executions {
         }
     }
 
-    /// How many runs are at work now. One that waits for its turn is not: it takes the place of the run
-    /// of its session that is.
+    /// How many runs have a driver that has not left yet: also of runs that have just ended.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.drivers().values().filter(|driven| !driven.waiting.load(Ordering::Relaxed)).count()
+    pub fn driven(&self) -> usize {
+        self.drivers().len()
     }
 
-    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, Driven>> {
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, mpsc::Sender<Told>>> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,14 +90,12 @@ impl Executions {
     pub fn drive(self: &Arc<Self>, core: &Arc<Core>, row: RunRow, seat: Seat) {
         let (sender, inbox) = mpsc::channel(16);
         let run = row.run.clone();
-        let waiting = Arc::new(AtomicBool::new(false));
-        let driven = Driven { inbox: sender.clone(), waiting: Arc::clone(&waiting) };
-        self.drivers().insert(run.clone(), driven);
+        self.drivers().insert(run.clone(), sender.clone());
         let (core, executions, driven) = (Arc::clone(core), Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
             let ended = match Executor::read(row) {
                 Ok(executor) => {
-                    Driver::new(&core, &executor, sender, seat, waiting).run(executor, inbox).await
+                    Driver::new(&core, &executor, sender, seat).run(executor, inbox).await
                 }
                 Err(error) => Err(DriveError::Unreadable(error.to_string())),
             };
@@ -129,7 +117,7 @@ impl Executions {
     /// may forget that it asked. `false` when the run is not driven, or not any more.
     pub async fn stop(&self, run: &RunId, reason: StopReason) -> bool {
         let driven = self.drivers().get(run).cloned();
-        let Some(Driven { inbox: sender, .. }) = driven else { return false };
+        let Some(sender) = driven else { return false };
         let (durable, recorded) = oneshot::channel();
         let told = Told { input: Input::Stop(reason), durable: Some(durable) };
         sender.send(told).await.is_ok() && recorded.await.is_ok()
@@ -148,7 +136,7 @@ struct Driver {
     core: Arc<Core>,
     work: Option<Work>,
     inbox: mpsc::Sender<Told>,
-    waiting: Arc<AtomicBool>,
+    waits: Waits,
     reports: Option<mpsc::Receiver<Report>>,
     deadline_told: bool,
     /// What found no room, in the order in which it came.
@@ -172,19 +160,13 @@ enum Next {
 }
 
 impl Driver {
-    fn new(
-        core: &Arc<Core>,
-        executor: &Executor,
-        inbox: mpsc::Sender<Told>,
-        seat: Seat,
-        waiting: Arc<AtomicBool>,
-    ) -> Self {
+    fn new(core: &Arc<Core>, executor: &Executor, inbox: mpsc::Sender<Told>, seat: Seat) -> Self {
         let work = serde_json::from_str(&executor.row().work).ok();
         Self {
             core: Arc::clone(core),
             work,
             inbox,
-            waiting,
+            waits: seat.waits(),
             reports: None,
             deadline_told: false,
             roomless: VecDeque::new(),
@@ -398,12 +380,12 @@ impl Driver {
     fn intend(&self) {
         let Some(work) = self.work.clone() else { return };
         let (core, inbox) = (Arc::clone(&self.core), self.inbox.clone());
-        let waiting = Arc::clone(&self.waiting);
+        let waits = self.waits.clone();
         tokio::spawn(async move {
             tokio::select! {
                 // Settled while it waited, or left to another process.
                 () = inbox.closed() => return,
-                () = turns::come(&core, &work.run, &waiting) => {}
+                () = turns::come(&core, &work.run, &waits) => {}
             }
             let input = match core.adapter.intend(&work).await {
                 Ok(intent) => Input::Intended(intent.0.to_string()),
@@ -434,16 +416,19 @@ impl Driver {
     }
 
     fn stop(&self, row: &RunRow, intent: &str, reason: StopReason) {
+        if row.phase == RunPhase::Settled {
+            tokio::spawn(linger::see_off(Arc::clone(&self.core), row.clone()));
+            return;
+        }
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
         let core = Arc::clone(&self.core);
         let (inbox, told) = (self.inbox.clone(), Arc::clone(&self.goes_on_told));
-        let settled = row.phase == RunPhase::Settled;
         let run = row.run.clone();
         tokio::spawn(async move {
-            for _ in 0..STOPS_AFTER_TERMINAL {
+            // What goes on when the run has its terminal is seen off by another task.
+            while !has_settled(&core, &run) && !core.stopping.is_cancelled() {
                 match core.adapter.stop(&work, &intent, reason).await {
                     // It may be just about to run: a start that was handed over cannot be overtaken.
-                    Ok(Stopped::NotRunning) if settled || has_settled(&core, &run) => return,
                     Ok(Stopped::NotRunning) => {}
                     Ok(Stopped::GoesOn) => {
                         if !told.swap(true, Ordering::Relaxed) {
@@ -452,8 +437,7 @@ impl Driver {
                         }
                         return;
                     }
-                    Ok(Stopped::Stopping) if !settled => return,
-                    Ok(Stopped::Stopping) => {}
+                    Ok(Stopped::Stopping) => return,
                     Err(fault) => {
                         tracing::warn!(%run, %fault, "the gateway cannot be asked to stop")
                     }

@@ -62,7 +62,8 @@ metrics! {
     OWNERS_EXECUTING = "owners_executing", Gauge, [], "Peers' tenant pairs with an open run.";
     OWNER_EXECUTING_MAX = "owner_executing_max", Gauge, [], "Open runs of the tenant pair that has the most.";
     RUNS_CALLED = "runs_called_total", Counter, ["outcome"], "Runs that we asked of peers and that ended.";
-    EXECUTING = "executing", Gauge, [], "Runs of peers that are open here.";
+    EXECUTING = "executing", Gauge, [], "Open runs of peers that are at work here; with waiting, as many as places for runs are taken.";
+    WAITING = "waiting", Gauge, [], "Open runs of peers that wait for an earlier run of their session; each holds a place.";
     CALLING = "calling", Gauge, [], "Runs that we asked of peers and that are open.";
     STREAMS = "streams", Gauge, [], "Streams of runs that peers read now.";
     STREAMS_CUT = "streams_cut_total", Counter, ["reason"], "Streams that were cut because their reader took nothing.";

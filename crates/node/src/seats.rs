@@ -5,22 +5,44 @@
 //! is end up with equal parts, and one more such part stays free: of `max` places, k greedy owners hold
 //! about `max / (k + 1)` each, as their runs come and go. Fixed parts for each granted owner would leave
 //! places empty whenever one of them sleeps; no rule at all would let the first comer take everything.
+//!
+//! Every open run holds a place, also one that waits for its turn: turns that wait would otherwise be a
+//! way to pile up work without end. So how busy the bridge is, is asked here and nowhere else.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landbridge_planted::planted;
 use landbridge_proto::wire::name::Owner;
 
-/// Who holds how many places of a bridge.
+/// Who holds which places of a bridge.
 #[derive(Debug, Default)]
-pub struct Seats(Mutex<BTreeMap<Owner, usize>>);
+pub struct Seats(Mutex<BTreeMap<Owner, Vec<Waits>>>);
 
 /// One place, free again when this is dropped.
 #[derive(Debug)]
 pub struct Seat {
     seats: Arc<Seats>,
     owner: Owner,
+    waits: Waits,
+}
+
+/// Whether the run of a place waits for its turn; whoever leads the run says so.
+#[derive(Clone, Debug, Default)]
+pub struct Waits(Arc<AtomicBool>);
+
+/// How many places are taken, and what for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Load {
+    /// By runs that are at work or about to be.
+    pub executing: usize,
+    /// By runs that wait until an earlier run of their session has ended.
+    pub waiting: usize,
+    /// By how many owners.
+    pub owners: usize,
+    /// By the owner that has the most.
+    pub most: usize,
 }
 
 /// Why there is no place for an owner.
@@ -53,8 +75,8 @@ impl Seats {
     /// [`NoSeat`]; nothing is taken then.
     pub fn take(self: &Arc<Self>, owner: &Owner, room: Room) -> Result<Seat, NoSeat> {
         let mut held = self.lock();
-        let taken: usize = held.values().sum();
-        let own = held.get(owner).copied().unwrap_or(0);
+        let taken: usize = held.values().map(Vec::len).sum();
+        let own = held.get(owner).map_or(0, Vec::len);
         if taken >= room.max {
             return Err(NoSeat::Full);
         }
@@ -67,40 +89,70 @@ impl Seats {
         if shared && own > 0 && own >= room.max - taken {
             return Err(NoSeat::Shared);
         }
-        *held.entry(owner.clone()).or_default() += 1;
-        Ok(Seat { seats: Arc::clone(self), owner: owner.clone() })
+        Ok(self.seat(&mut held, owner))
     }
 
     /// Takes a place for a run that was admitted before, even beyond the limits.
     pub fn keep(self: &Arc<Self>, owner: &Owner) -> Seat {
-        *self.lock().entry(owner.clone()).or_default() += 1;
-        Seat { seats: Arc::clone(self), owner: owner.clone() }
+        self.seat(&mut self.lock(), owner)
     }
 
     /// How many places an owner holds.
     #[must_use]
     pub fn held_by(&self, owner: &Owner) -> usize {
-        self.lock().get(owner).copied().unwrap_or(0)
+        self.lock().get(owner).map_or(0, Vec::len)
     }
 
-    /// How many owners hold a place, and how many places the one with the most holds.
+    /// How many places are taken, and what for. `executing` and `waiting` together are all of them.
     #[must_use]
-    pub fn spread(&self) -> (usize, usize) {
+    pub fn load(&self) -> Load {
         let held = self.lock();
-        (held.len(), held.values().copied().max().unwrap_or(0))
+        let taken: usize = held.values().map(Vec::len).sum();
+        let waiting = held.values().flatten().filter(|waits| waits.get()).count();
+        Load {
+            executing: taken - waiting,
+            waiting,
+            owners: held.len(),
+            most: held.values().map(Vec::len).max().unwrap_or(0),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Owner, usize>> {
+    fn seat(self: &Arc<Self>, held: &mut BTreeMap<Owner, Vec<Waits>>, owner: &Owner) -> Seat {
+        let waits = Waits::default();
+        held.entry(owner.clone()).or_default().push(waits.clone());
+        Seat { seats: Arc::clone(self), owner: owner.clone(), waits }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Owner, Vec<Waits>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// Where whoever leads the run says whether it waits. Says nothing any more once the place is free.
+    #[must_use]
+    pub fn waits(&self) -> Waits {
+        self.waits.clone()
+    }
+}
+
+impl Waits {
+    /// The run waits for its turn, or not any more.
+    pub(crate) fn set(&self, waits: bool) {
+        self.0.store(waits, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut held = self.seats.lock();
-        if let Some(count) = held.get_mut(&self.owner) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(own) = held.get_mut(&self.owner) {
+            own.retain(|waits| !Arc::ptr_eq(&waits.0, &self.waits.0));
+            if own.is_empty() {
                 held.remove(&self.owner);
             }
         }
@@ -167,7 +219,27 @@ mod tests {
         let one = seats.take(&owner(1), granted).unwrap();
         assert_eq!(seats.take(&owner(1), granted).unwrap_err(), NoSeat::Granted);
         drop(one);
-        assert_eq!((seats.held_by(&owner(1)), seats.spread()), (0, (0, 0)));
+        assert_eq!((seats.held_by(&owner(1)), seats.load()), (0, Load::default()));
+    }
+
+    //= REQ-28
+    #[test]
+    fn a_run_that_waits_for_its_turn_holds_its_place() {
+        let seats = Arc::new(Seats::default());
+        let mut held: Vec<_> = (0..3).map(|_| seats.keep(&owner(1))).collect();
+        held.push(seats.keep(&owner(2)));
+        held[0].waits().set(true);
+        held[1].waits().set(true);
+        let all = Load { executing: 2, waiting: 2, owners: 2, most: 3 };
+        assert_eq!(seats.load(), all);
+        assert_eq!(seats.take(&owner(3), room(4)).unwrap_err(), NoSeat::Full);
+        held[1].waits().set(false);
+        assert_eq!(seats.load(), Load { executing: 3, waiting: 1, ..all });
+        // Whoever has left says nothing any more.
+        let gone = held[0].waits();
+        held.remove(0);
+        gone.set(true);
+        assert_eq!(seats.load(), Load { executing: 3, waiting: 0, owners: 2, most: 2 });
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::clock::{Clock, Entropy};
 use crate::config::Config;
 use crate::contact::Contacts;
 use crate::core::{Core, Route, Settings, StepError, Wakes};
-use crate::execute::Executions;
+use crate::execute::{self, Executions};
 use crate::federation::Federation;
 use crate::identity::Identity;
 use crate::local;
@@ -142,6 +142,7 @@ pub async fn serve(
         executing: take_up_runs(&core, &executions)?,
         calling: take_up_calls(&core, &calls)?,
     };
+    execute::take_up_lingering(&core)?;
     rollback::stop_abandoned(&core)?;
     let servers = bound.serve(&core, &config, &plane, &bridge, exporter.clone())?;
     let strangers = tokio::spawn(plane.report_strangers());
@@ -214,6 +215,7 @@ fn settings(config: &Config) -> Settings {
         starts_per_minute_max: limits.starts_per_minute_max,
         deadline_ms: limits.deadline_default.as_ms(),
         deadline_ms_max: limits.deadline_max.as_ms(),
+        handover_ms_max: config.gateway.handover_max.as_ms(),
         key_window_ms: limits.key_window.as_ms(),
         frames_ms: config.retention.frames.as_ms(),
         journal_ms: config.retention.journal.as_ms(),
@@ -372,10 +374,11 @@ async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
 async fn measure(core: Arc<Core>, bridge: Bridge, executions: Arc<Executions>, calls: Arc<Calls>) {
     let level = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     while !core.stopping.is_cancelled() {
-        gauge!(observe::EXECUTING).set(level(executions.count()));
-        let (owners, most) = executions.seats().spread();
-        gauge!(observe::OWNERS_EXECUTING).set(level(owners));
-        gauge!(observe::OWNER_EXECUTING_MAX).set(level(most));
+        let load = executions.seats().load();
+        gauge!(observe::EXECUTING).set(level(load.executing));
+        gauge!(observe::WAITING).set(level(load.waiting));
+        gauge!(observe::OWNERS_EXECUTING).set(level(load.owners));
+        gauge!(observe::OWNER_EXECUTING_MAX).set(level(load.most));
         gauge!(observe::CALLING).set(level(calls.count()));
         gauge!(observe::READY).set(if bridge.ready().is_ok() { 1.0 } else { 0.0 });
         let stats = core.store.stats();

@@ -3,25 +3,24 @@
 //! Who is ahead is read from the store, never remembered, so a bridge that was killed finds the same
 //! order again. Each waiter looks only at the run right ahead of it: when a run ends, one other wakes up.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use landbridge_planted::planted;
 use landbridge_proto::wire::name::RunId;
 
 use crate::core::Core;
+use crate::seats::Waits;
 
 /// Between two questions to a store that could not be read, in milliseconds.
 const READ_RETRY_MS: i64 = 1_000;
 
 /// Waits until no open run is ahead of `run` in its session; a run without a session never waits.
-/// `waiting` says meanwhile that it does.
-pub(crate) async fn come(core: &Core, run: &RunId, waiting: &AtomicBool) {
+/// `waits` says meanwhile that it does.
+pub(crate) async fn come(core: &Core, run: &RunId, waits: &Waits) {
     //= REQ-48
     while let Some(ahead) = ahead_of(core, run).await {
         if planted!("turns_at_once") {
             break;
         }
-        waiting.store(true, Ordering::Relaxed);
+        waits.set(true);
         let wake = core.wakes.of(&ahead);
         let woken = wake.notified();
         tokio::pin!(woken);
@@ -31,7 +30,7 @@ pub(crate) async fn come(core: &Core, run: &RunId, waiting: &AtomicBool) {
             woken.await;
         }
     }
-    waiting.store(false, Ordering::Relaxed);
+    waits.set(false);
 }
 
 async fn ahead_of(core: &Core, run: &RunId) -> Option<RunId> {

@@ -16,3 +16,4 @@ mod recorded;
 pub mod report;
 pub mod step;
 pub mod transcript;
+pub mod verdict;

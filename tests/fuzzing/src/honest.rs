@@ -68,11 +68,15 @@ fn make() -> Honest {
         federation_envelope,
         operation: operation.to_bytes(),
         stream: run.events().iter().flat_map(Event::to_bytes).collect(),
-        transcript: export(&run.export()).unwrap().concat().into_bytes(),
+        transcript: file(&export(&run.export()).unwrap()),
         evidence: evidence(&run.executor.roots, &[], proof).unwrap(),
         statuses: [first, second],
         run,
     }
+}
+
+fn file(lines: &[String]) -> Vec<u8> {
+    lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect()
 }
 
 fn federation(run: &Run) -> Federation {
@@ -124,4 +128,28 @@ pub(crate) fn admit(route: Op, bytes: &[u8]) -> Result<Admitted, Box<Refused>> {
         now: NOW,
     };
     gate.open(route, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use landbridge_proto::machine::receive::Reception;
+    use landbridge_proto::machine::{evidence, transcript};
+
+    use super::*;
+
+    #[test]
+    fn what_is_honest_is_accepted_by_every_reader() {
+        let honest = honest();
+        let own = honest.run.executor.id();
+        let verdict = transcript::verify(&honest.transcript, &own);
+        assert_eq!(verdict.outcome, transcript::Outcome::Verified);
+        let verdict = evidence::verify(honest.evidence.as_bytes(), &own);
+        assert_eq!(verdict.outcome, evidence::Outcome::Proven);
+        assert!(admit(Op::Start, &honest.operation).is_ok());
+        let mut reception = Reception::start(&honest.run.accept);
+        for (at, (_, seal)) in honest.run.seals.iter().enumerate() {
+            let lines = honest.run.batch(at).to_vec();
+            reception.take(&honest.executor, lines, seal, NOW.plus_ms(10_000)).unwrap();
+        }
+    }
 }

@@ -100,6 +100,11 @@ impl Bridge {
         self.listen
     }
 
+    /// Sets a variable of its environment, from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Its local API, with the owner's power.
     #[must_use]
     pub fn api(&self) -> Api {

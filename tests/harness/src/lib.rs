@@ -11,4 +11,5 @@ pub mod model;
 pub mod operator;
 pub mod plugin;
 pub mod proxy;
+pub mod skip;
 pub mod terminal;

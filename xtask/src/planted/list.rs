@@ -542,6 +542,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "start::a_new_start_needs_a_grant_for_all_that_it_asks",
     },
     Plant {
+        bug: "forgets_to_stop",
+        removes: "a run that ended before its gateway did is stopped there after a kill",
+        package: "landbridge-proto",
+        target: Target::Test("machine"),
+        test: "tables::executor_table",
+    },
+    Plant {
         bug: "stale_released",
         removes: "what was decided on old facts is not acted upon",
         package: "landbridge-proto",

@@ -1,8 +1,9 @@
-//! Limits of a grant: a number, or `none`, which takes a limit away.
+//! Limits: of a grant, where `none` takes one away, and of one run, which is left out where there is none.
 
 use std::str::FromStr;
 
 use clap::Args;
+use landbridge_proto::wire::request::StartLimits;
 
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Limits (`none` takes one away)")]
@@ -25,6 +26,42 @@ pub(crate) struct LimitArgs {
     /// Model cost in a UTC day, all runs together, in dollars
     #[arg(long, value_name = "USD")]
     pub(crate) cost_per_day: Option<Dollars>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Limits (they only lower what the peer's grant allows)")]
+pub(crate) struct RunLimitArgs {
+    /// Model tokens at most
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) tokens: Option<u64>,
+    /// Model cost at most, in dollars
+    #[arg(long, value_name = "USD", value_parser = cost)]
+    pub(crate) cost: Option<u64>,
+    /// Frames at most, the terminal included
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) frames: Option<u64>,
+    /// Frame bytes at most
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) bytes: Option<u64>,
+}
+
+impl RunLimitArgs {
+    /// What the start carries; `None` where nothing is limited, because an empty object is a mistake.
+    pub(crate) fn asked(&self) -> Option<StartLimits> {
+        let limits = StartLimits {
+            bytes: self.bytes,
+            cost_micro_usd: self.cost,
+            frames: self.frames,
+            tokens: self.tokens,
+        };
+        (limits != StartLimits::default()).then_some(limits)
+    }
+}
+
+/// Millionths of a dollar, at least one.
+fn cost(text: &str) -> Result<u64, String> {
+    let micro = micro(text).filter(|micro| *micro > 0);
+    micro.ok_or_else(|| "dollars with at most six decimals, as in 2.50".to_owned())
 }
 
 /// At least 1, or no limit.
@@ -100,6 +137,9 @@ mod tests {
             assert!(bad.parse::<Dollars>().is_err(), "{bad}");
         }
         assert_eq!("none".parse(), Ok(Limit(None)));
+        assert_eq!(cost("0.25"), Ok(250_000));
+        assert!(cost("none").is_err() && cost("0").is_err());
+        assert_eq!(RunLimitArgs::default().asked(), None);
         assert!("0".parse::<Limit>().is_err() && "1".parse() == Ok(Limit(Some(1))));
     }
 }

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use landbridge_node::config::Period;
 use landbridge_proto::wire::name::{
     AgentName, Alias, IdempotencyKey, RunId, SessionHandle, Timestamp, ToolName,
 };
+use landbridge_proto::wire::stream::Outcome;
+
+use super::limit::RunLimitArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RouteCommand {
@@ -67,6 +71,8 @@ pub(crate) struct RunStartArgs {
     /// How long the run may take
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub(crate) deadline: String,
+    #[command(flatten)]
+    pub(crate) limits: RunLimitArgs,
     /// A label to find it by; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub(crate) labels: Vec<(String, String)>,
@@ -120,8 +126,8 @@ pub(crate) struct RunListArgs {
     #[arg(long)]
     pub(crate) settled: bool,
     /// Only runs that ended so
-    #[arg(long, value_enum, value_name = "OUTCOME", conflicts_with = "open")]
-    pub(crate) outcome: Option<OutcomeChoice>,
+    #[arg(long, value_parser = outcome(), value_name = "OUTCOME", conflicts_with = "open")]
+    pub(crate) outcome: Option<Outcome>,
     /// Only runs with this label; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub(crate) labels: Vec<(String, String)>,
@@ -142,34 +148,20 @@ pub(crate) struct RunListArgs {
     pub(crate) all: bool,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum OutcomeChoice {
-    /// The executor finished it
-    Succeeded,
-    /// It failed
-    Failed,
-    /// It was cancelled
-    Cancelled,
-    /// The executor refused it
-    Rejected,
-    /// Its deadline passed
-    Expired,
-    /// No terminal of the executor can be had
-    Lost,
-}
-
-impl OutcomeChoice {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Rejected => "rejected",
-            Self::Expired => "expired",
-            Self::Lost => "lost",
-        }
-    }
+/// How a run ended, by its word on the wire.
+fn outcome() -> impl TypedValueParser<Value = Outcome> {
+    let help = |outcome| match outcome {
+        Outcome::Succeeded => "The executor finished it",
+        Outcome::Failed => "It failed",
+        Outcome::Cancelled => "It was cancelled",
+        Outcome::Rejected => "The executor refused it",
+        Outcome::Expired => "Its deadline passed",
+        Outcome::Lost => "No terminal of the executor can be had",
+    };
+    let word = |outcome: Outcome| PossibleValue::new(outcome.as_str()).help(help(outcome));
+    // Only these words arrive at the second step.
+    PossibleValuesParser::new(Outcome::ALL.map(word))
+        .try_map(|word| Outcome::of(&word).ok_or("not an outcome"))
 }
 
 /// A time, or how long ago.

@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use landbridge_node::local::api::{EvidenceDetail, EvidenceView};
-use landbridge_proto::machine::evidence::{Outcome, Verdict, verify as judge};
+use landbridge_proto::machine::evidence::{Verdict, verify as judge};
 
-use super::verify::read;
+use super::verdict::{read, tell};
 use crate::cli::{EvidenceCommand, EvidenceExportArgs, EvidenceVerifyArgs};
 use crate::client::Client;
 use crate::exit::{Exit, Failure, OrFail as _};
@@ -30,24 +30,7 @@ pub(super) async fn run(
 
 /// Judges a proof; needs no home and no bridge.
 pub(super) fn verify(args: &EvidenceVerifyArgs, out: &Out) -> Result<Exit, Failure> {
-    let verdict = judge(&read(&args.file)?, &args.pin);
-    out.data(&verdict, summary)?;
-    for warning in &verdict.summary.warnings {
-        out.say(Look::Yellow, format!("note: {warning}"));
-    }
-    let exit = exit_of(&verdict.outcome);
-    let look = if exit == Exit::Success { Look::Green } else { Look::Red };
-    out.say(look, verdict.outcome.to_string());
-    Ok(exit)
-}
-
-const fn exit_of(outcome: &Outcome) -> Exit {
-    match outcome {
-        Outcome::Proven => Exit::Success,
-        Outcome::NotProven { .. } => Exit::Tampered,
-        Outcome::NotThePinnedSigner { .. } => Exit::OtherSigner,
-        Outcome::Unreadable { .. } => Exit::Unreadable,
-    }
+    tell(&judge(&read(&args.file)?, &args.pin), summary, out)
 }
 
 fn summary(verdict: &Verdict) -> String {
@@ -147,24 +130,7 @@ fn path(id: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use landbridge_proto::machine::evidence::Summary;
-    use landbridge_proto::wire::name::GatewayId;
-
     use super::*;
-
-    #[test]
-    fn the_command_ends_as_the_verdict_says() {
-        let gateway = GatewayId::new(format!("gw1-{}", "a".repeat(52))).unwrap();
-        for outcome in [
-            Outcome::Proven,
-            Outcome::NotProven { line: 1, what: String::new() },
-            Outcome::NotThePinnedSigner { found: gateway },
-            Outcome::Unreadable { line: 1, what: String::new() },
-        ] {
-            let exit = exit_of(&outcome).code();
-            assert_eq!(Verdict { outcome, summary: Summary::default() }.exit_code(), exit);
-        }
-    }
 
     #[test]
     fn an_id_is_no_path() {

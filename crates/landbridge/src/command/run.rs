@@ -111,7 +111,7 @@ fn start_body(args: RunStartArgs) -> Result<StartRun, Failure> {
         workflow: None,
     };
     Ok(StartRun {
-        limits: None,
+        limits: args.limits.asked(),
         gateway: args.gateway,
         agent: args.agent,
         mode: match args.mode {

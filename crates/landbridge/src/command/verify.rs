@@ -3,52 +3,20 @@
 //! The judging is `proto`'s, a pure function over the file's bytes; here they are read, and the verdict
 //! is told. No home, no bridge and no network are needed: that is the point.
 
-use std::io::Read as _;
-use std::path::Path;
+use landbridge_proto::machine::transcript::{Verdict, verify as judge};
 
-use landbridge_proto::machine::transcript::{Outcome, Verdict, verify as judge};
-
+use super::verdict::{read, tell};
 use crate::cli::VerifyArgs;
-use crate::exit::{Exit, Failure, OrFail as _};
+use crate::exit::{Exit, Failure};
 use crate::out::{Look, Out, fields};
 
 /// Verifies a transcript.
 pub(super) fn verify(args: &VerifyArgs, out: &Out) -> Result<Exit, Failure> {
-    let bytes = read(&args.file)?;
-    let verdict = judge(&bytes, &args.pin);
-    out.data(&verdict, summary)?;
-    for warning in &verdict.summary.warnings {
-        out.say(Look::Yellow, format!("note: {warning}"));
-    }
-    let exit = exit_of(&verdict.outcome);
-    let look = if exit == Exit::Success { Look::Green } else { Look::Red };
-    out.say(look, verdict.outcome.to_string());
+    let exit = tell(&judge(&read(&args.file)?, &args.pin), summary, out)?;
     if exit == Exit::Incomplete {
         out.say(Look::Dim, "what is there is genuine; export again when the run has ended");
     }
     Ok(exit)
-}
-
-const fn exit_of(outcome: &Outcome) -> Exit {
-    match outcome {
-        Outcome::Verified => Exit::Success,
-        Outcome::Tampered { .. } => Exit::Tampered,
-        Outcome::NotThePinnedSigner { .. } => Exit::OtherSigner,
-        Outcome::Unreadable { .. } => Exit::Unreadable,
-        Outcome::Unfinished { .. } => Exit::Incomplete,
-    }
-}
-
-/// A file that is not there is wrong usage; one that cannot be read as a transcript is a verdict.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
-    };
-    read.or_fail(Exit::Usage, || format!("cannot read {}", path.display()))?;
-    Ok(bytes)
 }
 
 fn summary(verdict: &Verdict) -> String {
@@ -63,27 +31,4 @@ fn summary(verdict: &Verdict) -> String {
         ("outcome", summary.outcome.clone().unwrap_or_default()),
         ("sealed", summary.sealed_at.map(crate::out::instant).unwrap_or_default()),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-    use landbridge_proto::machine::transcript::Summary;
-
-    #[test]
-    fn the_command_ends_as_the_verdict_says() {
-        let gateway =
-            landbridge_proto::wire::name::GatewayId::new(format!("gw1-{}", "a".repeat(52)));
-        for outcome in [
-            Outcome::Verified,
-            Outcome::Tampered { line: 1, what: String::new() },
-            Outcome::NotThePinnedSigner { found: gateway.unwrap() },
-            Outcome::Unreadable { line: 1, what: String::new() },
-            Outcome::Unfinished { seq: 1 },
-        ] {
-            let exit = exit_of(&outcome).code();
-            assert_eq!(Verdict { outcome, summary: Summary::default() }.exit_code(), exit);
-        }
-    }
 }

@@ -28,6 +28,7 @@ impl Bridge {
         let root = self.core.identity.root();
         let (rows, head) =
             self.core.store.reads().audit_head().map_err(|fault| unreadable(&fault))?;
+        let load = self.executions.seats().load();
         Ok(BridgeView {
             gateway: self.core.own().clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -36,7 +37,8 @@ impl Bridge {
             endpoints: root.root().endpoints.iter().map(|known| known.url.to_string()).collect(),
             adapter: self.core.adapter.describe().await,
             pid: std::process::id(),
-            executing: self.executions.count() as u64,
+            executing: load.executing as u64,
+            waiting: load.waiting as u64,
             calling: self.calls.count() as u64,
             audit: format!("{rows} rows, head {head}"),
             incarnation: self.core.trust.state().incarnation.n,

@@ -54,7 +54,7 @@ impl Bridge {
             match self.invoke(entry.clone(), guards).await {
                 Ok(()) => {
                     self.calls.drive(&self.core, entry.clone());
-                    return Ok(self.view_of(&entry, false));
+                    return Ok(self.view_of(&(&entry).into(), false));
                 }
                 Err(StepError::Stale(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -116,7 +116,7 @@ impl Bridge {
                 "this idempotency key was used for something else; choose another one",
             ));
         }
-        Ok(self.view_of(entry, true))
+        Ok(self.view_of(&entry.into(), true))
     }
 
     fn entry(
@@ -138,6 +138,7 @@ impl Bridge {
             key: asked.idempotency_key.clone(),
             print,
             body,
+            agent: start.agent_target.agent,
             token: who.token().map(str::to_owned),
             labels: asked.labels.clone(),
             created: start.invoked_at,
@@ -244,7 +245,7 @@ impl Bridge {
     ///
     /// `not_found` also for a run of another token.
     pub async fn run(&self, who: &Principal, run: &RunId) -> Result<RunView, Problem> {
-        Ok(self.view_of(&self.entry_for(who, run)?, false))
+        Ok(self.view_of(&(&self.entry_for(who, run)?).into(), false))
     }
 
     /// Runs, newest first, and the place after which there are more.

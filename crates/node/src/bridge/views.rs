@@ -1,29 +1,26 @@
 //! Stored rows, as clients and administrators see them.
 
-use landbridge_proto::machine::contract::{EntryPhase, EntryRow, Sees, TokenRow};
+use landbridge_proto::machine::contract::{EntryBrief, EntryPhase, Sees, TokenRow};
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_proto::wire::problem::Problem;
-use landbridge_proto::wire::request::Start;
 
 use super::Bridge;
 use crate::core::unreadable;
 use crate::local::api::{RunView, SeesView, TokenView};
 
 impl Bridge {
-    pub(super) fn view_of(&self, entry: &EntryRow, attached: bool) -> RunView {
-        let start = serde_json::from_str::<Start>(&entry.body).ok();
+    pub(super) fn view_of(&self, entry: &EntryBrief, attached: bool) -> RunView {
         let phase = match entry.phase {
             EntryPhase::AwaitAccept => "awaitAccept",
             EntryPhase::Streaming => "streaming",
             EntryPhase::Settled => "settled",
         };
-        let agent = start.map(|start| start.agent_target.agent);
         RunView {
             run: entry.run.clone(),
             gateway: entry.gateway.clone(),
             peer: entry.peer.clone(),
             tenant: entry.tenant.clone(),
-            agent,
+            agent: Some(entry.agent.clone()),
             idempotency_key: entry.key.clone(),
             phase: phase.to_owned(),
             outcome: entry.outcome.clone(),

@@ -99,7 +99,9 @@ fn gateway(raw: &Raw) -> Result<Gateway, Wrong> {
     let adapter: Option<At<'_, String>> =
         optional("gateway.adapter", &raw.gateway.adapter, "an adapter's name")?;
     let url = required("gateway.url", &raw.gateway.url, "ws:// on loopback, wss:// elsewhere")?;
-    Ok(Gateway { adapter: adapter.map(|adapter| adapter.value), url: url.value })
+    let handover_max =
+        period("gateway.handover_max", &raw.gateway.handover_max, 1000, limit::DEADLINE_MS_MAX)?;
+    Ok(Gateway { adapter: adapter.map(|adapter| adapter.value), url: url.value, handover_max })
 }
 
 fn limits(raw: &Raw) -> Result<Limits, Wrong> {

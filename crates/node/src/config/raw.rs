@@ -184,6 +184,11 @@ settings! {
         /// The WebSocket of the OpenClaw gateway; `ws://` for loopback, `wss://` for anything else.
         /// Not used by `scripted`. Takes effect at the next start.
         url: Text = "\"ws://127.0.0.1:18789\"";
+        /// How long a bridge that was told to stop waits for its gateway: to take the work that it was
+        /// just given, and to answer tool calls, whose answers no later process could learn. What is not
+        /// done by then ends as `interrupted`, side effects unknown. Supervisors must wait ten seconds
+        /// longer. At most `24h`. Takes effect at the next start.
+        handover_max: Period = "\"12s\"";
     }
     /// Limits. Each protects this process; none of them widens what a grant allows.
     limits: RawLimits {

@@ -3,17 +3,15 @@
 //! From the durable intent until the gateway has taken the work there is nothing that a next process
 //! could take up: it would find an intent, no work, and could only say that nobody knows what happened.
 //! So the driver stays until the adapter has let go of its [`Hold`](crate::adapter::Hold). Not for ever:
-//! a gateway that does not answer must not keep a bridge from stopping.
+//! a gateway that does not answer must not keep a bridge from stopping. How long is a setting, because work
+//! that nobody can adopt (a tool call) is held until it has ended, and only its operator knows how long
+//! that may take.
 
 use landbridge_planted::planted;
 use landbridge_proto::wire::name::Timestamp;
 
 use crate::adapter::Held;
 use crate::core::Core;
-
-/// How long a stopping bridge waits for its gateway to take work, in milliseconds: longer than an
-/// adapter waits for a gateway that is away, shorter than supervisors wait for a process.
-pub(crate) const HANDOVER_MS_MAX: i64 = 12_000;
 
 /// Where the handing over of a run's work stands.
 #[derive(Debug, Default)]
@@ -37,7 +35,8 @@ impl Handover {
         let Some(held) = self.held.as_mut().filter(|_| !planted!("leaves_starts_in_flight")) else {
             return;
         };
-        let by = *self.leave_by.get_or_insert_with(|| core.now().plus_ms(HANDOVER_MS_MAX));
+        let by =
+            *self.leave_by.get_or_insert_with(|| core.now().plus_ms(core.settings.handover_ms_max));
         tokio::select! {
             biased;
             () = held.let_go() => {}

@@ -175,7 +175,7 @@ impl Federation {
             accept: Some(row.accept_digest),
             deadline: Some(row.deadline),
             head: Some(row.head),
-            outcome: row.outcome.as_deref().and_then(outcome),
+            outcome: row.outcome.as_deref().and_then(Outcome::of),
             run: Some(row.run),
             seq: Some(row.seq),
             state: Some(if settled { RunState::Terminal } else { RunState::Running }),
@@ -319,8 +319,4 @@ pub(super) enum Found {
 
 fn blocked() -> Findings {
     Findings { cancel: Some(CancelResult::Blocked), ..Findings::default() }
-}
-
-fn outcome(text: &str) -> Option<Outcome> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).ok()
 }

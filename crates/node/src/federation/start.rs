@@ -218,6 +218,7 @@ impl Federation {
             booked: Spent::default(),
             outcome: None,
             ended: None,
+            lingers: false,
         })
     }
 }

@@ -114,7 +114,7 @@ fn settled(state: &str) -> Result<bool, LocalProblem> {
 }
 
 fn outcome_of(text: &str) -> Result<String, LocalProblem> {
-    let known = OUTCOMES.map(Outcome::as_str);
+    let known = Outcome::ALL.map(Outcome::as_str);
     if known.contains(&text) {
         return Ok(text.to_owned());
     }
@@ -164,14 +164,6 @@ impl Cursor {
     }
 }
 
-const OUTCOMES: [Outcome; 6] = [
-    Outcome::Succeeded,
-    Outcome::Failed,
-    Outcome::Cancelled,
-    Outcome::Rejected,
-    Outcome::Expired,
-    Outcome::Lost,
-];
 /// The form of cursors.
 const VERSION: u8 = 1;
 /// Of the digest of the filters.

@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
-use crate::execute::{Executions, HANDOVER_MS_MAX};
+use crate::execute::Executions;
 
 /// How long the last drivers may take beyond their own patience, in milliseconds.
 const LEAVING_MS_MAX: i64 = 2_000;
@@ -48,11 +48,11 @@ pub(super) async fn wind_down(
         }
     }
     core.stopping.cancel();
-    let by = core.now().plus_ms(HANDOVER_MS_MAX + LEAVING_MS_MAX);
+    let by = core.now().plus_ms(core.settings.handover_ms_max + LEAVING_MS_MAX);
     tokio::select! {
         () = executions.all_left() => {}
         () = core.clock.sleep_until(by) => {
-            tracing::warn!(runs = executions.count(), "the bridge stops although runs are still driven");
+            tracing::warn!(runs = executions.driven(), "the bridge stops although runs are still driven");
         }
     }
     if let Err(error) = strangers.await {

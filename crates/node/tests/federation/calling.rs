@@ -115,27 +115,31 @@ fn wire(world: &World, deeds: Vec<Deed>) -> Arc<Mutex<Vec<Sent>>> {
                 }
                 Some(deed @ (Deed::FallSilent(at) | Deed::Trickle(at))) => {
                     let body = whole(plane.answer(onward).await).await;
-                    let (mut writer, silent) = channel(StreamSettings::default());
-                    tokio::spawn(async move {
-                        writer.send(body.slice(..at)).await.unwrap();
-                        let trickles = matches!(deed, Deed::Trickle(_));
-                        for byte in (at..body.len()).filter(|_| trickles) {
-                            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-                            if writer.send(body.slice(byte..=byte)).await.is_err() {
-                                return;
-                            }
-                        }
-                        writer.gone().await;
-                    });
-                    let mut response = Response::new(silent.map_err(Into::into).boxed_unsync());
-                    let media = http::HeaderValue::from_static("text/event-stream");
-                    response.headers_mut().insert("content-type", media);
-                    response
+                    drawn_out(body, at, matches!(deed, Deed::Trickle(_)))
                 }
             }
         }
     }));
     sent
+}
+
+/// So many bytes of a body at once, and then none for ever, or one now and then.
+fn drawn_out(body: Bytes, at: usize, trickles: bool) -> Response<ResponseBody> {
+    let (mut writer, silent) = channel(StreamSettings::default());
+    tokio::spawn(async move {
+        writer.send(body.slice(..at)).await.unwrap();
+        for byte in (at..body.len()).filter(|_| trickles) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            if writer.send(body.slice(byte..=byte)).await.is_err() {
+                return;
+            }
+        }
+        writer.gone().await;
+    });
+    let mut response = Response::new(silent.map_err(Into::into).boxed_unsync());
+    let media = http::HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert("content-type", media);
+    response
 }
 
 fn answer(status: u16, media: &'static str, body: Bytes) -> Response<ResponseBody> {

@@ -171,6 +171,46 @@ async fn turns_are_led_in_order_one_at_a_time() {
     }
 }
 
+/// What the two quotas promise of turns: a run counts from its acceptance to its terminal, also while it
+/// waits. REQ-28: an owner has no more runs open than it may, however they are spread over sessions.
+/// REQ-60: nor more than are free for others, so a long line of turns starves nobody.
+//= REQ-28
+//= REQ-60
+//= REQ-48
+#[tokio::test]
+async fn turns_that_wait_are_bounded_and_shown() {
+    let all = Settings { executing_max: 8, ..Settings::default() };
+    let own = Settings { executing_per_owner_max: 4, ..Settings::default() };
+    for settings in [all, own] {
+        let world = world(settings).await;
+        let first = session(&world, "first", "say begun").await;
+        let mut runs = Vec::new();
+        for n in 0..4 {
+            let body = turn(&format!("turn-{n}"), &first, "sleep 1000\nsay done");
+            runs.push(accepted(&world, world.ask_for(body).await).await);
+        }
+        settle().await;
+        for ended in 0..4 {
+            let view = world.b.bridge.view().await.unwrap();
+            assert_eq!((view.executing, view.waiting), (1, 3 - ended), "{ended} ended");
+            let open = world.b.open_runs() as u64;
+            assert_eq!(view.executing + view.waiting, open, "what has a place is open");
+            if ended == 0 {
+                let more = world.ask_for(turn("one-more", &first, "say more")).await;
+                assert_eq!(more.status, 429);
+                assert_eq!(more.code(&world).await, "rate_limited");
+            }
+            world.clock.advance_ms(1_000);
+            settle().await;
+        }
+        // Terminals freed the places.
+        let more = world.ask_for(turn("one-more", &first, "say more")).await;
+        assert!(!more.events().rest().await.is_empty());
+        let view = world.b.bridge.view().await.unwrap();
+        assert_eq!((view.executing, view.waiting), (0, 0));
+    }
+}
+
 //= REQ-49
 #[tokio::test]
 async fn a_turn_that_waits_can_be_cancelled_and_expires() {

@@ -356,6 +356,8 @@ pub struct RunRow {
     pub outcome: Option<String>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+    /// It has its terminal, and the gateway may still be at it: it is to be stopped there.
+    pub lingers: bool,
 }
 
 /// A run and the session that it is led in.
@@ -409,6 +411,8 @@ pub struct EntryRow {
     pub print: Digest,
     /// The exact bytes of the start's body, resent unchanged.
     pub body: String,
+    /// The agent that the body asks for.
+    pub agent: AgentName,
     /// Which local token invoked it; `None` for an administrator.
     pub token: Option<String>,
     /// Client's labels.
@@ -443,6 +447,66 @@ pub struct EntryRow {
     pub receipt: Option<String>,
     /// When it ended here.
     pub ended: Option<Timestamp>,
+}
+
+/// A journal entry without its texts: what lists show.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EntryBrief {
+    /// The run, as this bridge names it to its clients.
+    pub run: RunId,
+    /// The logical gateway id that the client asked for.
+    pub gateway: Alias,
+    /// The executor.
+    pub peer: GatewayId,
+    /// The tenant pair.
+    pub tenant: TenantPair,
+    /// The agent.
+    pub agent: AgentName,
+    /// The idempotency key.
+    pub key: IdempotencyKey,
+    /// Client's labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was invoked.
+    pub created: Timestamp,
+    /// Until when an executor may take it.
+    pub deadline: Timestamp,
+    /// Where it stands.
+    pub phase: EntryPhase,
+    /// The executor's name of the run.
+    pub remote: Option<RunId>,
+    /// The last received frame's `seq`.
+    pub seq: u64,
+    /// When a client asked to cancel.
+    pub cancel: Option<Timestamp>,
+    /// The session handle that `started` told.
+    pub session: Option<SessionHandle>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// When it ended here.
+    pub ended: Option<Timestamp>,
+}
+
+impl From<&EntryRow> for EntryBrief {
+    fn from(row: &EntryRow) -> Self {
+        Self {
+            run: row.run.clone(),
+            gateway: row.gateway.clone(),
+            peer: row.peer.clone(),
+            tenant: row.tenant.clone(),
+            agent: row.agent.clone(),
+            key: row.key.clone(),
+            labels: row.labels.clone(),
+            created: row.created,
+            deadline: row.deadline,
+            phase: row.phase,
+            remote: row.remote.clone(),
+            seq: row.seq,
+            cancel: row.cancel,
+            session: row.session.clone(),
+            outcome: row.outcome.clone(),
+            ended: row.ended,
+        }
+    }
 }
 
 /// What a key is bound to.

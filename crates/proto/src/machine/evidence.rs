@@ -14,6 +14,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use self::find::Kept;
+use super::verdict::{self, Judgement, Noted};
 use crate::wire::digest::Digest;
 use crate::wire::document::{FormVersion, Status, gateway_id};
 use crate::wire::envelope::Envelope;
@@ -177,14 +178,8 @@ pub fn evidence_with(
     evidence(roots, &telling, proof)
 }
 
-/// What a verifier found.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Verdict {
-    /// Whether the gateway signed two contradicting statements.
-    pub outcome: Outcome,
-    /// What the lines that hold say.
-    pub summary: Summary,
-}
+/// What a verifier found of evidence.
+pub type Verdict = verdict::Verdict<Outcome, Summary>;
 
 /// Whether evidence convinces.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -258,17 +253,21 @@ pub fn verify(bytes: &[u8], pin: &GatewayId) -> Verdict {
     verifier::judge(bytes, pin)
 }
 
-impl Verdict {
-    /// The exit code of a command that verifies.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+impl Judgement for Outcome {
+    fn exit_code(&self) -> u8 {
         //= STR-48
-        match self.outcome {
-            Outcome::Proven => 0,
-            Outcome::NotProven { .. } => 2,
-            Outcome::NotThePinnedSigner { .. } => 3,
-            Outcome::Unreadable { .. } => 4,
+        match self {
+            Self::Proven => 0,
+            Self::NotProven { .. } => 2,
+            Self::NotThePinnedSigner { .. } => 3,
+            Self::Unreadable { .. } => 4,
         }
+    }
+}
+
+impl Noted for Summary {
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }
 

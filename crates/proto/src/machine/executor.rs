@@ -8,11 +8,15 @@
 //!                        └───────────────────────────────────────────────────────┘
 //! ```
 //!
-//! | state | Claim | Intended | NotIntended | Reports | Accounted | Stop | GraceOver |
-//! |---|---|---|---|---|---|---|---|
-//! | AwaitIntent | Intend | Running, Start | Settled failed | — | used up: Settled, no effects | Settled, no effects | Settled expired |
-//! | Running | Adopt (and Stop) | — | — | frames; Settled with the last | exceeded: Stop | Stop | Settled, effects unknown |
-//! | Settled | — | — | — | — | — | — | — |
+//! | state | Claim | Intended | NotIntended | Reports | Accounted | Stop | GraceOver | Ceased |
+//! |---|---|---|---|---|---|---|---|---|
+//! | AwaitIntent | Intend | Running, Start | Settled failed | — | used up: Settled, no effects | Settled, no effects | Settled expired | — |
+//! | Running | Adopt (and Stop) | — | — | frames; Settled with the last | exceeded: Stop | Stop | Settled, effects unknown; lingers | — |
+//! | Settled | — | — | — | — | — | — | — | lingers no more |
+//!
+//! Where the run's end is not its gateway's (too many frames, or the grace is over), the run *lingers*:
+//! the gateway may go on with it, and is asked to stop until it has. That duty is in the row, so it
+//! outlives the process.
 //!
 //! A run that names a session is given an intent only when no earlier run of the session is open; the
 //! commit of the intent checks it.
@@ -83,6 +87,8 @@ pub enum Input {
     Stop(StopReason),
     /// The deadline and its grace have passed.
     GraceOver,
+    /// The gateway is not at the run any more, or cannot be made to stop it.
+    Ceased,
 }
 
 /// What may be done once the step is durable.
@@ -165,7 +171,11 @@ impl Executor {
             (RunPhase::Settled, Input::Stop(reason)) if planted!("ends_twice") => {
                 Handled::Step(self.end(now, End::stopped(reason, SideEffects::None), Vec::new()))
             }
+            (RunPhase::Settled, Input::Ceased) if self.row.lingers => {
+                Handled::Step(self.cease(now))
+            }
             (RunPhase::Settled, _)
+            | (_, Input::Ceased)
             | (RunPhase::AwaitIntent, Input::Reports(_))
             | (RunPhase::Running, Input::Intended(_) | Input::NotIntended(_)) => {
                 Handled::Ignored(self)
@@ -192,7 +202,7 @@ impl Executor {
                 //= STR-27
                 //= REQ-72
                 let end = End::stopped(StopReason::Deadline, SideEffects::Unknown);
-                Handled::Step(self.end(now, end, Vec::new()))
+                Handled::Step(self.end_before_gateway(now, end, StopReason::Deadline))
             }
         }
     }
@@ -321,16 +331,34 @@ impl Executor {
     }
 
     /// Ends the run without the frames that went over; the terminal has a place of its own.
-    fn over_budget(mut self, now: Timestamp) -> Step<(Self, Vec<Action>)> {
+    fn over_budget(self, now: Timestamp) -> Step<(Self, Vec<Action>)> {
         let problem = Problem::new(Code::BudgetExceeded)
             .with_detail("the run produced more frames or bytes than its grant allows")
             .with_side_effects(SideEffects::Possible);
         let end = End::new(Outcome::Failed, Some(problem), SideEffects::Possible);
-        let intent = self.row.intent.clone().unwrap_or_default();
-        let reason = StopReason::Budget;
+        self.end_before_gateway(now, end, StopReason::Budget)
+    }
+
+    /// Ends a run that the gateway may still be at. The first recorded reason to stop it stays.
+    //= REQ-74
+    fn end_before_gateway(
+        mut self,
+        now: Timestamp,
+        end: End,
+        reason: StopReason,
+    ) -> Step<(Self, Vec<Action>)> {
         //= REQ-33
-        self.row.stop.get_or_insert(StopRow { reason, at: now });
+        let reason = self.row.stop.get_or_insert(StopRow { reason, at: now }).reason;
+        self.row.lingers = !planted!("forgets_to_stop");
+        let intent = self.row.intent.clone().unwrap_or_default();
         self.end(now, end, vec![Action::Stop { intent, reason }])
+    }
+
+    /// The gateway is done with a run that lingered.
+    fn cease(self, now: Timestamp) -> Step<(Self, Vec<Action>)> {
+        let audit = self.audit(now, "run_ceased", []);
+        let row = RunRow { lingers: false, ..self.row.clone() };
+        self.put(row, vec![audit], Vec::new())
     }
 
     fn append(self, lines: Lines) -> Step<(Self, Vec<Action>)> {

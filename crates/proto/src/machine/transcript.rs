@@ -11,6 +11,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::contract::ReceivedSeal;
+use super::verdict::{self, Judgement, Noted};
 use crate::wire::document::{FormVersion, gateway_id};
 use crate::wire::envelope::{Envelope, InvalidEnvelope};
 use crate::wire::json::canonical;
@@ -20,14 +21,8 @@ use crate::wire::sse::{FrameLine, Malformed};
 use crate::wire::stream::Accept;
 use crate::wire::transcript::{Header, Line, LineFault, Side};
 
-/// What a verifier found.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Verdict {
-    /// Whether the transcript holds.
-    pub outcome: Outcome,
-    /// What was proven before the first line that does not hold.
-    pub summary: Summary,
-}
+/// What a verifier found of a transcript.
+pub type Verdict = verdict::Verdict<Outcome, Summary>;
 
 /// Whether a transcript holds.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -89,18 +84,22 @@ pub fn verify(bytes: &[u8], pin: &GatewayId) -> Verdict {
     verifier::judge(bytes, pin)
 }
 
-impl Verdict {
-    /// The exit code of a command that verifies.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+impl Judgement for Outcome {
+    fn exit_code(&self) -> u8 {
         //= STR-36
-        match self.outcome {
-            Outcome::Verified => 0,
-            Outcome::Tampered { .. } => 2,
-            Outcome::NotThePinnedSigner { .. } => 3,
-            Outcome::Unreadable { .. } => 4,
-            Outcome::Unfinished { .. } => 5,
+        match self {
+            Self::Verified => 0,
+            Self::Tampered { .. } => 2,
+            Self::NotThePinnedSigner { .. } => 3,
+            Self::Unreadable { .. } => 4,
+            Self::Unfinished { .. } => 5,
         }
+    }
+}
+
+impl Noted for Summary {
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }
 

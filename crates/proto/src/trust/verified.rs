@@ -278,11 +278,9 @@ pub(crate) fn verify_under<T: PayloadKind + Serialize + DeserializeOwned>(
             .map_err(|_| VerifyError::ForgedSignature { kid: kid.clone() })?;
     }
     // No set at all would be satisfied by nothing; the callers above always give one.
-    let needed = |at: usize| {
-        !(planted!("old_keys_unneeded") && at + 1 < sets.len())
-            && !(planted!("new_keys_unneeded") && at > 0)
-    };
-    let needed = counts.iter().zip(sets).enumerate().filter(|(at, _)| needed(*at));
+    let old = |at: usize| at + 1 < sets.len() && planted!("old_keys_unneeded");
+    let new = |at: usize| at > 0 && planted!("new_keys_unneeded");
+    let needed = counts.iter().zip(sets).enumerate().filter(|(at, _)| !old(*at) && !new(*at));
     let short = needed.map(|(_, one)| one).find(|(count, set)| **count < set.threshold);
     if let Some((&have, set)) = short.filter(|_| !planted!("threshold_unchecked")) {
         //= ENV-11

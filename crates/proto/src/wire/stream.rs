@@ -246,6 +246,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in the order of the contract.
+    pub const ALL: [Self; 6] =
+        [Self::Succeeded, Self::Failed, Self::Cancelled, Self::Rejected, Self::Expired, Self::Lost];
+
+    /// The outcome of a word on the wire.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+
     /// The word on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -56,6 +56,10 @@ impl Reads for Log {
         panic!("only frames are asked for")
     }
 
+    fn lingering_runs(&self) -> Result<Vec<RunRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
     fn open_runs_of(&self, _: &Owner) -> Result<u64, Infallible> {
         panic!("only frames are asked for")
     }
@@ -98,7 +102,7 @@ impl Reads for Log {
         panic!("only frames are asked for")
     }
 
-    fn entries(&self, _: &EntryFilter) -> Result<Vec<EntryRow>, Infallible> {
+    fn entries(&self, _: &EntryFilter) -> Result<Vec<EntryBrief>, Infallible> {
         panic!("only frames are asked for")
     }
 

@@ -232,6 +232,7 @@ fn row(caller: &Gateway, accept: &Verified<Accept>, request: &Envelope, lines: &
         booked: Spent::default(),
         outcome: Some("succeeded".to_owned()),
         ended: Some(NOW),
+        lingers: false,
     }
 }
 

@@ -121,7 +121,9 @@ fn settled_with(total: u64) -> Report {
 }
 
 fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
-    use executor::Input::{Accounted, Claim, GraceOver, Intended, NotIntended, Reports, Stop};
+    use executor::Input::{
+        Accounted, Ceased, Claim, GraceOver, Intended, NotIntended, Reports, Stop,
+    };
     let trouble =
         Trouble { code: TroubleCode::GatewayUnavailable, detail: "no connection".to_owned() };
     vec![
@@ -146,6 +148,7 @@ fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
         ("Stop deadline", Stop(StopReason::Deadline)),
         ("Stop budget", Stop(StopReason::Budget)),
         ("GraceOver", GraceOver),
+        ("Ceased", Ceased),
     ]
 }
 
@@ -156,6 +159,7 @@ fn executor_inputs() -> Vec<(&'static str, executor::Input)> {
 //= STR-27
 //= STR-33
 //= REQ-44
+//= REQ-74
 #[test]
 fn executor_table() {
     let mut table = String::new();
@@ -164,9 +168,12 @@ fn executor_table() {
         ("Running", RunPhase::Running, None),
         ("Running, stopping", RunPhase::Running, Some(StopReason::Cancel)),
         ("Settled", RunPhase::Settled, None),
+        ("Settled, lingering", RunPhase::Settled, Some(StopReason::Budget)),
     ] {
         for (name, input) in executor_inputs() {
-            let before = Executor::read(run_row(phase, stop)).unwrap();
+            let lingers = state == "Settled, lingering";
+            let row = RunRow { lingers, ..run_row(phase, stop) };
+            let before = Executor::read(row).unwrap();
             let row = match before.clone().handle(NOW, input) {
                 executor::Handled::Ignored(after) => {
                     assert_eq!(after, before);
@@ -176,7 +183,8 @@ fn executor_table() {
                     let ((after, actions), writes) = committed(step);
                     assert_eq!(after.row().revision, before.row().revision + 1);
                     let (phase, end) = (after.row().phase, ending(&writes));
-                    format!("{phase:?}{end} | {actions:?} | {}", kinds(&writes))
+                    let lingers = if after.row().lingers { " lingers" } else { "" };
+                    format!("{phase:?}{end}{lingers} | {actions:?} | {}", kinds(&writes))
                 }
             };
             writeln!(table, "{state} | {name} | {row}").unwrap();
@@ -196,6 +204,7 @@ fn entry(run: &Run, phase: EntryPhase, frames: usize) -> EntryRow {
         key: start().idempotency_key,
         print: run.accept.value().print,
         body: "{}".to_owned(),
+        agent: AgentName::new("triage").unwrap(),
         token: None,
         labels: [].into(),
         created: NOW,

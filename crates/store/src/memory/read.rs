@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryPhase, EntryPlace, EntryRow,
+    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryFilter, EntryPhase, EntryPlace, EntryRow,
     EvidenceRow, InviteRow, KeyRecord, PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
@@ -87,6 +87,14 @@ impl Reads for Engine {
         Ok(open)
     }
 
+    fn lingering_runs(&self) -> Result<Vec<RunRow>, Fault> {
+        let now = self.now();
+        let lingering = now.runs.values().filter(|row| row.lingers);
+        let mut lingering: Vec<_> = lingering.map(|row| RunRow::clone(row)).collect();
+        lingering.sort_by_key(|row| (row.created, row.run.clone()));
+        Ok(lingering)
+    }
+
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Fault> {
         let now = self.now();
         let open = now.runs.values().filter(|row| row.phase != RunPhase::Settled);
@@ -142,10 +150,10 @@ impl Reads for Engine {
         Ok(run.and_then(|run| now.entries.get(run)).map(|row| EntryRow::clone(row)))
     }
 
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Fault> {
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryBrief>, Fault> {
         let now = self.now();
         let wanted = now.entries_newest_first().into_iter().filter(|row| wanted(row, filter));
-        Ok(wanted.take(filter.limit as usize).cloned().collect())
+        Ok(wanted.take(filter.limit as usize).map(EntryBrief::from).collect())
     }
 
     fn open_entries_of(&self, token: &str) -> Result<u64, Fault> {

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryFilter, EntryRow, EvidenceRow, InviteRow, KeyRecord,
-    PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryFilter, EntryRow, EvidenceRow, InviteRow,
+    KeyRecord, PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
@@ -171,6 +171,14 @@ impl Reads for Readers {
         self.all(&sql, [], row::run)
     }
 
+    fn lingering_runs(&self) -> Result<Vec<RunRow>, Fault> {
+        let sql = format!(
+            "SELECT {RUN_COLUMNS} FROM runs r JOIN run_texts t USING (run)
+             WHERE r.lingers = 1 ORDER BY r.created, r.run"
+        );
+        self.all(&sql, [], row::run)
+    }
+
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Fault> {
         let sql = "SELECT count(*) FROM runs
                    WHERE caller = ?1 AND dst = ?2 AND src = ?3 AND phase <> 'settled'";
@@ -243,7 +251,7 @@ impl Reads for Readers {
         self.one(&sql, params![peer.as_str(), dst, src, key.as_str()], row::entry)
     }
 
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Fault> {
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryBrief>, Fault> {
         list::entries(&self.db(), filter)
     }
 

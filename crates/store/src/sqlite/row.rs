@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, InviteRow, PairingRow, RunPhase,
-    RunRow, Sees, StopRow, TokenRow,
+    DocumentKind, DocumentRow, EntryBrief, EntryPhase, EntryRow, EvidenceRow, InviteRow,
+    PairingRow, RunPhase, RunRow, Sees, StopRow, TokenRow,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;
@@ -24,12 +24,18 @@ use crate::fault::{Broken, Fault};
 pub(super) const RUN_COLUMNS: &str = "r.run, r.caller, r.dst, r.src, r.key, r.print, t.request, \
      t.accept, r.accept_digest, t.work, t.terms, r.created, r.deadline, r.phase, r.intent, \
      r.stop_reason, r.stop_at, r.epoch, r.revision, r.seq, r.head, r.bytes, r.outcome, r.ended, \
-     r.booked_tokens, r.booked_cost";
+     r.booked_tokens, r.booked_cost, r.lingers";
 
 /// The columns that [`entry`] reads, from `entries` joined with `entry_texts`.
 pub(super) const ENTRY_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, e.key, e.print, \
      t.body, e.token, e.labels, e.created, e.deadline, e.phase, e.revision, t.request, t.accept, \
-     e.remote, e.seq, e.head, e.cancel, e.cancel_answer, e.session, e.outcome, e.receipt, e.ended";
+     e.remote, e.seq, e.head, e.cancel, e.cancel_answer, e.session, e.outcome, e.receipt, e.ended, \
+     e.agent";
+
+/// The columns that [`brief`] reads, from `entries` alone.
+pub(super) const BRIEF_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, e.agent, e.key, \
+     e.labels, e.created, e.deadline, e.phase, e.remote, e.seq, e.cancel, e.session, e.outcome, \
+     e.ended";
 
 /// The columns that [`token`] reads.
 pub(super) const TOKEN_COLUMNS: &str = "id, hash, name, routes, tenants, sees, verbs, \
@@ -67,6 +73,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
         booked: spent(row, 24, 25)?,
         outcome: row.get(22)?,
         ended: time_or_none(row, 23)?,
+        lingers: row.get(26)?,
     })
 }
 
@@ -96,6 +103,28 @@ pub(super) fn entry(row: &Row<'_>) -> Result<EntryRow> {
         outcome: row.get(22)?,
         receipt: row.get(23)?,
         ended: time_or_none(row, 24)?,
+        agent: name(row, 25)?,
+    })
+}
+
+pub(super) fn brief(row: &Row<'_>) -> Result<EntryBrief> {
+    Ok(EntryBrief {
+        run: name(row, 0)?,
+        gateway: name(row, 1)?,
+        peer: name(row, 2)?,
+        tenant: pair(row, 3, 4)?,
+        agent: name(row, 5)?,
+        key: name(row, 6)?,
+        labels: json(row, 7)?,
+        created: time(row, 8)?,
+        deadline: time(row, 9)?,
+        phase: word(row, 10, &ENTRY_PHASES)?,
+        remote: name_or_none(row, 11)?,
+        seq: number(row, 12)?,
+        cancel: time_or_none(row, 13)?,
+        session: name_or_none(row, 14)?,
+        outcome: row.get(15)?,
+        ended: time_or_none(row, 16)?,
     })
 }
 

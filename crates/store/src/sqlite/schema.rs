@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0004_sessions.sql"),
     include_str!("schema/0005_tokens_and_lists.sql"),
     include_str!("schema/0006_heads.sql"),
+    include_str!("schema/0010_lingering_and_agents.sql"),
     include_str!("schema/0016_pairing.sql"),
 ];
 

@@ -13,6 +13,9 @@ use landbridge_store::{Handle, Options, memory};
 
 use crate::make::*;
 
+#[path = "../../../../tests/harness/src/skip.rs"]
+mod skip;
+
 const MIB: u64 = 1024 * 1024;
 /// What the store keeps for ends in these tests.
 const RESERVE: u64 = 2 * MIB;
@@ -29,7 +32,10 @@ impl Small {
             .output()
             .is_ok_and(|done| done.status.success());
         if !mounted {
-            eprintln!("SKIPPED: this user may not mount a file system, so no disk was filled");
+            skip::skipped(
+                "no file system can be mounted, so no disk was filled",
+                skip::may_mount(),
+            );
         }
         mounted.then_some(Self(dir))
     }

@@ -98,6 +98,7 @@ pub(crate) fn run(n: u64) -> RunRow {
         booked: Spent::default(),
         outcome: None,
         ended: None,
+        lingers: false,
     }
 }
 
@@ -125,6 +126,7 @@ pub(crate) fn entry(n: u64) -> EntryRow {
         key: key(n),
         print: digest(n),
         body: format!("body {n}"),
+        agent: agent(n),
         token: None,
         labels: BTreeMap::new(),
         created: Timestamp(1000 + i64::try_from(n).unwrap()),

@@ -83,6 +83,7 @@ fn run_change(old: RunRow, x: u64) -> RunRow {
         head: digest(x),
         outcome: settled.then(|| "succeeded".into()),
         ended: settled.then(|| time(old.revision)),
+        lingers: x > 3,
         ..old
     }
 }
@@ -234,6 +235,7 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
         add("entries", &reads.entries(&filter).unwrap());
     }
     add("open runs", &reads.open_runs().unwrap());
+    add("lingering runs", &reads.lingering_runs().unwrap());
     add("open entries", &reads.open_entries().unwrap());
     add("open entries of", &reads.open_entries_of("token").unwrap());
     add("tokens", &reads.tokens().unwrap());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use landbridge_harness::bridge::{Answer, Bridge, Pair, start};
 use landbridge_harness::history::History;
+use landbridge_harness::skip::{may_mount, skipped};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -27,7 +28,7 @@ impl Disk {
         let options = ["-t", "tmpfs", "-o", "size=72m,mode=0700", "tmpfs"];
         let mounted = Command::new("mount").args(options).arg(&state).output();
         if !mounted.is_ok_and(|done| done.status.success()) {
-            eprintln!("SKIPPED: this user may not mount a file system, so no disk was filled");
+            skipped("no file system can be mounted, so no disk was filled", may_mount());
             return None;
         }
         let disk = Self(state);

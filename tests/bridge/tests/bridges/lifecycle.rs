@@ -1,10 +1,12 @@
 //! A run's whole life, through real bridges: keys, cancels, deadlines, drains, and whose a run is.
 
+mod asked;
 mod cancel;
 mod drain;
 mod end;
 mod key;
 mod limits;
+mod linger;
 mod turns;
 
 use std::time::Duration;

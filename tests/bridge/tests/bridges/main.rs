@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod audit;
+mod booking;
 mod dice;
 mod dying;
 mod forge;
 mod full;
 mod kill9;
 mod lifecycle;
+mod lossy;
+mod middle;
 mod pairing;
 mod phases;
 mod refusals;

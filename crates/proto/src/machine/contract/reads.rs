@@ -10,8 +10,8 @@ use crate::wire::name::{
 };
 
 use super::{
-    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord, PairingRow,
-    RunRow, TokenRow,
+    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryRow, EvidenceRow, InviteRow, KeyRecord,
+    PairingRow, RunRow, TokenRow,
 };
 
 /// Which journal entries to list, newest first. What is empty or `None` excludes nothing.
@@ -78,6 +78,8 @@ pub trait Reads: Send + Sync {
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Self::Fault>;
     /// All runs without a terminal, oldest first.
     fn open_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
+    /// All runs with a terminal that the gateway may still be at, oldest first.
+    fn lingering_runs(&self) -> Result<Vec<RunRow>, Self::Fault>;
     /// How many runs without a terminal the owner has.
     fn open_runs_of(&self, owner: &Owner) -> Result<u64, Self::Fault>;
     /// What the owner spent on a day.
@@ -111,8 +113,8 @@ pub trait Reads: Send + Sync {
         tenant: &TenantPair,
         key: &IdempotencyKey,
     ) -> Result<Option<EntryRow>, Self::Fault>;
-    /// Journal entries, newest first.
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryRow>, Self::Fault>;
+    /// Journal entries, newest first. Their texts, which may be long, are not read.
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<EntryBrief>, Self::Fault>;
     /// How many journal entries without a terminal a local token has.
     fn open_entries_of(&self, token: &str) -> Result<u64, Self::Fault>;
     /// All journal entries without a terminal, oldest first.

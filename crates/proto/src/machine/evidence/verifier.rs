@@ -7,6 +7,7 @@ use landbridge_planted::planted;
 use super::{Outcome, Proof, Signer, Summary, Verdict};
 use crate::machine::chain::Chain;
 use crate::machine::recorded::{Gateway, RecordedFault, recorded, same};
+use crate::machine::verdict;
 use crate::trust::recorded::Stated;
 use crate::trust::verified::Verified;
 use crate::wire::digest::{Digest, tag};
@@ -69,13 +70,10 @@ struct Walk {
 
 pub(super) fn judge(bytes: &[u8], pin: &GatewayId) -> Verdict {
     let mut walk = Walk::default();
-    let mut number = 0;
-    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        number += 1;
-        if let Err(fault) = walk.take(line, pin) {
-            return walk.verdict(fault.outcome(number));
-        }
-    }
+    let number = match verdict::walk(bytes, |line| walk.take(line, pin)) {
+        Ok(number) => number,
+        Err((number, fault)) => return walk.verdict(fault.outcome(number)),
+    };
     let outcome = match walk.check_pin(pin) {
         Ok(()) if walk.header.is_none() => Fault::from(LineFault::NoHeader).outcome(1),
         Ok(()) if walk.proven && walk.reader.is_complete() => Outcome::Proven,

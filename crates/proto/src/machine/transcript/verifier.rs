@@ -13,6 +13,7 @@ use crate::machine::admission::print_of;
 use crate::machine::chain::Chain;
 use crate::machine::receive::{Mismatch, check_covers};
 use crate::machine::recorded::{Gateway, RecordedFault, Revoked, recorded, same};
+use crate::machine::verdict;
 use crate::trust::recorded::Stated;
 use crate::trust::verified::Verified;
 use crate::wire::envelope::Envelope;
@@ -66,13 +67,10 @@ struct Walk {
 
 pub(super) fn judge(bytes: &[u8], pin: &GatewayId) -> Verdict {
     let mut walk = Walk::default();
-    let mut number = 0;
-    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        number += 1;
-        if let Err(fault) = walk.take(line, pin) {
-            return walk.verdict(fault.outcome(number));
-        }
-    }
+    let number = match verdict::walk(bytes, |line| walk.take(line, pin)) {
+        Ok(number) => number,
+        Err((number, fault)) => return walk.verdict(fault.outcome(number)),
+    };
     let outcome = match walk.check_pin(pin) {
         Ok(()) if walk.header.is_none() => Fault::from(LineFault::NoHeader).outcome(1),
         Ok(()) => walk.end(),

@@ -17,9 +17,9 @@ pub(super) fn create(db: &Connection, row: &EntryRow) -> Result<(), Fault> {
     require(free, || Broken::EntryKeyTaken(row.key.clone()))?;
     let sql = "INSERT INTO entries (run, peer, dst, src, key, revision, gateway, print, token,
                    labels, created, deadline, phase, remote, seq, head, cancel, cancel_answer,
-                   session, outcome, receipt, ended)
+                   session, outcome, receipt, ended, agent)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                   ?18, ?19, ?20, ?21, ?22)";
+                   ?18, ?19, ?20, ?21, ?22, ?23)";
     bind(db, sql, row)?;
     let sql = "INSERT INTO entry_texts (run, body, request, accept) VALUES (?1, ?2, ?3, ?4)";
     execute(db, sql, params![row.run.as_str(), row.body, row.request, row.accept])?;
@@ -34,7 +34,7 @@ pub(super) fn put(db: &Connection, row: &EntryRow) -> Result<(), Fault> {
     // Labels have rows of their own, sorted by time: neither ever changes.
     let sql = "UPDATE entries SET gateway = ?7, print = ?8, token = ?9, deadline = ?12,
                    phase = ?13, remote = ?14, seq = ?15, head = ?16, cancel = ?17, cancel_answer = ?18, session = ?19, outcome = ?20, receipt = ?21,
-                   ended = ?22, revision = ?6 + 1
+                   ended = ?22, agent = ?23, revision = ?6 + 1
                WHERE run = ?1 AND peer = ?2 AND dst = ?3 AND src = ?4 AND key = ?5
                  AND revision = ?6 AND labels = ?10 AND created = ?11";
     if bind(db, sql, row)? == 0 {
@@ -100,6 +100,7 @@ fn bind(db: &Connection, sql: &str, row: &EntryRow) -> Result<usize, Fault> {
         row.outcome,
         row.receipt,
         row.ended.map(|at| at.0),
+        row.agent.as_str(),
     ];
     execute(db, sql, params)
 }

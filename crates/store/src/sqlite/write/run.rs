@@ -17,9 +17,9 @@ pub(super) fn create(db: &Connection, row: &RunRow) -> Result<(), Fault> {
     require(key_is_free(db, &row.owner, &row.key)?, || Broken::KeyTaken(row.key.clone()))?;
     let sql = "INSERT INTO runs (run, caller, dst, src, key, print, accept_digest, created,
                    deadline, phase, intent, stop_reason, stop_at, epoch, revision, seq, head, bytes,
-                   outcome, ended, booked_tokens, booked_cost)
+                   outcome, ended, booked_tokens, booked_cost, lingers)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                   ?18, ?19, ?20, ?21, ?22)";
+                   ?18, ?19, ?20, ?21, ?22, ?23)";
     let params = params![
         row.run.as_str(),
         row.owner.caller.as_str(),
@@ -43,6 +43,7 @@ pub(super) fn create(db: &Connection, row: &RunRow) -> Result<(), Fault> {
         row.ended.map(|ended| ended.0),
         int(row.booked.tokens)?,
         int(row.booked.cost_micro_usd)?,
+        row.lingers,
     ];
     execute(db, sql, params)?;
     let sql = "INSERT INTO run_texts (run, request, accept, work, terms)
@@ -56,7 +57,7 @@ pub(super) fn put(db: &Connection, row: &RunRow) -> Result<(), Fault> {
     let sql = "UPDATE runs SET accept_digest = ?8, created = ?9, deadline = ?10, phase = ?11,
                    intent = ?12, stop_reason = ?13, stop_at = ?14, epoch = ?15, seq = ?16,
                    head = ?17, bytes = ?18, outcome = ?19, ended = ?20, booked_tokens = ?21,
-                   booked_cost = ?22, revision = ?7 + 1
+                   booked_cost = ?22, lingers = ?23, revision = ?7 + 1
                WHERE run = ?1 AND caller = ?2 AND dst = ?3 AND src = ?4 AND key = ?5 AND print = ?6
                  AND revision = ?7";
     let params = params![
@@ -82,6 +83,7 @@ pub(super) fn put(db: &Connection, row: &RunRow) -> Result<(), Fault> {
         row.ended.map(|ended| ended.0),
         int(row.booked.tokens)?,
         int(row.booked.cost_micro_usd)?,
+        row.lingers,
     ];
     if execute(db, sql, params)? == 0 {
         let known = exists(db, "SELECT 1 FROM runs WHERE run = ?1", [row.run.as_str()])?;

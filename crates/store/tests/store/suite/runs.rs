@@ -150,7 +150,12 @@ fn open_runs_are_listed_oldest_first(bench: &mut Bench) {
         bench.write(vec![Write::CreateRun(row)]);
     }
     bench.write(vec![Write::CreateRun(RunRow { owner: owner(2), ..run(5) })]);
-    bench.write(vec![put(RunRow { created: Timestamp(30), ..settled(4, 0, 0, 5) })]);
+    let ended = RunRow { created: Timestamp(30), lingers: true, ..settled(4, 0, 0, 5) };
+    bench.write(vec![put(ended.clone())]);
+    let lingering = bench.reads.lingering_runs().unwrap();
+    assert_eq!(lingering.into_iter().map(|row| row.run).collect::<Vec<_>>(), [run_id(4)]);
+    bench.write(vec![put(RunRow { revision: 1, lingers: false, ..ended })]);
+    assert_eq!(bench.reads.lingering_runs().unwrap(), []);
     let open = bench.reads.open_runs().unwrap();
     let open: Vec<_> = open.into_iter().map(|row| row.run).collect();
     assert_eq!(open, [2, 1, 3, 5].map(run_id));

@@ -66,6 +66,10 @@ struct Executor {
 
 impl Executor {
     async fn in_place_of(pair: &mut Pair) -> Self {
+        Self::with(pair, Overrides::none()).await
+    }
+
+    async fn with(pair: &mut Pair, overrides: Overrides) -> Self {
         pair.b.kill().await.unwrap();
         let clock = Arc::new(VirtualClock::new(SystemClock.now()));
         let home = Home::open(pair.b.home()).unwrap();
@@ -77,7 +81,7 @@ impl Executor {
         let stop = CancellationToken::new();
         let parts = Parts {
             identity: Identity::load(home.path()).unwrap(),
-            config: Config::load(&home, &Overrides::none()).unwrap(),
+            config: Config::load(&home, &overrides).unwrap(),
             state: home.state(),
             adapter: gateway.clone(),
             clock: clock.clone(),
@@ -147,6 +151,28 @@ async fn a_gateway_that_never_takes_a_run_does_not_keep_the_bridge_from_stopping
     let (history, exit) = finish(&pair, &run).await;
     assert_eq!((history.said("outcome"), history.code(), exit), ("failed", "interrupted", 0));
     assert_eq!(history.said("sideEffects"), "unknown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_stays_for_its_gateway_as_long_as_it_is_told_to() {
+    let mut pair = Pair::granted(&[], &[], &[]).await.unwrap();
+    let patient = Overrides::none().flag("gateway.handover_max", "60s");
+    let executor = Executor::with(&mut pair, patient).await;
+    let run = pair.run("handed-over-at-last", "say done").await.unwrap();
+    executor.asked().await;
+    executor.stop.cancel();
+    assert!(!executor.stopped_within(Duration::from_millis(500)).await);
+    // Long after a bridge of the default would have left.
+    for _ in 0..40 {
+        executor.clock.advance_ms(1_000);
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!executor.stopped_within(Duration::from_millis(500)).await, "it did not wait");
+    executor.gateway.gate.add_permits(1);
+    executor.thread.join().unwrap();
+    pair.b.serve().await.unwrap();
+    let (history, exit) = finish(&pair, &run).await;
+    assert_eq!((history.said("outcome"), history.code(), exit), ("succeeded", "", 0));
 }
 
 #[tokio::test]
