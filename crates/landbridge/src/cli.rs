@@ -8,6 +8,7 @@ mod backup;
 mod evidence;
 mod gateway;
 mod grant;
+mod key;
 mod limit;
 mod peer;
 mod run;
@@ -25,6 +26,7 @@ pub(crate) use self::gateway::{GatewayCommand, GatewayConnectArgs, GatewayTokenA
 pub(crate) use self::grant::{
     AskChoice, DisclosureChoice, GrantAddArgs, GrantCommand, GrantListArgs, GrantRemoveArgs,
 };
+pub(crate) use self::key::{KeyChoice, KeyCommand, KeyRotateArgs};
 pub(crate) use self::limit::dollars;
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDeclineArgs, PeerInviteArgs, PeerInvitesArgs,
@@ -79,6 +81,9 @@ pub(crate) enum Command {
     /// Grants: what a peer may ask of this gateway
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Keys of this gateway, and their successors
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Tokens: how workflow engines use the local API
     #[command(subcommand)]
     Token(TokenCommand),

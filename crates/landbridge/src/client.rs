@@ -13,6 +13,8 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use landbridge_node::config::{Config, Home};
+use landbridge_node::identity::online::key_files;
+use landbridge_proto::wire::kind::Role;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -128,7 +130,8 @@ impl Client {
             .because(error)
             .next("run the command as the user that the bridge runs as"),
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                let made = self.home.join("keys").join("stream.key").exists();
+                let made = key_files(&self.home.join("keys"), Role::Stream)
+                    .is_ok_and(|all| !all.is_empty());
                 let next = if made {
                     format!("landbridge serve --home {home}")
                 } else {

@@ -9,6 +9,7 @@ mod evidence;
 mod gateway;
 mod grant;
 mod init;
+mod key;
 mod peer;
 mod route;
 mod run;
@@ -43,6 +44,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::serve(&home, &args, out).await,
         Command::Peer(peer) => peer::run(&client, peer, out).await,
         Command::Grant(grant) => grant::run(&client, grant, out).await,
+        Command::Key(key) => key::run(&client, key, out).await,
         Command::Token(token) => token::run(&client, token, out).await,
         Command::Route(route) => route::run(&client, route, out).await,
         Command::Run(run) => run::run(&client, run, out).await,

@@ -61,11 +61,14 @@ pub(crate) async fn change(
         out.say(Look::Dim, "nothing was signed: --dry-run");
         return Ok(false);
     }
-    let path = policy
-        .policy_key
-        .clone()
-        .unwrap_or_else(|| identity::offline_key(client.home(), Role::Policy));
-    let signer = identity::load_key(&path, Role::Policy).map_err(|error| {
+    let loaded = match &policy.policy_key {
+        Some(path) => identity::load_key(path, Role::Policy),
+        None => identity::own_root(client.home()).and_then(|own| {
+            let offline = client.home().join(identity::OFFLINE);
+            identity::named_key(&offline, own.root(), Role::Policy, SystemClock.now())
+        }),
+    };
+    let signer = loaded.map_err(|error| {
         let failure = identity_failure(&error);
         if policy.policy_key.is_none() && matches!(error, IdentityError::File { .. }) {
             failure.next("the same command with --policy-key FILE, where the policy key is")

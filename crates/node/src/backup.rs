@@ -227,7 +227,10 @@ pub fn restore(
         move_if_there(&staged.join(STATE).join(&name), &state.join(&name))?;
     }
     sync(&state)?;
+    // Roots that peers may know by now are not taken back, nor are the keys that they list.
+    let is_newer = roots_in(home.path()) > roots_in(directory);
     let places = PUBLIC.into_iter().chain(SECRET);
+    let places = places.filter(|place| !(is_newer && IDENTITY.contains(place)));
     for place in places.filter(|place| directory.join(place).exists()) {
         move_if_there(&home.path().join(place), &aside.join(place))?;
         copy_tree(&directory.join(place), &home.path().join(place))?;
@@ -235,6 +238,11 @@ pub fn restore(
     fs::remove_dir_all(&staged).map_err(failed(&staged))?;
     sync(home.path())?;
     Ok((manifest, aside))
+}
+
+/// How many roots there are.
+fn roots_in(place: &Path) -> usize {
+    fs::read_dir(place.join("root")).map_or(0, Iterator::count)
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> BackupError {
@@ -326,6 +334,8 @@ const DATABASE: &str = "landbridge.db";
 const MANIFEST: &str = "manifest.json";
 /// What anybody may know, and what a bridge is set up by.
 const PUBLIC: [&str; 2] = ["root", "landbridge.toml"];
+/// What fits together: the roots, and the keys that the newest of them lists.
+const IDENTITY: [&str; 3] = ["root", "keys", "tls"];
 /// What makes somebody this bridge. The keys that are kept elsewhere are never in a backup.
 const SECRET: [&str; 3] = ["keys", "tls", "gateway"];
 

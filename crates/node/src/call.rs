@@ -5,6 +5,7 @@
 
 mod askers;
 mod attempt;
+mod renewed;
 mod suspect;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use landbridge_proto::machine::caller::{Action, Caller, Handled, Input};
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow};
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::trust::verified::Verified;
 use landbridge_proto::wire::document::Incarnation;
 use landbridge_proto::wire::envelope::Envelope;
@@ -21,7 +21,7 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{RunId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Body, Cancel, CancelResult, Op, Target};
-use landbridge_proto::wire::stream::{Outcome, SideEffects};
+use landbridge_proto::wire::stream::{Accept, Outcome, SideEffects};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use self::askers::Askers;
@@ -77,9 +77,11 @@ impl Calls {
             desk,
             failures: 0,
             from_start: false,
+            renewed: false,
             roots_from: None,
             seal: None,
             shows_status: false,
+            unsealed: None,
         };
         let (calls, driven) = (Arc::clone(self), run.clone());
         let driving = tokio::spawn(async move {
@@ -134,12 +136,17 @@ struct Driver {
     failures: u32,
     /// A mismatch was met: the next attempt reads the run from its first frame.
     from_start: bool,
+    /// The peer seems to have keys that we do not know: ask for its next root first.
+    renewed: bool,
     /// The peer lacks our roots after this version.
     roots_from: Option<u64>,
     /// The newest seal in the journal, once it was looked for.
     seal: Option<Envelope>,
     /// The peer does not remember what it was told: show it.
     shows_status: bool,
+    /// An accept by a key that signs no more, and the request that it answers: nothing before a seal by a
+    /// present key names it.
+    unsealed: Option<(Verified<Accept>, String)>,
 }
 
 /// What came of one attempt.
@@ -317,12 +324,13 @@ impl Driver {
     /// Ends the run with a terminal of our own, signed.
     async fn end(&mut self, outcome: Outcome, problem: Problem) -> Result<(), DriveError> {
         let caller = &self.caller;
-        let root_version = self.core.identity.root().version();
+        let (identity, now) = (self.core.identity.present(), self.core.now());
+        let root_version = identity.root().version();
         let end = caller
-            .own_end(self.core.now(), self.core.own(), root_version, outcome, problem)
+            .own_end(now, self.core.own(), root_version, outcome, problem)
             .map_err(|error| DriveError::Own(error.to_string()))?;
-        let receipt = sign_typed(self.core.identity.request(), &end.receipt)
-            .map_err(|error| DriveError::Own(error.to_string()))?;
+        let receipt =
+            identity.sign(&end.receipt, now).map_err(|error| DriveError::Own(error.to_string()))?;
         let receipt = String::from_utf8_lossy(&receipt.to_bytes()).into_owned();
         self.step(Input::OwnEnd { end, receipt }).await
     }
@@ -365,8 +373,9 @@ fn verdict(problem: &Problem, accepted: bool) -> (Outcome, Problem) {
 async fn send_cancel(core: Arc<Core>, entry: EntryRow, desk: Arc<Desk>) {
     let mut failures = 0;
     let mut roots_from = None;
+    let mut renewed = false;
     loop {
-        match ask_to_cancel(&core, &entry, roots_from).await {
+        match ask_to_cancel(&core, &entry, roots_from, renewed).await {
             Ok(Some(answer)) => {
                 *desk.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
                 desk.poked.notify_one();
@@ -374,7 +383,10 @@ async fn send_cancel(core: Arc<Core>, entry: EntryRow, desk: Arc<Desk>) {
             }
             Ok(None) => {}
             Err(PeerError::Unsigned { have: Some(have), .. }) => roots_from = Some(have),
-            Err(error) => tracing::info!(run = %entry.run, %error, "cancel not delivered yet"),
+            Err(error) => {
+                renewed = error.is_renewed();
+                tracing::info!(run = %entry.run, %error, "cancel not delivered yet");
+            }
         }
         failures += 1;
         let at = core.now().plus_ms(core.pause_ms(failures));
@@ -386,7 +398,11 @@ async fn ask_to_cancel(
     core: &Arc<Core>,
     entry: &EntryRow,
     roots_from: Option<u64>,
+    renewed: bool,
 ) -> Result<Option<Verified<Answer>>, PeerError> {
+    if renewed {
+        core.refresh_peer(&entry.peer).await?;
+    }
     core.freshen(&entry.peer).await?;
     let body = Body::Cancel(Cancel { target: Target::Key(entry.key.clone()), reason: None });
     let signed = core.sign_request(&entry.peer, &entry.tenant, body)?;

@@ -23,7 +23,7 @@ use crate::adapter::Adapter;
 use crate::clock::{Clock, Entropy};
 use crate::config::Effective;
 use crate::contact::Contacts;
-use crate::identity::Identity;
+use crate::identity::current::CurrentIdentity;
 use crate::net::client::Client;
 use crate::room::{self, Unrecorded};
 use crate::trust::Trust;
@@ -111,7 +111,7 @@ impl Default for Settings {
 /// What every part of a running bridge shares.
 pub struct Core {
     /// Who this bridge is, and what it signs with.
-    pub identity: Identity,
+    pub identity: CurrentIdentity,
     /// Durable state.
     pub store: Handle,
     /// The time.

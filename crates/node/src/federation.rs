@@ -20,7 +20,6 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use landbridge_planted::planted;
 use landbridge_proto::machine::admission::{Admitted, Gate, Refused};
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
@@ -131,7 +130,7 @@ impl Federation {
             let state = self.core.trust.state();
             let gate = Gate {
                 own: self.core.own(),
-                min_proto: self.core.identity.root().root().min_proto,
+                min_proto: self.core.identity.present().root().root().min_proto,
                 issued: state.issued,
                 federation: state.federation.as_ref(),
                 peers: &state.peers,
@@ -233,16 +232,17 @@ impl Federation {
         request: Digest,
         problem: &Problem,
     ) -> Response<ResponseBody> {
+        let (identity, now) = (self.core.identity.present(), self.core.now());
         let refusal = Refusal {
             aud: peer.clone(),
             iss: self.core.own().clone(),
             problem: problem.clone(),
             request,
-            root_version: self.core.identity.root().version(),
-            t: self.core.now(),
+            root_version: identity.root().version(),
+            t: now,
             v: One,
         };
-        match sign_typed(self.core.identity.stream(), &refusal) {
+        match identity.sign(&refusal, now) {
             Ok(envelope) => with_retry_after(one_envelope(problem.status, &envelope), problem),
             Err(error) => unsigned(&crate::core::bug("a refusal was not signed", &error)),
         }

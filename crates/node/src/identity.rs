@@ -6,11 +6,17 @@
 //! takes from a running bridge can then be revoked by somebody who still has the rest.
 //!
 //! ```text
-//! keys/     stream.key request.key status.key catalog.key operator-ca.key
-//! tls/      the key and certificate of TLS connections
-//! offline/  root.key policy.key
-//! root/     1.json and later versions: public, and where a daemon with an empty store begins
+//! keys/     stream.key request.key status.key catalog.key operator-ca.key, and ROLE.KID.key of later ones
+//! tls/      the key and certificate of TLS connections, and those of later ones
+//! offline/  root.key policy.key, and ROLE.KID.key of later ones
+//! root/     1.json and later versions: public
 //! ```
+//!
+//! The newest root says which of the files count. So a rotation has one moment: the next root's file
+//! appears under its name, whole and on disk, or it does not.
+
+pub mod current;
+pub mod online;
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -18,6 +24,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
+use landbridge_planted::planted;
 use landbridge_proto::trust::key::SecretKey;
 use landbridge_proto::trust::root::{RootError, TrustedRoot};
 use landbridge_proto::trust::signer::{KeySigner, SignError, Signer as _, sign_typed};
@@ -27,11 +34,12 @@ use landbridge_proto::wire::document::{
     Endpoint, EndpointUrl, FormVersion, RoleHolders, Root, RootKey, gateway_id, raw,
 };
 use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
-use landbridge_proto::wire::kind::{Role, SignedBy};
-use landbridge_proto::wire::limit;
+use landbridge_proto::wire::kind::{PayloadKind, Role, SignedBy};
 use landbridge_proto::wire::name::{GatewayId, KeyId, Timestamp};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
+use self::online::{Online, OnlineKey};
 use crate::clock::Entropy;
 use crate::fail;
 use crate::net::file::{self, ReadError};
@@ -42,9 +50,7 @@ use crate::net::tls;
 pub struct Identity {
     root: TrustedRoot,
     chain: Vec<Envelope>,
-    stream: KeySigner,
-    request: KeySigner,
-    status: KeySigner,
+    online: Online,
     tls: tls::Identity,
 }
 
@@ -180,30 +186,72 @@ impl Identity {
     ///
     /// Refuses keys that others may read, and keys that the newest root does not name.
     pub fn load(home: &Path) -> Result<Self, IdentityError> {
-        let keys = home.join(KEYS);
-        if !keys.exists() {
+        if !home.join(KEYS).exists() {
             return Err(IdentityError::Missing { home: home.to_path_buf() });
         }
-        let tls = home.join(TLS);
+        let (root, chain) = roots(&home.join(ROOT))?;
+        Self::with_roots(home, root, chain)
+    }
+
+    /// The identity that the files of `home` make under a chain of roots that may go on behind theirs.
+    fn with_roots(
+        home: &Path,
+        root: TrustedRoot,
+        chain: Vec<Envelope>,
+    ) -> Result<Self, IdentityError> {
+        let (keys, tls) = (home.join(KEYS), home.join(TLS));
         check_closed(&keys)?;
         check_closed(&tls)?;
-        let (root, chain) = roots(&home.join(ROOT))?;
-        let online = |role: Role| {
-            let signer = load_key(&keys.join(key_file(role)), role)?;
-            let named = root.root().roles.get(&role);
-            if !named.is_some_and(|holders| holders.keyids.contains(signer.kid())) {
-                return Err(IdentityError::ForeignKey { kid: signer.kid().clone(), role });
-            }
-            Ok(signer)
-        };
-        Ok(Self {
-            stream: online(Role::Stream)?,
-            request: online(Role::Request)?,
-            status: online(Role::Status)?,
-            tls: tls::Identity::load_or_create(&tls)?,
-            root,
-            chain,
-        })
+        let online = Online::load(&keys, root.root())?;
+        let pins = root.root().endpoints.iter().filter_map(|endpoint| endpoint.tls_spki);
+        let pins: Vec<_> = pins.map(|pin| tls::SpkiDigest::from_bytes(*pin.as_bytes())).collect();
+        let tls = tls::Identity::load_pinned(&tls, &pins)?;
+        Ok(Self { online, tls, root, chain })
+    }
+
+    /// This identity after one more root, made of what the files of `home` hold now. Writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a root that does not follow the newest, or that is not signed as it must be, and keys as
+    /// [`Identity::load`] does.
+    pub fn advanced(
+        &self,
+        home: &Path,
+        next: &Envelope,
+        now: Timestamp,
+    ) -> Result<Self, IdentityError> {
+        let bad = |fault| IdentityError::BadRoots { path: home.join(ROOT), fault: Box::new(fault) };
+        let root = self.root.advance(std::slice::from_ref(next), now).map_err(bad)?;
+        root.check_current(now).map_err(bad)?;
+        let mut chain = self.chain.clone();
+        if root.version() > self.root.version() {
+            chain.push(next.clone());
+        }
+        Self::with_roots(home, root, chain)
+    }
+
+    /// Puts the newest root where the next start finds it: whole and on disk when this returns, and not
+    /// there at all before. This is the moment of a rotation.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then nothing has changed.
+    //= ID-49
+    pub fn keep_root(&self, home: &Path) -> Result<(), IdentityError> {
+        let path = home.join(ROOT).join(format!("{}.json", self.root.version()));
+        let newest = self.chain.last().map(Envelope::to_bytes).unwrap_or_default();
+        match fs::read(&path) {
+            Ok(kept) if kept == newest => return Ok(()),
+            // Another root of this version was kept: nothing goes on from here.
+            Ok(_) => return Err(IdentityError::Exists { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(file_fault(&path)(error)),
+        }
+        if planted!("root_not_kept") {
+            return Ok(());
+        }
+        file::write_private(&path, &newest).map_err(file_fault(&path))
     }
 
     /// The gateway.
@@ -224,22 +272,35 @@ impl Identity {
         &self.chain
     }
 
-    /// Signs accepts, seals, answers and problems.
-    #[must_use]
-    pub const fn stream(&self) -> &KeySigner {
-        &self.stream
+    /// The key of a role that signs at `now`, with which everything of one moment is signed.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError::Unavailable`] when no key of the role is valid then.
+    pub fn signer(&self, role: Role, now: Timestamp) -> Result<&KeySigner, SignError> {
+        self.online.signer(role, now)
     }
 
-    /// Signs requests, pairing requests and receipts.
-    #[must_use]
-    pub const fn request(&self) -> &KeySigner {
-        &self.request
+    /// Signs with the key, good at `now`, of the role that vouches for this kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Identity::signer`] and [`sign_typed`].
+    pub fn sign<T: PayloadKind + Serialize>(
+        &self,
+        value: &T,
+        now: Timestamp,
+    ) -> Result<Envelope, SignError> {
+        match T::KIND.signed_by() {
+            SignedBy::Role(role) => sign_typed(self.signer(role, now)?, value),
+            has => Err(SignError::KindOfAnotherRole { kind: T::KIND, has }),
+        }
     }
 
-    /// Signs statuses.
+    /// The keys of a role that the newest root lists and this home holds.
     #[must_use]
-    pub const fn status(&self) -> &KeySigner {
-        &self.status
+    pub fn keys(&self, role: Role) -> &[OnlineKey] {
+        self.online.of(role)
     }
 
     /// What it shows on TLS connections.
@@ -262,6 +323,40 @@ pub fn own_root(home: &Path) -> Result<TrustedRoot, IdentityError> {
 #[must_use]
 pub fn offline_key(home: &Path, role: Role) -> PathBuf {
     home.join(OFFLINE).join(key_file(role))
+}
+
+/// The key of an offline role that a root names, wherever it lies in `directory`; of several the latest.
+///
+/// # Errors
+///
+/// [`IdentityError::ForeignKey`] when the root names none of the directory's keys, and as [`load_key`].
+pub fn named_key(
+    directory: &Path,
+    root: &Root,
+    role: Role,
+    now: Timestamp,
+) -> Result<KeySigner, IdentityError> {
+    let mut found: Option<(Timestamp, KeySigner)> = None;
+    let mut foreign = None;
+    for path in online::key_files(directory, role)? {
+        let signer = load_key(&path, role)?;
+        let holders = root.roles.get(&role);
+        let named = holders.is_some_and(|holders| holders.keyids.contains(signer.kid()));
+        match root.keys.get(signer.kid()).filter(|key| named && key.nbf <= now && now < key.exp) {
+            Some(key) if found.as_ref().is_none_or(|(nbf, _)| *nbf < key.nbf) => {
+                found = Some((key.nbf, signer));
+            }
+            Some(_) => {}
+            None => foreign = Some(signer.kid().clone()),
+        }
+    }
+    match (found, foreign) {
+        (Some((_, signer)), _) => Ok(signer),
+        (None, Some(kid)) => Err(IdentityError::ForeignKey { kid, role }),
+        (None, None) => {
+            Err(file_fault(&directory.join(key_file(role)))(io::ErrorKind::NotFound.into()))
+        }
+    }
 }
 
 /// Reads one key from its file, bound to its role.
@@ -296,12 +391,35 @@ pub fn load_key(path: &Path, role: Role) -> Result<KeySigner, IdentityError> {
 
 /// Makes a key for a role and writes it to a file that only its owner may read.
 fn make_key(path: &Path, role: Role, entropy: &dyn Entropy) -> Result<KeySigner, IdentityError> {
+    make_key_at(role, entropy, |_| path.to_path_buf())
+}
+
+/// Makes a later key of a role in `directory`, in a file named after it, readable by its owner only.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn make_later_key(
+    directory: &Path,
+    role: Role,
+    entropy: &dyn Entropy,
+) -> Result<KeySigner, IdentityError> {
+    make_key_at(role, entropy, |kid| online::later_key_file(directory, role, kid))
+}
+
+fn make_key_at(
+    role: Role,
+    entropy: &dyn Entropy,
+    place: impl FnOnce(&KeyId) -> PathBuf,
+) -> Result<KeySigner, IdentityError> {
     let mut seed = Zeroizing::new([0_u8; 32]);
     entropy.fill(&mut *seed);
     let encoded = Zeroizing::new(BASE64URL_NOPAD.encode(&*seed));
     let line = Zeroizing::new(format!("{KEY_PREFIX}{role} {}\n", *encoded));
-    file::write_private(path, line.as_bytes()).map_err(file_fault(path))?;
-    Ok(KeySigner::new(SecretKey::from_seed(&seed), SignedBy::Role(role)))
+    let signer = KeySigner::new(SecretKey::from_seed(&seed), SignedBy::Role(role));
+    let path = place(signer.kid());
+    file::write_private(&path, line.as_bytes()).map_err(file_fault(&path))?;
+    Ok(signer)
 }
 
 /// Makes a whole identity beside the place where it belongs.
@@ -343,15 +461,19 @@ fn first_root(
 ) -> Result<Envelope, IdentityError> {
     let issued = new.now;
     let expires = issued.plus_ms(ROOT_LIFE_MS);
-    // A peer's clock may be behind ours by as much as the contract tolerates.
-    let nbf = Timestamp(issued.0.saturating_sub(limit::CLOCK_SKEW_MS_MAX).max(0));
+    // In use at once, as every key is so long after its beginning.
+    let nbf = Timestamp(issued.0.saturating_sub(online::HEAD_START_MS).max(0));
     let mut keys = std::collections::BTreeMap::new();
     let mut roles = std::collections::BTreeMap::new();
     let mut root_signer = None;
     for role in Role::ALL {
+        let exp = match role {
+            Role::Root | Role::Policy => expires,
+            _ => nbf.plus_ms(online::KEY_LIFE_MS),
+        };
         let place = if matches!(role, Role::Root | Role::Policy) { OFFLINE } else { KEYS };
         let signer = make_key(&draft.join(place).join(key_file(role)), role, entropy)?;
-        keys.insert(signer.kid().clone(), RootKey::new(signer.public(), nbf, expires));
+        keys.insert(signer.kid().clone(), RootKey::new(signer.public(), nbf, exp));
         let keyids = std::iter::once(signer.kid().clone()).collect();
         roles.insert(role, RoleHolders { keyids, threshold: 1 });
         if role == Role::Root {
@@ -422,10 +544,13 @@ fn key_file(role: Role) -> String {
     format!("{role}.key")
 }
 
-const KEYS: &str = "keys";
-const OFFLINE: &str = "offline";
+/// Where online keys are, inside a home.
+pub const KEYS: &str = "keys";
+/// Where offline keys are, inside a home, unless the operator moved them.
+pub const OFFLINE: &str = "offline";
 const ROOT: &str = "root";
-const TLS: &str = "tls";
+/// Where the TLS identities are, inside a home.
+pub const TLS: &str = "tls";
 /// In the order in which they are put in place: a home with keys is complete.
 const PARTS: [&str; 4] = [OFFLINE, ROOT, TLS, KEYS];
 const DRAFT: &str = ".new-identity";
@@ -433,7 +558,7 @@ const DRAFT: &str = ".new-identity";
 const MADE: &str = ".whole-identity";
 const KEY_PREFIX: &str = "landbridge-key-v1 ";
 /// A year, so that renewal has a rhythm that people keep; the contract allows 400 days.
-const ROOT_LIFE_MS: i64 = 365 * 24 * 3_600_000;
+pub const ROOT_LIFE_MS: i64 = 365 * 24 * 3_600_000;
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,7 @@ pub mod peers;
 pub mod progress;
 pub mod rollback;
 pub mod room;
+pub mod rotation;
 pub mod scripted;
 pub mod seats;
 pub mod serve;

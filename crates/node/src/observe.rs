@@ -79,6 +79,7 @@ metrics! {
     COMMIT_SECONDS_MAX = "commit_max_seconds", Gauge, [], "How long the slowest commit took.";
     AUDIT_ROWS = "audit_rows", Gauge, [], "Rows of the audit log.";
     STORE_FULL = "store_full", Gauge, [], "1 while there is no room for new work: the disk is full.";
+    KEY_SECONDS_LEFT = "key_seconds_left", Gauge, ["what"], "How long the root and the last key of each role are still good.";
     READY = "ready", Gauge, [], "1 while the bridge takes new work.";
 }
 

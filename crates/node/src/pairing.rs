@@ -15,7 +15,6 @@ use landbridge_proto::machine::contract::{PairingRow, Write};
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::peer::PeerView;
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::{FormVersion, PairingRequest, raw};
 use landbridge_proto::wire::envelope::Envelope;
@@ -156,7 +155,7 @@ impl Core {
         let request = PairingRequest::try_from(raw::PairingRequest {
             aud: other.gateway().clone(),
             exp: now.plus_ms(PAIRING_LIFE_MS),
-            genesis: self.identity.root().genesis_digest(),
+            genesis: self.identity.present().root().genesis_digest(),
             iat: now,
             invite,
             iss: self.own().clone(),
@@ -166,12 +165,15 @@ impl Core {
         });
         let request =
             request.map_err(|error| ours("a pairing request of ours is wrong", &error))?;
-        let request = sign_typed(self.identity.request(), &request)
+        let request = self
+            .identity
+            .present()
+            .sign(&request, now)
             .map_err(|error| ours("a pairing request was not signed", &error))?;
         let digest = request.digest();
         let status = self.trust.state().status.clone();
         let operation = Operation {
-            roots: Some(self.identity.chain().to_vec()),
+            roots: Some(self.identity.present().chain().to_vec()),
             status: status.ok_or(PeerError::NoStatus)?,
             request,
             held: None,

@@ -26,6 +26,7 @@ use crate::core::{Core, Route, Settings, StepError, Wakes};
 use crate::execute::{self, Executions};
 use crate::federation::Federation;
 use crate::identity::Identity;
+use crate::identity::current::CurrentIdentity;
 use crate::local;
 use crate::net::accept::{self, Server, TransportSecurity};
 use crate::net::client::{Client, ClientSettings};
@@ -35,6 +36,7 @@ use crate::net::{App, tls};
 use crate::observe::{self, Exporter};
 use crate::rollback;
 use crate::room::{self, Unrecorded};
+use crate::rotation::{self, Expiry};
 use crate::statuses;
 use crate::trust::{Trust, TrustError};
 
@@ -51,6 +53,8 @@ const PRUNE_AT_ONCE: u32 = 500;
 pub struct Parts {
     /// Who it is.
     pub identity: Identity,
+    /// Where the files of its identity are.
+    pub home: std::path::PathBuf,
     /// What it was configured to do.
     pub config: Config,
     /// Where its durable state is kept.
@@ -127,6 +131,7 @@ pub async fn serve(
     let config = parts.config.clone();
     let exporter = parts.exporter.clone();
     let core = Arc::new(assemble(parts)?);
+    rotation::note(&core).await;
     core.trust.refresh_status(&core).await?;
     let executions = Arc::new(Executions::default());
     let calls = Arc::new(Calls::default());
@@ -169,7 +174,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
     Ok(Core {
         client: Client::new(ClientSettings::default(), Arc::new(connector)),
         settings: settings(&parts.config),
-        identity: parts.identity,
+        identity: CurrentIdentity::new(&parts.home, parts.identity)?,
         store,
         clock: parts.clock,
         entropy: parts.entropy,
@@ -343,7 +348,10 @@ impl Bound {
 /// Keeps our status fresh, what we know of peers fresh, and the store small.
 async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
     let (mut prune_at, mut forget_at) = (core.now(), core.now());
+    let mut expiry = Expiry::default();
     while !core.stopping.is_cancelled() {
+        rotation::note(&core).await;
+        expiry.look(&core);
         if let Err(error) = core.trust.refresh_status(&core).await
             && !error.is_full()
         {

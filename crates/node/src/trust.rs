@@ -15,18 +15,20 @@ use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::{FederationError, TrustedFederation};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::{RootError, TrustedRoot};
-use landbridge_proto::trust::signer::{SignError, sign_typed};
+use landbridge_proto::trust::signer::{SignError, Signer as _};
 use landbridge_proto::trust::status::{StatusError, TrustedStatus};
+use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::status::InvalidStatus;
 use landbridge_proto::wire::document::{
     AuditHead, FormVersion, Incarnation, PeerStatus, Status, raw,
 };
 use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
+use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, Timestamp};
 use landbridge_proto::wire::stream::Seen;
 use landbridge_store::{Fault, Handle};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use landbridge_planted::planted;
@@ -57,6 +59,8 @@ pub struct State {
     pub status: Option<Envelope>,
     /// What our newest status says of us.
     pub issued: Seen,
+    /// The root of ours that our newest status names.
+    pub status_root: Option<Digest>,
     /// Until when our newest status is good.
     pub status_expires: Timestamp,
     /// Which life of this gateway this is.
@@ -76,6 +80,8 @@ pub struct Trust {
     /// Peers that told what they kept from before it.
     compared: RwLock<BTreeSet<GatewayId>>,
     halted: CancellationToken,
+    /// Held while peers are asked for roots that somebody misses.
+    pub(crate) renewing: Mutex<()>,
     /// Held while the state is replaced; when a peer's status last used the store's reserve.
     changing: Mutex<BTreeMap<GatewayId, Timestamp>>,
 }
@@ -135,6 +141,17 @@ impl TrustError {
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Step(StepError::Full))
     }
+
+    /// Whether a root that we do not have may explain it.
+    #[must_use]
+    pub fn is_renewed(&self) -> bool {
+        let Self::Status { fault, .. } = self else { return false };
+        match fault.as_ref() {
+            StatusError::RootUnknown { .. } => true,
+            StatusError::Unverified(fault) => crate::peers::is_renewed(fault),
+            _ => false,
+        }
+    }
 }
 
 impl State {
@@ -175,6 +192,7 @@ impl Trust {
             status: None,
             issued: Seen::default(),
             status_expires: Timestamp(0),
+            status_root: None,
             incarnation: incarnation(store, now)?,
             rolled_back: rolled_back(store, own, now)?,
         };
@@ -190,6 +208,7 @@ impl Trust {
         Ok(Self {
             state: RwLock::new(Arc::new(state)),
             changing: Mutex::default(),
+            renewing: Mutex::default(),
             first: OnceLock::new(),
             compared: RwLock::default(),
             issued: RwLock::new(rollback::issued(store, own)?.into_iter().collect()),
@@ -201,6 +220,11 @@ impl Trust {
     #[must_use]
     pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps everybody else from changing trust for as long as the guard lives.
+    pub(crate) async fn hold(&self) -> MutexGuard<'_, BTreeMap<GatewayId, Timestamp>> {
+        self.changing.lock().await
     }
 
     fn replace(&self, state: State) {
@@ -216,13 +240,19 @@ impl Trust {
         let _changing = self.changing.lock().await;
         let state = self.state();
         let now = core.now();
-        if state.status.is_some() && state.status_expires.since_ms(now) > STATUS_REFRESH_MS {
+        let identity = core.identity.present();
+        let signer = identity.signer(Role::Status, now)?.kid().clone();
+        let is_young = state.status_expires.since_ms(now) > STATUS_REFRESH_MS;
+        let says_root = state.status_root == Some(identity.root().digest());
+        let by = |status: &Envelope| status.signatures().iter().any(|one| *one.keyid() == signer);
+        //= ID-51
+        if state.status.as_ref().is_some_and(by) && is_young && says_root {
             return Ok(());
         }
         //= ID-17
         let seq = now.0.max(i64::try_from(state.issued.seq).unwrap_or(i64::MAX).saturating_add(1));
         let (size, head) = core.store.reads().audit_head()?;
-        let root = core.identity.root();
+        let root = identity.root();
         let status = Status::try_from(raw::Status {
             audit: AuditHead { head, size },
             expires: Timestamp(seq).plus_ms(limit::STATUS_LIFE_MS),
@@ -236,7 +266,7 @@ impl Trust {
             seq,
             v: FormVersion,
         })?;
-        let envelope = sign_typed(core.identity.status(), &status)?;
+        let envelope = identity.sign(&status, now)?;
         let row = row(core.own(), DocumentKind::Status, status.seq.unsigned_abs(), &envelope, now);
         //= ID-44
         let writes = vec![Write::SaveDocument(row), Write::Clock(now)];
@@ -250,6 +280,7 @@ impl Trust {
             status: Some(envelope),
             issued,
             status_expires,
+            status_root: Some(root.digest()),
             ..State::clone(&self.state())
         });
         core.wakes.wake_all();
@@ -343,7 +374,8 @@ impl Trust {
         let state = self.state();
         let now = core.now();
         let have = state.federation.as_ref().map_or(0, |document| document.document().version);
-        let next = TrustedFederation::open(envelope, core.identity.root(), have + 1, now)?;
+        let next =
+            TrustedFederation::open(envelope, core.identity.present().root(), have + 1, now)?;
         let version = next.document().version;
         let guard = Guard::DocumentAt {
             gateway: core.own().clone(),
@@ -506,15 +538,20 @@ pub(crate) fn stored_view(
     let chain = rows.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     let chain = TrustedRoot::restore(&chain, gateway)
         .map_err(|fault| TrustError::Root { gateway: gateway.clone(), fault: Box::new(fault) })?;
-    let mut status: Option<TrustedStatus> = None;
+    let mut statuses = Vec::new();
     for row in store.reads().documents(gateway, DocumentKind::Status)? {
-        let known = status.iter().flat_map(TrustedStatus::revocations);
-        let revoked: Vec<_> = known.map(|(kid, revoked)| (kid.clone(), *revoked)).collect();
-        let restored = TrustedStatus::restore(&parse(&row)?, row.at, revoked, &chain);
+        let restored = TrustedStatus::restore(&parse(&row)?, row.at, [], &chain);
         let refused =
             |fault| TrustError::Status { gateway: gateway.clone(), fault: Box::new(fault) };
-        status = Some(restored.map_err(refused)?);
+        statuses.push(restored.map_err(refused)?);
     }
+    // A root that changes the status role begins the numbers anew, so they alone do not tell the newest.
+    //= ID-20
+    statuses.sort_by_key(|status| {
+        let said = status.newest().value();
+        (said.root_version, said.seq)
+    });
+    let status = statuses.into_iter().reduce(|earlier, later| later.remembering(earlier));
     Ok(Some(PeerView::restore(chain, status)))
 }
 

@@ -738,6 +738,20 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "witness::a_database_that_was_copied_back_is_behind_its_witness_until_a_new_history_begins",
     },
     Plant {
+        bug: "old_key_signs_on",
+        removes: "a former key signs nothing once its successor's time has come",
+        package: "landbridge-node",
+        target: Target::Lib,
+        test: "identity::online::tests::a_key_signs_from_its_time_on_and_no_earlier",
+    },
+    Plant {
+        bug: "next_key_signs_early",
+        removes: "a listed key signs nothing before its time",
+        package: "landbridge-node",
+        target: Target::Lib,
+        test: "identity::online::tests::a_key_signs_from_its_time_on_and_no_earlier",
+    },
+    Plant {
         bug: "verb_unchecked",
         removes: "a token does what its verbs say",
         package: "landbridge-node",
@@ -764,6 +778,27 @@ pub(super) const PLANTS: &[Plant] = &[
         package: "landbridge-node",
         target: Target::Lib,
         test: "scripted::tests::what_was_executed_is_not_executed_again_but_told",
+    },
+    Plant {
+        bug: "root_not_kept",
+        removes: "a root of our own is durable before it is used",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "rotation::what_is_in_force_is_what_the_next_start_finds",
+    },
+    Plant {
+        bug: "own_root_unchecked",
+        removes: "a root of our own lists only what this home has, for no longer than it may",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "rotation::a_root_that_it_cannot_go_by_is_refused_and_changes_nothing",
+    },
+    Plant {
+        bug: "unsealed_accept_taken",
+        removes: "an accept of a former key waits for a present key's seal",
+        package: "landbridge-node",
+        target: Target::Test("federation"),
+        test: "rotation::an_accept_of_a_former_key_waits_for_the_word_of_a_present_one",
     },
     Plant {
         bug: "name_resolved_again",

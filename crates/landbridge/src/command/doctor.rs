@@ -8,7 +8,10 @@ use std::path::Path;
 use landbridge_node::clock::{Clock as _, SystemClock};
 use landbridge_node::config::{Config, Home};
 use landbridge_node::identity::Identity;
+use landbridge_node::identity::online::key_files;
 use landbridge_node::local::api::{BridgeView, PeerView, RouteView};
+use landbridge_node::rotation;
+use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::name::Timestamp;
 use serde::Serialize;
 
@@ -104,12 +107,15 @@ fn look_at_home(path: &Path, findings: &mut Findings) {
         Err(error) => findings.failure("keys", &identity_failure(&error)),
         Ok(identity) => {
             findings.ok("keys", format!("those of {}", identity.gateway()));
-            look_at_root(identity.root().root().expires, findings);
+            for (what, expires) in rotation::ends(identity.root()) {
+                look_at_end(&what, expires, findings);
+            }
         }
     }
-    if home.offline().join("root.key").exists() {
+    let root_keys = key_files(&home.offline(), Role::Root);
+    if root_keys.is_ok_and(|files| !files.is_empty()) {
         let next = format!(
-            "keep a copy of {} elsewhere, and remove root.key here",
+            "keep a copy of {} elsewhere, and remove the root key here",
             home.offline().display()
         );
         findings.add("root key", State::Warn, "it lies beside the running bridge", Some(next));
@@ -118,16 +124,17 @@ fn look_at_home(path: &Path, findings: &mut Findings) {
     }
 }
 
-fn look_at_root(expires: Timestamp, findings: &mut Findings) {
+fn look_at_end(what: &str, expires: Timestamp, findings: &mut Findings) {
     let days = expires.since_ms(SystemClock.now()) / 86_400_000;
     let detail = format!("good until {}, {days} days", instant(expires));
-    let next = || Some("a new root version, signed with the root key, before then".to_owned());
+    let next = || {
+        let named = what.strip_suffix(" key").unwrap_or("--all-online --due");
+        Some(format!("landbridge key rotate {named}, where the root key is"))
+    };
     match days {
-        ..0 => {
-            findings.add("root", State::Fail, format!("expired at {}", instant(expires)), next())
-        }
-        0..30 => findings.add("root", State::Warn, detail, next()),
-        _ => findings.ok("root", detail),
+        ..0 => findings.add(what, State::Fail, format!("expired at {}", instant(expires)), next()),
+        0..30 => findings.add(what, State::Warn, detail, next()),
+        _ => findings.ok(what, detail),
     }
 }
 
@@ -279,7 +286,7 @@ mod tests {
         let mut findings = Findings::default();
         let day = 86_400_000;
         for days in [-2, 5, 100] {
-            look_at_root(SystemClock.now().plus_ms(days * day + day / 2), &mut findings);
+            look_at_end("root", SystemClock.now().plus_ms(days * day + day / 2), &mut findings);
         }
         let states: Vec<State> = findings.0.iter().map(|finding| finding.state).collect();
         assert_eq!(states, [State::Fail, State::Warn, State::Ok]);

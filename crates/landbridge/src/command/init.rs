@@ -9,8 +9,10 @@ use std::path::Path;
 
 use landbridge_node::clock::{Clock as _, SystemClock, SystemEntropy};
 use landbridge_node::config::{Config, Home, Overrides};
+use landbridge_node::identity::online::key_files;
 use landbridge_node::identity::{Identity, NewIdentity};
 use landbridge_proto::wire::document::EndpointUrl;
+use landbridge_proto::wire::kind::Role;
 
 use crate::cli::InitArgs;
 use crate::command::config::wrong;
@@ -26,7 +28,7 @@ pub(super) fn init(path: &Path, args: &InitArgs, out: &Out) -> Result<Exit, Fail
     // Proven before anything is made, so that a slip in a flag leaves nothing behind.
     Config::parse(&text, &home.config(), &home, &Overrides::none())
         .map_err(|errors| wrong(&errors))?;
-    if home.keys().join("stream.key").exists() {
+    if key_files(&home.keys(), Role::Stream).is_ok_and(|all| !all.is_empty()) {
         return Err(Failure::new(
             Exit::CannotCreate,
             format!("{} holds a bridge already", path.display()),

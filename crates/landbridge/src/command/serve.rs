@@ -34,6 +34,7 @@ pub(super) async fn serve(home: &Path, args: &ServeArgs, out: &Out) -> Result<Ex
     let exporter = Exporter::install().or_fail(Exit::Internal, || "cannot keep metrics")?;
     let parts = Parts {
         identity,
+        home: home.path().to_owned(),
         config,
         state: home.state(),
         adapter,

@@ -13,9 +13,10 @@ use super::{Bridge, TOKEN_TAG};
 use crate::config::{Effective, Period};
 use crate::core::unreadable;
 use crate::local::api::{
-    AuditHeadView, BridgeView, FederationView, NewToken, PeerView, SeesView, SettingView,
-    TenantLink, TokenView, Trouble,
+    AuditHeadView, BridgeView, FederationView, NewToken, OwnRootView, PeerView, SeesView,
+    SettingView, TenantLink, TokenView, Trouble,
 };
+use crate::rotation::{self, RotationError};
 use crate::trust::TrustError;
 
 impl Bridge {
@@ -25,7 +26,8 @@ impl Bridge {
     ///
     /// A problem when the store cannot be read.
     pub async fn view(&self) -> Result<BridgeView, Problem> {
-        let root = self.core.identity.root();
+        let identity = self.core.identity.present();
+        let root = identity.root();
         let (rows, head) =
             self.core.store.reads().audit_head().map_err(|fault| unreadable(&fault))?;
         let load = self.executions.seats().load();
@@ -147,6 +149,31 @@ impl Bridge {
                     Err(Problem::new(Code::VerificationFailed).with_detail(fault.to_string()))
                 }
                 Err(error) => Err(Problem::new(Code::Internal).with_detail(error.to_string())),
+            }
+        })
+        .await
+    }
+
+    /// Verifies the next root of our own, makes it durable and puts it in force.
+    ///
+    /// # Errors
+    ///
+    /// `verification_failed` when it does not follow, is not signed as it must be, or does not fit the
+    /// key files of this home.
+    pub async fn put_root(&self, envelope: &str) -> Result<OwnRootView, Problem> {
+        let parsed = Envelope::parse(envelope.as_bytes())
+            .map_err(|error| Problem::new(Code::Malformed).with_detail(error.to_string()))?;
+        let bridge = self.clone();
+        self.finish(async move {
+            match rotation::put_root(&bridge.core, &parsed).await {
+                Ok(version) => Ok(OwnRootView { version }),
+                Err(RotationError::Status(TrustError::Step(error))) => Err(error.into()),
+                Err(error @ RotationError::Status(_)) => {
+                    Err(Problem::new(Code::Internal).with_detail(error.to_string()))
+                }
+                Err(error) => {
+                    Err(Problem::new(Code::VerificationFailed).with_detail(error.story()))
+                }
             }
         })
         .await

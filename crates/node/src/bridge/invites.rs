@@ -41,7 +41,8 @@ impl Bridge {
             let detail = "an invite works for at most 24 hours";
             return Err(LocalProblem::malformed(detail));
         }
-        let root = core.identity.root();
+        let identity = core.identity.present();
+        let root = identity.root();
         let endpoint = root.root().endpoints.first().cloned().ok_or_else(|| {
             Problem::new(Code::NotSupported).with_detail(
                 "this bridge's root names no endpoint, so nobody can reach it; let the peer invite",

@@ -63,7 +63,7 @@ impl Bridge {
             Problem::new(Code::PeerUnreachable).with_detail(detail)
         })??;
         fail::point("pairing.proven");
-        let words = invite.words(&core.identity.root().genesis_digest()).join(" ");
+        let words = invite.words(&core.identity.present().root().genesis_digest()).join(" ");
         let row = PairingRow {
             peer: view.gateway().clone(),
             alias,

@@ -3,7 +3,6 @@
 use landbridge_proto::machine::caller::Caller;
 use landbridge_proto::machine::contract::{DocumentKind, EntryRow};
 use landbridge_proto::machine::transcript::{Export, export};
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -38,15 +37,17 @@ impl Bridge {
         let receipt = match &entry.receipt {
             Some(receipt) => receipt.clone(),
             None => {
-                let root = self.core.identity.root().version();
-                let now = self.core.now();
+                let (identity, now) = (self.core.identity.present(), self.core.now());
+                let root = identity.root().version();
                 let receipt = Caller::read(entry.clone()).receipt(now, self.core.own(), root);
-                let signed = sign_typed(self.core.identity.request(), &receipt)
+                let signed = identity
+                    .sign(&receipt, now)
                     .map_err(|error| bug("a receipt was not signed", &error))?;
                 String::from_utf8_lossy(&signed.to_bytes()).into_owned()
             }
         };
-        let own_roots = self.core.identity.chain().iter().map(|root| root.to_bytes());
+        let identity = self.core.identity.present();
+        let own_roots = identity.chain().iter().map(|root| root.to_bytes());
         let export_of = Export {
             executor_roots: self.kept(&entry.peer, DocumentKind::Root)?,
             executor_statuses: self.statuses(&entry.peer, &entry)?,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::caller::{ForeignAccept, Input};
 use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::EntryPhase;
@@ -16,18 +17,19 @@ use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::{Accept, Outcome, SideEffects};
 use tokio::sync::OwnedSemaphorePermit;
 
-use landbridge_planted::planted;
-
+use super::renewed::Shown;
 use super::{Attempt, DriveError, Driver, verdict};
 use crate::evidence::Found;
 use crate::net::client::ResponseStream;
-use crate::peers::{PeerError, Reply, Signed};
+use crate::peers::{PeerError, Reply, Signed, is_renewed};
 
 /// Why a stream was left.
 #[derive(Debug)]
-enum Left {
+pub(super) enum Left {
     /// It ended or fell silent; what came before counts.
     Ended,
+    /// A key that we do not know signed: perhaps a root was missed.
+    Renewed,
     /// The bytes did not fit together.
     Mismatch(String),
     /// The peer contradicted itself under its own signature.
@@ -47,6 +49,12 @@ enum AskError {
 impl From<PeerError> for AskError {
     fn from(error: PeerError) -> Self {
         Self::Peer(error)
+    }
+}
+
+impl From<PeerError> for Left {
+    fn from(_: PeerError) -> Self {
+        Self::Renewed
     }
 }
 
@@ -76,6 +84,7 @@ impl Driver {
                 if let PeerError::Unsigned { have: Some(have), .. } = &error {
                     self.roots_from = Some(*have);
                 }
+                self.renewed = error.is_renewed();
                 let unsigned = matches!(error, PeerError::Unsigned { .. });
                 if unsigned && matches!(self.core.unfinished_pairing(&peer), Ok(Some(_))) {
                     self.say("the other side has not accepted the pairing yet");
@@ -188,6 +197,10 @@ impl Driver {
 
     async fn ask(&self, held: Vec<Envelope>) -> Result<(Signed, Reply), AskError> {
         let entry = self.entry();
+        if self.renewed {
+            //= ID-52
+            self.core.refresh_peer(&entry.peer).await?;
+        }
         self.core.freshen(&entry.peer).await?;
         //= ID-40
         if self.must_leave() {
@@ -231,6 +244,13 @@ impl Driver {
             Left::Drive(error) => Err(error),
             Left::Interrupted => Ok(Attempt::Interrupted),
             //= STR-22
+            Left::Renewed => {
+                self.renewed = true;
+                self.say(
+                    "the peer signs with a key that is not known here; its next root is asked for",
+                );
+                Ok(if progressed { Attempt::Progress } else { Attempt::Nothing })
+            }
             Left::Ended if progressed => Ok(Attempt::Progress),
             Left::Ended => Ok(Attempt::Nothing),
             Left::Mismatch(what) => {
@@ -269,6 +289,7 @@ impl Driver {
 
     /// Reads a stream until it ends, is silent for too long, or does not fit.
     async fn read(&mut self, signed: &Signed, mut body: ResponseStream) -> Left {
+        (self.renewed, self.unsealed) = (false, None);
         let mut reader = SseReader::new();
         let mut reception: Option<Reception> = None;
         //= STR-17
@@ -322,7 +343,8 @@ impl Driver {
             (Event::Alive(seal), Some(reception)) => {
                 let view = self.view()?;
                 let heard = reception.alive(&view, &seal, self.core.now());
-                heard.map_err(|fault| self.misfit(&fault, &seal))
+                heard.map_err(|fault| self.misfit(&fault, &seal))?;
+                self.confirm().await
             }
             (Event::Frames(batch), Some(reception)) => {
                 let lines = batch.frames().iter().map(|line| line.as_str().to_owned()).collect();
@@ -334,6 +356,7 @@ impl Driver {
                 if batch.id() != taken.chain().seq() {
                     return Err(Left::Mismatch("the event's id is not its last frame".to_owned()));
                 }
+                self.confirm().await?;
                 self.compare(before, &taken)?;
                 self.step(Input::Received(taken)).await?;
                 // What was read again fits the journal to its end: the next attempt goes on from there.
@@ -345,12 +368,10 @@ impl Driver {
     }
 
     async fn accept(&mut self, signed: &Signed, envelope: &Envelope) -> Result<Reception, Left> {
-        let now = self.core.now();
-        let accept =
-            self.view()?.verify::<Accept>(envelope, now).map_err(|fault| unverified(&fault))?;
+        let Shown { accept, by_present_key } = self.verify_accept(envelope).await?;
         match self.caller.check_accept(&accept, self.core.own()) {
             Ok(()) => {}
-            Err(fault @ ForeignAccept::SecondAccept) => {
+            Err(fault @ ForeignAccept::SecondAccept) if by_present_key => {
                 let found = self.accept_speaks(&accept);
                 return Err(found.map_or_else(
                     || Left::Mismatch(fault.to_string()),
@@ -361,9 +382,23 @@ impl Driver {
         }
         if self.entry().phase == EntryPhase::AwaitAccept {
             let request = String::from_utf8_lossy(&signed.envelope.to_bytes()).into_owned();
-            self.step(Input::Accepted { accept: accept.clone(), request }).await?;
+            self.unsealed = Some((accept.clone(), request));
+            if by_present_key || planted!("unsealed_accept_taken") {
+                self.confirm().await?;
+            }
         }
         Ok(self.reception(&accept))
+    }
+
+    /// Takes the accept that waited for a present key's word.
+    //= ID-53
+    async fn confirm(&mut self) -> Result<(), Left> {
+        if let Some((accept, request)) = self.unsealed.take()
+            && self.entry().phase == EntryPhase::AwaitAccept
+        {
+            self.step(Input::Accepted { accept, request }).await?;
+        }
+        Ok(())
     }
 
     /// Where this attempt's stream begins: behind what is in the journal, or at the first frame.
@@ -399,11 +434,16 @@ impl Driver {
             roots: Vec::new(),
             status: Some(envelope),
         };
-        let kept = self.core.trust.learn(&self.core, &learned).await;
-        kept.map_err(|error| match error.is_full() {
-            true => Left::Drive(DriveError::Full),
-            false => Left::Mismatch(error.to_string()),
-        })
+        let have = learned.view.as_ref().map_or(0, |view| view.chain().version());
+        match self.core.trust.learn(&self.core, &learned).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_full() => Err(Left::Drive(DriveError::Full)),
+            //= ID-52
+            Err(error) if error.is_renewed() => {
+                Ok(self.core.renew(&self.entry().peer, have).await?)
+            }
+            Err(error) => Err(Left::Mismatch(error.to_string())),
+        }
     }
 
     /// Compares frames that were received before with what is in the journal.
@@ -438,7 +478,7 @@ impl Driver {
         }
     }
 
-    fn view(&self) -> Result<landbridge_proto::trust::peer::PeerView, Left> {
+    pub(super) fn view(&self) -> Result<landbridge_proto::trust::peer::PeerView, Left> {
         self.core.peer_view(&self.entry().peer).map_err(|_| Left::Ended)
     }
 }
@@ -451,9 +491,10 @@ fn is_the_end(problem: &Problem) -> bool {
 }
 
 /// A peer whose documents must be refreshed is left, not suspected.
-fn unverified(fault: &VerifyError) -> Left {
+pub(super) fn unverified(fault: &VerifyError) -> Left {
     match fault {
-        VerifyError::StatusStale { .. } | VerifyError::StatusMissing => Left::Ended,
+        fault if is_renewed(fault) => Left::Renewed,
+        VerifyError::StatusStale { .. } => Left::Ended,
         other => Left::Mismatch(other.to_string()),
     }
 }

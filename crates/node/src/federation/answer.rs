@@ -10,7 +10,6 @@ use landbridge_proto::machine::contract::{AuditEvent, Guard, KeyRecord, RunPhase
 use landbridge_proto::machine::history::is_abandoned;
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::Step;
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -189,17 +188,18 @@ impl Federation {
         admitted: &Admitted,
         result: Findings,
     ) -> Result<Response<ResponseBody>, Problem> {
+        let (identity, now) = (self.core.identity.present(), self.core.now());
         let answer = Answer {
             aud: admitted.owner().caller.clone(),
             iss: self.core.own().clone(),
             request: admitted.request().digest(),
             result,
-            root_version: self.core.identity.root().version(),
-            t: self.core.now(),
+            root_version: identity.root().version(),
+            t: now,
             v: One,
         };
-        let envelope = sign_typed(self.core.identity.stream(), &answer)
-            .map_err(|error| bug("an answer was not signed", &error))?;
+        let envelope =
+            identity.sign(&answer, now).map_err(|error| bug("an answer was not signed", &error))?;
         Ok(one_envelope(200, &envelope))
     }
 

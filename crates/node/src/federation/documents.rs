@@ -34,7 +34,8 @@ fn kept_status(core: &Core, path: &str) -> Option<Envelope> {
 
 //= ID-13
 pub(super) fn get(core: &Core, path: &str) -> Response<ResponseBody> {
-    let chain = core.identity.chain();
+    let identity = core.identity.present();
+    let chain = identity.chain();
     let root = if path == ROOT {
         chain.last().cloned()
     } else if path == STATUS {

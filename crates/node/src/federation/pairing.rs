@@ -11,7 +11,6 @@ use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::pairing::{Invite, PairingRefusal};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::trust::verified::Verified;
 use landbridge_proto::wire::document::{PairingRequest, PeerStatus, gateway_id};
 use landbridge_proto::wire::limit;
@@ -206,17 +205,18 @@ impl Federation {
             Err(error) => return Err(error.into()),
         }
         fail::point("pairing.kept");
+        let identity = core.identity.present();
         let answer = Answer {
             aud: peer,
             iss: core.own().clone(),
             request: request.digest(),
             result: Findings { pairing: Some(result), ..Findings::default() },
-            root_version: core.identity.root().version(),
+            root_version: identity.root().version(),
             t: now,
             v: One,
         };
-        let envelope = sign_typed(core.identity.stream(), &answer)
-            .map_err(|error| bug("an answer was not signed", &error))?;
+        let envelope =
+            identity.sign(&answer, now).map_err(|error| bug("an answer was not signed", &error))?;
         Ok(one_envelope(200, &envelope))
     }
 }

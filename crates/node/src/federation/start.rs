@@ -10,7 +10,6 @@ use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{Guard, RunPhase, RunRow, SessionRow, Write};
 use landbridge_proto::machine::executor::Terms;
 use landbridge_proto::machine::step::Step;
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::{Disclose, Grant};
 use landbridge_proto::wire::limit;
@@ -158,6 +157,7 @@ impl Federation {
         let own_max = self.core.settings.deadline_ms_max;
         let deadline = deadline(start, grant.deadline_ms_max.min(own_max), now);
         let said = admitted.request().value();
+        let identity = self.core.identity.present();
         let accept = Accept {
             aud: said.iss.clone(),
             deadline,
@@ -165,14 +165,14 @@ impl Federation {
             key: start.idempotency_key.clone(),
             print,
             proto: PROTO,
-            root_version: self.core.identity.root().version(),
+            root_version: identity.root().version(),
             run: run.clone(),
             seen: self.core.trust.state().seen(&said.iss),
             tenant: said.tenant.clone(),
             v: One,
         };
         //= REQ-29
-        let accept = sign_typed(self.core.identity.stream(), &accept).ok()?;
+        let accept = identity.sign(&accept, now).ok()?;
         let work = Work {
             run: run.clone(),
             caller: said.iss.clone(),

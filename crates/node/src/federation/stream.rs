@@ -11,9 +11,9 @@ use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::history::is_abandoned;
 use landbridge_proto::machine::outgoing::{Durable, Sealed, seal_over};
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, RunId};
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -185,8 +185,10 @@ impl Sender {
         if self.core.trust.halted().is_cancelled() {
             return Err(Ended::RolledBack);
         }
-        let signer = self.core.identity.stream();
-        Ok(batch.seal(signer, row, self.core.identity.root().version(), self.core.now())?)
+        let (identity, now) = (self.core.identity.present(), self.core.now());
+        //= ID-51
+        let signer = identity.signer(Role::Stream, now)?;
+        Ok(batch.seal(signer, row, identity.root().version(), now)?)
     }
 
     async fn send_batch(&mut self, sealed: &Sealed) -> Result<(), Ended> {
@@ -201,9 +203,10 @@ impl Sender {
 
     //= STR-16
     async fn send_alive(&mut self, row: &RunRow) -> Result<(), Ended> {
-        let root_version = self.core.identity.root().version();
-        let signer = self.core.identity.stream();
-        let seal = seal_over(signer, row, self.chain, false, root_version, self.core.now())?;
+        let (identity, now) = (self.core.identity.present(), self.core.now());
+        let signer = identity.signer(Role::Stream, now)?;
+        let root_version = identity.root().version();
+        let seal = seal_over(signer, row, self.chain, false, root_version, now)?;
         self.send(&Event::Alive(seal)).await
     }
 
@@ -221,16 +224,17 @@ impl Sender {
 
     /// Says why the stream ends, signed and bound to the request that opened it.
     async fn send_problem(&mut self, code: Code) -> Result<(), Ended> {
+        let (identity, now) = (self.core.identity.present(), self.core.now());
         let refusal = Refusal {
             aud: self.peer.clone(),
             iss: self.core.own().clone(),
             problem: Problem::new(code),
             request: self.request,
-            root_version: self.core.identity.root().version(),
-            t: self.core.now(),
+            root_version: identity.root().version(),
+            t: now,
             v: One,
         };
-        let envelope = sign_typed(self.core.identity.stream(), &refusal)?;
+        let envelope = identity.sign(&refusal, now)?;
         self.send(&Event::Problem(envelope)).await
     }
 

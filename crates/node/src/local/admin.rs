@@ -6,7 +6,7 @@
 use axum::Json as Answer;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use http::{StatusCode, Uri};
 use landbridge_proto::machine::contract::AuditRow;
 use landbridge_proto::wire::name::GatewayId;
@@ -14,8 +14,8 @@ use landbridge_proto::wire::problem::{Code, Problem};
 
 use super::api::{
     AuditHeadView, AuditList, AuditView, BackupInto, BridgeView, FederationView, FoundAt,
-    InviteView, Join, LookAt, NewInvite, NewToken, OpenInvite, PairingView, PeerView,
-    PutFederation, SeesView, SettingView, TokenView,
+    InviteView, Join, LookAt, NewInvite, NewToken, OpenInvite, OwnRootView, PairingView, PeerView,
+    PutFederation, PutRoot, SeesView, SettingView, TokenView,
 };
 use super::auth::{Administer, May, Verb};
 use super::body::{Json, Nothing, named, query, value};
@@ -37,6 +37,7 @@ pub(super) fn routes() -> Router<Local> {
         .route("/v1/admin/pairings/{gateway}", delete(decline))
         .route("/v1/admin/peers/{gateway}/address", post(look_at))
         .route("/v1/admin/federation", get(federation).put(put_federation))
+        .route("/v1/admin/root", put(put_root))
         .route("/v1/admin/tokens", get(tokens).post(create_token))
         .route("/v1/admin/tokens/{id}/revoke", post(revoke_token))
         .route("/v1/admin/audit", get(audit))
@@ -127,6 +128,14 @@ async fn put_federation(
     Json(put): Json<PutFederation>,
 ) -> Answered<FederationView> {
     Ok(Answer(local.bridge.put_federation(&put.envelope).await?))
+}
+
+async fn put_root(
+    State(local): State<Local>,
+    _: May<Administer>,
+    Json(put): Json<PutRoot>,
+) -> Answered<OwnRootView> {
+    Ok(Answer(local.bridge.put_root(&put.envelope).await?))
 }
 
 async fn tokens(State(local): State<Local>, _: May<Administer>) -> Answered<Vec<TokenView>> {

@@ -8,12 +8,13 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use data_encoding::BASE64URL_NOPAD;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -174,6 +175,42 @@ impl Identity {
         Self::from_pem(&pem, &path)
     }
 
+    /// Makes an identity in `directory` beside the one that is in use there; it is used once a root pins it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made or written.
+    pub fn make_next(directory: &Path) -> Result<Self, IdentityError> {
+        let pem = Self::make_pem()?;
+        let made = Self::from_pem(&pem, Path::new("a new identity"))?;
+        let path = directory.join(format!("{}.pem", made.spki));
+        let failed = |source| IdentityError::File { path: path.clone(), source };
+        file::write_private(&path, pem.as_bytes()).map_err(failed)?;
+        Ok(made)
+    }
+
+    /// Reads the identity of `directory` that one of `pins` names, and the first one where none does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Identity::load_or_create`].
+    pub fn load_pinned(directory: &Path, pins: &[SpkiDigest]) -> Result<Self, IdentityError> {
+        for pin in pins {
+            let path = directory.join(format!("{pin}.pem"));
+            match file::read_private(&path) {
+                Ok(pem) => return Self::from_pem(&Zeroizing::new(pem), &path),
+                Err(file::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(file::ReadError::Io(source)) => {
+                    return Err(IdentityError::File { path, source });
+                }
+                Err(file::ReadError::Exposed { mode }) => {
+                    return Err(IdentityError::Exposed { path, mode });
+                }
+            }
+        }
+        Self::load_or_create(directory)
+    }
+
     /// The digest that a root document publishes for this identity.
     #[must_use]
     pub const fn spki(&self) -> SpkiDigest {
@@ -193,18 +230,13 @@ impl Identity {
     ///
     /// When key and certificate do not belong together.
     pub fn server_config(&self) -> Result<Arc<rustls::ServerConfig>, IdentityError> {
-        let mut config = rustls::ServerConfig::builder_with_provider(provider())
-            //= ID-37
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(IdentityError::Refused)?
-            .with_no_client_auth()
-            .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())
-            .map_err(IdentityError::Refused)?;
-        config.alpn_protocols = alpn();
-        config.max_early_data_size = 0;
-        config.send_tls13_tickets = 0;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Arc::new(config))
+        Arc::new(Presented::new(self)?).server_config()
+    }
+
+    fn certified(&self) -> Result<Arc<CertifiedKey>, IdentityError> {
+        let chain = vec![self.certificate.clone()];
+        let certified = CertifiedKey::from_der(chain, self.key.clone_key(), &provider());
+        certified.map(Arc::new).map_err(IdentityError::Refused)
     }
 
     fn make_pem() -> Result<Zeroizing<String>, IdentityError> {
@@ -230,6 +262,57 @@ impl Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("spki", &self.spki).finish_non_exhaustive()
+    }
+}
+
+/// The identity that new connections are shown; it can be replaced while a listener works.
+#[derive(Debug)]
+pub struct Presented(RwLock<Arc<CertifiedKey>>);
+
+impl Presented {
+    /// Shows an identity.
+    ///
+    /// # Errors
+    ///
+    /// When key and certificate do not belong together.
+    pub fn new(identity: &Identity) -> Result<Self, IdentityError> {
+        Ok(Self(RwLock::new(identity.certified()?)))
+    }
+
+    /// Shows another identity from now on. Open connections stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`Presented::new`]; then the former one is shown on.
+    pub fn present(&self, identity: &Identity) -> Result<(), IdentityError> {
+        let certified = identity.certified()?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        Ok(())
+    }
+
+    /// Settings for a listener that shows whatever is presented at the time.
+    ///
+    /// # Errors
+    ///
+    /// When the TLS library refuses them.
+    pub fn server_config(self: Arc<Self>) -> Result<Arc<rustls::ServerConfig>, IdentityError> {
+        let mut config = rustls::ServerConfig::builder_with_provider(provider())
+            //= ID-37
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(IdentityError::Refused)?
+            .with_no_client_auth()
+            .with_cert_resolver(self);
+        config.alpn_protocols = alpn();
+        config.max_early_data_size = 0;
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Arc::new(config))
+    }
+}
+
+impl ResolvesServerCert for Presented {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

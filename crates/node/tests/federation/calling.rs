@@ -14,7 +14,6 @@ use landbridge_node::peers::{PeerError, Reply};
 use landbridge_proto::machine::admission::print_of;
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow};
 use landbridge_proto::machine::operation::Operation;
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::RunId;
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -99,7 +98,7 @@ fn wire(world: &World, deeds: Vec<Deed>) -> Arc<Mutex<Vec<Sent>>> {
                         t: b.now(),
                         v: One,
                     };
-                    let body = sign_typed(b.identity.stream(), &refusal).unwrap().to_bytes();
+                    let body = b.identity.present().sign(&refusal, b.now()).unwrap().to_bytes();
                     let status = refusal.problem.status;
                     answer(status, "application/vnd.gfp.envelope+json", body.into())
                 }
@@ -340,7 +339,7 @@ async fn an_answer_to_something_else_is_no_answer() {
         v: One,
     };
     let read = async |said: &Answer| {
-        let body: Bytes = sign_typed(b.identity.stream(), said).unwrap().to_bytes().into();
+        let body: Bytes = b.identity.present().sign(said, b.now()).unwrap().to_bytes().into();
         let stop = world.serve_app(App::new(move |_| {
             let body = body.clone();
             async move { answer(200, "application/vnd.gfp.envelope+json", body) }

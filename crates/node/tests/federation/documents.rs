@@ -9,7 +9,7 @@ use crate::support::World;
 async fn roots_and_status_are_served_as_they_were_signed() {
     let world = World::new().await;
     let core = &world.b.core;
-    let root = core.identity.chain()[0].to_bytes();
+    let root = core.identity.present().chain()[0].to_bytes();
     for path in ["/federation/v1/root", "/federation/v1/root/1"] {
         let reply = world.get(path).await;
         assert_eq!(

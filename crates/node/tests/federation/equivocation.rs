@@ -16,7 +16,6 @@ use landbridge_proto::machine::chain::Chain;
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow};
 use landbridge_proto::machine::evidence::{Contradiction, Outcome, verify};
 use landbridge_proto::machine::operation::Operation;
-use landbridge_proto::trust::signer::sign_typed;
 use landbridge_proto::wire::document::{Status, raw};
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::name::RunId;
@@ -53,7 +52,7 @@ impl Liar {
             tenant: pair(),
             v: One,
         };
-        sign_typed(self.world.identity.stream(), &accept).unwrap()
+        self.world.identity.present().sign(&accept, self.world.now()).unwrap()
     }
 
     fn seal(&self, accept: &Envelope, chain: Chain) -> Envelope {
@@ -67,7 +66,7 @@ impl Liar {
             t: self.world.now(),
             v: One,
         };
-        sign_typed(self.world.identity.stream(), &seal).unwrap()
+        self.world.identity.present().sign(&seal, self.world.now()).unwrap()
     }
 
     /// Frames `from` and on of a history, in one sealed batch.
@@ -247,12 +246,12 @@ async fn two_statuses_with_one_number_are_kept_as_a_proof() {
             issued: crate::support::NOW,
             refresh_ms: 1_000,
             revoked: Vec::new(),
-            root: liar.world.identity.root().digest(),
+            root: liar.world.identity.present().root().digest(),
             root_version: 1,
             seq: crate::support::NOW.0,
             v: landbridge_proto::wire::document::FormVersion,
         });
-        let second = sign_typed(liar.world.identity.status(), &said.unwrap()).unwrap();
+        let second = liar.world.identity.present().sign(&said.unwrap(), liar.world.now()).unwrap();
         assert_ne!(first.digest(), second.digest());
         let mut events = vec![Event::Accept(accept.clone())];
         if at > 0 {

@@ -15,6 +15,7 @@ mod plane;
 mod races;
 mod refusals;
 mod rollback;
+mod rotation;
 mod sessions;
 mod starting;
 mod stopping;

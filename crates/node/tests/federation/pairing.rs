@@ -116,7 +116,7 @@ async fn what_a_stranger_answers_instead_of_its_roots_is_refused() {
     ] {
         let world = World::strangers().await;
         let text = world.b.bridge.invite(invite("us")).await.unwrap().invite;
-        let own = world.a.core.identity.chain()[0].to_bytes();
+        let own = world.a.core.identity.present().chain()[0].to_bytes();
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
         world.serve_app(App::new(move |_request| {

@@ -10,6 +10,7 @@ use landbridge_proto::trust::signer::{Signer, sign_typed};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::{AuditHead, FormVersion, Incarnation, Status, raw};
 use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::name::{RunId, Timestamp};
 use landbridge_proto::wire::problem::Code;
 use landbridge_proto::wire::request::Body;
@@ -53,7 +54,8 @@ fn status(world: &World, at: Timestamp, n: u64) -> Envelope {
 
 fn status_of(side: &Side, at: Timestamp, n: u64) -> Envelope {
     let b = &side.core;
-    let root = b.identity.root();
+    let identity = b.identity.present();
+    let root = identity.root();
     let status = Status::try_from(raw::Status {
         audit: AuditHead { head: Digest::of(b"head", &[]), size: 1 },
         expires: at.plus_ms(MINUTE_MS),
@@ -67,7 +69,7 @@ fn status_of(side: &Side, at: Timestamp, n: u64) -> Envelope {
         seq: at.0,
         v: FormVersion,
     });
-    signed(b.identity.status(), &status.unwrap())
+    signed(identity.signer(Role::Status, b.now()).unwrap(), &status.unwrap())
 }
 
 /// A run that B leads, its accept, and the seal over what A received so far.
@@ -135,7 +137,8 @@ async fn what_it_signed_and_does_not_have_stops_it_for_good() {
     for what in ["status", "later incarnation", "accept", "seal", "longer seal"] {
         let world = World::new().await;
         let (_, envelope, seal) = led(&world, "open").await;
-        let stream = world.b.core.identity.stream();
+        let identity = world.b.core.identity.present();
+        let stream = identity.signer(Role::Stream, NOW).unwrap();
         let held = match what {
             "status" => status(&world, NOW.plus_ms(-1), 1),
             "later incarnation" => status(&world, NOW.plus_ms(-1), 2),
@@ -169,7 +172,7 @@ async fn what_it_signed_and_does_not_have_stops_it_for_good() {
 
         // Another process finds it written down.
         let (identity, store) = (&world.b.core.identity, &world.b.core.store);
-        let again = Trust::load(identity, store, world.b.core.now()).unwrap();
+        let again = Trust::load(&identity.present(), store, world.b.core.now()).unwrap();
         assert!(again.state().rolled_back.is_some() && again.halted().is_cancelled(), "{what}");
     }
 }
@@ -179,7 +182,9 @@ async fn what_it_signed_and_does_not_have_stops_it_for_good() {
 async fn what_it_remembers_what_others_signed_and_what_is_past_convinces_nobody() {
     let world = World::new().await;
     let (row, envelope, seal) = led(&world, "open").await;
-    let (stream, theirs) = (world.b.core.identity.stream(), world.a.core.identity.stream());
+    let (ours, other) = (world.b.core.identity.present(), world.a.core.identity.present());
+    let stream = ours.signer(Role::Stream, NOW).unwrap();
+    let theirs = other.signer(Role::Stream, NOW).unwrap();
     let old = Timestamp(NOW.0 - 30 * 24 * 60 * MINUTE_MS);
     let mine = world.b.core.trust.state().status.clone().unwrap();
     let harmless = [

@@ -12,6 +12,7 @@ use landbridge_node::contact::Contacts;
 use landbridge_node::core::{Core, Route, Settings, Wakes};
 use landbridge_node::execute::Executions;
 use landbridge_node::federation::Federation;
+use landbridge_node::identity::current::CurrentIdentity;
 use landbridge_node::identity::{Identity, NewIdentity, load_key, offline_key};
 use landbridge_node::local::api::{RunView, StartRun};
 use landbridge_node::net::accept::{Server, Settings as Accepting, TransportSecurity};
@@ -131,7 +132,7 @@ impl World {
         let request = PairingRequest::try_from(raw::PairingRequest {
             aud: invite.inviter(),
             exp: self.clock.now().plus_ms(MINUTE_MS),
-            genesis: core.identity.root().genesis_digest(),
+            genesis: core.identity.present().root().genesis_digest(),
             iat: self.clock.now(),
             invite: invite.id(),
             iss: core.own().clone(),
@@ -139,9 +140,9 @@ impl World {
             proof: invite.secret.proof(&invite.inviter(), core.own()),
             v: FormVersion,
         });
-        let request = sign_typed(core.identity.request(), &request.unwrap()).unwrap();
+        let request = core.identity.present().sign(&request.unwrap(), core.now()).unwrap();
         let status = core.trust.state().status.clone().unwrap();
-        let roots = Some(core.identity.chain().to_vec());
+        let roots = Some(core.identity.present().chain().to_vec());
         Operation { roots, status, request, held: None }.to_bytes()
     }
 
@@ -165,7 +166,7 @@ impl World {
     /// The body of an operation: A's status and this request, signed.
     pub(crate) fn operation(&self, request: &Request) -> (Vec<u8>, Envelope) {
         let core = &self.a.core;
-        let request = sign_typed(core.identity.request(), request).unwrap();
+        let request = core.identity.present().sign(request, core.now()).unwrap();
         let status = core.trust.state().status.clone().unwrap();
         (
             Operation { roots: None, status, request: request.clone(), held: None }.to_bytes(),
@@ -236,7 +237,11 @@ impl World {
     }
 
     /// Waits, moving the clock, until A's journal entry is as wanted.
-    pub(crate) async fn until(&self, run: &RunId, wanted: impl Fn(&EntryRow) -> bool) -> EntryRow {
+    pub(crate) async fn until(
+        &self,
+        run: &RunId,
+        mut wanted: impl FnMut(&EntryRow) -> bool,
+    ) -> EntryRow {
         for _ in 0..5_000 {
             let entry = self.a.core.store.reads().entry(run).unwrap().unwrap();
             if wanted(&entry) {
@@ -274,7 +279,7 @@ impl Side {
         let store = Handle::inline(disk.clone(), disk.clone());
         let core = Arc::new(Core {
             trust: Trust::load(&identity, &store, NOW).unwrap(),
-            identity,
+            identity: CurrentIdentity::new(&place, identity).unwrap(),
             store,
             clock,
             entropy: Arc::new(entropy),
@@ -307,8 +312,8 @@ impl Side {
     pub(crate) fn endless_roots(&self, count: usize) -> Vec<Envelope> {
         let path = offline_key(&self.home.path().join("bridge"), Role::Root);
         let signer = load_key(&path, Role::Root).unwrap();
-        let mut chain = self.core.identity.chain().to_vec();
-        let mut root = raw::Root::from(self.core.identity.root().root().clone());
+        let mut chain = self.core.identity.present().chain().to_vec();
+        let mut root = raw::Root::from(self.core.identity.present().root().root().clone());
         for _ in 0..count {
             root.version += 1;
             root.prev = chain.last().map(Envelope::digest);
@@ -327,7 +332,7 @@ impl Side {
         };
         let state = other.trust.state();
         let writes = vec![
-            save(DocumentKind::Root, 1, &other.identity.chain()[0]),
+            save(DocumentKind::Root, 1, &other.identity.present().chain()[0]),
             save(DocumentKind::Status, state.issued.seq, state.status.as_ref().unwrap()),
         ];
         core.commit(Step::new(Vec::new(), writes, ())).await.unwrap();
@@ -342,7 +347,7 @@ impl Side {
         draft.put_peer(Peer {
             alias: Alias::new(alias).unwrap(),
             endpoints: Vec::new(),
-            genesis: other.identity.root().genesis_digest(),
+            genesis: other.identity.present().root().genesis_digest(),
             gid: other.own().clone(),
             grants,
             min_root_version: 1,

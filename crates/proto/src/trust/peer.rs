@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use landbridge_planted::planted;
 
+use super::recorded::{RecordedError, Stated, verify_stated};
 use super::root::{RootError, TrustedRoot};
 use super::status::{Revoked, StatusError, TrustedStatus};
 use super::verified::{Verified, VerifyError, verify};
@@ -128,6 +129,31 @@ impl PeerView {
         //= ID-30
         let keys = self.chain.keys(role).ok_or(VerifyError::RoleMissing { role })?;
         verify(envelope, keys, at)
+    }
+
+    /// Verifies something that the gateway made earlier and shows again now: under the root and at the time
+    /// that it states, with a key that may have left the newest root meanwhile.
+    ///
+    /// Such a key vouches for nothing by itself any more. The caller must have taken the very same object
+    /// before, or wait until something that a present key signed names it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PeerView::verify`]; a revoked key is for the caller to judge.
+    //= ID-53
+    pub fn verify_made<T: PayloadKind + Serialize + DeserializeOwned>(
+        &self,
+        envelope: &Envelope,
+        now: Timestamp,
+        stated: impl Fn(&T) -> Stated,
+    ) -> Result<Verified<T>, VerifyError> {
+        self.check_fresh(now)?;
+        verify_stated(&self.chain, envelope, stated).map_err(|fault| match fault {
+            RecordedError::Unverified(fault) => fault,
+            RecordedError::NoRoot { .. } => {
+                VerifyError::RootTooOld { have: self.chain.version(), min: self.root_version_min }
+            }
+        })
     }
 
     /// Checks that root and status are good at `now`.

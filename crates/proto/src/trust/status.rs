@@ -21,8 +21,6 @@ use crate::wire::name::{GatewayId, KeyId, Timestamp};
 #[derive(Clone, Debug)]
 pub struct TrustedStatus {
     newest: Verified<Status>,
-    /// Who had the status role when the newest was taken; another set begins the numbering anew.
-    holders: BTreeSet<KeyId>,
     revoked: BTreeMap<KeyId, Revoked>,
 }
 
@@ -125,7 +123,7 @@ impl TrustedStatus {
         now: Timestamp,
     ) -> Result<Self, StatusError> {
         let newest = check(envelope, chain, now)?;
-        let mut taken = Self { newest, holders: holders(chain), revoked: BTreeMap::new() };
+        let mut taken = Self { newest, revoked: BTreeMap::new() };
         taken.keep_revocations(now);
         Ok(taken)
     }
@@ -150,11 +148,10 @@ impl TrustedStatus {
             return Err(StatusError::Unverified(VerifyError::SignedWithRevokedKey { kid }));
         }
         let next = check(envelope, chain, now)?;
-        let holders = holders(chain);
-        self.check_follows(&next, holders != self.holders)?;
+        self.check_follows(&next, chain)?;
         let revoked =
             if planted!("revocation_forgotten") { BTreeMap::new() } else { self.revoked.clone() };
-        let mut taken = Self { newest: next, holders, revoked };
+        let mut taken = Self { newest: next, revoked };
         taken.keep_revocations(now);
         Ok(taken)
     }
@@ -176,9 +173,7 @@ impl TrustedStatus {
             match verify::<Status>(envelope, &keys, received) {
                 Ok(newest) => {
                     check_issuer(&newest, chain)?;
-                    let holders = keys.kids().cloned().collect();
-                    let mut taken =
-                        Self { newest, holders, revoked: revoked.into_iter().collect() };
+                    let mut taken = Self { newest, revoked: revoked.into_iter().collect() };
                     taken.keep_revocations(received);
                     return Ok(taken);
                 }
@@ -186,6 +181,13 @@ impl TrustedStatus {
             }
         }
         Err(StatusError::Unverified(fault))
+    }
+
+    /// This status, with the revocations that an earlier one told: what was told first stays.
+    #[must_use]
+    pub fn remembering(mut self, earlier: Self) -> Self {
+        self.revoked.extend(earlier.revoked);
+        self
     }
 
     /// Checks that the status is good at `now`, and that its signer still has the role.
@@ -228,8 +230,17 @@ impl TrustedStatus {
     }
 
     //= ID-18
-    fn check_follows(&self, next: &Verified<Status>, renumbered: bool) -> Result<(), StatusError> {
+    fn check_follows(
+        &self,
+        next: &Verified<Status>,
+        chain: &TrustedRoot,
+    ) -> Result<(), StatusError> {
         let (have, found) = (self.newest.value(), next.value());
+        // Whoever stole a status key may have numbered far ahead: the root that takes the key away also
+        // ends its numbering. Statuses under the former root gain nothing by it.
+        //= ID-20
+        let renumbered = found.root_version > have.root_version
+            && holders_at(chain, found.root_version) != holders_at(chain, have.root_version);
         if !renumbered {
             if found.seq < have.seq && !planted!("status_seq_unchecked") {
                 return Err(StatusError::WentBack { have: have.seq, found: found.seq });
@@ -303,6 +314,12 @@ fn check_issuer(status: &Verified<Status>, chain: &TrustedRoot) -> Result<(), St
         });
     }
     Ok(())
+}
+
+/// Who has the status role in the root of this version.
+fn holders_at(chain: &TrustedRoot, version: u64) -> BTreeSet<KeyId> {
+    let root = chain.roots().map(Verified::value).find(|root| root.version == version);
+    root.map(|root| role_keys(root, Role::Status).kids().cloned().collect()).unwrap_or_default()
 }
 
 fn holders(chain: &TrustedRoot) -> BTreeSet<KeyId> {

@@ -83,6 +83,8 @@ pub const STATUS_LIFE_MS: i64 = 3_600_000;
 pub const STATUS_LIFE_MS_MAX: i64 = 24 * 3_600_000;
 /// Life of a root.
 pub const ROOT_LIFE_MS_MAX: i64 = 400 * 24 * 3_600_000;
+/// Life of an online key.
+pub const ONLINE_KEY_LIFE_MS_MAX: i64 = 180 * 24 * 3_600_000;
 /// Roots walked in one update.
 pub const ROOT_STEPS_MAX: usize = 32;
 /// Envelopes of the receiver's own that one operation shows.

@@ -21,7 +21,7 @@ use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::signer::Signer as _;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::json::canonical;
-use landbridge_proto::wire::kind::Kind;
+use landbridge_proto::wire::kind::{Kind, Role};
 use landbridge_proto::wire::request::{Answer, Refusal};
 use serde_json::{Value, json};
 
@@ -74,7 +74,11 @@ impl Forge {
             "refresh_ms": 60_000, "revoked": [], "root": identity.chain()[0].digest(),
             "root_version": 1, "seq": now, "v": 1,
         });
-        let status = identity.status().sign(Kind::Status, &bytes(&status)).unwrap();
+        let status = identity
+            .signer(Role::Status, SystemClock.now())
+            .unwrap()
+            .sign(Kind::Status, &bytes(&status))
+            .unwrap();
         Self::new(identity, status, client(), victim).await
     }
 
@@ -123,7 +127,11 @@ impl Forge {
 
     /// Signs a request document as it stands.
     pub(crate) fn sign(&self, request: &Value) -> Envelope {
-        self.identity.request().sign(Kind::Request, &bytes(request)).unwrap()
+        self.identity
+            .signer(Role::Request, SystemClock.now())
+            .unwrap()
+            .sign(Kind::Request, &bytes(request))
+            .unwrap()
     }
 
     /// Signs a status document that was bent.
@@ -133,7 +141,11 @@ impl Forge {
         let payload = data_encoding::BASE64.decode(payload).unwrap();
         let mut status = serde_json::from_slice(&payload).unwrap();
         change(&mut status);
-        self.identity.status().sign(Kind::Status, &bytes(&status)).unwrap()
+        self.identity
+            .signer(Role::Status, SystemClock.now())
+            .unwrap()
+            .sign(Kind::Status, &bytes(&status))
+            .unwrap()
     }
 
     /// Signs and sends a request with the stapled status.

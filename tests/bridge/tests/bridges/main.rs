@@ -15,5 +15,6 @@ mod pairing;
 mod phases;
 mod refusals;
 mod rollback;
+mod rotation;
 mod scripts;
 mod sigterm;

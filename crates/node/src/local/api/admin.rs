@@ -357,6 +357,22 @@ pub struct PutFederation {
     pub envelope: String,
 }
 
+/// `PUT /v1/admin/root`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PutRoot {
+    /// The next root's envelope, canonical bytes, signed by a threshold of the root keys of both roots.
+    pub envelope: String,
+}
+
+/// The root of our own that is in force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnRootView {
+    /// Its version.
+    pub version: u64,
+}
+
 /// Evidence that a peer contradicted itself, as `evidence list` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

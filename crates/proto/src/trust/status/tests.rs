@@ -113,6 +113,7 @@ fn the_root_told_is_the_root_known() {
     assert!(told(1, chain().digest()).is_ok());
 }
 
+//= ID-20
 #[test]
 fn a_root_that_changes_the_status_role_begins_the_numbers_anew() {
     let first_root = Holders::new(10).first();
@@ -127,6 +128,12 @@ fn a_root_that_changes_the_status_role_begins_the_numbers_anew() {
     let rotated = Holders::new(10).with(Role::Status, 66).next(2, &first_root, &[10]);
     let rotated = chain().advance(&[rotated], NOW).unwrap();
     assert_eq!(stolen.check_fresh(&rotated, NOW), Err(VerifyError::StatusMissing));
+    // Under the former root nothing begins anew, so no older status comes back by the change.
+    let former = sign_any(Kind::Status, &raw_status(&chain(), NOW.plus_ms(5)), &[66]);
+    assert!(matches!(
+        stolen.advance(&former, &rotated, NOW.plus_ms(10)),
+        Err(StatusError::WentBack { .. })
+    ));
     let anew = sign_status(raw_status(&rotated, NOW.plus_ms(5)), 66);
     let taken = stolen.advance(&anew, &rotated, NOW.plus_ms(10)).unwrap();
     assert_eq!(taken.newest().value().seq, NOW.0 + 5);

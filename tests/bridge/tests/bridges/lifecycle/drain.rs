@@ -81,6 +81,7 @@ impl Executor {
         let stop = CancellationToken::new();
         let parts = Parts {
             identity: Identity::load(home.path()).unwrap(),
+            home: home.path().to_owned(),
             config: Config::load(&home, &overrides).unwrap(),
             state: home.state(),
             adapter: gateway.clone(),

@@ -74,6 +74,7 @@ async fn an_executor_that_stays_away_leaves_the_caller_its_own_end() {
     let config = Config::load(&home, &Overrides::none()).unwrap();
     let parts = Parts {
         identity: Identity::load(home.path()).unwrap(),
+        home: home.path().to_owned(),
         config,
         state: home.state(),
         adapter: Arc::new(Scripted::open(&home.gateway(), clock.clone()).unwrap()),
