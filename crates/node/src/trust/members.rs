@@ -160,6 +160,7 @@ impl Trust {
             let is_other = |row: &&MembershipRow| {
                 row.federation == said.federation
                     && row.member != gateway
+                    && federation.peer(&row.member).is_none()
                     && waiting.iter().any(|pairing| pairing.peer == row.member)
             };
             let others = rows.iter().filter(is_other).count();
