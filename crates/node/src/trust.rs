@@ -9,19 +9,20 @@ mod history;
 pub mod members;
 mod renewed;
 mod revoke;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use landbridge_proto::machine::admission::{Learned, seen_of};
-use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Write};
+use landbridge_proto::machine::contract::{DocumentKind, Write};
 use landbridge_proto::machine::evidence::Proof;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::{FederationError, TrustedFederation};
 use landbridge_proto::trust::peer::PeerView;
-use landbridge_proto::trust::root::{RootError, TrustedRoot};
+use landbridge_proto::trust::root::RootError;
 use landbridge_proto::trust::signer::{SignError, Signer as _};
-use landbridge_proto::trust::status::{StatusError, TrustedStatus};
+use landbridge_proto::trust::status::StatusError;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::status::InvalidStatus;
 use landbridge_proto::wire::document::{
@@ -40,6 +41,10 @@ use landbridge_planted::planted;
 
 pub(crate) use self::revoke::withdraw;
 pub use self::revoke::{NotRevoked, reason_word};
+pub(crate) use self::stored::{
+    INCARNATION, incarnation_text, parse_incarnation, row, save, stored_view,
+};
+use self::stored::{incarnation, parse, quarantined, rolled_back};
 use crate::core::{Core, StepError};
 use crate::evidence::Found;
 use crate::identity::Identity;
@@ -230,7 +235,7 @@ impl Trust {
             incarnation: incarnation(store, now)?,
             rolled_back: rolled_back(store, own, now)?,
         };
-        if let Some(row) = document(store, own, DocumentKind::Status)? {
+        if let Some(row) = stored::document(store, own, DocumentKind::Status)? {
             state.issued = Seen { n: state.incarnation.n, seq: row.version };
         }
         state.quarantined = quarantined(store)?;
@@ -509,30 +514,6 @@ fn mark(state: &State) -> Write {
 }
 
 const QUARANTINED: &str = "quarantined";
-pub(crate) const INCARNATION: &str = "incarnation";
-
-/// A document's row.
-pub(crate) fn row(
-    gateway: &GatewayId,
-    kind: DocumentKind,
-    version: u64,
-    envelope: &Envelope,
-    at: Timestamp,
-) -> DocumentRow {
-    let envelope = String::from_utf8_lossy(&envelope.to_bytes()).into_owned();
-    DocumentRow { gateway: gateway.clone(), kind, version, envelope, at }
-}
-
-/// A document to be kept.
-pub(crate) fn save(
-    gateway: &GatewayId,
-    kind: DocumentKind,
-    version: u64,
-    envelope: &Envelope,
-    at: Timestamp,
-) -> Write {
-    Write::SaveDocument(row(gateway, kind, version, envelope, at))
-}
 
 /// Puts a federation document into a state, with the views of the peers that it pins.
 fn install(
@@ -554,93 +535,4 @@ fn install(
     state.federation = federation;
     state.peers = peers;
     Ok(())
-}
-
-/// A peer as its kept documents show it.
-pub(crate) fn stored_view(
-    store: &Handle,
-    gateway: &GatewayId,
-) -> Result<Option<PeerView>, TrustError> {
-    let rows = store.reads().documents(gateway, DocumentKind::Root)?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let chain = rows.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let chain = TrustedRoot::restore(&chain, gateway)
-        .map_err(|fault| TrustError::Root { gateway: gateway.clone(), fault: Box::new(fault) })?;
-    let mut statuses = Vec::new();
-    for row in store.reads().documents(gateway, DocumentKind::Status)? {
-        let restored = TrustedStatus::restore(&parse(&row)?, row.at, [], &chain);
-        let refused =
-            |fault| TrustError::Status { gateway: gateway.clone(), fault: Box::new(fault) };
-        statuses.push(restored.map_err(refused)?);
-    }
-    // A root that changes the status role begins the numbers anew, so they alone do not tell the newest.
-    //= ID-20
-    statuses.sort_by_key(|status| {
-        let said = status.newest().value();
-        (said.root_version, said.seq)
-    });
-    let status = statuses.into_iter().reduce(|earlier, later| later.remembering(earlier));
-    Ok(Some(PeerView::restore(chain, status)))
-}
-
-fn document(
-    store: &Handle,
-    gateway: &GatewayId,
-    kind: DocumentKind,
-) -> Result<Option<DocumentRow>, Fault> {
-    store.reads().newest_document(gateway, kind)
-}
-
-fn parse(row: &DocumentRow) -> Result<Envelope, TrustError> {
-    Envelope::parse(row.envelope.as_bytes()).map_err(|fault| TrustError::Unreadable {
-        kind: row.kind,
-        gateway: row.gateway.clone(),
-        fault,
-    })
-}
-
-pub(crate) fn parse_incarnation(text: &str) -> Option<Incarnation> {
-    let (n, since) = text.split_once(' ')?;
-    Some(Incarnation { n: n.parse().ok()?, since: Timestamp(since.parse().ok()?) })
-}
-
-pub(crate) fn incarnation_text(incarnation: Incarnation) -> String {
-    format!("{} {}", incarnation.n, incarnation.since)
-}
-
-fn incarnation(store: &Handle, now: Timestamp) -> Result<Incarnation, TrustError> {
-    let known = store.reads().meta(INCARNATION)?;
-    if let Some(known) = known.as_deref().and_then(parse_incarnation) {
-        return Ok(known);
-    }
-    let first = Incarnation { n: 1, since: now };
-    let value = incarnation_text(first);
-    let writes = vec![Write::PutMeta { name: INCARNATION.to_owned(), value }];
-    let (batch, held) = Step::new(Vec::new(), writes, first).split();
-    let receipt = store.commit_blocking(batch)?;
-    Ok(held.release(receipt).map_err(StepError::from)?)
-}
-
-/// What is stored of a rollback, or what the store's witness says now; that is made durable first.
-fn rolled_back(
-    store: &Handle,
-    own: &GatewayId,
-    now: Timestamp,
-) -> Result<Option<RolledBack>, Fault> {
-    if let Some(known) = rollback::stored(store)? {
-        return Ok(Some(known));
-    }
-    let Some(behind) = store.behind() else { return Ok(None) };
-    let found = RolledBack::witnessed(behind, now);
-    tracing::error!(?behind, "{}", rollback::ADVICE);
-    let (batch, _held) = Step::new(Vec::new(), found.writes(own), ()).split();
-    store.commit_blocking(batch)?;
-    Ok(Some(found))
-}
-
-fn quarantined(store: &Handle) -> Result<BTreeSet<GatewayId>, Fault> {
-    let text = store.reads().meta(QUARANTINED)?.unwrap_or_default();
-    Ok(text.split_whitespace().filter_map(|name| GatewayId::new(name).ok()).collect())
 }

@@ -141,7 +141,7 @@ impl Federation {
         };
         let create = Write::CreateRun(row.clone());
         let (known, bind) = bind(&row, &start.agent_target).unzip();
-        let step = Step::new(vec![unseen, free], writes.into(), row)
+        let step = Step::new(vec![unseen, free], writes, row)
             .guarded(known.filter(|_| !planted!("session_guessed")))
             .with([create, audit].into_iter().chain(bind));
         self.core.commit(step).await.map(Some)

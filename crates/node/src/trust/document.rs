@@ -20,7 +20,8 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, Timestamp};
 use landbridge_store::{Fault, Handle, OpenError};
 
-use super::{TrustError, document, parse, save};
+use super::stored::document;
+use super::{TrustError, parse, save};
 use crate::core::StepError;
 use crate::serve::store_options;
 

@@ -4,6 +4,7 @@
 //! and a model in memory can be held to one suite. Rows are whole: a machine that changes a run writes
 //! the run's new row, under a guard on the row that it read.
 
+mod audit;
 mod people;
 mod reads;
 
@@ -12,6 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::audit::{AuditEvent, AuditRow};
 pub use self::people::{EvidenceRow, InviteRow, MembershipRow, PairingRow, Sees, Sides, TokenRow};
 pub use self::reads::{EntryFilter, EntryPlace, Reads, ReceivedSeal};
 use super::budget::{Day, Spent};
@@ -575,30 +577,4 @@ pub struct DocumentRow {
     pub envelope: String,
     /// When it was verified.
     pub at: Timestamp,
-}
-
-/// One thing worth remembering: who did what to what, and how it went. No payload, no secret.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct AuditEvent {
-    /// When.
-    pub at: Timestamp,
-    /// Who: a gateway id, a token id, `admin` or `bridge`.
-    pub actor: String,
-    /// The deed, such as `run_accepted` or `request_refused`.
-    pub deed: String,
-    /// What it was done to: a run, a peer, a document.
-    pub subject: String,
-    /// Codes and counts.
-    pub detail: BTreeMap<String, String>,
-}
-
-/// One row of the audit log, as it is stored and chained.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AuditRow {
-    /// Its number, from 1.
-    pub n: u64,
-    /// Canonical JSON of the event, the bytes that are hashed.
-    pub event: String,
-    /// The chain's head after this row.
-    pub head: Digest,
 }

@@ -7,7 +7,8 @@ use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::Day;
 use landbridge_proto::machine::contract::{
     AuditEvent, AuditRow, DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard,
-    InviteRow, KeyRecord, ReceivedSeal, RunPhase, RunRow, SessionRow, TokenRow, Write,
+    InviteRow, KeyRecord, MembershipRow, ReceivedSeal, RunPhase, RunRow, SessionRow, TokenRow,
+    Write,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{GatewayId, IdempotencyKey, Owner, RunId, Timestamp};
@@ -93,12 +94,7 @@ impl Model {
                 Write::ForgetFederations { gateway, keep } => {
                     self.forget_federations(gateway, *keep);
                 }
-                Write::PutMembership(row) => {
-                    let all = Arc::make_mut(&mut self.memberships);
-                    if all.get(&row.member).is_none_or(|old| row.issued >= old.issued) {
-                        all.insert(row.member.clone(), row.clone());
-                    }
-                }
+                Write::PutMembership(row) => self.put_membership(row),
                 Write::DropMembership { member } => {
                     Arc::make_mut(&mut self.memberships).remove(member);
                 }
@@ -126,6 +122,14 @@ impl Model {
         self.check_seq(&runs, &entries)?;
         self.keep_heads(&appended);
         Ok(())
+    }
+
+    /// An older membership never replaces a newer one.
+    fn put_membership(&mut self, row: &MembershipRow) {
+        let all = Arc::make_mut(&mut self.memberships);
+        if all.get(&row.member).is_none_or(|old| row.issued >= old.issued) {
+            all.insert(row.member.clone(), row.clone());
+        }
     }
 
     fn keep_heads(&mut self, appended: &BTreeSet<&RunId>) {

@@ -17,7 +17,9 @@ use landbridge_planted::planted;
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::contract::{AuditEvent, Guard, Write};
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::name::{GatewayId, IdempotencyKey, Owner, RunId, TenantPair};
+use landbridge_proto::wire::name::{
+    GatewayId, IdempotencyKey, Owner, RunId, TenantPair, Timestamp,
+};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::row::{self, int};
@@ -110,14 +112,7 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
             }
             Write::BookUsage { owner, day, spent } => spent::book(db, owner, *day, *spent)?,
             Write::BindSession(row) => session::bind(db, row)?,
-            Write::BlockKey { owner, key, at } => {
-                require(key_is_free(db, owner, key)?, || Broken::KeyTaken(key.clone()))?;
-                let sql = "INSERT INTO blocked_keys (caller, dst, src, key, at)
-                           VALUES (?1, ?2, ?3, ?4, ?5)";
-                let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
-                let (dst, src) = (pair.dst.as_str(), pair.src.as_str());
-                execute(db, sql, params![caller, dst, src, key.as_str(), at.0])?;
-            }
+            Write::BlockKey { owner, key, at } => block_key(db, owner, key, *at)?,
             Write::CreateEntry(row) => {
                 entry::create(db, row)?;
                 entries.insert(&row.run);
@@ -167,6 +162,20 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
     run::check_seq(db, &runs)?;
     run::keep_heads(db, &appended)?;
     entry::check_seq(db, &entries)
+}
+
+fn block_key(
+    db: &Connection,
+    owner: &Owner,
+    key: &IdempotencyKey,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    require(key_is_free(db, owner, key)?, || Broken::KeyTaken(key.clone()))?;
+    let sql = "INSERT INTO blocked_keys (caller, dst, src, key, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let (caller, pair) = (owner.caller.as_str(), &owner.tenant);
+    let (dst, src) = (pair.dst.as_str(), pair.src.as_str());
+    execute(db, sql, params![caller, dst, src, key.as_str(), at.0])?;
+    Ok(())
 }
 
 fn append_audit(db: &Connection, event: &AuditEvent) -> Result<(), Fault> {

@@ -113,7 +113,8 @@ fn every_member_of_the_document_shows_when_it_changes() {
     let base = raw::Federation::from(document(&[peer(30, "eu")], &[root()]));
     let proven = |raw: raw::Federation| Federation::try_from(raw).unwrap();
     let from = proven(base.clone());
-    let mut deeds: Vec<(&str, Box<dyn Fn(&mut raw::Federation)>)> = Vec::new();
+    type Deed<'a> = (&'a str, Box<dyn Fn(&mut raw::Federation)>);
+    let mut deeds: Vec<Deed<'_>> = Vec::new();
     macro_rules! deed {
         ($name:literal, $raw:ident, $change:expr) => {
             deeds.push((
