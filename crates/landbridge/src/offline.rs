@@ -66,7 +66,7 @@ pub(crate) async fn change(
     change_because(client, policy, None, out, edit).await
 }
 
-/// As [`change`], with a person's reason for the audit log.
+/// As [`change()`], with a person's reason for the audit log.
 pub(crate) async fn change_because(
     client: &Client,
     policy: &PolicyArgs,

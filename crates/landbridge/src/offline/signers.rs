@@ -118,7 +118,7 @@ impl RootKeys {
 ///
 /// # Errors
 ///
-/// As [`root_signers`].
+/// As [`RootKeys::signers`].
 pub(crate) fn policy_signer(
     home: &Path,
     named: Option<&PathBuf>,

@@ -18,9 +18,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0004_sessions.sql"),
     include_str!("schema/0005_tokens_and_lists.sql"),
     include_str!("schema/0006_heads.sql"),
-    include_str!("schema/0009_memberships.sql"),
-    include_str!("schema/0010_lingering_and_agents.sql"),
-    include_str!("schema/0016_pairing.sql"),
+    include_str!("schema/0007_memberships.sql"),
+    include_str!("schema/0008_lingering_and_agents.sql"),
+    include_str!("schema/0009_pairing.sql"),
 ];
 
 /// Brings the database to this program's version.

@@ -187,6 +187,7 @@ async fn init_leaves_nothing_behind_where_the_offline_directory_cannot_be_used()
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn two_of_three_people_move_the_gateway_and_replace_the_third() {
     let place = tempfile::tempdir().unwrap();
     let at = |name: &str| place.path().join(name).display().to_string();

@@ -148,6 +148,7 @@ async fn a_document_that_was_edited_in_the_database_stops_the_bridge_until_a_goo
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn a_member_is_admitted_by_commands_and_ends_with_its_root() {
     let place = tempfile::tempdir().unwrap();
     let mut a = Bridge::init(place.path().join("a"), &[]).await.unwrap();
