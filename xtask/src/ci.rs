@@ -78,7 +78,6 @@ const STEPS: &[(&str, Work)] = &[
     ),
     ("tests", Work::Tests),
     ("planted", Work::Cargo(&["xtask", "planted"], &[])),
-    ("bites", Work::Cargo(&["xtask", "attacks", "--bite"], &[])),
     ("fuzz", Work::Cargo(&["xtask", "fuzz", "--short"], &[])),
     (
         "demo",
