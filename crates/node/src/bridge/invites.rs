@@ -4,7 +4,7 @@ use landbridge_proto::machine::contract::{InviteRow, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::pairing::{Invite, InviteSecret};
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::document::FormVersion;
+use landbridge_proto::wire::document::{FormVersion, Peer, PeerStatus};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{Alias, GatewayId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -134,7 +134,10 @@ impl Bridge {
         let taken = |what: String| Err(LocalProblem::new(LocalCode::AliasTaken, what));
         let state = self.core.trust.state();
         let pinned = state.federation.as_ref().and_then(|known| known.peer_called(alias));
-        if let Some(peer) = pinned.filter(|peer| Some(&peer.gid) != gateway) {
+        // A peer that was revoked may be invited anew, under its name.
+        let may_come_back = |peer: &Peer| gateway.is_none() && peer.status == PeerStatus::Revoked;
+        let pinned = pinned.filter(|peer| Some(&peer.gid) != gateway && !may_come_back(peer));
+        if let Some(peer) = pinned {
             return taken(format!("{alias} is what this bridge calls the peer {}", peer.gid));
         }
         let rows = self.core.store.reads().pairings().map_err(|fault| unreadable(&fault))?;

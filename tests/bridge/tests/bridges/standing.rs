@@ -154,8 +154,8 @@ async fn a_caller_revoked_under_fifty_streams_is_told_lost_and_shown_nothing_mor
 
     // Only a new pairing makes it a peer again.
     let invite = text(&pair.b.json(&["peer", "invite", "us"]).await.unwrap(), "invite").unwrap();
-    let joined = pair.a.json(&["peer", "join", &invite, "--alias", "eu"]).await.unwrap();
-    let words = text(&joined, "words").unwrap();
+    let again = ["peer", "join", &invite, "--alias", "eu", "--again"];
+    let words = text(&pair.a.json(&again).await.unwrap(), "words").unwrap();
     pair.b.json(&["peer", "accept", "us", "--words", &words]).await.unwrap();
     pair.grant(&[]).await.unwrap();
     let run = pair.run("paired-anew-00000001", "say again").await.unwrap();
