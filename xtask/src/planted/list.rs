@@ -129,13 +129,6 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "machine::audit::tests::a_kept_head_shows_every_truncation_and_every_log_written_anew",
     },
     Plant {
-        bug: "suspended_served",
-        removes: "a suspended peer is refused",
-        package: "landbridge-proto",
-        target: Target::Test("machine"),
-        test: "gate::a_suspended_peer_is_told_so",
-    },
-    Plant {
         bug: "base64_lenient",
         removes: "base64 has one spelling: no line feeds, no stray bits",
         package: "landbridge-proto",
@@ -547,6 +540,13 @@ pub(super) const PLANTS: &[Plant] = &[
         package: "landbridge-proto",
         target: Target::Lib,
         test: "trust::federation::tests::documents_that_do_not_fit_together_are_refused",
+    },
+    Plant {
+        bug: "suspended_served",
+        removes: "a suspended peer is refused",
+        package: "landbridge-proto",
+        target: Target::Test("machine"),
+        test: "gate::a_suspended_peer_is_told_so",
     },
     Plant {
         bug: "issuer_unchecked",
