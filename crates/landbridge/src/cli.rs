@@ -84,9 +84,9 @@ A bridge runs beside each gateway. `landbridge demo` shows two of them at work. 
 at the other side.
 
 Data goes to standard output and talk to standard error. Most commands speak with the running
-bridge through <home>/landbridge.sock; init, serve, gateway connect, verify, trust verify, membership
-key and issue, config, completions and demo need none, doctor says when there is none, halt and resume work
-without, and restore and recover need it stopped.";
+bridge through <home>/landbridge.sock. init, serve, gateway connect, verify, trust verify,
+membership key and issue, root sign and new-key, config, completions and demo need none; doctor says
+when there is none; halt and resume work without; restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
