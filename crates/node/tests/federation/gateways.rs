@@ -53,6 +53,7 @@ async fn health_is_what_was_seen_and_a_probe_looks_anew() {
         let b = b.clone();
         async move { b.answer(request).await }
     }));
+    plane.world.clock.advance_ms(1_000);
     let probed = gateway(&plane, "?probe=true").await;
     assert_eq!(probed["health"]["reachable"], true, "{probed}");
     assert!(!probed["health"]["lastError"].is_null());
