@@ -137,7 +137,9 @@ impl Bridge {
         let (identity, now) = (self.core.identity.present(), self.core.now());
         for role in [Role::Stream, Role::Request, Role::Status] {
             if identity.is_withdrawn(role, now) {
-                return Err(format!("our own key of the {role} is revoked; landbridge key rotate"));
+                return Err(format!(
+                    "our own key of the {role} is revoked; landbridge key rotate {role} --now"
+                ));
             }
         }
         if state.status.is_none() || state.status_expires <= self.core.now() {
@@ -193,7 +195,7 @@ impl Bridge {
 }
 
 /// What a client is told whose work cannot be asked for under a signature.
-const KEYLESS: &str = "this bridge's key for requests is revoked; its operator makes a new one: landbridge key rotate";
+const KEYLESS: &str = "this bridge's key for requests is revoked; its operator makes a new one: landbridge key rotate request --now";
 
 /// Begins what a local token's stored hash is the digest of.
 const TOKEN_TAG: &[u8] = b"landbridge-token-v1\n";

@@ -193,7 +193,7 @@ impl Driver {
                 }
                 Err(DriveError::Keyless) => {
                     self.say(
-                        "waiting for a key: this bridge revoked its own; landbridge key rotate",
+                        "waiting for a key: this bridge revoked its own; landbridge key rotate request --now",
                     );
                     let at = self.core.now().plus_ms(KEYLESS_AGAIN_MS);
                     tokio::select! {

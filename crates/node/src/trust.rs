@@ -136,7 +136,7 @@ pub enum TrustError {
         version: u64,
     },
     /// It is signed by a policy key that we revoked.
-    #[error("the policy key {kid} is revoked; make a new one: landbridge key rotate")]
+    #[error("the policy key {kid} is revoked; make a new one: landbridge key rotate policy --now")]
     RevokedPolicyKey {
         /// The key.
         kid: KeyId,

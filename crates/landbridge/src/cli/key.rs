@@ -93,7 +93,7 @@ Revoke a key of this gateway for good, and tell every peer.
 
 The running bridge signs nothing with it from then on. Its next status, issued at once, tells peers, and
 what they received under the key before that stands; with --since in the past they mark it as disputed.
-A revoked key does not come back: make a new one with `landbridge key rotate`. Until then the bridge does
+A revoked key does not come back: make a new one with `key rotate ROLE --now`. Until then the bridge does
 not do what the key was for (stream: answer peers; request: ask peers; status: anything with peers).";
 
 #[derive(Debug, Args)]

@@ -174,7 +174,7 @@ async fn look_at_bridge(client: &Client, view: &BridgeView, findings: &mut Findi
         findings.ok("history", format!("incarnation {}", view.incarnation));
     }
     for key in &view.withdrawn {
-        let next = Some("landbridge key rotate".to_owned());
+        let next = Some("landbridge key rotate ROLE --now".to_owned());
         findings.add("keys", State::Fail, format!("revoked and not replaced: {key}"), next);
     }
     match client.bytes("/readyz").await {

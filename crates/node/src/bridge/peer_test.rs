@@ -160,7 +160,7 @@ impl Bridge {
                 steps.ok("status", format!("from {issued}, good until {expires}{revoked}"));
             }
             (Err(VerifyError::StatusMissing), _) | (Ok(()), None) => {
-                let remedy = "its operator makes a new key: landbridge key rotate";
+                let remedy = "its operator makes a new key: landbridge key rotate ROLE --now";
                 steps.fail("status", "its status is signed by a key that it revoked", remedy);
             }
             (Err(fault), _) => {
@@ -186,7 +186,11 @@ impl Bridge {
             let signed = match asked {
                 Ok(signed) => signed,
                 Err(error) => {
-                    return steps.fail("answer", chain_of(&error), "landbridge key rotate");
+                    return steps.fail(
+                        "answer",
+                        chain_of(&error),
+                        "landbridge key rotate request --now",
+                    );
                 }
             };
             match core.send(peer, Op::Inspect.path(), &signed, have, Vec::new()).await {

@@ -46,7 +46,9 @@ pub enum SignError {
         fault: InvalidJson,
     },
     /// The key was revoked by its own gateway.
-    #[error("our own key {kid} ({role}) is revoked; make a new one: landbridge key rotate")]
+    #[error(
+        "our own key {kid} ({role}) is revoked; make a new one: landbridge key rotate ROLE --now"
+    )]
     Revoked {
         /// The key.
         kid: KeyId,

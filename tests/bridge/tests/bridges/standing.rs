@@ -312,6 +312,51 @@ async fn a_request_key_that_is_revoked_asks_for_nothing_and_reads_nothing_also_a
     }
 }
 
+/// The way back from a stolen key: revoked first, so that nothing more is believed, and then replaced.
+//= ID-60
+//= ID-52
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_key_is_replaced_at_once_and_what_was_open_goes_on() {
+    let mut pair = Pair::granted(&WIDE, &WIDE, &[]).await.unwrap();
+    for (index, role) in ["stream", "request", "status"].into_iter().enumerate() {
+        let open = pair.run(&format!("open-under-{role}-key"), "count 60 150").await.unwrap();
+        until("it streams", async || shown(&pair.a, &open).await["frames"].as_u64() > Some(1))
+            .await;
+        let bridge = if role == "request" { &pair.a } else { &pair.b };
+        let revoked =
+            bridge.json(&["key", "revoke", role, "--reason", "compromised"]).await.unwrap();
+        assert_eq!(bridge.api().get("/readyz").await.unwrap().status, 503, "{role}");
+        bridge.json(&["key", "rotate", role, "--now"]).await.unwrap();
+        assert_eq!(bridge.api().get("/readyz").await.unwrap().status, 200, "{role}");
+        let status = bridge.json(&["key", "list"]).await.unwrap();
+        let still = status.as_array().unwrap().iter().any(|key| key["kid"] == revoked["kid"]);
+        assert!(!still, "a revoked key is in no newer root: {status}");
+
+        let mut history = History::default();
+        pair.a.api().follow(&open, &mut history).await.unwrap();
+        assert_eq!(history.said("outcome"), "succeeded", "{role}");
+        let run = pair.run(&format!("after-{role}-key-000{index}"), "say again").await.unwrap();
+        let mut history = History::default();
+        pair.a.api().follow(&run, &mut history).await.unwrap();
+        assert_eq!(history.said("outcome"), "succeeded", "{role}");
+        for run in [&open, &run] {
+            assert_eq!(verdict(&pair, run).await["outcome"]["verdict"], "verified", "{role}");
+        }
+    }
+    // The next processes know the revocations, and go by the new keys.
+    for executor in [false, true] {
+        let bridge = if executor { &mut pair.b } else { &mut pair.a };
+        bridge.kill().await.unwrap();
+        bridge.serve().await.unwrap();
+        assert_eq!(bridge.api().get("/readyz").await.unwrap().status, 200);
+    }
+    let run = pair.run("after-all-of-it-0001", "say still").await.unwrap();
+    let mut history = History::default();
+    pair.a.api().follow(&run, &mut history).await.unwrap();
+    assert_eq!(history.said("outcome"), "succeeded");
+    assert!(pair.b.executions().unwrap().values().all(|count| *count == 1));
+}
+
 /// The switch is thrown with the executor's store locked, and both ways of asking for it are tried.
 //= ID-64
 //= ID-65

@@ -32,7 +32,7 @@ pub(super) async fn revoke(
             format!("it learns it with the next status; look: landbridge peer test {}", peer.alias),
         );
     }
-    out.say(Look::Dim, "a new key for its role: landbridge key rotate");
+    out.say(Look::Dim, "a new key for its role: landbridge key rotate ROLE --now");
     Ok(Exit::Success)
 }
 
