@@ -61,7 +61,10 @@ fn bites(
     short: bool,
 ) -> Result<Bite> {
     let mut ran = false;
-    for name in &attack.tests {
+    // Tests of whole processes last: another test bites sooner.
+    let mut tests: Vec<&String> = attack.tests.iter().collect();
+    tests.sort_by_key(|name| name.starts_with("bridge-tests"));
+    for name in tests {
         let Some(place) = Place::read(name).filter(|place| !place.needs_a_gateway()) else {
             continue;
         };
