@@ -16,7 +16,9 @@ pub(crate) fn invite(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(invite) = Invite::parse(text) else { return };
     let again = invite.to_text().unwrap();
-    assert_eq!(*again, text.trim(), "one spelling");
+    // A mail may have broken the line.
+    let bare: String = text.chars().filter(|one| !one.is_ascii_whitespace()).collect();
+    assert_eq!(*again, bare, "one spelling");
     assert_eq!(Invite::parse(&again).unwrap().id(), invite.id());
     assert!(!format!("{invite:?}").contains(&again[5..]), "the secret is not printed");
 }
