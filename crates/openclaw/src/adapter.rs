@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use landbridge_node::adapter::{
-    Adapter, AdapterFault, Ask, Description, Ending, Hold, Intent, Progress, Report, Reports,
-    SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
+    Adapter, AdapterFault, ApprovalDecided, Ask, Description, Ending, Hold, Intent, Progress,
+    Report, Reports, SideEffects, StopReason, Stopped, Trouble, TroubleCode, Vote, Work,
 };
 
 use crate::OpenClawConfig;
+use crate::approval::{self, Open, Questions};
 use crate::drive::{self, Drive, Stops};
 use crate::fault::Fault;
 use crate::leads::Leads;
@@ -28,6 +29,7 @@ pub struct OpenClaw {
     stops: Stops,
     leads: Leads,
     calls: Calls,
+    open: Open,
 }
 
 impl OpenClaw {
@@ -44,6 +46,7 @@ impl OpenClaw {
             stops,
             leads: Leads::default(),
             calls: Calls::default(),
+            open: Open::default(),
         })
     }
 
@@ -92,16 +95,19 @@ impl OpenClaw {
             return;
         }
         let key = names.key.clone();
+        let run_id = work.run.clone();
+        let questions = Questions::new(self.open.clone(), &run_id, &progress);
         let run = Run::new(key.clone(), progress);
         let (link, stops) = (self.link.clone(), Arc::clone(&self.stops));
         let session = names.session.clone();
         let leads = self.leads.clone();
         leads.take(&session, &key);
         let stop_key = key.clone();
-        Drive { link, work, names, stop_key, handle, stops, leads, run, reports, asked, hold }
+        Drive { link, work, names, stop_key, handle, stops, leads, run, questions, reports, asked, hold }
             .lead()
             .await;
         self.leads.leave(&session, &key);
+        self.open.forget(&run_id);
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
@@ -119,6 +125,7 @@ impl Adapter for OpenClaw {
                 detail: None,
                 agents: up.agents.to_vec(),
                 cautions: walls::cautions(&up.connection).await,
+                approvals: approval::missing(&up.connection, up.authority).await,
             },
             State::Down(why) => Description {
                 adapter,
@@ -127,6 +134,7 @@ impl Adapter for OpenClaw {
                 detail: Some(why.map_or_else(|| CONNECTING.to_owned(), |why| why.to_string())),
                 agents: Vec::new(),
                 cautions: Vec::new(),
+                approvals: Some(CONNECTING.to_owned()),
             },
         }
     }
@@ -201,6 +209,17 @@ impl Adapter for OpenClaw {
             Ok(false) => Ok(Stopped::NotRunning),
             Err(fault) => Err(AdapterFault::from(&fault)),
         }
+    }
+
+    async fn resolve(
+        &self,
+        work: &Work,
+        question: &str,
+        vote: Vote,
+    ) -> Result<ApprovalDecided, AdapterFault> {
+        let up = self.link.up().map_err(|fault| AdapterFault::from(&*fault))?;
+        let device = self.link.device();
+        approval::resolve(&up.connection, &self.open, device, work, question, vote).await
     }
 }
 

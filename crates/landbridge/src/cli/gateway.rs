@@ -19,6 +19,9 @@ pub(crate) struct GatewayConnectArgs {
     /// The gateway's WebSocket [default: the configured one]
     #[arg(value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// Also ask for the scope that answers approvals; needs the plugin landbridge-approvals in the gateway
+    #[arg(long)]
+    pub(crate) approvals: bool,
     #[command(flatten)]
     pub(crate) token: GatewayTokenArgs,
 }
