@@ -118,6 +118,7 @@ impl Adapter for OpenClaw {
                 reachable: true,
                 detail: None,
                 agents: up.agents.to_vec(),
+                approvals: Some(NO_APPROVALS.to_owned()),
                 cautions: walls::cautions(&up.connection).await,
             },
             State::Down(why) => Description {
@@ -126,6 +127,7 @@ impl Adapter for OpenClaw {
                 reachable: false,
                 detail: Some(why.map_or_else(|| CONNECTING.to_owned(), |why| why.to_string())),
                 agents: Vec::new(),
+                approvals: Some(NO_APPROVALS.to_owned()),
                 cautions: Vec::new(),
             },
         }
@@ -227,6 +229,9 @@ fn not_ours(asked: bool) -> Report {
 }
 
 const INTEND_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Why runs cannot wait for people.
+const NO_APPROVALS: &str = "this bridge does not answer the gateway's questions";
 
 /// Why there is no connection when no attempt has failed.
 const CONNECTING: &str = "not connected yet; the bridge is connecting";

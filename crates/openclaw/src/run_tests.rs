@@ -67,6 +67,10 @@ fn words(run: &mut Run) -> Vec<String> {
         Report::ToolResult { call, ok, .. } => format!("result {call} {ok}"),
         Report::PhaseEnd { phase, .. } => format!("phase {phase}"),
         Report::Error(trouble) => format!("error {:?}", trouble.code),
+        Report::ApprovalNeeded(_)
+        | Report::ApprovalRequested(_)
+        | Report::ApprovalDecided(_)
+        | Report::ApprovalResolved(_) => unreachable!("nobody asks here"),
         Report::Settled { ending, result, .. } => format!("settled {ending:?} {result:?}"),
     };
     run.reports().into_iter().map(word).collect()

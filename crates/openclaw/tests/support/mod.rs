@@ -204,6 +204,11 @@ impl Story {
                 progress.errors += 1;
                 self.errors.push(trouble);
             }
+            // Told in `all`.
+            Report::ApprovalNeeded(_)
+            | Report::ApprovalRequested(_)
+            | Report::ApprovalDecided(_)
+            | Report::ApprovalResolved(_) => {}
             Report::Settled { ending, result, trouble, usage, side_effects } => {
                 assert!(self.end.is_none(), "one end");
                 self.end = Some(End { ending, result, trouble, usage, side_effects });
