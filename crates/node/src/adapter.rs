@@ -10,7 +10,8 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 pub use landbridge_proto::machine::report::{
-    Channel, Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage,
+    ApprovalDecided, ApprovalNeeded, Binding, Channel, Ending, Report, ResolvedBy, SideEffects,
+    StopReason, Trouble, TroubleCode, Usage, Vote,
 };
 pub use landbridge_proto::wire::document::Mode;
 use landbridge_proto::wire::name::{
@@ -143,6 +144,9 @@ pub struct Description {
     pub detail: Option<String>,
     /// The gateway's agents, where it tells them.
     pub agents: Vec<String>,
+    /// Why a run of this gateway cannot wait for an approval; `None` when it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<String>,
     /// Settings of the gateway that weaken what grants promise, each one sentence with the remedy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cautions: Vec<String>,
@@ -176,7 +180,8 @@ pub trait Adapter: Send + Sync + 'static {
     async fn start(&self, work: Work, intent: Intent, reports: Reports, hold: Hold);
 
     /// Looks for the work of an earlier process and reports what is not in `progress`, until it has
-    /// settled. Starts nothing: what cannot be found ends as failed, side effects unknown.
+    /// settled. Questions for people are reported again, open ones and decided ones: the bridge knows
+    /// which it asked. Starts nothing: what cannot be found ends as failed, side effects unknown.
     async fn adopt(&self, work: Work, intent: Intent, progress: Progress, reports: Reports);
 
     /// Asks the gateway to stop the run, wherever it is. May be called again.
@@ -190,4 +195,21 @@ pub trait Adapter: Send + Sync + 'static {
         intent: &Intent,
         why: StopReason,
     ) -> Result<Stopped, AdapterFault>;
+
+    /// Answers a question that stops a run, at the gateway. May be called again with the same vote: a
+    /// gateway takes one answer for a question, and tells a second time what it took.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the gateway could not be asked; the bridge asks again while the question is open.
+    async fn resolve(
+        &self,
+        work: &Work,
+        question: &str,
+        vote: Vote,
+    ) -> Result<ApprovalDecided, AdapterFault> {
+        let (run, vote) = (&work.run, vote.as_str());
+        let detail = format!("the gateway asked nothing like {question} in {run}: no {vote}");
+        Err(AdapterFault(Trouble { code: TroubleCode::ApprovalUnknown, detail }))
+    }
 }

@@ -200,6 +200,7 @@ impl Federation {
             Body::Attach(attach) => self.attach(admitted, attach).await,
             Body::Cancel(cancel) => self.cancel(admitted, cancel).await,
             Body::Inspect(target) => self.inspect(admitted, target).await,
+            Body::Catalog => Err(Problem::new(Code::NotSupported)),
         }
     }
 

@@ -50,7 +50,8 @@ fn push(progress: &mut Progress, event: Event) {
         Event::Error(problem) => {
             progress.errors += usize::from(problem.code() != Some(Code::TooLarge));
         }
-        Event::Terminal(_) => {}
+        // The bridge knows which questions it asked.
+        Event::ApprovalRequested(_) | Event::ApprovalResolved(_) | Event::Terminal(_) => {}
     }
 }
 

@@ -173,7 +173,12 @@ fn is_in(report: &Report, passed: &Progress, progress: &Progress) -> bool {
         Report::ToolResult { call, .. } => progress.results.contains(call),
         Report::PhaseEnd { .. } => passed.phases.len() <= progress.phases.len(),
         Report::Error(_) => passed.errors <= progress.errors,
-        Report::Settled { .. } => false,
+        // The bridge tells which it knows.
+        Report::ApprovalNeeded(_)
+        | Report::ApprovalRequested(_)
+        | Report::ApprovalDecided(_)
+        | Report::ApprovalResolved(_)
+        | Report::Settled { .. } => false,
     }
 }
 
@@ -214,6 +219,7 @@ impl Adapter for Scripted {
             reachable: true,
             detail: None,
             agents: vec![AGENT.to_owned()],
+            approvals: Some("the scripted gateway asks nobody".to_owned()),
             cautions: Vec::new(),
         }
     }

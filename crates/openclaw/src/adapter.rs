@@ -96,7 +96,7 @@ impl OpenClaw {
         }
         let key = names.key.clone();
         let run_id = work.run.clone();
-        let questions = Questions::new(self.open.clone(), &run_id, &progress);
+        let questions = Questions::new(self.open.clone(), &run_id);
         let run = Run::new(key.clone(), progress);
         let (link, stops) = (self.link.clone(), Arc::clone(&self.stops));
         let session = names.session.clone();

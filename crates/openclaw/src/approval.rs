@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use data_encoding::HEXLOWER;
 use landbridge_node::adapter::{
-    AdapterFault, ApprovalDecided, ApprovalNeeded, Binding, Progress, Report, ResolvedBy, Trouble,
+    AdapterFault, ApprovalDecided, ApprovalNeeded, Binding, Report, ResolvedBy, Trouble,
     TroubleCode, Vote, Work,
 };
 use landbridge_planted::planted;
@@ -48,18 +48,19 @@ impl Open {
 pub(crate) struct Questions {
     open: Open,
     run: RunId,
-    /// Seen as pending and not reported yet, as the gateway shows them.
+    /// Not reported yet, as the gateway shows them.
     new: Vec<Value>,
     needed: BTreeSet<String>,
     decided: BTreeSet<String>,
+    /// Of another turn in the same session.
+    others: BTreeSet<String>,
 }
 
 impl Questions {
-    /// The questions of a run of which `progress` was already reported.
-    pub(crate) fn new(open: Open, run: &RunId, progress: &Progress) -> Self {
-        let (needed, decided) = (progress.questions.clone(), progress.decided.clone());
-        open.held().extend(needed.difference(&decided).map(|id| (id.clone(), run.clone())));
-        Self { open, run: run.clone(), new: Vec::new(), needed, decided }
+    /// The questions of a run, none of which was reported by this process.
+    pub(crate) fn new(open: Open, run: &RunId) -> Self {
+        let (needed, decided, others) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { open, run: run.clone(), new: Vec::new(), needed, decided, others }
     }
 
     /// Something waits for an answer, or for its being told.
@@ -74,6 +75,37 @@ impl Questions {
         }
     }
 
+    /// Looks for questions that were decided while nobody listened, in a session since a time.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the gateway did not answer.
+    pub(crate) async fn recall(
+        &mut self,
+        connection: &Connection,
+        session: &str,
+        since: Timestamp,
+    ) -> Result<(), Fault> {
+        let mut params = json!({"limit": HISTORY_PAGE});
+        for _ in 0..HISTORY_PAGES {
+            let page = connection.call("approval.history", &params).await?;
+            let items = list(&page, "/items");
+            let began =
+                |item: &Value| item.get("createdAtMs").and_then(Value::as_i64).unwrap_or_default();
+            let ours = |item: &&Value| text(item, "/source/sessionKey") == session;
+            for item in items.iter().rev().filter(ours).filter(|item| began(item) >= since.0) {
+                self.on_shown(item);
+            }
+            let cursor = text(&page, "/nextCursor");
+            // The newest come first.
+            if cursor.is_empty() || items.last().is_none_or(|item| began(item) < since.0) {
+                return Ok(());
+            }
+            params["cursor"] = json!(cursor);
+        }
+        Ok(())
+    }
+
     /// The event `session.approval`.
     pub(crate) fn on_event(&mut self, payload: &Value) {
         let Some(mut question) = payload.get("approval").cloned() else { return };
@@ -83,13 +115,16 @@ impl Questions {
 
     fn on_shown(&mut self, question: &Value) {
         let id = text(question, "/id");
-        let known = self.needed.contains(id) || self.new.iter().any(|new| text(new, "/id") == id);
-        if text(question, "/status") == "pending" && !id.is_empty() && !known {
+        let known = self.needed.contains(id)
+            || self.others.contains(id)
+            || self.new.iter().any(|new| text(new, "/id") == id);
+        if !id.is_empty() && !known {
             self.new.push(question.clone());
         }
     }
 
-    /// Reports what is new and what was decided; asks the gateway for what it lacks.
+    /// Reports what is new and what was decided; asks the gateway for what it lacks. Turns of a session
+    /// come one after the other: before the run's own prompt is there, what is asked is not its.
     ///
     /// # Errors
     ///
@@ -106,7 +141,10 @@ impl Questions {
             let from = text(question, "/sourceSessionKey");
             let calls = calls(connection, if from.is_empty() { session } else { from }).await?;
             let question = self.new.remove(0);
-            let needed = needed(&question, &calls, run);
+            let Some(needed) = needed(&question, &calls, session, run) else {
+                self.others.insert(text(&question, "/id").to_owned());
+                continue;
+            };
             self.open.held().insert(needed.question.clone(), self.run.clone());
             self.needed.insert(needed.question.clone());
             reports.push(Report::ApprovalNeeded(Box::new(needed)));
@@ -198,23 +236,30 @@ async fn calls(connection: &Connection, session: &str) -> Result<Vec<String>, Fa
     }
 }
 
-fn needed(question: &Value, calls: &[String], run: &Run) -> ApprovalNeeded {
+/// What to report of a question; `None` when another run of the session asks it.
+fn needed(question: &Value, calls: &[String], session: &str, run: &Run) -> Option<ApprovalNeeded> {
     let shown = question.get("presentation").unwrap_or(&Value::Null);
     let (call, binding) = found(shown, calls);
     let parsed: Value =
         call.and_then(|call| serde_json::from_str(call).ok()).unwrap_or(Value::Null);
+    let asks = text(&parsed, "/run");
+    let foreign = !asks.is_empty() && !run.runs().iter().any(|known| known == asks);
+    // A child's run has a name of its own, and a session of its own.
+    if foreign && text(&parsed, "/session") == session {
+        return None;
+    }
     let tool = if text(shown, "/kind") == EXEC { EXEC } else { text(shown, "/toolName") };
     let subject = call.cloned().unwrap_or_else(|| shown.to_string());
     let expires = question.get("expiresAtMs").and_then(Value::as_i64).unwrap_or_default();
-    ApprovalNeeded {
+    Some(ApprovalNeeded {
         question: text(question, "/id").to_owned(),
-        call: run.name_of(text(&parsed, "/run"), text(&parsed, "/call")),
+        call: run.name_of(asks, text(&parsed, "/call")),
         kind: kind_of(tool),
         media: "application/json".to_owned(),
         subject,
         binding,
         expires: Timestamp(expires),
-    }
+    })
 }
 
 /// The call that a question is about, and whether it is known to be all of it.
@@ -296,6 +341,8 @@ const PLUGIN: &str = "landbridge-approvals";
 const CALLS: &str = "landbridge.approvals.calls";
 const PLUGIN_QUESTION: &str = "plugin:";
 const EXEC: &str = "exec";
+const HISTORY_PAGE: usize = 100;
+const HISTORY_PAGES: usize = 20;
 const NOT_PAIRED_FOR_IT: &str = "the bridge's device may not answer approvals; run `landbridge gateway connect --approvals`";
 const NO_PLUGIN: &str = "the gateway does not have the plugin landbridge-approvals, and refuses all runs until it has it";
 /// How the gateway says it, by its own question and by one of a plugin.
@@ -311,6 +358,7 @@ const NO_ROUTE: [&str; 5] = [
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use landbridge_node::adapter::Progress;
 
     const DEVICE: &str = "our-device";
 
@@ -343,7 +391,7 @@ mod tests {
         assert_eq!(found(&own("pwd"), &calls), (None, Binding::Observed));
         let run = Run::new("fed-1".to_owned(), Progress::default());
         let question = json!({"id": "q", "expiresAtMs": 7, "presentation": own("pwd")});
-        let needed = needed(&question, &calls, &run);
+        let needed = needed(&question, &calls, "s", &run).unwrap();
         assert!(needed.subject.contains("\"commandText\":\"pwd\""), "{}", needed.subject);
         assert_eq!((needed.expires, needed.kind.as_str(), needed.call), (Timestamp(7), EXEC, None));
     }
@@ -372,20 +420,32 @@ mod tests {
     }
 
     #[test]
-    fn a_question_that_was_reported_is_not_reported_again() {
-        let run: RunId = format!("run-{}", "a".repeat(26)).parse().unwrap();
-        let mut progress = Progress::default();
-        progress.questions.insert("q".to_owned());
-        let mut questions = Questions::new(Open::default(), &run, &progress);
+    fn a_question_is_taken_once() {
+        let run = RunId::new(format!("run-{}", "a".repeat(26))).unwrap();
+        let mut questions = Questions::new(Open::default(), &run);
+        questions.needed.insert("q".to_owned());
         assert!(questions.are_open());
-        let replay = |id: &str, status: &str| json!({"approvalReplay": {"approvals": [{"id": id, "status": status}]}});
-        questions.on_subscribed(&replay("q", "pending"));
-        questions.on_subscribed(&replay("r", "expired"));
-        questions.on_subscribed(&replay("", "pending"));
+        let replay = |id: &str| json!({"approvalReplay": {"approvals": [{"id": id, "status": "pending"}]}});
+        questions.on_subscribed(&replay("q"));
+        questions.on_subscribed(&replay(""));
         assert!(questions.new.is_empty());
         questions.on_event(&json!({"approval": {"id": "s", "status": "pending"}, "sourceSessionKey": "child"}));
-        questions.on_subscribed(&replay("s", "pending"));
+        questions.on_subscribed(&replay("s"));
         assert_eq!(questions.new.len(), 1);
         assert_eq!(text(&questions.new[0], "/sourceSessionKey"), "child");
+    }
+
+    #[test]
+    fn another_turn_of_the_session_asks_for_itself() {
+        let ours = call("exec", "ls");
+        let mut theirs: Value = serde_json::from_str(&ours).unwrap();
+        (theirs["run"], theirs["session"]) = (json!("fed-2"), json!("s"));
+        let theirs = theirs.to_string();
+        let run = Run::new("fed-1".to_owned(), Progress::default());
+        let question = |call: &str| json!({"id": "q", "presentation": shown(call)});
+        assert!(needed(&question(&ours), &[ours.clone()], "s", &run).is_some());
+        assert_eq!(needed(&question(&theirs), &[theirs.clone()], "s", &run), None);
+        // In a session below it is the run's own child.
+        assert!(needed(&question(&theirs), &[theirs.clone()], "parent", &run).is_some());
     }
 }

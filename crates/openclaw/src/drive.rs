@@ -232,6 +232,10 @@ impl Drive {
         }
         let answer = up.connection.call("sessions.messages.subscribe", &params).await?;
         self.questions.on_subscribed(&answer);
+        if self.asked && up.authority == Authority::RunsAndApprovals {
+            let (session, since) = (self.names.session.clone(), self.names.at);
+            self.questions.recall(&up.connection, &session, since).await?;
+        }
         Ok(())
     }
 
@@ -327,7 +331,7 @@ impl Drive {
         let stopped = self.is_stopped();
         let active = look.active || look.waiting;
         let rest = self.run.on_look(look, now(), stopped);
-        if self.questions.are_open() {
+        if self.questions.are_open() && self.run.is_found() {
             let (device, session) = (self.link.device(), &self.names.session);
             let told = self.questions.attend(connection, device, session, &self.run).await?;
             self.run.tell(told);

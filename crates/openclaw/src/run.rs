@@ -142,6 +142,11 @@ impl Run {
         self.open.iter().rfind(is).map(|call| call.name.clone())
     }
 
+    /// The run's own prompt stands in the transcript.
+    pub(crate) const fn is_found(&self) -> bool {
+        self.found
+    }
+
     /// Nothing follows any more.
     pub(crate) const fn is_settled(&self) -> bool {
         self.settled

@@ -1,4 +1,5 @@
 //! Bytes.
+pub mod approval;
 pub mod base64;
 pub mod digest;
 pub mod document;

@@ -88,6 +88,7 @@ fn federation(run: &Run) -> Federation {
         gid: run.caller.id(),
         grants: vec![Grant {
             agents: [AgentName::new("triage").unwrap()].into(),
+            approval: None,
             asks: [Ask::Prompt].into(),
             bytes_max: None,
             concurrent_max: None,
@@ -107,6 +108,7 @@ fn federation(run: &Run) -> Federation {
             tools: [].into(),
         }],
         min_root_version: 1,
+        projections: Vec::new(),
         status: PeerStatus::Active,
     });
     draft.finish(NOW).unwrap()

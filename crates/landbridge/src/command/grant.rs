@@ -238,6 +238,7 @@ fn pair_of(tenant: &TenantArg) -> TenantPair {
 fn least(tenant: &TenantArg) -> Grant {
     Grant {
         agents: BTreeSet::new(),
+        approval: None,
         asks: BTreeSet::from([Ask::Prompt]),
         bytes_max: None,
         concurrent_max: None,

@@ -186,6 +186,7 @@ async fn accept(client: &Client, args: &MembershipAcceptArgs, out: &Out) -> Resu
             gid: pairing.gateway.clone(),
             grants: Vec::new(),
             min_root_version: pairing.root_version,
+            projections: Vec::new(),
             status: PeerStatus::Active,
         });
         draft

@@ -93,7 +93,7 @@ fn named(admitted: &Admitted) -> Option<&RunId> {
         Body::Attach(attach) => &attach.target,
         Body::Cancel(cancel) => &cancel.target,
         Body::Inspect(target) => target,
-        Body::Start(_) => return None,
+        Body::Start(_) | Body::Catalog => return None,
     };
     match target {
         Target::Run(run) => Some(run),

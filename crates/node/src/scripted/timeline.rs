@@ -231,6 +231,10 @@ fn pass(passed: &mut Progress, report: &Report) {
         Report::ToolResult { call, .. } => drop(passed.results.insert(call.clone())),
         Report::PhaseEnd { phase, .. } => passed.phases.push(phase.clone()),
         Report::Error(_) => passed.errors += 1,
-        Report::Settled { .. } => {}
+        Report::ApprovalNeeded(_)
+        | Report::ApprovalRequested(_)
+        | Report::ApprovalDecided(_)
+        | Report::ApprovalResolved(_)
+        | Report::Settled { .. } => {}
     }
 }

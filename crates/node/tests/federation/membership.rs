@@ -99,6 +99,7 @@ fn peer(gid: GatewayId, genesis: Digest) -> Peer {
         gid,
         grants: Vec::new(),
         min_root_version: 1,
+        projections: Vec::new(),
         status: PeerStatus::Active,
     }
 }

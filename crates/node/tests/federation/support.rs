@@ -354,6 +354,7 @@ impl Side {
             gid: other.own().clone(),
             grants,
             min_root_version: 1,
+            projections: Vec::new(),
             status: PeerStatus::Active,
         });
         self.put(draft).await;
@@ -543,6 +544,7 @@ pub(crate) fn pair() -> TenantPair {
 pub(crate) fn grant() -> Grant {
     Grant {
         agents: [AgentName::new("demo").unwrap()].into(),
+        approval: None,
         asks: [Ask::Prompt].into(),
         bytes_max: None,
         concurrent_max: None,

@@ -17,7 +17,7 @@ use crate::trust::root::RootError;
 use crate::trust::status::StatusError;
 use crate::trust::verified::{Verified, VerifyError};
 use crate::wire::digest::{Digest, tag};
-use crate::wire::document::{Grant, PeerStatus, Status};
+use crate::wire::document::{Ask, Grant, PeerStatus, Status};
 use crate::wire::envelope::Envelope;
 use crate::wire::json::{InvalidJson, canonical};
 use crate::wire::kind::Kind;
@@ -345,7 +345,9 @@ fn uncovered(start: &Start, grant: Option<&Grant>) -> Option<Problem> {
         return not("the grant does not cover this kind of work");
     }
     let agent = &start.agent_target.agent;
-    if !grant.agents.contains(agent) && !planted!("agent_unchecked") {
+    // Approvals are decided by people: no agent of the gateway has a part in them.
+    let by_agent = matches!(ask, Ask::Prompt | Ask::ToolCall);
+    if by_agent && !grant.agents.contains(agent) && !planted!("agent_unchecked") {
         return not("the grant does not cover this agent");
     }
     if start.prompt.is_some() && !grant.modes.contains(&start.agent_target.mode) {

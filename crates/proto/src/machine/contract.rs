@@ -4,6 +4,7 @@
 //! and a model in memory can be held to one suite. Rows are whole: a machine that changes a run writes
 //! the run's new row, under a guard on the row that it read.
 
+mod approvals;
 mod audit;
 mod people;
 mod reads;
@@ -13,6 +14,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::approvals::{
+    ApprovalRow, ApprovalSide, ApprovalState, AskedRow, CatalogRow, CountedRow,
+};
 pub use self::audit::{AuditEvent, AuditRow};
 pub use self::people::{EvidenceRow, InviteRow, MembershipRow, PairingRow, Sees, Sides, TokenRow};
 pub use self::reads::{EntryFilter, EntryPlace, Reads, ReceivedSeal};

@@ -57,7 +57,13 @@ impl Framing<'_> {
             Report::Error(trouble) => {
                 vec![Event::Error(Problem::new(trouble.code.code()).with_detail(trouble.detail))]
             }
-            Report::Settled { .. } => Vec::new(),
+            //= APR-33
+            Report::ApprovalRequested(asked) => vec![Event::ApprovalRequested(asked)],
+            Report::ApprovalResolved(resolved) => vec![Event::ApprovalResolved(resolved)],
+            // The bridge puts these into the contract's words before they come here.
+            Report::ApprovalNeeded(_) | Report::ApprovalDecided(_) | Report::Settled { .. } => {
+                Vec::new()
+            }
         }
     }
 

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::name::{SessionHandle, Timestamp};
+pub use crate::wire::approval::{Binding, Vote};
+use crate::wire::name::{SessionHandle, SubjectKind, Timestamp};
 use crate::wire::problem::Code;
-pub use crate::wire::stream::{Channel, Ending, SideEffects, Usage};
+pub use crate::wire::stream::{
+    ApprovalRequested, ApprovalResolved, Channel, Ending, ResolvedBy, SideEffects, Usage,
+};
 
 /// What happened in a run, in order. A [`Report::Settled`] is the last.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,6 +59,14 @@ pub enum Report {
         /// When it ended.
         ended: Timestamp,
     },
+    /// The gateway stopped the run until a person decides. From an adapter.
+    ApprovalNeeded(Box<ApprovalNeeded>),
+    /// The peer's operators are asked. Made of [`Report::ApprovalNeeded`] by the bridge, which signs the request.
+    ApprovalRequested(Box<ApprovalRequested>),
+    /// The gateway goes on: the question was decided there.
+    ApprovalDecided(ApprovalDecided),
+    /// The same, in the contract's words. Made of [`Report::ApprovalDecided`] by the bridge.
+    ApprovalResolved(ApprovalResolved),
     /// Something went wrong that does not end the run.
     Error(Trouble),
     /// The run and all that it started have settled. Nothing follows.
@@ -71,6 +82,40 @@ pub enum Report {
         /// What may have happened in the world.
         side_effects: SideEffects,
     },
+}
+
+/// A question of the gateway, in the gateway's words.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalNeeded {
+    /// The gateway's own id of the question.
+    pub question: String,
+    /// The tool call that waits.
+    pub call: Option<String>,
+    /// What is to be approved.
+    pub kind: SubjectKind,
+    /// The media type of `subject`.
+    pub media: String,
+    /// The bytes that will be acted on, or what is seen of them.
+    pub subject: String,
+    /// Which of both.
+    pub binding: Binding,
+    /// When the gateway gives up waiting.
+    pub expires: Timestamp,
+}
+
+/// How a question of the gateway ended there.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalDecided {
+    /// The gateway's own id of the question.
+    pub question: String,
+    /// What the gateway acts on.
+    pub vote: Vote,
+    /// Who decided: [`ResolvedBy::Peer`] where it was this bridge.
+    pub by: ResolvedBy,
+    /// What the gateway said, ready for a peer's eyes.
+    pub evidence: String,
 }
 
 /// Why something went wrong, ready for a peer's eyes: no secret, no path, no stack.
@@ -111,6 +156,18 @@ pub enum TroubleCode {
     ToolUnavailable,
     /// The gateway cannot do what was asked, such as stopping a tool.
     NotSupported,
+    /// An approval was needed and nobody could be asked.
+    NoApprovalRoute,
+    /// No such question.
+    ApprovalUnknown,
+    /// The decision does not count.
+    ApprovalRefused,
+    /// The question was decided otherwise before.
+    AlreadyResolved,
+    /// Operators denied what was asked.
+    ApprovalDenied,
+    /// Not enough operators approved in time.
+    ApprovalExpired,
 }
 
 impl TroubleCode {
@@ -130,6 +187,12 @@ impl TroubleCode {
             Self::ToolError => Code::ToolError,
             Self::ToolUnavailable => Code::ToolUnavailable,
             Self::NotSupported => Code::NotSupported,
+            Self::NoApprovalRoute => Code::NoApprovalRoute,
+            Self::ApprovalUnknown => Code::ApprovalUnknown,
+            Self::ApprovalRefused => Code::ApprovalRefused,
+            Self::AlreadyResolved => Code::AlreadyResolved,
+            Self::ApprovalDenied => Code::ApprovalDenied,
+            Self::ApprovalExpired => Code::ApprovalExpired,
         }
     }
 }

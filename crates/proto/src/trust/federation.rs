@@ -223,6 +223,7 @@ impl FederationDraft {
         let raw = raw::Federation {
             iss,
             issued: Timestamp(0),
+            operators: Vec::new(),
             peers: Vec::new(),
             roots: Vec::new(),
             v: FormVersion,

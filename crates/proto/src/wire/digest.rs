@@ -32,6 +32,12 @@ pub mod tag {
     pub const AUDIT: &[u8] = b"GFP-AUDIT-v1\n";
     /// Begins what an invite's public id is the digest of.
     pub const INVITE: &[u8] = b"GFP-INVITE-v1\n";
+    /// Begins what pins one scope of a catalog.
+    pub const SCOPE: &[u8] = b"GFP-SCOPE-v1\n";
+    /// Begins the digest of what is approved.
+    pub const SUBJECT: &[u8] = b"GFP-SUBJECT-v1\n";
+    /// Begins what a WebAuthn challenge is the digest of.
+    pub const WEBAUTHN: &[u8] = b"GFP-WEBAUTHN-v1\n";
     /// Begins what the check at the end of an invite's text is taken from.
     pub const INVITE_TEXT: &[u8] = b"GFP-INVITE-TEXT-v1\n";
 }

@@ -128,8 +128,6 @@ kinds! {
     Status, "status", SignedBy::Role(Role::Status);
     /// A gateway's own peers, grants and federation roots.
     Federation, "federation", SignedBy::Role(Role::Policy);
-    /// A gateway's statement that a peer's scope fulfils one of its own.
-    Projection, "projection", SignedBy::Role(Role::Policy);
     /// A federation root's word that a gateway is a member.
     Membership, "membership", SignedBy::FederationRoot;
     /// A joiner's answer to an invite.

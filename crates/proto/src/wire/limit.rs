@@ -128,3 +128,38 @@ pub const ENDPOINTS_MAX: usize = 8;
 pub const KEYS_MAX: usize = 32;
 /// Revocations of one status.
 pub const REVOCATIONS_MAX: usize = 256;
+
+/// A scope's name.
+pub const SCOPE_BYTES_MAX: usize = 64;
+/// A scope's description.
+pub const DESCRIPTION_BYTES_MAX: usize = 512;
+/// Scopes of one catalog.
+pub const SCOPES_MAX: usize = 64;
+/// Life of a catalog.
+pub const CATALOG_LIFE_MS_MAX: i64 = 24 * 3_600_000;
+/// Projections below one peer.
+pub const PROJECTIONS_MAX: usize = 64;
+/// Life of a projection.
+pub const PROJECTION_LIFE_MS_MAX: i64 = 400 * 24 * 3_600_000;
+/// An operator's name.
+pub const OPERATOR_BYTES_MAX: usize = 64;
+/// Operators of one federation document.
+pub const OPERATORS_MAX: usize = 128;
+/// Keys of one operator.
+pub const OPERATOR_KEYS_MAX: usize = 8;
+/// Life of an operator's credential.
+pub const CREDENTIAL_LIFE_MS_MAX: i64 = 24 * 3_600_000;
+/// Life of an approval request, and of an approval.
+pub const APPROVAL_LIFE_MS_MAX: i64 = 24 * 3_600_000;
+/// An approval request ends this long before the gateway's own question does.
+pub const APPROVAL_MARGIN_MS: i64 = 5_000;
+/// Approvals that one request may need.
+pub const QUORUM_MAX: u32 = 16;
+/// A subject: what is approved.
+pub const SUBJECT_BYTES_MAX: usize = 65_536;
+/// A subject's kind.
+pub const SUBJECT_KIND_BYTES_MAX: usize = 32;
+/// A subject's media type.
+pub const MEDIA_BYTES_MAX: usize = 128;
+/// The proof of an approval, decoded: an SSHSIG, or the parts of a WebAuthn assertion together.
+pub const PROOF_BYTES_MAX: usize = 8_192;

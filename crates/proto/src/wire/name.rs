@@ -131,6 +131,18 @@ names! {
     /// The random id of one signed request.
     Jti, "jti", limit::JTI_BYTES_MIN, limit::JTI_BYTES_MAX, "base64url",
         |_, byte, _| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+    /// What an operator may decide, as one gateway names it for one tenant.
+    ScopeName, "scope name", 1, limit::SCOPE_BYTES_MAX, "a-z, 0-9, '.', '_' and '-', beginning with a letter or digit",
+        |at, byte, _| matches!(byte, b'a'..=b'z' | b'0'..=b'9') || (at > 0 && matches!(byte, b'.' | b'_' | b'-'));
+    /// A person who decides at one gateway, as that gateway names them.
+    OperatorName, "operator name", 1, limit::OPERATOR_BYTES_MAX, "a-z, 0-9, '.', '_', '-' and '@', beginning with a letter or digit",
+        |at, byte, _| matches!(byte, b'a'..=b'z' | b'0'..=b'9') || (at > 0 && matches!(byte, b'.' | b'_' | b'-' | b'@'));
+    /// What a subject is: `exec`, `tool`, or a word of the relying side's own.
+    SubjectKind, "subject kind", 1, limit::SUBJECT_KIND_BYTES_MAX, "a-z, 0-9, '_' and '-', beginning with a letter",
+        |at, byte, _| byte.is_ascii_lowercase() || (at > 0 && (byte.is_ascii_digit() || matches!(byte, b'_' | b'-')));
+    /// A question for operators, named by the gateway that needs the answer.
+    ApprovalId, "approval id", 30, 30, "apr- then 26 of a-z and 2-7",
+        |at, byte, _| match at { 0..=3 => byte == b"apr-"[at], _ => matches!(byte, b'a'..=b'z' | b'2'..=b'7') };
     /// A local nickname for a peer or a route; never sent, never compared across gateways.
     Alias, "alias", 1, limit::ALIAS_BYTES_MAX, "a-z, 0-9 and '-', beginning with a letter or digit",
         |at, byte, _| matches!(byte, b'a'..=b'z' | b'0'..=b'9') || (at > 0 && byte == b'-');

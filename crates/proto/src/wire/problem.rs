@@ -91,7 +91,7 @@ codes! {
     Replayed, "replayed", 409, true, Some(RetryMode::ResignSameKey), "The jti was accepted before.";
     CursorAhead, "cursor_ahead", 409, false, None, "After is larger than the run's last seq.";
     CancelledBeforeStart, "cancelled_before_start", 409, false, Some(RetryMode::NewKey), "The key was cancelled before a start with it arrived; it is blocked for good.";
-    AlreadyResolved, "already_resolved", 409, false, None, "The approval was decided otherwise before (reserved).";
+    AlreadyResolved, "already_resolved", 409, false, None, "The approval was decided otherwise before.";
     CursorGone, "cursor_gone", 410, false, None, "Frames right after after are no longer kept.";
     KeyExpired, "key_expired", 410, false, Some(RetryMode::NewKey), "The key is unknown and invokedAt is older than the key window.";
     LostHistory, "lost_history", 410, false, Some(RetryMode::NewKey), "The key is unknown and invokedAt is older than the executor's incarnation, or the run belongs to an earlier one.";
@@ -117,6 +117,11 @@ codes! {
     Cancelled, "cancelled", 409, false, Some(RetryMode::NewKey), "The run was stopped because its caller asked.";
     DeadlineExceeded, "deadline_exceeded", 504, true, Some(RetryMode::NewKey), "The run did not end by its deadline.";
     BudgetExceeded, "budget_exceeded", 403, false, Some(RetryMode::AfterChange), "A limit of the grant or of the request on tokens, cost, frames or bytes is used up.";
+    ApprovalUnknown, "approval_unknown", 404, false, Some(RetryMode::AfterChange), "No such approval of a run of this caller and tenant pair.";
+    ApprovalRefused, "approval_refused", 403, false, Some(RetryMode::AfterChange), "The decision does not count here: a signature, a scope, a projection, a constraint or a time did not check out.";
+    ApprovalDenied, "approval_denied", 403, false, Some(RetryMode::NewKey), "Operators denied what was asked.";
+    ApprovalExpired, "approval_expired", 410, false, Some(RetryMode::NewKey), "Not enough operators approved in time.";
+    NoApprovalRoute, "no_approval_route", 501, false, Some(RetryMode::AfterChange), "The run stopped for an approval that nobody of the caller could give; it was denied at once.";
     RunLost, "run_lost", 410, false, Some(RetryMode::NewKey), "The caller's own terminal: no sealed terminal can come any more.";
     Equivocation, "equivocation", 409, false, None, "Two validly signed and contradicting objects of one peer are held as evidence; the peer is quarantined.";
     PeerUnreachable, "peer_unreachable", 503, true, Some(RetryMode::ResignSameKey), "No endpoint of the peer answers.";

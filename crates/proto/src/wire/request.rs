@@ -7,17 +7,20 @@ mod answer;
 
 use std::collections::BTreeMap;
 
+use landbridge_planted::planted;
 use serde::{Deserialize, Serialize};
 
 pub use self::answer::{
     Answer, CancelResult, Findings, Lost, PairingResult, Receipt, Refusal, RunState,
 };
+use super::approval::{Decision, OPERATORS_AGENT};
 pub use super::document::{Ask, Mode};
+use super::envelope::Envelope;
 use super::kind::{Kind, PayloadKind};
 use super::limit;
 use super::name::{
-    AgentName, GatewayId, IdempotencyKey, Jti, RunId, SessionHandle, TenantPair, Timestamp,
-    ToolName,
+    AgentName, ApprovalId, GatewayId, IdempotencyKey, Jti, RunId, SessionHandle, TenantPair,
+    Timestamp, ToolName,
 };
 use super::stream::{One, Seen};
 use super::tool_args::ToolArgs;
@@ -34,11 +37,14 @@ pub enum Op {
     Cancel,
     /// Ask where a run stands.
     Inspect,
+    /// Ask for the scopes of a tenant.
+    Catalog,
 }
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 4] = [Self::Start, Self::Attach, Self::Cancel, Self::Inspect];
+    pub const ALL: [Self; 5] =
+        [Self::Start, Self::Attach, Self::Cancel, Self::Inspect, Self::Catalog];
 
     /// The path of its route.
     #[must_use]
@@ -48,6 +54,7 @@ impl Op {
             Self::Attach => "/federation/v1/runs/attach",
             Self::Cancel => "/federation/v1/runs/cancel",
             Self::Inspect => "/federation/v1/runs/inspect",
+            Self::Catalog => "/federation/v1/catalog",
         }
     }
 }
@@ -89,6 +96,8 @@ pub enum Body {
     Cancel(Cancel),
     /// `op: inspect`.
     Inspect(Target),
+    /// `op: catalog`.
+    Catalog,
 }
 
 impl Body {
@@ -100,6 +109,7 @@ impl Body {
             Self::Attach(_) => Op::Attach,
             Self::Cancel(_) => Op::Cancel,
             Self::Inspect(_) => Op::Inspect,
+            Self::Catalog => Op::Catalog,
         }
     }
 }
@@ -112,10 +122,10 @@ pub struct Start {
     pub agent_target: AgentTarget,
     /// Deliver a grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval_grant: Option<String>,
+    pub approval_grant: Option<ApprovalGrant>,
     /// Ask the executor's operators to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval_request: Option<String>,
+    pub approval_request: Option<ApprovalAsked>,
     /// On whose behalf, as the caller vouches for it.
     pub caller_identity: CallerIdentity,
     /// The latest end that the caller wants.
@@ -155,6 +165,26 @@ pub struct StartLimits {
     /// Model tokens of every kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+}
+
+/// A decision of the caller's operators about a run of the executor.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalGrant {
+    /// The question, as the executor named it.
+    pub approval: ApprovalId,
+    /// The decision.
+    pub decision: Box<Decision>,
+}
+
+/// A question to the executor's operators.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalAsked {
+    /// The approval request, signed by the caller.
+    pub request: Envelope,
+    /// The subject's bytes.
+    pub subject: String,
 }
 
 /// One tool, called directly.
@@ -237,6 +267,11 @@ struct RawTarget {
     run: Option<RunId>,
 }
 
+/// A body that asks for nothing in particular.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 impl RawTarget {
     fn new(target: &Target) -> Self {
         match target {
@@ -298,6 +333,12 @@ pub enum MalformedRequest {
     /// A tool call that names a session of an earlier run.
     #[error("a toolCall has the mode session: it belongs to no conversation")]
     ToolCallInSession,
+    /// A start about approvals that names an agent of the gateway, or a session.
+    #[error("a start about approvals is for the agent operators, in the mode session")]
+    ApprovalForAgent,
+    /// A subject that is longer than the contract allows.
+    #[error("a subject has at most {} bytes", limit::SUBJECT_BYTES_MAX)]
+    SubjectTooLong,
     /// A claim, label or trace context is too long, or too many of them.
     #[error("{0} is larger than the contract allows")]
     TooLong(&'static str),
@@ -354,6 +395,7 @@ impl TryFrom<RawRequest> for Request {
             Op::Attach => Body::Attach(Attach::try_from(read::<RawTarget>(raw.body)?)?),
             Op::Cancel => Body::Cancel(Cancel::try_from(read::<RawTarget>(raw.body)?)?),
             Op::Inspect => Body::Inspect(inspected(read(raw.body)?)?),
+            Op::Catalog => read::<Nothing>(raw.body).map(|Nothing {}| Body::Catalog)?,
         };
         Ok(Self {
             aud: raw.aud,
@@ -384,6 +426,7 @@ impl From<Request> for RawRequest {
                 serde_json::to_value(RawTarget { reason: cancel.reason.clone(), ..target })
             }
             Body::Inspect(target) => serde_json::to_value(RawTarget::new(target)),
+            Body::Catalog => serde_json::to_value(Nothing {}),
         };
         Self {
             aud: request.aud,
@@ -440,6 +483,17 @@ impl Start {
         //= REQ-40
         if self.tool_call.is_some() && self.agent_target.mode != Mode::Session {
             return Err(MalformedRequest::ToolCallInSession);
+        }
+        //= APR-32
+        let about_approvals = self.approval_grant.is_some() || self.approval_request.is_some();
+        let target = &self.agent_target;
+        let to_operators = target.agent.as_str() == OPERATORS_AGENT && target.mode == Mode::Session;
+        if about_approvals && !to_operators && !planted!("approval_agent_unchecked") {
+            return Err(MalformedRequest::ApprovalForAgent);
+        }
+        let subject = self.approval_request.as_ref().map(|asked| asked.subject.len());
+        if subject.is_some_and(|bytes| bytes > limit::SUBJECT_BYTES_MAX) {
+            return Err(MalformedRequest::SubjectTooLong);
         }
         self.caller_identity.check()?;
         //= REQ-58

@@ -8,13 +8,17 @@ use serde_json::value::RawValue;
 
 use landbridge_planted::planted;
 
+use std::collections::BTreeSet;
+
+use super::approval::{Binding, Vote};
 use super::digest::Digest;
 pub use super::document::FormVersion as One;
 use super::json::canonical;
 use super::kind::{Kind, PayloadKind};
 use super::limit;
 use super::name::{
-    AgentName, GatewayId, IdempotencyKey, RunId, SessionHandle, TenantPair, Timestamp,
+    AgentName, ApprovalId, GatewayId, IdempotencyKey, RunId, ScopeName, SessionHandle, SubjectKind,
+    TenantPair, Timestamp,
 };
 use super::problem::Problem;
 
@@ -318,6 +322,72 @@ pub enum By {
     Caller,
 }
 
+/// The payload of `approvalRequested`. What counts is the signed request; the rest is for readers.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalRequested {
+    /// The question.
+    pub approval: ApprovalId,
+    /// The tool call that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// When it is too late.
+    pub expires: Timestamp,
+    /// What the subject is.
+    pub kind: SubjectKind,
+    /// The approval request's envelope, canonical JSON text.
+    pub request: String,
+    /// The caller's scopes that would do.
+    pub scopes: BTreeSet<ScopeName>,
+    /// What is to be approved, whole.
+    pub subject: SubjectShown,
+}
+
+/// A subject with its bytes.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SubjectShown {
+    /// Whether the bytes are all that will be acted on.
+    pub binding: Binding,
+    /// Their digest.
+    pub digest: Digest,
+    /// Their media type.
+    pub media: String,
+    /// How many bytes.
+    pub size: u64,
+    /// The bytes.
+    pub text: String,
+}
+
+/// The payload of `approvalResolved`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalResolved {
+    /// The question.
+    pub approval: ApprovalId,
+    /// Who decided.
+    pub by: ResolvedBy,
+    /// What.
+    pub decision: Vote,
+    /// What the gateway answered, or the decision itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+}
+
+/// Who decided an approval.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResolvedBy {
+    /// Operators of the other gateway, through this contract.
+    Peer,
+    /// An operator of the executor, in a run that asks for one.
+    Operator,
+    /// Somebody at the executor's gateway.
+    Gateway,
+    /// Nobody in time.
+    Expiry,
+    /// The gateway withdrew the question.
+    Closed,
+}
+
 /// What an executor of this version writes into frames.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(
@@ -395,6 +465,10 @@ pub enum Event {
         /// When it ended.
         ended_at: Timestamp,
     },
+    /// The gateway waits for a person's approval.
+    ApprovalRequested(Box<ApprovalRequested>),
+    /// An approval was decided.
+    ApprovalResolved(ApprovalResolved),
     /// Something went wrong; never the end.
     Error(Problem),
     /// The end.

@@ -90,6 +90,7 @@ fn draft(own: &Gateway, peer: &Gateway) -> FederationDraft {
         gid: peer.id(),
         grants: vec![grant()],
         min_root_version: 1,
+        projections: Vec::new(),
         status: PeerStatus::Active,
     });
     let voucher = Gateway::new(61);

@@ -37,6 +37,7 @@ pub(crate) struct World {
 pub(crate) fn grant() -> Grant {
     Grant {
         agents: [AgentName::new("triage").unwrap()].into(),
+        approval: None,
         asks: [Ask::Prompt].into(),
         bytes_max: None,
         concurrent_max: None,
@@ -66,6 +67,7 @@ impl World {
         let (a, b) = (Gateway::new(1), Gateway::new(21));
         let mut draft = FederationDraft::first(b.id());
         draft.put_peer(Peer {
+            projections: Vec::new(),
             alias: Alias::new("a").unwrap(),
             endpoints: Vec::new(),
             genesis: a.chain.genesis_digest(),

@@ -92,6 +92,7 @@ pub(super) async fn accept(
             gid: pairing.gateway.clone(),
             grants: known.map(|peer| peer.grants.clone()).unwrap_or_default(),
             min_root_version: pairing.root_version,
+            projections: Vec::new(),
             status: PeerStatus::Active,
         });
         Ok(())

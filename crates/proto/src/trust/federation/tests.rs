@@ -27,6 +27,7 @@ fn peer(base: u8) -> Peer {
         gid: chain.gateway().clone(),
         grants: Vec::new(),
         min_root_version: 1,
+        projections: Vec::new(),
         status: PeerStatus::Active,
     }
 }
@@ -34,6 +35,7 @@ fn peer(base: u8) -> Peer {
 fn grant(local: &str, remote: &str, agent: &str) -> Grant {
     Grant {
         agents: [AgentName::new(agent).unwrap()].into(),
+        approval: None,
         asks: [Ask::Prompt].into(),
         bytes_max: None,
         concurrent_max: Some(4),

@@ -32,6 +32,7 @@ fn peer(base: u8) -> Peer {
         gid: chain.gateway().clone(),
         grants: Vec::new(),
         min_root_version: 1,
+        projections: Vec::new(),
         status: PeerStatus::Active,
     }
 }
@@ -197,6 +198,7 @@ fn a_document_with_members_that_do_not_fit_is_refused() {
 fn grant(remote: &str) -> Grant {
     Grant {
         agents: [AgentName::new("helper").unwrap()].into(),
+        approval: None,
         asks: [Ask::Prompt].into(),
         bytes_max: None,
         concurrent_max: None,

@@ -10,10 +10,13 @@ use landbridge_planted::planted;
 
 use super::grant::InvalidGrant;
 use super::{Endpoint, FormVersion, RootKey, proven};
+use crate::wire::approval::credential::InvalidCredential;
+use crate::wire::approval::projection::InvalidProjection;
+use crate::wire::approval::{Operator, Projection};
 use crate::wire::digest::Digest;
 use crate::wire::kind::Kind;
 use crate::wire::limit;
-use crate::wire::name::{AgentName, Alias, GatewayId, KeyId, TenantId, Timestamp};
+use crate::wire::name::{AgentName, Alias, GatewayId, KeyId, OperatorName, TenantId, Timestamp};
 
 pub use super::grant::Grant;
 
@@ -30,6 +33,9 @@ pub struct RawFederation {
     pub iss: GatewayId,
     /// When they were signed.
     pub issued: Timestamp,
+    /// People who may decide for our tenants, in the order of tenant and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operators: Vec<Operator>,
     /// Other gateways, in the order of their ids.
     pub peers: Vec<Peer>,
     /// Federation roots, in the order of their names.
@@ -56,6 +62,9 @@ pub struct Peer {
     pub grants: Vec<Grant>,
     /// No root before this version is accepted any more.
     pub min_root_version: u64,
+    /// Whose decisions count here and for what, in the order of tenants and scopes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub projections: Vec<Projection>,
     /// Whether it is talked to at all.
     pub status: PeerStatus,
 }
@@ -141,6 +150,30 @@ pub enum InvalidFederation {
         #[source]
         fault: InvalidGrant,
     },
+    /// A projection that does not fit together.
+    #[error("a projection of {alias} does not fit together")]
+    BadProjection {
+        /// The peer.
+        alias: Alias,
+        /// What is wrong.
+        #[source]
+        fault: InvalidProjection,
+    },
+    /// An operator who does not fit together.
+    #[error("operator {name} does not fit together")]
+    BadOperator {
+        /// The operator.
+        name: OperatorName,
+        /// What is wrong.
+        #[source]
+        fault: InvalidCredential,
+    },
+    /// One key that stands for two people of a tenant: nobody could tell who decided.
+    #[error("key {kid} stands for two operators")]
+    SharedOperatorKey {
+        /// The key.
+        kid: KeyId,
+    },
     /// An agent that two tenant pairs would share, with its sessions, memory and workspace.
     #[error("agent {agent} is granted to two tenant pairs")]
     SharedAgent {
@@ -220,7 +253,26 @@ fn check(raw: &RawFederation) -> Result<(), InvalidFederation> {
         }
     }
     raw.roots.iter().try_for_each(check_root)?;
+    check_operators(&raw.operators)?;
     check_members(raw)
+}
+
+fn check_operators(operators: &[Operator]) -> Result<(), InvalidFederation> {
+    ordered("operators", limit::OPERATORS_MAX, operators, |one| (&one.tenant, &one.name))?;
+    let mut holders = BTreeMap::new();
+    for operator in operators {
+        operator.check().map_err(|fault| InvalidFederation::BadOperator {
+            name: operator.name.clone(),
+            fault,
+        })?;
+        for key in &operator.keys {
+            let holder = holders.insert(&key.kid, &operator.name);
+            if holder.is_some_and(|holder| *holder != operator.name) {
+                return Err(InvalidFederation::SharedOperatorKey { kid: key.kid.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Federation {
@@ -280,6 +332,14 @@ fn check_peer(peer: &Peer) -> Result<(), InvalidFederation> {
         grant
             .check()
             .map_err(|fault| InvalidFederation::BadGrant { alias: peer.alias.clone(), fault })?;
+    }
+    //= APR-5
+    ordered("projections", limit::PROJECTIONS_MAX, &peer.projections, Projection::place)?;
+    for projection in &peer.projections {
+        projection.check().map_err(|fault| InvalidFederation::BadProjection {
+            alias: peer.alias.clone(),
+            fault,
+        })?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::approval::ApprovalRule;
 use crate::wire::limit;
 use crate::wire::name::{AgentName, TenantId, TenantPair, ToolName};
 
@@ -13,6 +14,9 @@ use crate::wire::name::{AgentName, TenantId, TenantPair, ToolName};
 pub struct Grant {
     /// Agents of the local gateway. No two tenant pairs share one.
     pub agents: BTreeSet<AgentName>,
+    /// What is needed when a run under the grant stops for a person's approval; absent: it is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRule>,
     /// The kinds of work.
     pub asks: BTreeSet<Ask>,
     /// Frame bytes of one run; the contract's limit where absent.
@@ -121,6 +125,9 @@ pub enum InvalidGrant {
         /// The longest allowed.
         max_ms: i64,
     },
+    /// A rule for approvals that nobody could meet, or that names what never crosses.
+    #[error("an approval needs 1 to 16 people and a scope that does not begin with operator.")]
+    ApprovalImpossible,
     /// A quota of zero, which would be no grant.
     #[error("a quota is at least 1")]
     QuotaZero,
@@ -134,8 +141,12 @@ impl Grant {
     }
 
     pub(super) fn check(&self) -> Result<(), InvalidGrant> {
-        if self.agents.is_empty() || self.asks.is_empty() {
+        let needs_agent = |ask: &Ask| matches!(ask, Ask::Prompt | Ask::ToolCall);
+        if self.asks.is_empty() || (self.agents.is_empty() && self.asks.iter().any(needs_agent)) {
             return Err(InvalidGrant::GrantsNothing);
+        }
+        if self.approval.as_ref().is_some_and(|rule| !rule.is_possible()) {
+            return Err(InvalidGrant::ApprovalImpossible);
         }
         if self.asks.contains(&Ask::Prompt) && self.modes.is_empty() {
             return Err(InvalidGrant::PromptWithoutMode);

@@ -18,6 +18,7 @@ fn peer(base: u8, alias: &str) -> Peer {
         gid: chain.gateway().clone(),
         grants: vec![grant()],
         min_root_version: 1,
+        projections: Vec::new(),
         status: PeerStatus::Active,
     }
 }
@@ -25,6 +26,7 @@ fn peer(base: u8, alias: &str) -> Peer {
 fn grant() -> Grant {
     Grant {
         agents: [AgentName::new("helper").unwrap()].into(),
+        approval: None,
         asks: [Ask::Prompt].into(),
         bytes_max: None,
         concurrent_max: Some(4),
