@@ -103,9 +103,22 @@ impl OpenClaw {
         let leads = self.leads.clone();
         leads.take(&session, &key);
         let stop_key = key.clone();
-        Drive { link, work, names, stop_key, handle, stops, leads, run, questions, reports, asked, hold }
-            .lead()
-            .await;
+        Drive {
+            link,
+            work,
+            names,
+            stop_key,
+            handle,
+            stops,
+            leads,
+            run,
+            questions,
+            reports,
+            asked,
+            hold,
+        }
+        .lead()
+        .await;
         self.leads.leave(&session, &key);
         self.open.forget(&run_id);
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);

@@ -33,8 +33,9 @@ impl Open {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is(&self, question: &str, work: &Work) -> bool {
-        self.held().get(question).is_some_and(|run| *run == work.run)
+    /// The run that a question stops; `None` when this process has not seen it.
+    fn of(&self, question: &str) -> Option<RunId> {
+        self.held().get(question).cloned()
     }
 
     /// The run is led no more.
@@ -174,12 +175,16 @@ pub(crate) async fn resolve(
     question: &str,
     vote: Vote,
 ) -> Result<ApprovalDecided, AdapterFault> {
-    let unknown = || {
-        let detail = "the run has no such question".to_owned();
-        AdapterFault(Trouble { code: TroubleCode::ApprovalUnknown, detail })
-    };
-    if !open.is(question, work) && !planted!("foreign_question_answered") {
-        return Err(unknown());
+    let refused =
+        |code, detail: &str| Err(AdapterFault(Trouble { code, detail: detail.to_owned() }));
+    match open.of(question) {
+        Some(run) if run == work.run || planted!("foreign_question_answered") => {}
+        Some(_) => return refused(TroubleCode::ApprovalUnknown, "the run has no such question"),
+        // A process that takes the run up sees it in a moment.
+        None => {
+            let detail = "the gateway was not heard yet on what the run waits for";
+            return refused(TroubleCode::GatewayUnavailable, detail);
+        }
     }
     let decision = match vote {
         Vote::Approve => "allow-once",
@@ -195,10 +200,10 @@ pub(crate) async fn resolve(
     let recorded = answer.get("approval").unwrap_or(&Value::Null);
     tracing::info!(run = %work.run, question, ?vote, applied = flag(&answer, "/applied"),
         status = text(recorded, "/status"), "answered a question of the gateway");
-    decided(question, recorded, device).ok_or_else(|| {
-        let detail = "the gateway took no answer to its question".to_owned();
-        AdapterFault(Trouble { code: TroubleCode::GatewayError, detail })
-    })
+    match decided(question, recorded, device) {
+        Some(decided) => Ok(decided),
+        None => refused(TroubleCode::GatewayError, "the gateway took no answer to its question"),
+    }
 }
 
 /// Why no run of this gateway can wait for an approval.
@@ -288,6 +293,7 @@ fn found<'a>(shown: &Value, calls: &'a [String]) -> (Option<&'a String>, Binding
     (None, Binding::Observed)
 }
 
+#[expect(clippy::expect_used, reason = "both words are of the form")]
 fn kind_of(tool: &str) -> SubjectKind {
     let kind = if tool == EXEC { EXEC } else { "tool" };
     SubjectKind::new(kind).expect("a word of ours")
@@ -343,7 +349,8 @@ const PLUGIN_QUESTION: &str = "plugin:";
 const EXEC: &str = "exec";
 const HISTORY_PAGE: usize = 100;
 const HISTORY_PAGES: usize = 20;
-const NOT_PAIRED_FOR_IT: &str = "the bridge's device may not answer approvals; run `landbridge gateway connect --approvals`";
+const NOT_PAIRED_FOR_IT: &str =
+    "the bridge's device may not answer approvals; run `landbridge gateway connect --approvals`";
 const NO_PLUGIN: &str = "the gateway does not have the plugin landbridge-approvals, and refuses all runs until it has it";
 /// How the gateway says it, by its own question and by one of a plugin.
 const NO_ROUTE: [&str; 5] = [
@@ -386,7 +393,8 @@ mod tests {
     #[test]
     fn the_gateways_own_question_is_observed() {
         let calls = [call("write", "ls"), call("exec", "ls")];
-        let own = |command: &str| json!({"kind": "exec", "commandText": command, "host": "gateway"});
+        let own =
+            |command: &str| json!({"kind": "exec", "commandText": command, "host": "gateway"});
         assert_eq!(found(&own("ls"), &calls), (Some(&calls[1]), Binding::Observed));
         assert_eq!(found(&own("pwd"), &calls), (None, Binding::Observed));
         let run = Run::new("fed-1".to_owned(), Progress::default());
@@ -425,11 +433,14 @@ mod tests {
         let mut questions = Questions::new(Open::default(), &run);
         questions.needed.insert("q".to_owned());
         assert!(questions.are_open());
-        let replay = |id: &str| json!({"approvalReplay": {"approvals": [{"id": id, "status": "pending"}]}});
+        let replay =
+            |id: &str| json!({"approvalReplay": {"approvals": [{"id": id, "status": "pending"}]}});
         questions.on_subscribed(&replay("q"));
         questions.on_subscribed(&replay(""));
         assert!(questions.new.is_empty());
-        questions.on_event(&json!({"approval": {"id": "s", "status": "pending"}, "sourceSessionKey": "child"}));
+        questions.on_event(
+            &json!({"approval": {"id": "s", "status": "pending"}, "sourceSessionKey": "child"}),
+        );
         questions.on_subscribed(&replay("s"));
         assert_eq!(questions.new.len(), 1);
         assert_eq!(text(&questions.new[0], "/sourceSessionKey"), "child");
@@ -443,9 +454,11 @@ mod tests {
         let theirs = theirs.to_string();
         let run = Run::new("fed-1".to_owned(), Progress::default());
         let question = |call: &str| json!({"id": "q", "presentation": shown(call)});
-        assert!(needed(&question(&ours), &[ours.clone()], "s", &run).is_some());
-        assert_eq!(needed(&question(&theirs), &[theirs.clone()], "s", &run), None);
+        assert!(needed(&question(&ours), std::slice::from_ref(&ours), "s", &run).is_some());
+        assert_eq!(needed(&question(&theirs), std::slice::from_ref(&theirs), "s", &run), None);
         // In a session below it is the run's own child.
-        assert!(needed(&question(&theirs), &[theirs.clone()], "parent", &run).is_some());
+        assert!(
+            needed(&question(&theirs), std::slice::from_ref(&theirs), "parent", &run).is_some()
+        );
     }
 }

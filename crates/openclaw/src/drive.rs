@@ -193,11 +193,7 @@ impl Drive {
         Ok(self.knows(&look))
     }
 
-    async fn start_prompt(
-        &self,
-        up: &Up,
-        sight: &mut Sight,
-    ) -> Result<Result<(), Trouble>, Fault> {
+    async fn start_prompt(&self, up: &Up, sight: &mut Sight) -> Result<Result<(), Trouble>, Fault> {
         let params = self.start_params(up.authority);
         let (_, second) = up.connection.call_twice("agent", &params).await?;
         sight.second = Some(second);

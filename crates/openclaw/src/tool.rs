@@ -338,7 +338,8 @@ const HIDDEN: &str = "tool execution failed";
 const NOT_OFFERED: &str = "the gateway does not offer the tool to the agent";
 const CLOSED: &str =
     "the tool is about other sessions, memory or the gateway itself; peers do not call it";
-const CANNOT_WAIT: &str = "the call needs an approval, and a call outside a run cannot wait for one";
+const CANNOT_WAIT: &str =
+    "the call needs an approval, and a call outside a run cannot wait for one";
 const NOT_ALLOWED: &str = "the gateway's policy does not let the tool be called directly";
 const UNTOLD: &str = "the tool failed; the gateway does not tell why";
 const REFUSED_BY_TOOL: &str = "the tool failed; its result says why";
@@ -405,9 +406,13 @@ mod tests {
     #[test]
     fn refusals_have_no_side_effects_and_failures_may() {
         let none = SideEffects::None;
-        for code in ["not_found", "forbidden", "requires_approval"] {
+        for (code, expected) in [
+            ("not_found", TroubleCode::ToolUnavailable),
+            ("forbidden", TroubleCode::ToolUnavailable),
+            ("requires_approval", TroubleCode::NoApprovalRoute),
+        ] {
             let (trouble, effects, _) = failure(code, "/etc/secret");
-            assert_eq!((trouble, effects), (TroubleCode::ToolUnavailable, none), "{code}");
+            assert_eq!((trouble, effects), (expected, none), "{code}");
         }
         assert_eq!(failure("validation_error", "x").1, none);
         let (code, effects, said) = failure("internal_error", HIDDEN);

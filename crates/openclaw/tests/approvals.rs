@@ -10,7 +10,7 @@ use std::time::Duration;
 use landbridge_harness::gateway::{Gateway, Installed};
 use landbridge_harness::model::Model;
 use landbridge_harness::operator::{Operator, Who};
-use landbridge_harness::plugin::load_approvals;
+use landbridge_harness::plugin::{Tools, load_approvals};
 use landbridge_node::adapter::{
     Adapter, Ask, Binding, Ending, Report, ResolvedBy, SideEffects, StopReason, TroubleCode, Vote,
     Work,
@@ -22,20 +22,24 @@ use support::{Bridge, Scenarios, Watch, adopt, work};
 struct World {
     gateway: Gateway,
     bridge: Bridge,
+    tools: Tools,
     _model: Model,
 }
 
 impl World {
     async fn new(installed: &Installed) -> Self {
         let model = Model::start().await.unwrap();
+        let tools = Tools::new().unwrap();
         let gateway = Gateway::start_with(installed, &model.url(), |config| {
-            let settings = json!({"agents": ["auto"], "timeoutSeconds": 20});
+            tools.load(config);
+            let settings = json!({"agents": ["auto"], "tools": ["exec", "write", "tally_add"],
+                "timeoutSeconds": 20});
             load_approvals(config, &settings);
         })
         .await
         .unwrap();
         let bridge = Bridge::paired_for_approvals(&gateway).await;
-        Self { gateway, bridge, _model: model }
+        Self { gateway, bridge, tools, _model: model }
     }
 
     /// A file that only the gated command makes, and a prompt whose model calls for it.
@@ -47,8 +51,7 @@ impl World {
 
     async fn operator(&self, seed: u8) -> Operator {
         let token = self.gateway.token();
-        let who =
-            Who { seed: [seed; 32], auth: "token", token, scopes: &["operator.admin"] };
+        let who = Who { seed: [seed; 32], auth: "token", token, scopes: &["operator.admin"] };
         Operator::connect(self.gateway.port(), &who).await.unwrap()
     }
 
@@ -199,7 +202,7 @@ async fn a_stopped_run_withdraws_its_question(world: Arc<World>) {
     let mut watch = world.bridge.start(&work).await;
     asked(&mut watch).await;
     let intent = watch.intent.clone();
-    world.bridge.adapter.stop(&work, &intent, StopReason::Cancelled).await.unwrap();
+    world.bridge.adapter.stop(&work, &intent, StopReason::Cancel).await.unwrap();
     let story = watch.end().await;
     assert_eq!(story.end().ending, Ending::Cancelled);
     assert_eq!(story.decided[0].by, ResolvedBy::Closed);
@@ -245,8 +248,8 @@ async fn a_new_process_answers_what_the_old_one_was_asked(world: Arc<World>) {
     let question = asked(&mut watch).await;
     let (intent, before) = watch.abandon().await;
     let second = world.bridge.restarted();
-    let watch = adopt(&second, &work, intent, before.progress.clone());
-    second.ready(Duration::from_secs(20)).await.unwrap();
+    let mut watch = adopt(&second, &work, intent, before.progress.clone());
+    assert_eq!(asked(&mut watch).await, question);
     let decided = second.resolve(&work, &question, Vote::Approve).await.unwrap();
     assert_eq!((decided.vote, decided.by), (Vote::Approve, ResolvedBy::Peer));
     let later = watch.end().await;
@@ -291,17 +294,14 @@ async fn a_device_without_the_scope_says_that_nobody_can_be_asked(world: Arc<Wor
 /// A tool that a peer calls without a run cannot wait.
 async fn a_direct_call_cannot_wait(world: Arc<World>) {
     let mut call = work("");
-    call.ask = Ask::ToolCall {
-        tool: ToolName::new("skill_workshop").unwrap(),
-        args: json!({"action": "list"}).to_string(),
-    };
-    let Ok(intent) = world.bridge.adapter.intend(&call).await else {
-        return;
-    };
+    let tool = ToolName::new("tally_add").unwrap();
+    call.ask = Ask::ToolCall { tool, args: json!({"marker": "direct"}).to_string() };
+    let intent = world.bridge.adapter.intend(&call).await.unwrap();
     let story = support::start(&world.bridge.adapter, &call, intent).end().await;
     let trouble = story.end().trouble.clone().unwrap();
     assert_eq!(trouble.code, TroubleCode::NoApprovalRoute, "{trouble:?}");
     assert_eq!(story.end().side_effects, SideEffects::None);
+    assert_eq!(world.tools.count("begun", "direct"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,10 +320,7 @@ async fn a_gateway_that_is_restarted_and_loses_its_plugin() {
     assert!(story.decided[0].evidence.contains("gateway-restart"), "{:?}", story.decided);
     assert!(!file.exists());
 
-    world
-        .gateway
-        .reconfigure(|config| config["plugins"] = json!({"enabled": false}))
-        .unwrap();
+    world.gateway.reconfigure(|config| config["plugins"] = json!({"enabled": false})).unwrap();
     world.gateway.restart().await.unwrap();
     world.bridge.adapter.ready(Duration::from_secs(30)).await.unwrap();
     let why = world.bridge.adapter.describe().await.approvals.unwrap();

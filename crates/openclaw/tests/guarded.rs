@@ -13,7 +13,9 @@ use landbridge_harness::gateway::{Gateway, Installed};
 use landbridge_harness::model::Model;
 use landbridge_harness::operator::{Operator, Who};
 use landbridge_node::adapter::{Adapter, Ending, SideEffects, TroubleCode};
-use landbridge_openclaw::{Authority, Fault, OpenClaw, OpenClawConfig, Pairing, Secret, pair, status};
+use landbridge_openclaw::{
+    Authority, Fault, OpenClaw, OpenClawConfig, Pairing, Secret, pair, status,
+};
 use serde_json::json;
 use support::{Bridge, Scenarios, work};
 
