@@ -33,9 +33,18 @@ impl Open {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The run that a question stops; `None` when this process has not seen it.
-    fn of(&self, question: &str) -> Option<RunId> {
-        self.held().get(question).cloned()
+    /// Says why a vote of this run must not reach the question.
+    fn admits(&self, question: &str, run: &RunId) -> Result<(), AdapterFault> {
+        let (code, detail) = match self.held().get(question) {
+            Some(owner) if owner == run || planted!("foreign_question_answered") => return Ok(()),
+            Some(_) => (TroubleCode::ApprovalUnknown, "the run has no such question"),
+            // A process that takes the run up sees it in a moment.
+            None => (
+                TroubleCode::GatewayUnavailable,
+                "the gateway was not heard yet on what the run waits for",
+            ),
+        };
+        Err(AdapterFault(Trouble { code, detail: detail.to_owned() }))
     }
 
     /// The run is led no more.
@@ -175,17 +184,7 @@ pub(crate) async fn resolve(
     question: &str,
     vote: Vote,
 ) -> Result<ApprovalDecided, AdapterFault> {
-    let refused =
-        |code, detail: &str| Err(AdapterFault(Trouble { code, detail: detail.to_owned() }));
-    match open.of(question) {
-        Some(run) if run == work.run || planted!("foreign_question_answered") => {}
-        Some(_) => return refused(TroubleCode::ApprovalUnknown, "the run has no such question"),
-        // A process that takes the run up sees it in a moment.
-        None => {
-            let detail = "the gateway was not heard yet on what the run waits for";
-            return refused(TroubleCode::GatewayUnavailable, detail);
-        }
-    }
+    open.admits(question, &work.run)?;
     let decision = match vote {
         Vote::Approve => "allow-once",
         Vote::Deny => "deny",
@@ -200,10 +199,17 @@ pub(crate) async fn resolve(
     let recorded = answer.get("approval").unwrap_or(&Value::Null);
     tracing::info!(run = %work.run, question, ?vote, applied = flag(&answer, "/applied"),
         status = text(recorded, "/status"), "answered a question of the gateway");
-    match decided(question, recorded, device) {
-        Some(decided) => Ok(decided),
-        None => refused(TroubleCode::GatewayError, "the gateway took no answer to its question"),
-    }
+    decided(question, recorded, device).ok_or_else(|| {
+        let detail = "the gateway took no answer to its question".to_owned();
+        AdapterFault(Trouble { code: TroubleCode::GatewayError, detail })
+    })
+}
+
+/// The channel that a run begins on. A gateway without our plugin does not know it and refuses the run,
+/// which else would go on without the gate that its operator wanted.
+pub(crate) fn channel(authority: Authority) -> Option<&'static str> {
+    let can_ask = authority == Authority::RunsAndApprovals;
+    (can_ask && !planted!("run_without_approval_route")).then_some(CHANNEL)
 }
 
 /// Why no run of this gateway can wait for an approval.
@@ -341,8 +347,8 @@ fn is_unknown(error: &crate::wire::GatewayError) -> bool {
     text(&error.details, "/reason") == "APPROVAL_NOT_FOUND" || error.code == "APPROVAL_NOT_FOUND"
 }
 
-/// The channel that our plugin registers: where a run begins for which the gateway can ask.
-pub(crate) const CHANNEL: &str = "landbridge";
+/// The channel that our plugin registers, for approvals and for nothing else.
+const CHANNEL: &str = "landbridge";
 const PLUGIN: &str = "landbridge-approvals";
 const CALLS: &str = "landbridge.approvals.calls";
 const PLUGIN_QUESTION: &str = "plugin:";
@@ -425,6 +431,25 @@ mod tests {
         assert_eq!(told(&record("pending", "", "", "")), None);
         let theirs = decided("q", &record("allowed", "user", "device", "theirs"), DEVICE).unwrap();
         assert!(!theirs.evidence.contains("theirs"), "whose device it was is the gateway's affair");
+    }
+
+    #[test]
+    fn a_vote_reaches_the_questions_of_its_run_alone() {
+        let run = |letter: &str| RunId::new(format!("run-{}", letter.repeat(26))).unwrap();
+        let (ours, theirs, open) = (run("a"), run("b"), Open::default());
+        open.held().insert("q".to_owned(), ours.clone());
+        let code = |question, run| open.admits(question, run).map_err(|fault| fault.0.code);
+        assert_eq!(code("q", &ours), Ok(()));
+        assert_eq!(code("q", &theirs), Err(TroubleCode::ApprovalUnknown));
+        assert_eq!(code("r", &ours), Err(TroubleCode::GatewayUnavailable));
+        open.forget(&ours);
+        assert_eq!(code("q", &ours), Err(TroubleCode::GatewayUnavailable));
+    }
+
+    #[test]
+    fn a_run_that_may_be_asked_for_begins_where_the_gateway_can_ask() {
+        assert_eq!(channel(Authority::RunsAndApprovals), Some("landbridge"));
+        assert_eq!(channel(Authority::Runs), None);
     }
 
     #[test]

@@ -11,13 +11,12 @@ use std::time::Duration;
 use landbridge_node::adapter::{
     Ask, Ending, Hold, Mode, Report, Reports, SideEffects, Trouble, TroubleCode, Work,
 };
-use landbridge_planted::planted;
 use landbridge_proto::wire::name::{SessionHandle, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::approval::{CHANNEL, Questions};
+use crate::approval::{self, Questions};
 use crate::connection::{Connection, Notice};
 use crate::device::Authority;
 use crate::fault::Fault;
@@ -493,10 +492,8 @@ impl Drive {
             "message": prompt, "agentId": names::agent(&self.work), "sessionKey": self.names.session,
             "idempotencyKey": self.names.key, "timeout": left_ms / 1000 + SPARE_S,
         });
-        // A gateway without our plugin does not know the channel: it refuses the run, which else would
-        // go on without the gate that its operator wanted.
-        if authority == Authority::RunsAndApprovals && !planted!("run_without_approval_route") {
-            params["channel"] = json!(CHANNEL);
+        if let Some(channel) = approval::channel(authority) {
+            params["channel"] = json!(channel);
         }
         params
     }
