@@ -305,7 +305,8 @@ fn kind_of(tool: &str) -> SubjectKind {
     SubjectKind::new(kind).expect("a word of ours")
 }
 
-/// What the gateway recorded; `None` while the question is open.
+/// What the gateway recorded, whoever decided; `None` while the question is open.
+//= APR-27
 fn decided(question: &str, recorded: &Value, device: &str) -> Option<ApprovalDecided> {
     let resolver = (text(recorded, "/resolver/kind"), text(recorded, "/resolver/id"));
     let by = match text(recorded, "/status") {

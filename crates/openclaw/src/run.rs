@@ -347,7 +347,6 @@ impl Run {
             self.reports.push(Report::ToolResult { call: call.name, ok, text });
         }
         if no_way_to_ask {
-            //= APR-29
             self.tell_error(no_route());
         }
         let ending = if ok { Ending::Succeeded } else { Ending::Failed };

@@ -153,6 +153,7 @@ async fn the_first_of_two_answers_counts(world: Arc<World>) {
     assert_eq!(file.exists(), one.0 == Vote::Approve);
 }
 
+//= APR-27
 async fn an_operator_at_the_gateway_may_be_first(world: Arc<World>) {
     let mut operator = world.operator(8).await;
     for (name, decision, taken) in
