@@ -124,7 +124,7 @@ fn approval_change(old: ApprovalRow, x: u64) -> ApprovalRow {
     ][x as usize];
     let ended = decided(x, state, time(old.revision).0);
     let decided = ended.decided.filter(|_| state != ApprovalState::Open);
-    let run = (x % 2 == 0).then(|| run_id(x / 2));
+    let run = x.is_multiple_of(2).then(|| run_id(x / 2));
     ApprovalRow { state, decided, run, decisions: ended.decisions, answer: ended.answer, ..old }
 }
 
