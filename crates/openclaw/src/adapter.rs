@@ -131,23 +131,29 @@ impl Adapter for OpenClaw {
         let state = self.link.state();
         let adapter = "openclaw".to_owned();
         match state {
-            State::Up(up) => Description {
-                adapter,
-                software: format!("openclaw {}", up.connection.hello().version),
-                reachable: true,
-                detail: None,
-                agents: up.agents.to_vec(),
-                cautions: walls::cautions(&up.connection).await,
-                approvals: approval::missing(&up.connection, up.authority).await,
-            },
+            State::Up(up) => {
+                let (cautions, approvals) = tokio::join!(
+                    walls::cautions(&up.connection),
+                    approval::missing(&up.connection, up.authority)
+                );
+                Description {
+                    adapter,
+                    software: format!("openclaw {}", up.connection.hello().version),
+                    reachable: true,
+                    detail: None,
+                    agents: up.agents.to_vec(),
+                    approvals,
+                    cautions,
+                }
+            }
             State::Down(why) => Description {
                 adapter,
                 software: String::new(),
                 reachable: false,
                 detail: Some(why.map_or_else(|| CONNECTING.to_owned(), |why| why.to_string())),
                 agents: Vec::new(),
-                cautions: Vec::new(),
                 approvals: Some(CONNECTING.to_owned()),
+                cautions: Vec::new(),
             },
         }
     }

@@ -5,7 +5,7 @@ mod support;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landbridge_harness::gateway::{Gateway, Installed};
 use landbridge_harness::model::Model;
@@ -15,6 +15,7 @@ use landbridge_node::adapter::{
     Adapter, Ask, Binding, Ending, Report, ResolvedBy, SideEffects, StopReason, TroubleCode, Vote,
     Work,
 };
+use landbridge_openclaw::{Authority, Secret, pair};
 use landbridge_proto::wire::name::{AgentName, ToolName};
 use serde_json::{Value, json};
 use support::{Bridge, Scenarios, Watch, adopt, work};
@@ -93,6 +94,8 @@ async fn calls_wait_for_a_person() {
         a_new_process_hears_what_was_decided_meanwhile
         a_device_without_the_scope_says_that_nobody_can_be_asked
         a_direct_call_cannot_wait
+        what_a_subagent_calls_waits_as_well
+        a_device_that_is_paired_anew_takes_up_its_scope
     }
     drop(world);
     scenarios.finish();
@@ -303,6 +306,35 @@ async fn a_direct_call_cannot_wait(world: Arc<World>) {
     assert_eq!(trouble.code, TroubleCode::NoApprovalRoute, "{trouble:?}");
     assert_eq!(story.end().side_effects, SideEffects::None);
     assert_eq!(world.tools.count("begun", "direct"), 0);
+}
+
+/// The gateway chooses the child's session, and its name does not say whose it is.
+async fn what_a_subagent_calls_waits_as_well(world: Arc<World>) {
+    let (file, child) = world.touches("child");
+    let Ask::Prompt(task) = child.ask else { panic!("a prompt") };
+    let args = json!({"task": task});
+    let parent = work(&format!("parent\nmodel: tool sessions_spawn {args}\nmodel: say done"));
+    let mut watch = world.bridge.start(&parent).await;
+    watch.until(|story| !story.needed.is_empty() || story.end.is_some()).await;
+    println!("{:#?}", watch.story.all);
+    assert!(!file.exists());
+    let Some(needed) = watch.story.needed.first().cloned() else { return };
+    assert_eq!(needed.binding, Binding::Exact);
+    world.vote(&parent, &needed.question, Vote::Approve).await;
+    let story = watch.end().await;
+    assert!(file.exists(), "{:#?}", story.all);
+}
+
+async fn a_device_that_is_paired_anew_takes_up_its_scope(world: Arc<World>) {
+    let bridge = Bridge::paired(&world.gateway).await;
+    assert!(bridge.adapter.describe().await.approvals.is_some());
+    let token = Secret::new(world.gateway.token().to_owned());
+    pair(&bridge.config, token, Authority::RunsAndApprovals).await.unwrap();
+    let begun = Instant::now();
+    while bridge.adapter.describe().await.approvals.is_some() {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ pub(crate) struct GatewayConnectArgs {
     /// The gateway's WebSocket [default: the configured one]
     #[arg(value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// Also ask for the scope that answers approvals; needs the plugin landbridge-approvals in the gateway
+    /// Let the device answer approvals too; the gateway then needs our plugin
     #[arg(long)]
     pub(crate) approvals: bool,
     #[command(flatten)]
