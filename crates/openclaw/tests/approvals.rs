@@ -316,10 +316,10 @@ async fn what_a_subagent_calls_waits_as_well(world: Arc<World>) {
     let parent = work(&format!("parent\nmodel: tool sessions_spawn {args}\nmodel: say done"));
     let mut watch = world.bridge.start(&parent).await;
     watch.until(|story| !story.needed.is_empty() || story.end.is_some()).await;
-    println!("{:#?}", watch.story.all);
     assert!(!file.exists());
-    let Some(needed) = watch.story.needed.first().cloned() else { return };
+    let needed = watch.story.needed[0].clone();
     assert_eq!(needed.binding, Binding::Exact);
+    assert_eq!(needed.call.as_ref(), watch.story.calls.last().map(|(call, ..)| call));
     world.vote(&parent, &needed.question, Vote::Approve).await;
     let story = watch.end().await;
     assert!(file.exists(), "{:#?}", story.all);
