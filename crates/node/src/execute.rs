@@ -34,6 +34,7 @@ use self::handover::Handover;
 pub(crate) use self::linger::take_up as take_up_lingering;
 use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
 use crate::core::{Core, StepError};
+use crate::fail;
 use crate::progress::progress_of;
 use crate::room;
 use crate::seats::{Seat, Seats, Waits};
@@ -444,6 +445,7 @@ impl Driver {
             return;
         }
         self.begins(&work, &intent);
+        fail::point("run.intent_durable");
         let (hold, held) = Hold::new();
         self.handover.begins(held);
         tokio::spawn(async move { adapter.start(work, intent, reports, hold).await });
