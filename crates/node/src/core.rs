@@ -27,6 +27,7 @@ use crate::halt::Halt;
 use crate::identity::current::CurrentIdentity;
 use crate::net::client::Client;
 use crate::room::{self, Unrecorded};
+use crate::tally::Tally;
 use crate::trust::Trust;
 
 /// A route of the configuration: what a logical gateway id stands for.
@@ -141,6 +142,8 @@ pub struct Core {
     pub unrecorded: Unrecorded,
     /// What this side saw of each peer last.
     pub contacts: Contacts,
+    /// What is counted instead of being recorded one by one.
+    pub tally: Arc<Tally>,
 }
 
 /// Begins what a run's id is the digest of.

@@ -33,5 +33,6 @@ pub mod seats;
 pub mod serve;
 pub mod standing;
 pub mod statuses;
+pub mod tally;
 pub mod trust;
 mod turns;

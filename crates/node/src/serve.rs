@@ -192,6 +192,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
         wakes: Wakes::default(),
         unrecorded,
         contacts: Contacts::default(),
+        tally: Arc::default(),
     })
 }
 

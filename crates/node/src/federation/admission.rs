@@ -21,7 +21,7 @@ use landbridge_proto::wire::request::{Answer, Findings, PairingResult};
 use landbridge_proto::wire::stream::One;
 
 use super::pairing::documents;
-use super::{Federation, one_envelope, unsigned};
+use super::{Federation, one_envelope};
 use crate::core::{bug, chained};
 use crate::net::ResponseBody;
 use crate::net::limit_body::RequestBody;
@@ -40,18 +40,12 @@ impl Federation {
     pub(super) async fn admission(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
         let body = match self.body(request).await {
             Ok(body) => body,
-            Err(problem) => {
-                self.strangers.count(&problem);
-                return unsigned(&problem);
-            }
+            Err(problem) => return self.turn_away(&problem),
         };
         let plane = self.clone();
         let shown = tokio::spawn(async move { plane.admit(&body).await });
         let shown = shown.await.unwrap_or_else(|error| Err(bug("an admission failed", &error)));
-        shown.unwrap_or_else(|problem| {
-            self.strangers.count(&problem);
-            unsigned(&problem)
-        })
+        shown.unwrap_or_else(|problem| self.turn_away(&problem))
     }
 
     async fn admit(&self, body: &Bytes) -> Result<Response<ResponseBody>, Problem> {

@@ -21,7 +21,7 @@ use landbridge_proto::wire::stream::One;
 
 use landbridge_planted::planted;
 
-use super::{Federation, one_envelope, unsigned};
+use super::{Federation, one_envelope};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::fail;
 use crate::halt::Halted;
@@ -51,14 +51,11 @@ impl Federation {
     pub(super) async fn pairing(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
         //= ID-64
         if self.core.halt.is_on() {
-            return unsigned(&Halted::problem());
+            return self.turn_away(&Halted::problem());
         }
         let body = match self.body(request).await {
             Ok(body) => body,
-            Err(problem) => {
-                self.strangers.count(&problem);
-                return unsigned(&problem);
-            }
+            Err(problem) => return self.turn_away(&problem),
         };
         let plane = self.clone();
         let paired = tokio::spawn(async move {
@@ -66,10 +63,7 @@ impl Federation {
             plane.keep(caller).await
         });
         let paired = paired.await.unwrap_or_else(|error| Err(bug("a pairing failed", &error)));
-        paired.unwrap_or_else(|problem| {
-            self.strangers.count(&problem);
-            unsigned(&problem)
-        })
+        paired.unwrap_or_else(|problem| self.turn_away(&problem))
     }
 
     /// Verifies what a caller says of itself, and that it was given an invite or is known by one.

@@ -296,6 +296,7 @@ impl Side {
             // As after a time without room: nothing that is asked in a test was signed before it.
             unrecorded: Unrecorded::new(true, NOW),
             contacts: Contacts::default(),
+            tally: Arc::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
         let executions = Arc::new(Executions::default());
