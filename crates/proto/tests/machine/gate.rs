@@ -466,6 +466,23 @@ fn a_start_asks_for_one_thing_and_names_a_session_where_its_mode_has_one() {
     }
 }
 
+//= ENV-19
+#[test]
+fn what_a_start_claims_has_its_length() {
+    let world = World::new();
+    let with = |member: &'static str, length: usize| {
+        let mut value = serde_json::to_value(world.said()).unwrap();
+        value["body"]["remoteRunId"] = "x".into();
+        *value["body"].pointer_mut(member).unwrap() = "x".repeat(length).into();
+        let request = world.a.sign(Kind::Request, Role::Request, &value);
+        body(None, world.a.status(NOW), request)
+    };
+    for member in ["/callerIdentity/principal", "/remoteRunId"] {
+        world.open(&with(member, limit::CLAIM_BYTES_MAX)).unwrap();
+        world.turns_away(Code::Malformed, &with(member, limit::CLAIM_BYTES_MAX + 1));
+    }
+}
+
 //= REQ-40
 #[test]
 fn a_tool_call_is_one_object_of_arguments_in_a_session_of_its_own() {
