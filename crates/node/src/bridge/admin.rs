@@ -153,8 +153,14 @@ impl Bridge {
             .map_err(|error| Problem::new(Code::Malformed).with_detail(error.to_string()))?;
         let bridge = self.clone();
         self.finish(async move {
+            let before = tenant_pairs(&bridge.core);
             match put(&bridge.core, &parsed, because.as_deref()).await {
-                Ok(_) => bridge.federation().await,
+                Ok(_) => {
+                    if tenant_pairs(&bridge.core) > before.max(1) {
+                        tokio::spawn(warn_of_walls(std::sync::Arc::clone(&bridge.core)));
+                    }
+                    bridge.federation().await
+                }
                 Err(TrustError::Step(error)) => Err(error.into()),
                 Err(
                     fault @ (TrustError::StaysRevoked { .. } | TrustError::RevokedPolicyKey { .. }),
@@ -314,6 +320,21 @@ impl Bridge {
             })
         };
         pinned.filter_map(told).collect()
+    }
+}
+
+/// Tenant pairs that have a grant.
+fn tenant_pairs(core: &Core) -> usize {
+    let state = core.trust.state();
+    let peers = state.federation.iter().flat_map(|known| &known.document().peers);
+    peers.map(|peer| peer.grants.len()).sum()
+}
+
+/// A further tenant pair is kept from the others' words by the gateway's own walls: the log says where
+/// they are open.
+async fn warn_of_walls(core: std::sync::Arc<Core>) {
+    for caution in core.adapter.describe().await.cautions {
+        tracing::warn!(caution, "more than one tenant pair has a grant now");
     }
 }
 
