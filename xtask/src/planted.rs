@@ -182,7 +182,7 @@ fn trial(trials: &mut Trials<'_>, plant: &Plant, at: &Place) -> Result<End> {
     })
 }
 
-fn target_directory(root: &Path) -> std::path::PathBuf {
+pub(crate) fn target_directory(root: &Path) -> std::path::PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |at| root.join(at))
 }
 
@@ -253,7 +253,7 @@ fn krate(path: &str) -> String {
 }
 
 /// The cargo that runs us, so that the pinned toolchain stays the same.
-fn program() -> std::ffi::OsString {
+pub(crate) fn program() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
