@@ -13,6 +13,7 @@ mod key;
 mod limit;
 mod membership;
 mod offline;
+mod operator;
 mod peer;
 mod root;
 mod run;
@@ -44,6 +45,7 @@ pub(crate) use self::membership::{
     MembershipKeyArgs, MembershipRenewArgs, MembershipSignArgs,
 };
 pub(crate) use self::offline::{OfflineArgs, PassphraseArgs, RootKeyArgs};
+pub(crate) use self::operator::{OperatorCommand, OperatorKeyCommand, OperatorKeyNewArgs};
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDecideArgs, PeerDeclineArgs, PeerInviteArgs,
     PeerInvitesArgs, PeerJoinArgs, PeerRenameArgs, PeerWithdrawArgs, PolicyArgs, TenantArg,
@@ -85,7 +87,7 @@ at the other side.
 
 Data goes to standard output and talk to standard error. Most commands speak with the running
 bridge through <home>/landbridge.sock. init, serve, gateway connect, verify, trust verify,
-membership key and issue, root sign and new-key, config, completions and demo need none; doctor says
+membership key and issue, root sign and new-key, operator key, config, completions and demo need none; doctor says
 when there is none; halt and resume work without; restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
@@ -114,6 +116,9 @@ pub(crate) enum Command {
     /// Memberships: gateways that a federation root vouches for
     #[command(subcommand)]
     Membership(MembershipCommand),
+    /// Operators: the people who decide, and their keys
+    #[command(subcommand)]
+    Operator(OperatorCommand),
     /// Tokens: how workflow engines use the local API
     #[command(subcommand)]
     Token(TokenCommand),

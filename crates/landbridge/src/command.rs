@@ -14,6 +14,7 @@ mod init;
 mod init_offline;
 mod key;
 mod membership;
+mod operator;
 mod peer;
 mod root;
 mod route;
@@ -55,6 +56,11 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Demo(args) => return demo::demo(args, out).await,
         Command::Config(ConfigCommand::Example) => return config::example(out),
         Command::Key(KeyCommand::Passphrase(args)) => return key::passphrase(&args, out),
+        Command::Operator(ref command) => {
+            if let Some(done) = operator::without_home(command, out) {
+                return done;
+            }
+        }
         Command::Root(ref command) => {
             if let Some(done) = root::without_home(command, out) {
                 return done;
@@ -91,6 +97,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Restore(args) => backup::restore(&home, &args, out),
         Command::Recover(args) => backup::recover(&home, &args, out),
         Command::Verify(_)
+        | Command::Operator(_)
         | Command::Membership(_)
         | Command::Completions(_)
         | Command::Demo(_)

@@ -101,6 +101,7 @@ fn every_command_has_help() {
         "evidence show",
         "evidence export",
         "evidence verify",
+        "operator key new",
         "grant add",
         "grant list",
         "grant remove",
