@@ -3,6 +3,7 @@
 //! The tree is the program's contract with scripts: a changed name or flag is a visible line here and
 //! in the files below. What a command does is in `command/`.
 
+mod approval;
 mod audit;
 mod backup;
 mod evidence;
@@ -26,6 +27,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use landbridge_node::identity::RootKeys;
 use landbridge_proto::wire::name::AgentName;
 
+pub(crate) use self::approval::{
+    ApprovalCommand, ApprovalDecideArgs, ApprovalExportArgs, ApprovalListArgs, ApprovalRequestArgs,
+    ApprovalSideChoice, ApprovalStateChoice,
+};
 pub(crate) use self::audit::{
     AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, Since,
 };
@@ -128,13 +133,16 @@ pub(crate) enum Command {
     /// Runs at other gateways
     #[command(subcommand)]
     Run(RunCommand),
+    /// Approvals: what operators are asked, and what they decide
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// The next root, where its keys are on different machines
     #[command(subcommand)]
     Root(RootCommand),
     /// The OpenClaw gateway beside this bridge
     #[command(subcommand)]
     Gateway(GatewayCommand),
-    /// Check a transcript against the gateway that must have signed it, offline
+    /// Check a transcript, or the evidence of an approval, against the gateway that must have signed it, offline
     Verify(VerifyArgs),
     /// Evidence against peers that contradicted themselves under their signatures
     #[command(subcommand)]
@@ -321,6 +329,14 @@ mod tests {
             "landbridge peer resume eu",
             "landbridge verify run.jsonl --pin gw1-short",
             "landbridge token create ci --verb admin",
+            "landbridge approval approve --key k",
+            "landbridge approval approve apr-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "landbridge approval deny apr-aaaaaaaaaaaaaaaaaaaaaaaaaa --key k --assertion a",
+            "landbridge approval approve apr-short --key k",
+            "landbridge approval request --scope s --kind exec",
+            "landbridge approval request --scope s --kind exec --text a --file b",
+            "landbridge approval request --scope s --kind exec --text a --timeout 1m",
+            "landbridge approval list --all --state open",
             "landbridge",
             "landbridge peer",
         ] {

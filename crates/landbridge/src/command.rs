@@ -1,5 +1,6 @@
 //! What each command does: reads its arguments, asks the bridge, prints the answer.
 
+mod approval;
 mod audit;
 mod backup;
 pub(crate) mod change;
@@ -83,6 +84,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Root(root) => root::run(&client, root, out).await,
         Command::Route(route) => route::run(&client, route, out).await,
         Command::Run(run) => run::run(&client, run, out).await,
+        Command::Approval(approval) => approval::run(&client, approval, out).await,
         Command::Gateway(GatewayCommand::Connect(args)) => {
             gateway::connect(&home, &args, out).await
         }

@@ -3,6 +3,7 @@
 //! Not a way around [`super::verified`]: what comes out is a plain value that no decision of the bridge takes.
 //! A person who signs a digest has to see what stands under that very digest, whoever else says what it is.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::verified::VerifyError;
@@ -15,7 +16,9 @@ use crate::wire::kind::PayloadKind;
 /// # Errors
 ///
 /// What is wrong with its form.
-pub fn claimed<T: PayloadKind + DeserializeOwned>(envelope: &Envelope) -> Result<T, VerifyError> {
+pub fn claimed<T: PayloadKind + Serialize + DeserializeOwned>(
+    envelope: &Envelope,
+) -> Result<T, VerifyError> {
     let (kind, max, bytes) = (T::KIND, T::BYTES_MAX, envelope.payload_len());
     if envelope.kind() != kind {
         return Err(VerifyError::SentAnotherKind { expected: kind, found: envelope.kind() });
