@@ -85,8 +85,8 @@ async fn with_key(
 ) -> Result<SignedApproval, Failure> {
     let key = OperatorKeyFile::read(path)?;
     let tenant = &question.request().tenant.deciding;
-    let all: Vec<Enrolled> = client.get("/v1/operators").await?;
-    let operator = whose(&all, tenant, &key.kid(), args.operator.as_ref())?;
+    let all: EnrolledList = client.get("/v1/operators").await?;
+    let operator = whose(&all.operators, tenant, &key.kid(), args.operator.as_ref())?;
     let credential = credential(client, &operator, tenant).await?;
     let scope = credential.choose(question, args.scope.as_ref())?;
     credential.check_key(&key.kid(), key.method())?;
@@ -204,6 +204,12 @@ const fn doing(vote: Vote) -> &'static str {
     }
 }
 
+/// `GET /v1/operators`, as far as it is needed here.
+#[derive(Clone, Debug, serde::Deserialize)]
+struct EnrolledList {
+    operators: Vec<Enrolled>,
+}
+
 /// An operator as the bridge lists them. Other members are not needed here.
 #[derive(Clone, Debug, serde::Deserialize)]
 struct Enrolled {
@@ -243,7 +249,7 @@ fn whose(
 fn not_enrolled(what: String, tenant: &TenantId, kid: &KeyId) -> Failure {
     Failure::new(Exit::Failed, what)
         .why(format!("nobody is enrolled so for tenant {tenant} with key {kid}"))
-        .next("landbridge operator list; the owner of the policy key enrols people: landbridge operator add")
+        .next("landbridge operator list; whoever has the policy key enrols people: landbridge operator enrol")
 }
 
 /// What our gateway says of an operator.
