@@ -42,8 +42,9 @@ export default definePluginEntry({
         const tool = event.toolName;
         // Outside a run it is the bridge that starts a subagent; what the subagent calls is gated.
         if (tool === "sessions_spawn" && !context.runId) return undefined;
-        const cwd = api.runtime.agent.resolveAgentWorkspaceDir(api.runtime.config.current(), context.agentId);
-        const args = tool === "exec" ? withFolder(event.params, cwd) : event.params;
+        const config = api.runtime.config.current();
+        const cwd = api.runtime.agent.resolveAgentWorkspaceDir(config, context.agentId);
+        const args = tool === "exec" ? withFolder(event.params, cwd, hostOf(config, context.agentId)) : event.params;
         const subject = JSON.stringify({
           v: 1,
           tool,
@@ -125,10 +126,17 @@ function channel() {
   };
 }
 
-// A command without a folder runs in the agent's workspace: said aloud, so that it can be approved.
-function withFolder(params, workspace) {
+// Where an agent's commands run when the call does not say.
+function hostOf(config, agent) {
+  return config.agents?.entries?.[agent]?.tools?.exec?.host ?? config.tools?.exec?.host;
+}
+
+// A command without a folder runs in the agent's workspace: said aloud, so that it can be approved. A node
+// has folders of its own.
+function withFolder(params, workspace, host) {
   const given = typeof params.workdir === "string" && params.workdir !== "" ? params.workdir : ".";
-  return given.startsWith("~") ? params : { ...params, workdir: path.resolve(workspace, given) };
+  if ((params.host ?? host) === "node" || given.startsWith("~")) return params;
+  return { ...params, workdir: path.resolve(workspace, given) };
 }
 
 function digest(text) {
