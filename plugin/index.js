@@ -44,7 +44,8 @@ export default definePluginEntry({
         if (tool === "sessions_spawn" && !context.runId) return undefined;
         const config = api.runtime.config.current();
         const cwd = api.runtime.agent.resolveAgentWorkspaceDir(config, context.agentId);
-        const args = tool === "exec" ? withFolder(event.params, cwd, hostOf(config, context.agentId)) : event.params;
+        const host = hostOf(config, context.agentId);
+        const args = tool === "exec" ? withFolder(event.params, cwd, host) : event.params;
         const subject = JSON.stringify({
           v: 1,
           tool,
@@ -56,11 +57,13 @@ export default definePluginEntry({
           call: context.toolCallId,
         });
         const asks = names(tools, tool) && names(agents, context.agentId);
-        if (Buffer.byteLength(subject) > SUBJECT_BYTES_MAX || calls.size >= CALLS_MAX) {
+        if (Buffer.byteLength(subject) > SUBJECT_BYTES_MAX) {
           // Nobody could see it whole.
           return asks ? { block: true, blockReason: "The call is too large to be approved." } : undefined;
         }
         const key = `${context.runId} ${context.toolCallId}`;
+        // Whose end was never told goes first.
+        if (calls.size >= CALLS_MAX) calls.delete(calls.keys().next().value);
         calls.set(key, { session, subject });
         // The parameters go back as they are shown: an approval covers these and no later hook changes them.
         if (!asks) return { params: args };
