@@ -349,9 +349,9 @@ struct Agent {
 impl Agent {
     fn with(key: &Path, dir: &Path) -> Self {
         let socket = dir.join("agent.sock");
-        let process =
-            Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null());
-        let process = process.spawn().unwrap();
+        let mut command = Command::new("ssh-agent");
+        command.args(["-D", "-a"]).arg(&socket).stdout(Stdio::null());
+        let process = command.spawn().unwrap();
         let agent = Self { process, socket };
         for _ in 0..200 {
             let added = Command::new("ssh-add")
