@@ -32,7 +32,15 @@ pub(crate) struct Gateway {
     seeds: BTreeMap<Role, u8>,
 }
 
-const ROLES: [Role; 5] = [Role::Root, Role::Stream, Role::Request, Role::Status, Role::Policy];
+const ROLES: [Role; 7] = [
+    Role::Root,
+    Role::Stream,
+    Role::Request,
+    Role::Status,
+    Role::Policy,
+    Role::Catalog,
+    Role::OperatorCa,
+];
 
 impl Gateway {
     pub(crate) fn new(base: u8) -> Self {
