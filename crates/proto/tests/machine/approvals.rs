@@ -1,5 +1,7 @@
 //! Operators' decisions, as a relying gateway judges, counts and records them.
 
-pub(crate) mod judging;
+mod judging;
 pub(crate) mod key;
+mod log;
+mod record;
 pub(crate) mod scene;
