@@ -32,19 +32,20 @@ pub(crate) struct Gateway {
     seeds: BTreeMap<Role, u8>,
 }
 
-const ROLES: [Role; 7] = [
-    Role::Root,
-    Role::Stream,
-    Role::Request,
-    Role::Status,
-    Role::Policy,
-    Role::Catalog,
-    Role::OperatorCa,
-];
+const ROLES: [Role; 5] = [Role::Root, Role::Stream, Role::Request, Role::Status, Role::Policy];
 
 impl Gateway {
     pub(crate) fn new(base: u8) -> Self {
-        let seeds: BTreeMap<_, _> = ROLES.into_iter().zip(base..).collect();
+        Self::with(base, ROLES.into_iter().zip(base..).collect())
+    }
+
+    /// A gateway that also has operators.
+    pub(crate) fn deciding(base: u8) -> Self {
+        let roles = ROLES.into_iter().chain([Role::Catalog, Role::OperatorCa]);
+        Self::with(base, roles.zip(base..).collect())
+    }
+
+    fn with(base: u8, seeds: BTreeMap<Role, u8>) -> Self {
         let root = sign_root(&[seeds[&Role::Root]], raw_root(&seeds, 1, None, NOW));
         let chain = TrustedRoot::introduced(&root).unwrap();
         Self { base, roots: vec![root], chain, seeds }

@@ -202,7 +202,7 @@ fn later_roots_and_statuses_do_not_undo_a_decision_and_are_told() {
 fn decisions_of_several_gateways_count_together() {
     let [alice, _] = people();
     let mut carol = alice.by("carol", Key::new(KeyMethod::Ssh, 202), 3);
-    carol.deciding = Gateway::new(61);
+    carol.deciding = Gateway::deciding(61);
     let gateway = carol.deciding.id();
     carol.request.aud = gateway.clone();
     carol.catalog.iss = gateway.clone();

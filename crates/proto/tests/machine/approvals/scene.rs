@@ -78,7 +78,7 @@ fn lead() -> Scope {
 
 impl Scene {
     pub(crate) fn new(key: Key) -> Self {
-        let (relying, deciding) = (Gateway::new(21), Gateway::new(1));
+        let (relying, deciding) = (Gateway::new(21), Gateway::deciding(1));
         let subject = "{\"argv\":[\"kubectl\",\"rollout\",\"restart\",\"deploy/api\"]}".to_owned();
         let tenants = ApprovalTenants { deciding: tenant("acme-eu"), relying: tenant("ops") };
         let request = raw::ApprovalRequest {
