@@ -836,6 +836,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "transcript::seals_by_a_key_that_a_later_status_revokes_are_reported",
     },
     Plant {
+        bug: "approval_agent_unchecked",
+        removes: "a start about approvals is for the operators",
+        package: "landbridge-proto",
+        target: Target::Test("machine"),
+        test: "approvals::starts::a_start_about_approvals_is_for_the_operators",
+    },
+    Plant {
         bug: "unmapped_scope_counts",
         removes: "only a scope that was mapped counts",
         package: "landbridge-proto",

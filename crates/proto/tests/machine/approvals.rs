@@ -5,3 +5,4 @@ pub(crate) mod key;
 mod log;
 mod record;
 pub(crate) mod scene;
+mod starts;

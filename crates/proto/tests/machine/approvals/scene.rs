@@ -76,31 +76,54 @@ fn lead() -> Scope {
     }
 }
 
+fn question(relying: &Gateway, deciding: &Gateway, subject: &str) -> raw::ApprovalRequest {
+    raw::ApprovalRequest {
+        aud: deciding.id(),
+        expires: AT.plus_ms(30 * MINUTE_MS),
+        id: ApprovalId::new("apr-abcdefghijklmnopqrstuvwxyz").unwrap(),
+        iss: relying.id(),
+        issued: AT.plus_ms(-20 * MINUTE_MS),
+        quorum: 1,
+        requester: Requester { gateway: deciding.id(), principal: "ci".to_owned() },
+        run: None,
+        scope: scope("prod-change"),
+        scopes: [scope("sre-lead")].into(),
+        subject: Subject::of(
+            SubjectKind::new("exec").unwrap(),
+            "application/json",
+            Binding::Exact,
+            subject.as_bytes(),
+        ),
+        tenant: ApprovalTenants { deciding: tenant("acme-eu"), relying: tenant("ops") },
+        v: FormVersion,
+    }
+}
+
+fn projection() -> Projection {
+    Projection {
+        constraints: Constraints {
+            max_ttl_ms: 10 * MINUTE_MS,
+            methods: KeyMethod::ALL.into(),
+            min_signers: 1,
+            observed: false,
+            subject_kinds: [SubjectKind::new("exec").unwrap()].into(),
+        },
+        entry: lead().entry().unwrap(),
+        exp: AT.plus_ms(24 * HOUR_MS),
+        local: tenant("ops"),
+        local_scope: scope("prod-change"),
+        nbf: AT.plus_ms(-24 * HOUR_MS),
+        remote: tenant("acme-eu"),
+        remote_scope: scope("sre-lead"),
+    }
+}
+
 impl Scene {
     pub(crate) fn new(key: Key) -> Self {
         let (relying, deciding) = (Gateway::new(21), Gateway::deciding(1));
         let subject = "{\"argv\":[\"kubectl\",\"rollout\",\"restart\",\"deploy/api\"]}".to_owned();
-        let tenants = ApprovalTenants { deciding: tenant("acme-eu"), relying: tenant("ops") };
-        let request = raw::ApprovalRequest {
-            aud: deciding.id(),
-            expires: AT.plus_ms(30 * MINUTE_MS),
-            id: ApprovalId::new("apr-abcdefghijklmnopqrstuvwxyz".to_owned()).unwrap(),
-            iss: relying.id(),
-            issued: AT.plus_ms(-20 * MINUTE_MS),
-            quorum: 1,
-            requester: Requester { gateway: deciding.id(), principal: "ci".to_owned() },
-            run: None,
-            scope: scope("prod-change"),
-            scopes: [scope("sre-lead")].into(),
-            subject: Subject::of(
-                SubjectKind::new("exec").unwrap(),
-                "application/json",
-                Binding::Exact,
-                subject.as_bytes(),
-            ),
-            tenant: tenants.clone(),
-            v: FormVersion,
-        };
+        let request = question(&relying, &deciding, &subject);
+        let tenants = request.tenant.clone();
         let catalog = raw::Catalog {
             expires: AT.plus_ms(HOUR_MS),
             iss: deciding.id(),
@@ -136,22 +159,6 @@ impl Scene {
             tenant: tenants,
             v: FormVersion,
         };
-        let projection = Projection {
-            constraints: Constraints {
-                max_ttl_ms: 10 * MINUTE_MS,
-                methods: KeyMethod::ALL.into(),
-                min_signers: 1,
-                observed: false,
-                subject_kinds: [SubjectKind::new("exec").unwrap()].into(),
-            },
-            entry: lead().entry().unwrap(),
-            exp: AT.plus_ms(24 * HOUR_MS),
-            local: tenant("ops"),
-            local_scope: scope("prod-change"),
-            nbf: AT.plus_ms(-24 * HOUR_MS),
-            remote: tenant("acme-eu"),
-            remote_scope: scope("sre-lead"),
-        };
         Self {
             relying,
             deciding,
@@ -160,7 +167,7 @@ impl Scene {
             catalog,
             credential,
             approval,
-            projections: vec![projection],
+            projections: vec![projection()],
             key,
             kept: None,
             revoked: Vec::new(),

@@ -114,9 +114,7 @@ fn what_comes_goes_and_changes_is_told_apart() {
 /// A change that the difference did not show would be signed unseen.
 #[test]
 fn every_member_of_the_document_shows_when_it_changes() {
-    let mut base = raw::Federation::from(document(&[peer(30, "eu")], &[root()]));
-    base.peers[0].projections = vec![projection()];
-    base.operators = vec![operator()];
+    let base = raw::Federation::from(document(&[peer(30, "eu")], &[root()]));
     let proven = |raw: raw::Federation| Federation::try_from(raw).unwrap();
     let from = proven(base.clone());
     type Deed<'a> = (&'a str, Box<dyn Fn(&mut raw::Federation)>);
@@ -164,38 +162,6 @@ fn every_member_of_the_document_shows_when_it_changes() {
     deed!("threshold", raw, {
         raw.roots[0].keys.insert(kid(91), RootKey::new(secret(91).public(), NOW, NOW.plus_ms(1)));
         raw.roots[0].threshold = 2;
-    });
-    deed!("approval.quorum", raw, {
-        let scope = ScopeName::new("a").unwrap();
-        raw.peers[0].grants[0].approval = Some(ApprovalRule { quorum: 1, scope });
-    });
-    deed!("constraints.max_ttl_ms", raw, {
-        raw.peers[0].projections[0].constraints.max_ttl_ms = 1;
-    });
-    deed!("constraints.methods", raw, {
-        raw.peers[0].projections[0].constraints.methods = [KeyMethod::SshSk].into();
-    });
-    deed!("constraints.min_signers", raw, {
-        raw.peers[0].projections[0].constraints.min_signers = 2;
-    });
-    deed!("constraints.observed", raw, {
-        raw.peers[0].projections[0].constraints.observed = true;
-    });
-    deed!("constraints.subject_kinds", raw, {
-        raw.peers[0].projections[0].constraints.subject_kinds =
-            [SubjectKind::new("tool").unwrap()].into();
-    });
-    deed!("entry", raw, raw.peers[0].projections[0].entry = Digest::of(b"other", &[]));
-    deed!("exp", raw, raw.peers[0].projections[0].exp = NOW.plus_ms(2));
-    deed!("nbf", raw, raw.peers[0].projections[0].nbf = NOW.plus_ms(-1));
-    deed!("remote_scope", raw, {
-        raw.peers[0].projections[0].remote_scope = ScopeName::new("z").unwrap();
-    });
-    deed!("scopes", raw, raw.operators[0].scopes = [ScopeName::new("z").unwrap()].into());
-    deed!("keys", raw, {
-        let application = Some("ssh:".to_owned());
-        let key = OperatorKey::ed25519(KeyMethod::SshSk, &secret(201).public(), application);
-        raw.operators[0].keys = vec![key.try_into().unwrap()];
     });
     for (name, deed) in deeds {
         let mut raw = base.clone();
@@ -267,4 +233,54 @@ fn projections_and_operators_are_told_in_words() {
     let json = serde_json::to_value(&gone).unwrap();
     assert_eq!(json[0]["what"], "projection");
     assert_eq!(json[1]["what"], "operator");
+}
+
+#[test]
+fn every_member_about_approvals_shows_when_it_changes() {
+    let mut base = raw::Federation::from(document(&[peer(30, "eu")], &[]));
+    base.peers[0].projections = vec![projection()];
+    base.operators = vec![operator()];
+    let from = Federation::try_from(base.clone()).unwrap();
+    macro_rules! deed {
+        ($name:literal, $raw:ident, $change:expr) => {{
+            let mut $raw = base.clone();
+            $change;
+            let to = Federation::try_from($raw).unwrap();
+            let difference = Difference::between(Some(&from), &to);
+            let shown = difference.items().iter().flat_map(|item| &item.members);
+            assert!(shown.map(|member| &member.name).any(|shown| shown == $name), "{}", $name);
+        }};
+    }
+    deed!("approval.quorum", raw, {
+        let scope = ScopeName::new("a").unwrap();
+        raw.peers[0].grants[0].approval = Some(ApprovalRule { quorum: 1, scope });
+    });
+    deed!("constraints.max_ttl_ms", raw, {
+        raw.peers[0].projections[0].constraints.max_ttl_ms = 1;
+    });
+    deed!("constraints.methods", raw, {
+        raw.peers[0].projections[0].constraints.methods = [KeyMethod::SshSk].into();
+    });
+    deed!("constraints.min_signers", raw, {
+        raw.peers[0].projections[0].constraints.min_signers = 2;
+    });
+    deed!("constraints.observed", raw, {
+        raw.peers[0].projections[0].constraints.observed = true;
+    });
+    deed!("constraints.subject_kinds", raw, {
+        raw.peers[0].projections[0].constraints.subject_kinds =
+            [SubjectKind::new("tool").unwrap()].into();
+    });
+    deed!("entry", raw, raw.peers[0].projections[0].entry = Digest::of(b"other", &[]));
+    deed!("exp", raw, raw.peers[0].projections[0].exp = NOW.plus_ms(2));
+    deed!("nbf", raw, raw.peers[0].projections[0].nbf = NOW.plus_ms(-1));
+    deed!("remote_scope", raw, {
+        raw.peers[0].projections[0].remote_scope = ScopeName::new("z").unwrap();
+    });
+    deed!("scopes", raw, raw.operators[0].scopes = [ScopeName::new("z").unwrap()].into());
+    deed!("keys", raw, {
+        let application = Some("ssh:".to_owned());
+        let key = OperatorKey::ed25519(KeyMethod::SshSk, &secret(201).public(), application);
+        raw.operators[0].keys = vec![key.try_into().unwrap()];
+    });
 }
