@@ -75,7 +75,7 @@ fn a_question_shows_its_subject_whatever_the_grant_discloses() {
     let framing = Framing { disclose: &disclose, agent: &agent, remote_run_id: None };
     let Subject { binding, digest, kind, media, size } = scene.request.subject.clone();
     let text = scene.subject.clone();
-    let requested = ApprovalRequested {
+    let requested = Box::new(ApprovalRequested {
         approval: scene.request.id.clone(),
         call_id: None,
         expires: AT,
@@ -83,7 +83,7 @@ fn a_question_shows_its_subject_whatever_the_grant_discloses() {
         request: String::from_utf8(scene.request_envelope().to_bytes()).unwrap(),
         scopes: [scope("sre-lead")].into(),
         subject: SubjectShown { binding, digest, media, size, text },
-    };
+    });
     let events = framing.events(Report::ApprovalRequested(requested.clone()));
     assert_eq!(events, [Event::ApprovalRequested(requested)]);
 }
