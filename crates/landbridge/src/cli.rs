@@ -3,6 +3,7 @@
 //! The tree is the program's contract with scripts: a changed name or flag is a visible line here and
 //! in the files below. What a command does is in `command/`.
 
+mod approval;
 mod audit;
 mod backup;
 mod evidence;
@@ -13,6 +14,7 @@ mod key;
 mod limit;
 mod membership;
 mod offline;
+mod operator;
 mod peer;
 mod root;
 mod run;
@@ -25,6 +27,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use landbridge_node::identity::RootKeys;
 use landbridge_proto::wire::name::AgentName;
 
+pub(crate) use self::approval::{
+    ApprovalCommand, ApprovalDecideArgs, ApprovalExportArgs, ApprovalListArgs, ApprovalRequestArgs,
+    ApprovalSideChoice, ApprovalStateChoice,
+};
 pub(crate) use self::audit::{
     AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, Since,
 };
@@ -44,6 +50,7 @@ pub(crate) use self::membership::{
     MembershipKeyArgs, MembershipRenewArgs, MembershipSignArgs,
 };
 pub(crate) use self::offline::{OfflineArgs, PassphraseArgs, RootKeyArgs};
+pub(crate) use self::operator::{OperatorCommand, OperatorKeyCommand, OperatorKeyNewArgs};
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDecideArgs, PeerDeclineArgs, PeerInviteArgs,
     PeerInvitesArgs, PeerJoinArgs, PeerRenameArgs, PeerWithdrawArgs, PolicyArgs, TenantArg,
@@ -85,7 +92,7 @@ at the other side.
 
 Data goes to standard output and talk to standard error. Most commands speak with the running
 bridge through <home>/landbridge.sock. init, serve, gateway connect, verify, trust verify,
-membership key and issue, root sign and new-key, config, completions and demo need none; doctor says
+membership key and issue, root sign and new-key, operator key, config, completions and demo need none; doctor says
 when there is none; halt and resume work without; restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
@@ -114,6 +121,9 @@ pub(crate) enum Command {
     /// Memberships: gateways that a federation root vouches for
     #[command(subcommand)]
     Membership(MembershipCommand),
+    /// Operators: the people who decide, and their keys
+    #[command(subcommand)]
+    Operator(OperatorCommand),
     /// Tokens: how workflow engines use the local API
     #[command(subcommand)]
     Token(TokenCommand),
@@ -123,13 +133,20 @@ pub(crate) enum Command {
     /// Runs at other gateways
     #[command(subcommand)]
     Run(RunCommand),
+    /// Approvals: what operators are asked, and what they decide
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// The next root, where its keys are on different machines
     #[command(subcommand)]
     Root(RootCommand),
     /// The OpenClaw gateway beside this bridge
     #[command(subcommand)]
     Gateway(GatewayCommand),
-    /// Check a transcript against the gateway that must have signed it, offline
+    /// Check a transcript, or the record of an approval, offline
+    ///
+    /// A transcript must have been signed by the gateway that is pinned, which executed the run. The record of an
+    /// approval (`landbridge approval export`) must be that of the pinned gateway, which needed the answer: whose
+    /// decisions count there, its own policy key signed.
     Verify(VerifyArgs),
     /// Evidence against peers that contradicted themselves under their signatures
     #[command(subcommand)]
@@ -232,10 +249,10 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The transcript, or `-` for standard input
+    /// The transcript or the record, or `-` for standard input
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// The gateway that must have signed it
+    /// The gateway that must have executed the run, or needed the approval
     #[arg(long, value_name = "ID")]
     pub(crate) pin: landbridge_proto::wire::name::GatewayId,
 }
@@ -316,6 +333,14 @@ mod tests {
             "landbridge peer resume eu",
             "landbridge verify run.jsonl --pin gw1-short",
             "landbridge token create ci --verb admin",
+            "landbridge approval approve --key k",
+            "landbridge approval approve apr-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "landbridge approval deny apr-aaaaaaaaaaaaaaaaaaaaaaaaaa --key k --assertion a",
+            "landbridge approval approve apr-short --key k",
+            "landbridge approval request --scope s --kind exec",
+            "landbridge approval request --scope s --kind exec --text a --file b",
+            "landbridge approval request --scope s --kind exec --text a --timeout 1m",
+            "landbridge approval list --all --state open",
             "landbridge",
             "landbridge peer",
         ] {

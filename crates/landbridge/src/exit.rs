@@ -9,17 +9,17 @@ use std::process::ExitCode;
 /// Why the process ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exit {
-    /// Done; a run succeeded; a transcript is verified.
+    /// Done; a run succeeded; a transcript is verified; an approval was given.
     Success,
     /// Refused or failed for a reason that the message tells.
     Failed,
-    /// `verify`: the transcript was changed.
+    /// `verify`: the file was changed, or something in it does not hold.
     Tampered,
     /// `verify`: another gateway than the pinned one signed it.
     OtherSigner,
-    /// `verify`: not a transcript.
+    /// `verify`: neither a transcript nor the record of an approval.
     Unreadable,
-    /// `verify`: genuine as far as it goes, without a sealed terminal.
+    /// `verify`: genuine, without a sealed terminal, or of an approval that was not given.
     Incomplete,
     /// The run failed.
     RunFailed,
@@ -31,10 +31,14 @@ pub(crate) enum Exit {
     RunExpired,
     /// No terminal of the executor can be had.
     RunLost,
-    /// Runs go on when the time to wait is over.
+    /// Runs go on, or an approval is open, when the time to wait is over.
     WaitTimeout,
-    /// No such run, gateway, peer or token.
+    /// No such run, gateway, peer, token or approval.
     NotFound,
+    /// The approval was denied.
+    ApprovalDenied,
+    /// The approval expired or was closed, undecided.
+    ApprovalEnded,
     /// Wrong usage.
     Usage,
     /// No bridge is running in this home, or it went away.
@@ -68,6 +72,8 @@ impl Exit {
             Self::RunLost => 14,
             Self::WaitTimeout => 15,
             Self::NotFound => 16,
+            Self::ApprovalDenied => 17,
+            Self::ApprovalEnded => 18,
             Self::Usage => 64,
             Self::NoBridge => 69,
             Self::Internal => 70,
@@ -100,19 +106,21 @@ impl From<Exit> for ExitCode {
 /// The table below every command's long help.
 pub(crate) const HELP: &str = "\
 Exit codes:
-    0  done; the run succeeded; the transcript is verified
+    0  done; the run succeeded; what was verified holds
     1  refused or failed; the message says why
-    2  verify: the transcript was changed
+    2  verify: the file was changed, or something in it does not hold
     3  verify: another gateway than the pinned one signed it
-    4  verify: not a transcript
-    5  verify: genuine as far as it goes, without a sealed terminal
+    4  verify: neither a transcript nor the record of an approval
+    5  verify: genuine, without a sealed terminal, or of an approval that was not given
    10  the run failed
    11  the run was cancelled
    12  the executor refused the run
    13  the run's deadline passed
    14  no terminal of the executor can be had; what happened is unknown
-   15  runs go on: the time to wait is over
-   16  no such run, gateway, peer or token
+   15  runs go on, or an approval is open: the time to wait is over
+   16  no such run, gateway, peer, token or approval
+   17  the approval was denied
+   18  the approval expired, or was closed undecided
    64  wrong usage
    69  no bridge is running in this home, or it went away
    70  a fault of this program; please report it
@@ -218,7 +226,7 @@ impl<T, E: std::error::Error> OrFail<T> for Result<T, E> {
 mod tests {
     use super::*;
 
-    const ALL: [Exit; 20] = [
+    const ALL: [Exit; 22] = [
         Exit::Success,
         Exit::Failed,
         Exit::Tampered,
@@ -232,6 +240,8 @@ mod tests {
         Exit::RunLost,
         Exit::WaitTimeout,
         Exit::NotFound,
+        Exit::ApprovalDenied,
+        Exit::ApprovalEnded,
         Exit::Usage,
         Exit::NoBridge,
         Exit::Internal,

@@ -108,6 +108,7 @@ fn without_a_bridge_commands_end_with_69_and_say_what_to_do() {
         vec!["grant", "list"],
         vec!["token", "list"],
         vec!["route", "list"],
+        vec!["approval", "list"],
         vec!["audit", "show"],
         vec!["gateway", "status"],
     ] {
