@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::finding::Finding;
-use crate::{attacks, layers, spec, tree};
+use crate::{attacks, clients, layers, spec, tree};
 
 /// Which steps to run.
 #[derive(Args, Clone, Debug, Default)]
@@ -47,6 +47,8 @@ enum Work {
     Tests,
     /// The demonstration, which must not take long once it is built.
     Demo,
+    /// The clients in other languages, where these are installed.
+    Clients,
 }
 
 /// How a step ended.
@@ -79,6 +81,7 @@ const STEPS: &[(&str, Work)] = &[
         ),
     ),
     ("tests", Work::Tests),
+    ("clients", Work::Clients),
     ("planted", Work::Cargo(&["xtask", "planted"], &[])),
     ("fuzz", Work::Cargo(&["xtask", "fuzz", "--short"], &[])),
     ("demo", Work::Demo),
@@ -155,6 +158,20 @@ fn perform(root: &Path, work: &Work) -> Result<End> {
         Work::Tool(..) => Ok(End::Skipped("the tool is not installed")),
         Work::Tests => tests(root),
         Work::Demo => demo(root),
+        Work::Clients => Ok(clients(root)),
+    }
+}
+
+fn clients(root: &Path) -> End {
+    if let Some(why) = clients::missing() {
+        return End::Skipped(why);
+    }
+    match clients::run(root) {
+        Ok(()) => End::Passed,
+        Err(error) => {
+            eprintln!("{error:#}");
+            End::Failed
+        }
     }
 }
 

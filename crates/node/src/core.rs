@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use landbridge_planted::planted;
 
 use crate::adapter::Adapter;
+use crate::approvals::Approvals;
 use crate::clock::{Clock, Entropy};
 use crate::config::Effective;
 use crate::contact::Contacts;
@@ -144,6 +145,8 @@ pub struct Core {
     pub contacts: Contacts,
     /// What is counted instead of being recorded one by one.
     pub tally: Arc<Tally>,
+    /// Questions for people.
+    pub approvals: Approvals,
 }
 
 /// Begins what a run's id is the digest of.
