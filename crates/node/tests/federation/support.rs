@@ -345,6 +345,7 @@ impl Side {
             unrecorded: Unrecorded::new(true, NOW),
             contacts: Contacts::default(),
             approvals: Approvals::default(),
+            tally: Arc::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
         let executions = Arc::new(Executions::default());
