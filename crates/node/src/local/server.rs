@@ -72,6 +72,7 @@ fn routes() -> Router<Local> {
         .merge(evidence::routes())
         .merge(super::trust::routes())
         .merge(standing::routes())
+        .merge(super::approvals::routes())
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(render_metrics))
