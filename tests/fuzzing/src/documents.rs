@@ -3,9 +3,6 @@
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::trust::root::TrustedRoot;
-use landbridge_proto::wire::approval::{
-    Approval, ApprovalRequest, Catalog, Decision, OperatorCredential,
-};
 use landbridge_proto::wire::document::{Federation, Membership, PairingRequest, Root, Status};
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::json::canonical;
@@ -39,7 +36,7 @@ pub(crate) fn json(bytes: &[u8]) {
 }
 
 /// The kinds that `document` reads, each by the number that its first byte has.
-pub(crate) const KINDS: [fn(&[u8]); 16] = [
+pub(crate) const KINDS: [fn(&[u8]); 11] = [
     one::<Root>,
     one::<Status>,
     one::<Federation>,
@@ -51,11 +48,6 @@ pub(crate) const KINDS: [fn(&[u8]); 16] = [
     one::<Answer>,
     one::<Refusal>,
     one::<Receipt>,
-    one::<Catalog>,
-    one::<OperatorCredential>,
-    one::<ApprovalRequest>,
-    one::<Approval>,
-    one::<Decision>,
 ];
 
 fn one<T: Serialize + DeserializeOwned>(bytes: &[u8]) {

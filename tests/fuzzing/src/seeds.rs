@@ -4,10 +4,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use landbridge_proto::trust::pairing::{Invite, InviteSecret};
-use landbridge_proto::wire::approval_record::{Header, Line};
 use landbridge_proto::wire::document::{Endpoint, EndpointUrl, FormVersion};
 use landbridge_proto::wire::envelope::Envelope;
-use landbridge_proto::wire::name::ApprovalId;
 use landbridge_proto::wire::sse::Event;
 use zeroize::Zeroizing;
 
@@ -43,8 +41,6 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "frame" => honest.run.lines.iter().map(|line| line.clone().into_bytes()).collect(),
         "transcript" => vec![honest.transcript.clone()],
         "evidence" => vec![honest.evidence.clone().into_bytes()],
-        "approval-record" => vec![approval_record()],
-        "ssh" => SSH.map(|text| text.as_bytes().to_vec()).into(),
         "operation" | "admission" => vec![honest.operation.clone()],
         "invite" => vec![invite().into_bytes()],
         "names" => texts(),
@@ -96,36 +92,6 @@ fn payloads() -> Vec<Vec<u8>> {
     };
     signed().iter().filter_map(text).collect()
 }
-
-/// The beginning of a record: what two gateways signed, without an operator.
-fn approval_record() -> Vec<u8> {
-    let honest = honest();
-    let run = &honest.run;
-    let roots = |roots: &[Envelope]| -> Vec<Line> {
-        roots.iter().cloned().map(|value| Line::Root { value }).collect()
-    };
-    let header = Header {
-        id: ApprovalId::new("apr-abcdefghijklmnopqrstuvwxyz").unwrap(),
-        relying: run.executor.id(),
-        v: FormVersion,
-    };
-    let mut lines = vec![Line::Approval(header)];
-    lines.extend(roots(&run.executor.roots));
-    lines.push(Line::Status { value: honest.statuses[0].clone() });
-    lines.push(Line::Federation { value: honest.federation_envelope.clone() });
-    lines.push(Line::Subject { value: "{}".to_owned() });
-    lines.push(Line::Asked { gateway: run.caller.id() });
-    lines.extend(roots(&run.caller.roots));
-    lines.push(Line::Status { value: run.caller.status(NOW) });
-    lines.iter().flat_map(|line| line.to_bytes().unwrap()).collect()
-}
-
-/// A key and a signature of `ssh-keygen`, and a key of a security key.
-const SSH: [&str; 3] = [
-    include_str!("../../../crates/proto/src/trust/approval/ssh/fixtures/alice.pub"),
-    include_str!("../../../crates/proto/src/trust/approval/ssh/fixtures/good.sig"),
-    include_str!("../../../crates/proto/src/trust/approval/ssh/fixtures/sk.pub"),
-];
 
 /// Base64, for seeds alone: the project's own reader is under test.
 fn decode(text: &str) -> Option<Vec<u8>> {

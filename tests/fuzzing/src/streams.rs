@@ -1,10 +1,8 @@
 //! Streams of a run, and what is made of them afterwards.
 
-use landbridge_proto::machine::approval_record;
 use landbridge_proto::machine::evidence::{self, Outcome as Proven};
 use landbridge_proto::machine::receive::Reception;
 use landbridge_proto::machine::transcript::{self, Outcome};
-use landbridge_proto::wire::approval_record::ApprovalReader;
 use landbridge_proto::wire::evidence::EvidenceReader;
 use landbridge_proto::wire::sse::{Event, SseReader};
 use landbridge_proto::wire::stream::Frame;
@@ -101,16 +99,6 @@ pub(crate) fn evidence(bytes: &[u8]) {
         }
     }
     let mut reader = EvidenceReader::new();
-    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        let Ok(read) = reader.line(line) else { return };
-        assert_eq!(read.to_bytes().unwrap(), line, "one spelling");
-    }
-}
-
-pub(crate) fn approval_record(bytes: &[u8]) {
-    let verdict = approval_record::verify(bytes, &honest().run.executor.id());
-    assert_ne!(verdict.exit_code(), 0, "no operator signed anything");
-    let mut reader = ApprovalReader::new();
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
         let Ok(read) = reader.line(line) else { return };
         assert_eq!(read.to_bytes().unwrap(), line, "one spelling");

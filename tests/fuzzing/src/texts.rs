@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use landbridge_proto::trust::approval::ssh;
 use landbridge_proto::trust::key::PublicKey;
 use landbridge_proto::trust::pairing::Invite;
-use landbridge_proto::wire::approval::OperatorKey;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::EndpointUrl;
 use landbridge_proto::wire::name::{
@@ -70,15 +68,4 @@ pub(crate) fn tool_args(bytes: &[u8]) {
     let members = value.as_object().expect("one object");
     let names: BTreeSet<&String> = members.keys().collect();
     assert_eq!(names.len(), members.len());
-}
-
-pub(crate) fn ssh(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(key) = ssh::public_key(text) {
-        let read = OperatorKey::try_from(key.clone()).unwrap();
-        assert_eq!(read.public().kid(), key.kid);
-    }
-    if let Ok(sshsig) = ssh::without_armour(text) {
-        assert!(sshsig.len() <= text.len());
-    }
 }
