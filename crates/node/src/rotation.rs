@@ -24,7 +24,7 @@ use metrics::gauge;
 
 use crate::core::Core;
 use crate::fail;
-use crate::identity::online::{KEY_LIFE_MS, ONLINE};
+use crate::identity::online::{KEY_LIFE_MS, ONLINE, is_optional};
 use crate::identity::{Identity, IdentityError};
 use crate::net::tls;
 use crate::observe;
@@ -171,7 +171,8 @@ fn check(before: &Root, next: &Identity, now: Timestamp) -> Result<(), RotationE
         let held = |kid: &KeyId| next.keys(role).iter().any(|key| key.signer.kid() == kid);
         for kid in root.roles.get(&role).into_iter().flat_map(|holders| &holders.keyids) {
             let Some(key) = root.keys.get(kid) else { continue };
-            if !held(kid) {
+            let was_missing = is_optional(role) && before.keys.contains_key(kid);
+            if !held(kid) && !was_missing {
                 return Err(RotationError::KeyMissing { role, kid: kid.clone() });
             }
             //= ID-55
@@ -181,7 +182,7 @@ fn check(before: &Root, next: &Identity, now: Timestamp) -> Result<(), RotationE
                 return Err(RotationError::TooLong { role, kid: kid.clone() });
             }
         }
-        if next.signer(role, now).is_err() {
+        if next.signer(role, now).is_err() && !is_optional(role) {
             return Err(RotationError::NothingSigns { role });
         }
     }
@@ -202,10 +203,10 @@ pub async fn note(core: &Core) {
         Err(_) => "none".to_owned(),
     };
     let version = identity.root().version().to_string();
-    let (stream, request, status) =
-        (signing(Role::Stream), signing(Role::Request), signing(Role::Status));
+    let [stream, request, status, catalog, operator_ca] = ONLINE.map(signing);
     let tls = identity.tls().spki().to_string();
-    let text = [version.as_str(), &stream, &request, &status, &tls].join(" ");
+    let all = [version.as_str(), &stream, &request, &status, &catalog, &operator_ca, &tls];
+    let text = all.join(" ");
     match core.store.reads().meta(IN_FORCE) {
         Ok(known) if known.as_deref() == Some(text.as_str()) => return,
         Ok(_) => {}
@@ -217,6 +218,8 @@ pub async fn note(core: &Core) {
         ("stream", &stream),
         ("request", &request),
         ("status", &status),
+        ("catalog", &catalog),
+        ("operator-ca", &operator_ca),
         ("tls", &tls),
     ];
     let audit = core.audit("bridge", "keys_in_use", core.own().as_str(), detail);
@@ -228,7 +231,7 @@ pub async fn note(core: &Core) {
     core.wakes.wake_all();
 }
 
-/// When each role runs out of keys, and when the root expires. Roles that sign nothing yet are left out.
+/// When each role runs out of keys, and when the root expires.
 #[must_use]
 pub fn ends(root: &TrustedRoot) -> BTreeMap<String, Timestamp> {
     let document = root.root();
@@ -236,7 +239,7 @@ pub fn ends(root: &TrustedRoot) -> BTreeMap<String, Timestamp> {
         let holders = document.roles.get(&role)?;
         holders.keyids.iter().filter_map(|kid| document.keys.get(kid)).map(|key| key.exp).max()
     };
-    let roles = [Role::Root, Role::Stream, Role::Request, Role::Status, Role::Policy];
+    let roles = Role::ALL;
     let mut ends: BTreeMap<_, _> =
         roles.into_iter().filter_map(|role| Some((format!("{role} key"), last(role)?))).collect();
     ends.insert("root".to_owned(), document.expires);

@@ -117,7 +117,7 @@ impl Online {
                     None => foreign = Some(signer.kid().clone()),
                 }
             }
-            if keys.is_empty() {
+            if keys.is_empty() && !is_optional(role) {
                 return Err(match foreign {
                     Some(kid) => IdentityError::ForeignKey { kid, role },
                     None => file_fault(&directory.join(key_file_name(role)))(
@@ -173,7 +173,15 @@ pub fn later_key_file(directory: &Path, role: Role, kid: &KeyId) -> PathBuf {
 }
 
 /// The roles that the daemon signs for.
-pub const ONLINE: [Role; 3] = [Role::Stream, Role::Request, Role::Status];
+pub const ONLINE: [Role; 5] =
+    [Role::Stream, Role::Request, Role::Status, Role::Catalog, Role::OperatorCa];
+
+/// Whether a gateway does its work without a key of the role: roots from before the role was used let
+/// its keys lapse.
+#[must_use]
+pub const fn is_optional(role: Role) -> bool {
+    matches!(role, Role::Catalog | Role::OperatorCa)
+}
 
 #[cfg(test)]
 mod tests {

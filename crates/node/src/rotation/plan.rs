@@ -16,7 +16,7 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{KeyId, Timestamp};
 
 use crate::identity::ROOT_LIFE_MS;
-use crate::identity::online::{HEAD_START_MS, KEY_LIFE_MS, KeyUse, uses};
+use crate::identity::online::{HEAD_START_MS, KEY_LIFE_MS, KeyUse, is_optional, uses};
 
 /// A successor takes over this long after it was listed, in milliseconds: every peer whose knowledge is
 /// fresh has asked for roots by then.
@@ -190,11 +190,10 @@ fn tidy(next: &mut raw::Root, now: Timestamp) {
         let (gone, kept): (Vec<_>, Vec<_>) =
             holders.keyids.iter().cloned().partition(|kid| over(&next.keys, kid));
         // A role without any good key keeps the last ones: the document needs the role.
-        let is_optional = matches!(role, Role::Catalog | Role::OperatorCa);
         if !kept.is_empty() {
             holders.keyids = kept.into_iter().collect();
         }
-        !(is_optional && !gone.is_empty() && holders.keyids.len() == gone.len())
+        !(is_optional(role) && !gone.is_empty() && holders.keyids.len() == gone.len())
     });
     let named: BTreeSet<KeyId> =
         next.roles.values().flat_map(|holders| &holders.keyids).cloned().collect();
