@@ -2,10 +2,11 @@
 //!
 //! Start at [`verified`]: the one door from signed bytes to a value. [`root`] and [`status`] say which
 //! keys open it, [`peer`] puts both together for one gateway, [`federation`] holds whom this gateway
-//! trusts, and [`pairing`] and [`membership`] are how it begins. [`draft`] is the next root before enough keys signed
+//! trusts, [`approval`] says whose decisions count for what, and [`pairing`] and [`membership`] are how it begins. [`draft`] is the next root before enough keys signed
 //! it. Everything that learns returns a new value and leaves the
 //! old one as it was, so that a caller persists the new one before it uses it.
 
+pub mod approval;
 pub mod draft;
 pub mod federation;
 pub mod key;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use landbridge_proto::wire::name::{IdempotencyKey, Jti, RunId};
+use landbridge_proto::wire::name::{ApprovalId, IdempotencyKey, Jti, RunId};
 
 /// Why the store failed. Cheap to clone, because one fault answers everybody who waits.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -154,6 +154,24 @@ pub enum Broken {
     /// An invite is used or withdrawn that is not open.
     #[error("the invite is used, withdrawn or unknown")]
     InviteNotOpen,
+    /// An approval is created twice.
+    #[error("{0} exists")]
+    ApprovalExists(ApprovalId),
+    /// A write to an approval that does not exist.
+    #[error("{0} does not exist")]
+    ApprovalUnknown(ApprovalId),
+    /// The row to be put has another revision, or another value of what never changes.
+    #[error("{0} is not the row that was read")]
+    ApprovalChanged(ApprovalId),
+    /// An approval would be open and have ended, or have ended at no time.
+    #[error("{0} is open with an end, or ended without one")]
+    ApprovalUndated(ApprovalId),
+    /// A catalog would be replaced by an older one.
+    #[error("version {0} of a catalog is older than the one that is kept")]
+    CatalogOlder(u64),
+    /// A catalog would be replaced by one of the same version with other bytes.
+    #[error("version {0} of a catalog is kept with other bytes")]
+    CatalogDiffers(u64),
     /// A number that the database cannot hold.
     #[error("the number {0} cannot be stored")]
     OutOfRange(u64),

@@ -3,6 +3,7 @@
 //! It is the oracle that the database is compared with, and the store of tests and simulations. It
 //! favours the obvious over the fast: a group is applied to a copy, which then replaces the original.
 
+mod approvals;
 mod read;
 mod write;
 
@@ -13,13 +14,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow, KeyRecord,
-    MembershipRow, PairingRow, ReceivedSeal, Room, RunRow, SessionRow, Store, TokenRow,
+    ApprovalRow, AuditRow, CatalogRow, DocumentKind, DocumentRow, EntryRow, EvidenceRow, InviteRow,
+    KeyRecord, MembershipRow, PairingRow, ReceivedSeal, Room, RunRow, SessionRow, Store, TokenRow,
 };
 use landbridge_proto::machine::step::{Batch, Outcome};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantPair, Timestamp,
+    ApprovalId, GatewayId, IdempotencyKey, Jti, Owner, RunId, TenantId, TenantPair, Timestamp,
 };
 
 use crate::fault::Fault;
@@ -51,6 +52,8 @@ struct Model {
     pairings: Arc<BTreeMap<GatewayId, PairingRow>>,
     memberships: Arc<BTreeMap<GatewayId, MembershipRow>>,
     evidence: Arc<BTreeMap<String, EvidenceRow>>,
+    approvals: Arc<BTreeMap<ApprovalId, Arc<ApprovalRow>>>,
+    catalogs: Arc<BTreeMap<(GatewayId, TenantId), CatalogRow>>,
     meta: Arc<BTreeMap<String, String>>,
     clock: Timestamp,
     audit: Arc<Vec<Arc<AuditRow>>>,

@@ -752,6 +752,20 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "suite::groups::on_sqlite::a_run_guard_checks_epoch_and_revision",
     },
     Plant {
+        bug: "approval_unguarded",
+        removes: "an approval is changed only from the row that was read",
+        package: "landbridge-store",
+        target: Target::Test("store"),
+        test: "suite::approvals::on_sqlite::an_approval_is_created_once_and_changed_under_its_revision",
+    },
+    Plant {
+        bug: "approval_pruned_early",
+        removes: "an approval is kept for as long as its run",
+        package: "landbridge-store",
+        target: Target::Test("store"),
+        test: "suite::approvals::on_sqlite::an_approval_goes_with_its_run_and_never_before_it",
+    },
+    Plant {
         bug: "store_same_revision",
         removes: "a row that was read before a change is old",
         package: "landbridge-store",

@@ -6,8 +6,10 @@
 
 mod approvals;
 mod audit;
+mod guard;
 mod people;
 mod reads;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,15 +20,16 @@ pub use self::approvals::{
     ApprovalRow, ApprovalSide, ApprovalState, AskedRow, CatalogRow, CountedRow,
 };
 pub use self::audit::{AuditEvent, AuditRow};
+pub use self::guard::Guard;
 pub use self::people::{EvidenceRow, InviteRow, MembershipRow, PairingRow, Sees, Sides, TokenRow};
-pub use self::reads::{EntryFilter, EntryPlace, Reads, ReceivedSeal};
-use super::budget::{Day, Spent};
+pub use self::reads::{ApprovalFilter, EntryFilter, EntryPlace, Reads, ReceivedSeal};
+pub use self::write::Write;
+use super::budget::Spent;
 use super::report::StopReason;
 use super::step::{Batch, Outcome};
 use crate::wire::digest::Digest;
 use crate::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair,
-    Timestamp,
+    AgentName, Alias, GatewayId, IdempotencyKey, Owner, RunId, SessionHandle, TenantPair, Timestamp,
 };
 
 /// The writing half of a store. Called by one writer only, through [`super::step::commit`].
@@ -67,254 +70,6 @@ pub enum Room {
     Enough,
     /// The disk is full, or the reserve is not whole: only what may use the reserve is written.
     Short,
-}
-
-/// What must still be true when a batch is committed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Guard {
-    /// This request was never accepted before.
-    JtiUnseen {
-        /// Who signed it.
-        issuer: GatewayId,
-        /// Its random id.
-        jti: Jti,
-    },
-    /// The owner has not used this key, nor blocked it.
-    KeyFree {
-        /// Whose key.
-        owner: Owner,
-        /// The key.
-        key: IdempotencyKey,
-    },
-    /// The executor's run is still driven in this epoch and was not changed since it was read.
-    Run {
-        /// The run.
-        run: RunId,
-        /// The driver's epoch.
-        epoch: u64,
-        /// The row's revision.
-        revision: u64,
-    },
-    /// The caller's journal entry was not changed since it was read.
-    Entry {
-        /// The entry's run.
-        run: RunId,
-        /// The row's revision.
-        revision: u64,
-    },
-    /// No journal entry uses this key for this peer and tenant pair.
-    EntryKeyFree {
-        /// The executor that would be asked.
-        peer: GatewayId,
-        /// The tenant pair.
-        tenant: TenantPair,
-        /// The key.
-        key: IdempotencyKey,
-    },
-    /// This local token has fewer journal entries without a terminal.
-    TokenOpenBelow {
-        /// The token's id.
-        token: String,
-        /// Than so many.
-        max: u64,
-    },
-    /// The newest stored document of this kind is this version; `None`: there is none.
-    DocumentAt {
-        /// Whom the document describes.
-        gateway: GatewayId,
-        /// Its kind.
-        kind: DocumentKind,
-        /// The newest version.
-        version: Option<u64>,
-    },
-    /// A kept run of this owner was led in the session by this agent.
-    SessionKnown {
-        /// Whose session.
-        owner: Owner,
-        /// Who leads it.
-        agent: AgentName,
-        /// Its handle.
-        session: SessionHandle,
-    },
-    /// No open run was bound to the run's session before it. Holds for a run without a session.
-    NextInSession {
-        /// The run.
-        run: RunId,
-    },
-    /// The invite exists and was neither used nor withdrawn.
-    InviteUnused {
-        /// The invite.
-        id: Digest,
-    },
-}
-
-impl fmt::Display for Guard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::JtiUnseen { jti, .. } => write!(f, "request {jti} was accepted before"),
-            Self::KeyFree { key, .. } => write!(f, "key {key} is taken"),
-            Self::Run { run, .. } => write!(f, "{run} was changed by another step"),
-            Self::Entry { run, .. } => {
-                write!(f, "{run} of the journal was changed by another step")
-            }
-            Self::EntryKeyFree { key, .. } => write!(f, "key {key} is taken in the journal"),
-            Self::TokenOpenBelow { token, max } => {
-                write!(f, "token {token} has {max} open runs by now")
-            }
-            Self::DocumentAt { gateway, kind, .. } => {
-                write!(f, "a newer {kind} of {gateway} is stored")
-            }
-            Self::SessionKnown { session, .. } => write!(f, "session {session} is not known"),
-            Self::NextInSession { run } => write!(f, "another run is ahead of {run}"),
-            Self::InviteUnused { .. } => f.write_str("the invite is used or unknown"),
-        }
-    }
-}
-
-/// One thing that becomes durable.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Write {
-    /// Remembers a request's id.
-    Jti {
-        /// Who signed it.
-        issuer: GatewayId,
-        /// Its random id.
-        jti: Jti,
-        /// When it may be forgotten.
-        keep_until: Timestamp,
-    },
-    /// Creates a run and binds its key to it.
-    CreateRun(RunRow),
-    /// Replaces a run's row, which carries the revision that was read; the store sets it 1 higher.
-    ///
-    /// Another revision, owner, key or print than the stored one is a fault: guard the row. At the
-    /// end of a batch the row's `seq` is that of its last frame, also a fault otherwise.
-    PutRun(RunRow),
-    /// Appends frames to a run: `first` is the stored head plus 1.
-    AppendFrames {
-        /// The run.
-        run: RunId,
-        /// The first frame's `seq`.
-        first: u64,
-        /// Exact frame bytes, in order.
-        lines: Vec<String>,
-    },
-    /// Adds to what an owner spent on a day. Sums end at `INTEGER_MAX`, where they stay.
-    BookUsage {
-        /// Who spent.
-        owner: Owner,
-        /// On which day.
-        day: Day,
-        /// What is added.
-        spent: Spent,
-    },
-    /// Binds a run to the session that it is led in; the bindings of a session are ordered as they were
-    /// written. The first binding of a run stays, and goes with the run.
-    BindSession(SessionRow),
-    /// Blocks a key for good: a start that arrives later is refused.
-    BlockKey {
-        /// Whose key.
-        owner: Owner,
-        /// The key.
-        key: IdempotencyKey,
-        /// When.
-        at: Timestamp,
-    },
-    /// Creates a journal entry and binds its key to it.
-    CreateEntry(EntryRow),
-    /// Replaces a journal entry's row, under the same rules as [`Write::PutRun`]. Its labels and its
-    /// time never change either.
-    PutEntry(EntryRow),
-    /// Appends what the caller received and verified: `first` is the stored head plus 1.
-    AppendReceived {
-        /// The entry's run.
-        run: RunId,
-        /// The first frame's `seq`.
-        first: u64,
-        /// Exact frame bytes, in order.
-        lines: Vec<String>,
-        /// The envelope of the seal that covers them, canonical bytes.
-        seal: String,
-        /// When it was verified.
-        at: Timestamp,
-    },
-    /// Stores a trust document; never replaces one. The same bytes again change nothing, other bytes
-    /// under a stored version are a fault.
-    SaveDocument(DocumentRow),
-    /// Deletes statuses of a gateway; its newest stays whatever is asked.
-    ForgetStatuses {
-        /// Whose.
-        gateway: GatewayId,
-        /// Which.
-        versions: Vec<u64>,
-    },
-    /// Deletes federation documents of a gateway but for the newest; there is always one.
-    ForgetFederations {
-        /// Whose.
-        gateway: GatewayId,
-        /// How many stay, at least one.
-        keep: u64,
-    },
-    /// Keeps a membership (found by its member), unless one that was issued later is kept already.
-    PutMembership(MembershipRow),
-    /// Forgets a gateway's membership.
-    DropMembership {
-        /// The gateway.
-        member: GatewayId,
-    },
-    /// Creates or replaces a local token (found by its id).
-    PutToken(TokenRow),
-    /// Creates an invite.
-    CreateInvite(InviteRow),
-    /// Marks an invite used.
-    UseInvite {
-        /// The invite.
-        id: Digest,
-        /// When.
-        at: Timestamp,
-        /// By whom.
-        by: GatewayId,
-    },
-    /// Withdraws an invite that was neither used nor withdrawn.
-    WithdrawInvite {
-        /// The invite.
-        id: Digest,
-        /// When.
-        at: Timestamp,
-    },
-    /// Creates or replaces a pairing that waits for a person (found by its peer).
-    PutPairing(PairingRow),
-    /// Keeps evidence against a peer, for good. The same bytes again change nothing, other bytes under
-    /// a stored id are a fault.
-    KeepEvidence(EvidenceRow),
-    /// Forgets a pairing that was decided.
-    DropPairing {
-        /// The peer.
-        peer: GatewayId,
-    },
-    /// Sets a named value of the store's own, such as the incarnation.
-    PutMeta {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: String,
-    },
-    /// Moves the durable clock forward; an earlier time changes nothing.
-    Clock(Timestamp),
-    /// Appends to the audit log.
-    Audit(AuditEvent),
-    /// Deletes what its time has passed for, at most `limit` runs and as many of everything else.
-    Prune {
-        /// Request ids with an earlier `keep_until` go.
-        jti_before: Timestamp,
-        /// Settled runs (frames, row and key) that ended earlier go; so do keys blocked earlier, and
-        /// what was spent on the days before its day.
-        runs_before: Timestamp,
-        /// Settled journal entries that ended earlier go.
-        entries_before: Timestamp,
-        /// How many of each at most.
-        limit: u32,
-    },
 }
 
 /// Where an executor's run stands.

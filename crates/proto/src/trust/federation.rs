@@ -14,13 +14,16 @@ use landbridge_planted::planted;
 use super::membership::TrustedMembership;
 use super::root::{TrustedRoot, role_keys};
 use super::verified::{KeyWindow, RoleKeys, Verified, VerifyError, verify};
+use crate::wire::approval::{Operator, Projection};
 use crate::wire::document::federation::InvalidFederation;
 use crate::wire::document::{
     Federation, FederationRoot, FormVersion, Grant, Peer, PeerStatus, raw,
 };
 use crate::wire::envelope::Envelope;
 use crate::wire::kind::{Role, SignedBy};
-use crate::wire::name::{Alias, GatewayId, TenantPair, Timestamp};
+use crate::wire::name::{
+    Alias, GatewayId, OperatorName, ScopeName, TenantId, TenantPair, Timestamp,
+};
 
 /// The federation document of this gateway, verified.
 #[derive(Clone, Debug)]
@@ -283,6 +286,57 @@ impl FederationDraft {
         let before = grants.len();
         grants.retain(|grant| grant.pair() != *pair);
         Ok(grants.len() < before)
+    }
+
+    /// Adds an operator, or replaces the one of the name and tenant.
+    pub fn put_operator(&mut self, mut operator: Operator) {
+        operator.keys.sort_by(|one, two| one.kid.cmp(&two.kid));
+        let place = (&operator.tenant, &operator.name);
+        match self.raw.operators.binary_search_by(|one| (&one.tenant, &one.name).cmp(&place)) {
+            Ok(at) => self.raw.operators[at] = operator,
+            Err(at) => self.raw.operators.insert(at, operator),
+        }
+    }
+
+    /// Takes an operator away; says whether there was one.
+    pub fn remove_operator(&mut self, tenant: &TenantId, name: &OperatorName) -> bool {
+        let before = self.raw.operators.len();
+        self.raw.operators.retain(|one| one.tenant != *tenant || one.name != *name);
+        self.raw.operators.len() < before
+    }
+
+    /// Adds a projection below a peer, or replaces the one for its tenants and scopes.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchPeer`].
+    pub fn put_projection(
+        &mut self,
+        gateway: &GatewayId,
+        projection: Projection,
+    ) -> Result<(), NoSuchPeer> {
+        let projections = &mut self.peer_mut(gateway)?.projections;
+        match projections.binary_search_by(|one| one.place().cmp(&projection.place())) {
+            Ok(at) => projections[at] = projection,
+            Err(at) => projections.insert(at, projection),
+        }
+        Ok(())
+    }
+
+    /// Takes a projection away, by its [`Projection::place`]; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchPeer`].
+    pub fn remove_projection(
+        &mut self,
+        gateway: &GatewayId,
+        place: (&TenantId, &TenantId, &ScopeName, &ScopeName),
+    ) -> Result<bool, NoSuchPeer> {
+        let projections = &mut self.peer_mut(gateway)?.projections;
+        let before = projections.len();
+        projections.retain(|one| one.place() != place);
+        Ok(projections.len() < before)
     }
 
     /// Adds a federation root, or replaces the one with its name.

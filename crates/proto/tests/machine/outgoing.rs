@@ -11,7 +11,8 @@ use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{
-    AgentName, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
+    AgentName, ApprovalId, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
+    TenantPair, Timestamp,
 };
 
 use crate::gateway::NOW;
@@ -165,6 +166,26 @@ impl Reads for Log {
     }
 
     fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn approval(&self, _: &ApprovalId) -> Result<Option<ApprovalRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn approvals(&self, _: &ApprovalFilter) -> Result<Vec<ApprovalRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn open_approvals(&self) -> Result<Vec<ApprovalRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn catalog(&self, _: &GatewayId, _: &TenantId) -> Result<Option<CatalogRow>, Infallible> {
+        panic!("only frames are asked for")
+    }
+
+    fn catalogs(&self) -> Result<Vec<CatalogRow>, Infallible> {
         panic!("only frames are asked for")
     }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryFilter, EntryPhase, EntryPlace, EntryRow,
-    EvidenceRow, InviteRow, KeyRecord, MembershipRow, PairingRow, Reads, ReceivedSeal, RunPhase,
-    RunRow, TokenRow,
+    ApprovalFilter, ApprovalRow, AuditRow, CatalogRow, DocumentKind, DocumentRow, EntryBrief,
+    EntryFilter, EntryPhase, EntryPlace, EntryRow, EvidenceRow, InviteRow, KeyRecord,
+    MembershipRow, PairingRow, Reads, ReceivedSeal, RunPhase, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    AgentName, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
+    AgentName, ApprovalId, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
+    TenantPair, Timestamp,
 };
 
 use super::{Engine, Model};
@@ -241,6 +242,26 @@ impl Reads for Engine {
         let mut all: Vec<_> = self.now().evidence.values().cloned().collect();
         all.sort_by_key(|row| (row.at, row.id.clone()));
         Ok(all)
+    }
+
+    fn approval(&self, id: &ApprovalId) -> Result<Option<ApprovalRow>, Fault> {
+        Ok(self.now().approvals.get(id).map(|row| ApprovalRow::clone(row)))
+    }
+
+    fn approvals(&self, filter: &ApprovalFilter) -> Result<Vec<ApprovalRow>, Fault> {
+        Ok(self.now().approvals(filter))
+    }
+
+    fn open_approvals(&self) -> Result<Vec<ApprovalRow>, Fault> {
+        Ok(self.now().open_approvals())
+    }
+
+    fn catalog(&self, gateway: &GatewayId, tenant: &TenantId) -> Result<Option<CatalogRow>, Fault> {
+        Ok(self.now().catalog(gateway, tenant).cloned())
+    }
+
+    fn catalogs(&self) -> Result<Vec<CatalogRow>, Fault> {
+        Ok(self.now().catalogs.values().cloned().collect())
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, Fault> {

@@ -42,6 +42,13 @@ impl Model {
             }
             Guard::NextInSession { run } => self.run_ahead(run).is_none(),
             Guard::InviteUnused { id } => self.invites.get(id).is_some_and(InviteRow::is_open),
+            Guard::ApprovalFree { id } => !self.approvals.contains_key(id),
+            Guard::Approval { id, revision } => {
+                self.approvals.get(id).is_some_and(|row| row.revision == *revision)
+            }
+            Guard::CatalogAt { gateway, tenant, version } => {
+                self.catalog(gateway, tenant).map(|row| row.version) == *version
+            }
         }
     }
 
@@ -109,6 +116,9 @@ impl Model {
                 Write::DropPairing { peer } => {
                     Arc::make_mut(&mut self.pairings).remove(peer);
                 }
+                Write::CreateApproval(row) => self.create_approval(row)?,
+                Write::PutApproval(row) => self.put_approval(row)?,
+                Write::PutCatalog(row) => self.put_catalog(row)?,
                 Write::PutMeta { name, value } => {
                     Arc::make_mut(&mut self.meta).insert(name.clone(), value.clone());
                 }
@@ -359,6 +369,7 @@ impl Model {
             }
             Arc::make_mut(&mut self.received).remove(&run);
         }
+        self.prune_approvals(runs_before, limit);
     }
 
     fn check_seq(&self, runs: &BTreeSet<&RunId>, entries: &BTreeSet<&RunId>) -> Result<(), Fault> {
@@ -378,7 +389,7 @@ impl Model {
 }
 
 /// The first `limit` of what is earlier than `before`, by time and then by key.
-fn oldest<K: Ord>(
+pub(super) fn oldest<K: Ord>(
     all: impl Iterator<Item = (Timestamp, K)>,
     before: Timestamp,
     limit: usize,
@@ -399,6 +410,6 @@ fn append(
     Ok(())
 }
 
-fn require(holds: bool, broken: impl FnOnce() -> Broken) -> Result<(), Fault> {
+pub(super) fn require(holds: bool, broken: impl FnOnce() -> Broken) -> Result<(), Fault> {
     if holds { Ok(()) } else { Err(broken().into()) }
 }

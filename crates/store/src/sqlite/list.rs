@@ -4,14 +4,17 @@
 //! it, so that a list's cost does not change with the statistics of a database. Whatever else is asked
 //! is looked at row by row on the way. Several tenants are several walks, merged: one walk over all
 //! entries would read those of every other tenant too. The texts of entries, a megabyte each at worst,
-//! are in a table of their own that a list never looks into.
+//! are in a table of their own that a list never looks into. Lists of approvals, of which there are few,
+//! walk an index likewise.
 
-use landbridge_proto::machine::contract::{EntryBrief, EntryFilter};
-use landbridge_proto::wire::name::TenantId;
+use landbridge_proto::machine::contract::{
+    ApprovalFilter, ApprovalRow, ApprovalState, EntryBrief, EntryFilter,
+};
+use landbridge_proto::wire::name::{RunId, TenantId};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::row::{self, BRIEF_COLUMNS};
+use super::row::{self, APPROVAL_COLUMNS, BRIEF_COLUMNS};
 use crate::fault::Fault;
 
 /// Entries, newest first.
@@ -31,6 +34,17 @@ pub(super) fn entries(db: &Connection, filter: &EntryFilter) -> Result<Vec<Entry
         found.truncate(filter.limit as usize);
     }
     Ok(found)
+}
+
+/// Approvals, newest first.
+pub(super) fn approvals(
+    db: &Connection,
+    filter: &ApprovalFilter,
+) -> Result<Vec<ApprovalRow>, Fault> {
+    let walk = Walk::of_approvals(filter);
+    let mut statement = db.prepare_cached(&walk.sql)?;
+    let rows = statement.query_map(rusqlite::params_from_iter(walk.values), row::approval)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// One statement and its values.
@@ -96,6 +110,33 @@ impl Walk {
             walk.and(&format!("{at}.created < ?"), [until.0.into()]);
         }
         walk.sql.push_str(&format!(" ORDER BY {at}.created DESC, {at}.run DESC LIMIT ?"));
+        walk.values.push(i64::from(filter.limit).into());
+        walk
+    }
+
+    fn of_approvals(filter: &ApprovalFilter) -> Self {
+        let index = match filter {
+            ApprovalFilter { run: Some(_), .. } => "approvals_run",
+            ApprovalFilter { state: Some(ApprovalState::Open), .. } => "approvals_open",
+            _ => "approvals_created",
+        };
+        let sql = format!("SELECT {APPROVAL_COLUMNS} FROM approvals INDEXED BY {index} WHERE 1");
+        let mut walk = Self { sql, values: Vec::new() };
+        match filter.state {
+            // As the partial index says it.
+            Some(ApprovalState::Open) => walk.and("state = 'open'", []),
+            Some(state) => walk.and("state = ?", [state.as_str().to_owned().into()]),
+            None => {}
+        }
+        if let Some(side) = filter.side {
+            walk.and("side = ?", [side.as_str().to_owned().into()]);
+        }
+        if let Some(token) = &filter.token {
+            walk.and("token = ?", [token.clone().into()]);
+        }
+        walk.one_of("run", filter.run.iter().map(RunId::as_str));
+        walk.one_of("tenant", filter.tenants.iter().map(TenantId::as_str));
+        walk.sql.push_str(" ORDER BY created DESC, id DESC LIMIT ?");
         walk.values.push(i64::from(filter.limit).into());
         walk
     }
@@ -192,6 +233,28 @@ mod tests {
                 assert!(plan.lines().next().unwrap().contains(index), "{filter:?}\n{plan}");
                 assert!(!plan.contains("TEMP B-TREE"), "{filter:?}\n{plan}");
             }
+        }
+    }
+
+    #[test]
+    fn approvals_are_walked_along_an_index_and_nothing_is_sorted() {
+        let mut db = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut db).unwrap();
+        let run = RunId::new(format!("run-{}", "a".repeat(26))).unwrap();
+        let all = ApprovalFilter { limit: 10, ..ApprovalFilter::default() };
+        let both = vec![TenantId::new("a").unwrap(), TenantId::new("b").unwrap()];
+        for (filter, index) in [
+            (all.clone(), "approvals_created"),
+            (ApprovalFilter { tenants: both, ..all.clone() }, "approvals_created"),
+            (ApprovalFilter { state: Some(ApprovalState::Open), ..all.clone() }, "approvals_open"),
+            (ApprovalFilter { run: Some(run), ..all }, "approvals_run"),
+        ] {
+            let walk = Walk::of_approvals(&filter);
+            let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {}", walk.sql)).unwrap();
+            let values = rusqlite::params_from_iter(walk.values);
+            let rows = explain.query_map(values, |row| row.get::<_, String>(3)).unwrap();
+            let plan = rows.collect::<Result<Vec<_>, _>>().unwrap().join("\n");
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{filter:?}\n{plan}");
         }
     }
 

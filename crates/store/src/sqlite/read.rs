@@ -10,18 +10,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use landbridge_proto::machine::audit;
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryFilter, EntryRow, EvidenceRow, InviteRow,
-    KeyRecord, MembershipRow, PairingRow, Reads, ReceivedSeal, RunRow, TokenRow,
+    ApprovalFilter, ApprovalRow, AuditRow, CatalogRow, DocumentKind, DocumentRow, EntryBrief,
+    EntryFilter, EntryRow, EvidenceRow, InviteRow, KeyRecord, MembershipRow, PairingRow, Reads,
+    ReceivedSeal, RunRow, TokenRow,
 };
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{
-    AgentName, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantPair, Timestamp,
+    AgentName, ApprovalId, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
+    TenantPair, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::list;
 use super::open::{self, OpenError, Options};
-use super::row::{self, ENTRY_COLUMNS, OPEN_ENTRIES_OF, RUN_COLUMNS, TOKEN_COLUMNS};
+use super::row::{
+    self, APPROVAL_COLUMNS, ENTRY_COLUMNS, OPEN_ENTRIES_OF, RUN_COLUMNS, TOKEN_COLUMNS,
+};
 use super::write::session::{AHEAD, KNOWN};
 use crate::fault::Fault;
 
@@ -369,6 +373,34 @@ impl Reads for Readers {
     fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Fault> {
         let sql = "SELECT id, peer, kind, at, run, file, sides FROM evidence ORDER BY at, id";
         self.all(sql, [], row::evidence)
+    }
+
+    fn approval(&self, id: &ApprovalId) -> Result<Option<ApprovalRow>, Fault> {
+        let sql = format!("SELECT {APPROVAL_COLUMNS} FROM approvals WHERE id = ?1");
+        self.one(&sql, [id.as_str()], row::approval)
+    }
+
+    fn approvals(&self, filter: &ApprovalFilter) -> Result<Vec<ApprovalRow>, Fault> {
+        list::approvals(&self.db(), filter)
+    }
+
+    fn open_approvals(&self) -> Result<Vec<ApprovalRow>, Fault> {
+        let sql = format!(
+            "SELECT {APPROVAL_COLUMNS} FROM approvals WHERE state = 'open' ORDER BY created, id"
+        );
+        self.all(&sql, [], row::approval)
+    }
+
+    fn catalog(&self, gateway: &GatewayId, tenant: &TenantId) -> Result<Option<CatalogRow>, Fault> {
+        let sql = "SELECT gateway, tenant, version, envelope, at FROM catalogs
+                   WHERE gateway = ?1 AND tenant = ?2";
+        self.one(sql, [gateway.as_str(), tenant.as_str()], row::catalog)
+    }
+
+    fn catalogs(&self) -> Result<Vec<CatalogRow>, Fault> {
+        let sql = "SELECT gateway, tenant, version, envelope, at FROM catalogs
+                   ORDER BY gateway, tenant";
+        self.all(sql, [], row::catalog)
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, Fault> {

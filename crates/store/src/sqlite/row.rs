@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
-    DocumentKind, DocumentRow, EntryBrief, EntryPhase, EntryRow, EvidenceRow, InviteRow,
-    MembershipRow, PairingRow, RunPhase, RunRow, Sees, StopRow, TokenRow,
+    ApprovalRow, ApprovalSide, ApprovalState, CatalogRow, DocumentKind, DocumentRow, EntryBrief,
+    EntryPhase, EntryRow, EvidenceRow, InviteRow, MembershipRow, PairingRow, RunPhase, RunRow,
+    Sees, StopRow, TokenRow,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::digest::Digest;
@@ -40,6 +41,10 @@ pub(super) const BRIEF_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, 
 /// The columns that [`token`] reads.
 pub(super) const TOKEN_COLUMNS: &str = "id, hash, name, routes, tenants, sees, verbs, \
      runs_open_max, starts_per_minute_max, created, expires, revoked";
+
+/// The columns that [`approval`] reads.
+pub(super) const APPROVAL_COLUMNS: &str = "id, side, tenant, asked, subject, run, question, token, \
+     created, expires, state, decisions, answer, decided, revision";
 
 /// Counts a token's journal entries without a terminal, for reads and for guards.
 pub(super) const OPEN_ENTRIES_OF: &str =
@@ -214,6 +219,38 @@ pub(super) fn evidence(row: &Row<'_>) -> Result<EvidenceRow> {
     })
 }
 
+/// Reads [`APPROVAL_COLUMNS`].
+pub(super) fn approval(row: &Row<'_>) -> Result<ApprovalRow> {
+    Ok(ApprovalRow {
+        id: name(row, 0)?,
+        side: word(row, 1, &APPROVAL_SIDES)?,
+        tenant: name(row, 2)?,
+        asked: json(row, 3)?,
+        subject: row.get(4)?,
+        run: name_or_none(row, 5)?,
+        question: row.get(6)?,
+        token: row.get(7)?,
+        created: time(row, 8)?,
+        expires: time(row, 9)?,
+        state: word(row, 10, &APPROVAL_STATES)?,
+        decisions: json(row, 11)?,
+        answer: row.get(12)?,
+        decided: time_or_none(row, 13)?,
+        revision: number(row, 14)?,
+    })
+}
+
+/// Reads `gateway, tenant, version, envelope, at`.
+pub(super) fn catalog(row: &Row<'_>) -> Result<CatalogRow> {
+    Ok(CatalogRow {
+        gateway: name(row, 0)?,
+        tenant: name(row, 1)?,
+        version: number(row, 2)?,
+        envelope: row.get(3)?,
+        at: time(row, 4)?,
+    })
+}
+
 /// A count as SQLite holds it.
 pub(super) fn int(number: u64) -> Result<i64, Fault> {
     i64::try_from(number).map_err(|_| Broken::OutOfRange(number).into())
@@ -282,6 +319,17 @@ const CONTRADICTIONS: [(Contradiction, &str); 3] = [
     (Contradiction::Seals, Contradiction::Seals.as_str()),
     (Contradiction::Accepts, Contradiction::Accepts.as_str()),
     (Contradiction::Statuses, Contradiction::Statuses.as_str()),
+];
+const APPROVAL_SIDES: [(ApprovalSide, &str); 2] = [
+    (ApprovalSide::Relying, ApprovalSide::Relying.as_str()),
+    (ApprovalSide::Deciding, ApprovalSide::Deciding.as_str()),
+];
+const APPROVAL_STATES: [(ApprovalState, &str); 5] = [
+    (ApprovalState::Open, ApprovalState::Open.as_str()),
+    (ApprovalState::Approved, ApprovalState::Approved.as_str()),
+    (ApprovalState::Denied, ApprovalState::Denied.as_str()),
+    (ApprovalState::Expired, ApprovalState::Expired.as_str()),
+    (ApprovalState::Closed, ApprovalState::Closed.as_str()),
 ];
 const STOP_REASONS: [(StopReason, &str); 5] = [
     (StopReason::Cancel, StopReason::Cancel.as_str()),

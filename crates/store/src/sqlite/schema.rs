@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0007_memberships.sql"),
     include_str!("schema/0008_lingering_and_agents.sql"),
     include_str!("schema/0009_pairing.sql"),
+    include_str!("schema/0010_approvals.sql"),
 ];
 
 /// Brings the database to this program's version.

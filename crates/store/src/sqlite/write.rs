@@ -4,6 +4,7 @@
 //! although its guards held, is a bug of ours: it fails the group and stops the process, because going
 //! on would acknowledge a history that is not there.
 
+mod approvals;
 mod entry;
 mod prune;
 mod run;
@@ -82,6 +83,24 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, Fault> {
             "SELECT 1 FROM invites WHERE id = ?1 AND used IS NULL AND withdrawn IS NULL",
             params![*id.as_bytes()],
         )?,
+        Guard::ApprovalFree { id } => {
+            !exists(db, "SELECT 1 FROM approvals WHERE id = ?1", [id.as_str()])?
+        }
+        Guard::Approval { id, revision } => exists(
+            db,
+            if planted!("approval_unguarded") {
+                "SELECT 1 FROM approvals WHERE id = ?1 AND ?2 = ?2"
+            } else {
+                "SELECT 1 FROM approvals WHERE id = ?1 AND revision = ?2"
+            },
+            params![id.as_str(), int(*revision)?],
+        )?,
+        Guard::CatalogAt { gateway, tenant, version } => {
+            let sql = "SELECT max(version) FROM catalogs WHERE gateway = ?1 AND tenant = ?2";
+            let place = [gateway.as_str(), tenant.as_str()];
+            let kept: Option<i64> = db.prepare_cached(sql)?.query_row(place, |row| row.get(0))?;
+            kept == version.map(int).transpose()?
+        }
     })
 }
 
@@ -145,6 +164,9 @@ pub(super) fn apply(db: &Connection, writes: &[Write]) -> Result<(), Fault> {
             Write::DropPairing { peer } => {
                 execute(db, "DELETE FROM pairings WHERE peer = ?1", [peer.as_str()])?;
             }
+            Write::CreateApproval(row) => approvals::create(db, row)?,
+            Write::PutApproval(row) => approvals::put(db, row)?,
+            Write::PutCatalog(row) => approvals::put_catalog(db, row)?,
             Write::PutMeta { name, value } => {
                 let sql = "INSERT INTO meta (name, value) VALUES (?1, ?2)
                            ON CONFLICT (name) DO UPDATE SET value = excluded.value";

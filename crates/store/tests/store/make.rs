@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use landbridge_proto::machine::budget::Spent;
 use landbridge_proto::machine::contract::{
-    AuditEvent, DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow,
-    PairingRow, RunPhase, RunRow, Sees, SessionRow, TokenRow, Write,
+    ApprovalRow, ApprovalSide, ApprovalState, AskedRow, AuditEvent, CatalogRow, CountedRow,
+    DocumentKind, DocumentRow, EntryPhase, EntryRow, EvidenceRow, Guard, InviteRow, PairingRow,
+    RunPhase, RunRow, Sees, SessionRow, TokenRow, Write,
 };
 use landbridge_proto::machine::step::{Batch, Step};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::evidence::Contradiction;
 use landbridge_proto::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
-    TenantPair, Timestamp,
+    AgentName, Alias, ApprovalId, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle,
+    TenantId, TenantPair, Timestamp,
 };
 
 /// `n` in the alphabet that ids share, `width` characters wide; the order of numbers is kept.
@@ -230,6 +231,65 @@ pub(crate) fn evidence(n: u64, file: &str) -> EvidenceRow {
         run: n.is_multiple_of(2).then(|| run_id(n)),
         file: file.into(),
         sides: r#"{"first":0,"kept":[],"other":[]}"#.into(),
+    }
+}
+
+pub(crate) fn approval_id(n: u64) -> ApprovalId {
+    ApprovalId::new(format!("apr-{}", letters(n, 26))).unwrap()
+}
+
+/// An open question of tenant `src-1`: odd ones wait for us, even ones for our operators.
+pub(crate) fn approval(n: u64) -> ApprovalRow {
+    let asked = AskedRow {
+        peer: gateway(n),
+        request: format!("request {n}"),
+        digest: digest(n),
+        run: n.is_multiple_of(2).then(|| run_id(n + 500)),
+    };
+    ApprovalRow {
+        id: approval_id(n),
+        side: if n.is_multiple_of(2) { ApprovalSide::Deciding } else { ApprovalSide::Relying },
+        tenant: pair(1).src,
+        asked: vec![asked],
+        subject: format!("{{\"command\":\"rm {n} \u{7}\u{202e}\"}}\n"),
+        run: None,
+        question: None,
+        token: None,
+        created: Timestamp(1000 + i64::try_from(n).unwrap()),
+        expires: Timestamp(9000),
+        state: ApprovalState::Open,
+        decisions: Vec::new(),
+        answer: None,
+        decided: None,
+        revision: 0,
+    }
+}
+
+/// The same question at its end, with every optional member set.
+pub(crate) fn decided(n: u64, state: ApprovalState, at: i64) -> ApprovalRow {
+    let counted = |at| CountedRow {
+        gateway: gateway(n),
+        decision: r#"{"approval":"ü"}"#.into(),
+        at: Timestamp(at),
+    };
+    ApprovalRow {
+        run: Some(run_id(n)),
+        question: Some(format!("exec-{n}")),
+        state,
+        decisions: vec![counted(5), counted(6)],
+        answer: Some("applied".into()),
+        decided: Some(Timestamp(at)),
+        ..approval(n)
+    }
+}
+
+pub(crate) fn catalog(n: u64, version: u64) -> CatalogRow {
+    CatalogRow {
+        gateway: gateway(n),
+        tenant: pair(n).src,
+        version,
+        envelope: format!("catalog {version}"),
+        at: Timestamp(70),
     }
 }
 

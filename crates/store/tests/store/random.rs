@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use landbridge_proto::machine::budget::{Day, Spent};
 use landbridge_proto::machine::contract::{
-    DocumentKind, EntryFilter, EntryPhase, EntryPlace, EntryRow, Guard, Reads, RunPhase, RunRow,
-    StopRow, TokenRow, Write,
+    ApprovalFilter, ApprovalRow, ApprovalSide, ApprovalState, DocumentKind, EntryFilter,
+    EntryPhase, EntryPlace, EntryRow, Guard, Reads, RunPhase, RunRow, StopRow, TokenRow, Write,
 };
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::wire::name::Timestamp;
@@ -28,9 +28,9 @@ struct Plan {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let guard = (0..9_u8, 0..FEW, 0..4_u64);
+    let guard = (0..12_u8, 0..FEW, 0..4_u64);
     let lie = prop::bool::weighted(0.02);
-    let write = (0..20_u8, 0..FEW, 0..6_u64, lie);
+    let write = (0..24_u8, 0..FEW, 0..6_u64, lie);
     (vec(guard, 0..2), vec(write, 0..5)).prop_map(|(guards, writes)| Plan { guards, writes })
 }
 
@@ -67,6 +67,16 @@ fn guard(&(which, n, x): &(u8, u64, u64), model: &dyn Reads<Fault = Fault>) -> G
             agent: agent(1),
             session: session(x % 2),
         },
+        8 => Guard::ApprovalFree { id: approval_id(n) },
+        9 => {
+            let revision = model.approval(&approval_id(n)).unwrap().map_or(x, |row| row.revision);
+            Guard::Approval { id: approval_id(n), revision: revision + x / 3 }
+        }
+        10 => {
+            let kept = model.catalog(&gateway(n), &pair(n).src).unwrap();
+            let version = if x == 3 { Some(x) } else { kept.map(|row| row.version) };
+            Guard::CatalogAt { gateway: gateway(n), tenant: pair(n).src, version }
+        }
         _ => Guard::InviteUnused { id: digest(n) },
     }
 }
@@ -101,6 +111,21 @@ fn entry_change(old: EntryRow, x: u64) -> EntryRow {
         ended: settled.then(|| time(old.revision)),
         ..old
     }
+}
+
+fn approval_change(old: ApprovalRow, x: u64) -> ApprovalRow {
+    let state = [
+        ApprovalState::Open,
+        ApprovalState::Open,
+        ApprovalState::Approved,
+        ApprovalState::Denied,
+        ApprovalState::Expired,
+        ApprovalState::Closed,
+    ][x as usize];
+    let ended = decided(x, state, time(old.revision).0);
+    let decided = ended.decided.filter(|_| state != ApprovalState::Open);
+    let run = x.is_multiple_of(2).then(|| run_id(x / 2));
+    ApprovalRow { state, decided, run, decisions: ended.decisions, answer: ended.answer, ..old }
 }
 
 /// The writes of one step; those that depend on rows are consistent unless they lie.
@@ -185,7 +210,24 @@ fn writes(
         }
         18 => vec![booking(n, x)],
         19 if lie || old_run.is_some() => vec![bind(n, x % 2)],
+        20..=22 => approval_writes(n, x, lie, model),
         _ => vec![],
+    }
+}
+
+/// Approvals, and a catalog now and then.
+fn approval_writes(n: u64, x: u64, lie: bool, model: &dyn Reads<Fault = Fault>) -> Vec<Write> {
+    if x == 0 {
+        let kept = model.catalog(&gateway(n), &pair(n).src).unwrap().map_or(0, |row| row.version);
+        return vec![Write::PutCatalog(catalog(n, if lie { kept / 2 } else { kept + n % 2 }))];
+    }
+    match model.approval(&approval_id(n)).unwrap() {
+        None if lie => vec![Write::PutApproval(approval(n))],
+        None => vec![Write::CreateApproval(approval(n))],
+        Some(row) if lie => {
+            vec![Write::PutApproval(ApprovalRow { revision: row.revision + 1, ..row })]
+        }
+        Some(row) => vec![Write::PutApproval(approval_change(row, x))],
     }
 }
 
@@ -231,6 +273,16 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
             limit: 3,
             ..EntryFilter::default()
         };
+        let asked = ApprovalFilter {
+            state: (n == 1).then_some(ApprovalState::Open),
+            side: (n == 2).then_some(ApprovalSide::Relying),
+            run: (n == 3).then(|| run_id(1)),
+            limit: 3,
+            ..ApprovalFilter::default()
+        };
+        add("approval", &reads.approval(&approval_id(n)).unwrap());
+        add("approvals", &reads.approvals(&asked).unwrap());
+        add("catalog", &reads.catalog(&gateway(n), &pair(n).src).unwrap());
         add("token by id", &reads.token(&format!("token-{n}")).unwrap());
         add("entries", &reads.entries(&filter).unwrap());
     }
@@ -243,6 +295,8 @@ fn everything(reads: &dyn Reads<Fault = Fault>) -> Vec<String> {
     add("pairings", &reads.pairings().unwrap());
     add("memberships", &reads.memberships().unwrap());
     add("evidence", &reads.all_evidence().unwrap());
+    add("open approvals", &reads.open_approvals().unwrap());
+    add("catalogs", &reads.catalogs().unwrap());
     add("clock", &reads.clock().unwrap());
     add("audit", &reads.audit(0, 10_000).unwrap());
     add("audit head", &reads.audit_head().unwrap());

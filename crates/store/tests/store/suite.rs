@@ -77,6 +77,7 @@ macro_rules! suite {
     };
 }
 
+mod approvals;
 mod entries;
 mod further;
 mod groups;

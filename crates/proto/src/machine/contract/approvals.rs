@@ -35,10 +35,18 @@ pub struct ApprovalRow {
     pub decisions: Vec<CountedRow>,
     /// What the gateway answered, once it did (JSON), or why it ended without one.
     pub answer: Option<String>,
-    /// When it was decided.
+    /// When it ended, decided or not. Set for every state but open, or the store takes it for a fault.
     pub decided: Option<Timestamp>,
     /// How often the row was written.
     pub revision: u64,
+}
+
+impl ApprovalRow {
+    /// Whether it has ended exactly if it says when. By its end it is pruned.
+    #[must_use]
+    pub fn is_dated(&self) -> bool {
+        (self.state == ApprovalState::Open) == self.decided.is_none()
+    }
 }
 
 /// Which side of a question we are.
@@ -49,6 +57,17 @@ pub enum ApprovalSide {
     Relying,
     /// Our operators give it.
     Deciding,
+}
+
+impl ApprovalSide {
+    /// The word in lists and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Relying => "relying",
+            Self::Deciding => "deciding",
+        }
+    }
 }
 
 /// One gateway of a question.

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use crate::machine::budget::{Day, Spent};
 use crate::wire::digest::Digest;
 use crate::wire::name::{
-    AgentName, Alias, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle, TenantId,
-    TenantPair, Timestamp,
+    AgentName, Alias, ApprovalId, GatewayId, IdempotencyKey, Jti, Owner, RunId, SessionHandle,
+    TenantId, TenantPair, Timestamp,
 };
 
 use super::{
-    AuditRow, DocumentKind, DocumentRow, EntryBrief, EntryRow, EvidenceRow, InviteRow, KeyRecord,
-    MembershipRow, PairingRow, RunRow, TokenRow,
+    ApprovalRow, ApprovalSide, ApprovalState, AuditRow, CatalogRow, DocumentKind, DocumentRow,
+    EntryBrief, EntryRow, EvidenceRow, InviteRow, KeyRecord, MembershipRow, PairingRow, RunRow,
+    TokenRow,
 };
 
 /// Which journal entries to list, newest first. What is empty or `None` excludes nothing.
@@ -46,6 +47,23 @@ pub struct EntryPlace {
     pub created: Timestamp,
     /// Its run.
     pub run: RunId,
+}
+
+/// Which approvals to list, newest first. What is empty or `None` excludes nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ApprovalFilter {
+    /// Only those that stand so.
+    pub state: Option<ApprovalState>,
+    /// Only those of which we are this side.
+    pub side: Option<ApprovalSide>,
+    /// Only those of these tenants of ours.
+    pub tenants: Vec<TenantId>,
+    /// Only those that this token asked for.
+    pub token: Option<String>,
+    /// Only those for which this run waits.
+    pub run: Option<RunId>,
+    /// At most so many.
+    pub limit: u32,
 }
 
 /// A received seal and when it was verified.
@@ -169,6 +187,20 @@ pub trait Reads: Send + Sync {
     fn evidence(&self, id: &str) -> Result<Option<EvidenceRow>, Self::Fault>;
     /// All evidence, oldest first.
     fn all_evidence(&self) -> Result<Vec<EvidenceRow>, Self::Fault>;
+    /// An approval.
+    fn approval(&self, id: &ApprovalId) -> Result<Option<ApprovalRow>, Self::Fault>;
+    /// Approvals, newest first.
+    fn approvals(&self, filter: &ApprovalFilter) -> Result<Vec<ApprovalRow>, Self::Fault>;
+    /// All undecided approvals, oldest first.
+    fn open_approvals(&self) -> Result<Vec<ApprovalRow>, Self::Fault>;
+    /// The newest catalog of a gateway's tenant.
+    fn catalog(
+        &self,
+        gateway: &GatewayId,
+        tenant: &TenantId,
+    ) -> Result<Option<CatalogRow>, Self::Fault>;
+    /// All catalogs that are kept, by gateway and tenant.
+    fn catalogs(&self) -> Result<Vec<CatalogRow>, Self::Fault>;
     /// A named value of the store's own.
     fn meta(&self, name: &str) -> Result<Option<String>, Self::Fault>;
     /// The durable clock: the latest time that was committed.

@@ -48,5 +48,5 @@ pub(super) fn prune(
     for (sql, before) in steps {
         execute(db, sql, [before.0, i64::from(limit)])?;
     }
-    Ok(())
+    super::approvals::prune(db, runs_before, limit)
 }
