@@ -33,6 +33,7 @@ use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_store::Handle;
+
 use crate::cli::{KeyChoice, KeyCommand, KeyPassphraseArgs, KeyRotateArgs};
 use crate::client::Client;
 use crate::command::init::home_failure;
