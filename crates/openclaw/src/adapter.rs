@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use landbridge_node::adapter::{
-    Adapter, AdapterFault, Ask, Description, Ending, Hold, Intent, Progress, Report, Reports,
-    SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
+    Adapter, AdapterFault, ApprovalDecided, Ask, Description, Ending, Hold, Intent, Progress,
+    Report, Reports, SideEffects, StopReason, Stopped, Trouble, TroubleCode, Vote, Work,
 };
 
 use crate::OpenClawConfig;
+use crate::approval::{self, Open, Questions};
 use crate::drive::{self, Drive, Stops};
 use crate::fault::Fault;
 use crate::leads::Leads;
@@ -28,6 +29,7 @@ pub struct OpenClaw {
     stops: Stops,
     leads: Leads,
     calls: Calls,
+    open: Open,
 }
 
 impl OpenClaw {
@@ -44,6 +46,7 @@ impl OpenClaw {
             stops,
             leads: Leads::default(),
             calls: Calls::default(),
+            open: Open::default(),
         })
     }
 
@@ -92,16 +95,32 @@ impl OpenClaw {
             return;
         }
         let key = names.key.clone();
+        let run_id = work.run.clone();
+        let questions = Questions::new(self.open.clone(), &run_id);
         let run = Run::new(key.clone(), progress);
         let (link, stops) = (self.link.clone(), Arc::clone(&self.stops));
         let session = names.session.clone();
         let leads = self.leads.clone();
         leads.take(&session, &key);
         let stop_key = key.clone();
-        Drive { link, work, names, stop_key, handle, stops, leads, run, reports, asked, hold }
-            .lead()
-            .await;
+        Drive {
+            link,
+            work,
+            names,
+            stop_key,
+            handle,
+            stops,
+            leads,
+            run,
+            questions,
+            reports,
+            asked,
+            hold,
+        }
+        .lead()
+        .await;
         self.leads.leave(&session, &key);
+        self.open.forget(&run_id);
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
@@ -112,22 +131,28 @@ impl Adapter for OpenClaw {
         let state = self.link.state();
         let adapter = "openclaw".to_owned();
         match state {
-            State::Up(up) => Description {
-                adapter,
-                software: format!("openclaw {}", up.connection.hello().version),
-                reachable: true,
-                detail: None,
-                agents: up.agents.to_vec(),
-                approvals: Some(NO_APPROVALS.to_owned()),
-                cautions: walls::cautions(&up.connection).await,
-            },
+            State::Up(up) => {
+                let (cautions, approvals) = tokio::join!(
+                    walls::cautions(&up.connection),
+                    approval::missing(&up.connection, up.authority)
+                );
+                Description {
+                    adapter,
+                    software: format!("openclaw {}", up.connection.hello().version),
+                    reachable: true,
+                    detail: None,
+                    agents: up.agents.to_vec(),
+                    approvals,
+                    cautions,
+                }
+            }
             State::Down(why) => Description {
                 adapter,
                 software: String::new(),
                 reachable: false,
                 detail: Some(why.map_or_else(|| CONNECTING.to_owned(), |why| why.to_string())),
                 agents: Vec::new(),
-                approvals: Some(NO_APPROVALS.to_owned()),
+                approvals: Some(CONNECTING.to_owned()),
                 cautions: Vec::new(),
             },
         }
@@ -204,6 +229,17 @@ impl Adapter for OpenClaw {
             Err(fault) => Err(AdapterFault::from(&fault)),
         }
     }
+
+    async fn resolve(
+        &self,
+        work: &Work,
+        question: &str,
+        vote: Vote,
+    ) -> Result<ApprovalDecided, AdapterFault> {
+        let up = self.link.up().map_err(|fault| AdapterFault::from(&*fault))?;
+        let device = self.link.device();
+        approval::resolve(&up.connection, &self.open, device, work, question, vote).await
+    }
 }
 
 /// The names must be those that follow from the work: an intent cannot point at another's session.
@@ -229,9 +265,6 @@ fn not_ours(asked: bool) -> Report {
 }
 
 const INTEND_PATIENCE: Duration = Duration::from_millis(1_500);
-
-/// Why runs cannot wait for people.
-const NO_APPROVALS: &str = "this bridge does not answer the gateway's questions";
 
 /// Why there is no connection when no attempt has failed.
 const CONNECTING: &str = "not connected yet; the bridge is connecting";

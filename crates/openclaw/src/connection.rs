@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use landbridge_planted::planted;
 
-use crate::device::{Device, Secret};
+use crate::device::{Authority, Device, Secret};
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::tls;
@@ -77,12 +77,13 @@ impl Connection {
         endpoint: &Endpoint,
         device: &Device,
         credential: &Credential,
+        authority: Authority,
         display_name: &str,
     ) -> Result<Self, Fault> {
         let late = || Fault::Silent { method: "connect", after_ms: CONNECT_MS_MAX };
         timeout(
             Duration::from_millis(CONNECT_MS_MAX),
-            handshake(endpoint, device, credential, display_name),
+            handshake(endpoint, device, credential, authority, display_name),
         )
         .await
         .map_err(|_| late())?
@@ -198,6 +199,7 @@ async fn handshake(
     endpoint: &Endpoint,
     device: &Device,
     credential: &Credential,
+    authority: Authority,
     display_name: &str,
 ) -> Result<Connection, Fault> {
     let unreachable = |error: &dyn std::fmt::Display| Fault::Unreachable(error.to_string());
@@ -223,7 +225,7 @@ async fn handshake(
             _ => {}
         }
     };
-    let params = connect_params(&challenge, device, credential, display_name);
+    let params = connect_params(&challenge, device, credential, authority, display_name);
     let frame = serde_json::to_string(&Request::new("connect", "connect", &params))
         .map_err(|_| Fault::Lost)?;
     socket.send(Message::text(frame)).await.map_err(|e| unreachable(&e))?;
@@ -247,6 +249,7 @@ fn connect_params(
     challenge: &Value,
     device: &Device,
     credential: &Credential,
+    authority: Authority,
     display_name: &str,
 ) -> Value {
     let nonce = text(challenge, "/nonce");
@@ -255,7 +258,7 @@ fn connect_params(
         Credential::Shared(token) => ("token", token.expose()),
         Credential::Device(token) => ("deviceToken", token.expose()),
     };
-    let mut asked = SCOPES.to_vec();
+    let mut asked = authority.scopes().to_vec();
     if planted!("admin_scope_asked") {
         asked.push("operator.admin");
     }
@@ -420,8 +423,6 @@ impl Pump {
     }
 }
 
-/// The fewest scopes that start, watch and stop runs: writing implies reading.
-pub(crate) const SCOPES: [&str; 1] = ["operator.write"];
 const CLIENT: &str = "cli";
 const MODE: &str = "cli";
 /// Pinned by the gateway at pairing, so it must not follow the machine's details.
@@ -464,19 +465,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let device = Device::open(&home.path().join("d")).unwrap();
         let challenge = json!({"nonce": "n", "ts": 5});
-        let one = connect_params(
-            &challenge,
-            &device,
-            &Credential::Device(Secret::new("a".to_owned())),
-            "x",
-        );
-        let two = connect_params(
-            &challenge,
-            &device,
-            &Credential::Device(Secret::new("b".to_owned())),
-            "x",
-        );
-        assert_ne!(one["device"]["signature"], two["device"]["signature"]);
+        let asked = |token: &str, authority| {
+            let credential = Credential::Device(Secret::new(token.to_owned()));
+            connect_params(&challenge, &device, &credential, authority, "x")
+        };
+        let one = asked("a", Authority::Runs);
+        for other in [asked("b", Authority::Runs), asked("a", Authority::RunsAndApprovals)] {
+            assert_ne!(one["device"]["signature"], other["device"]["signature"]);
+        }
         assert_eq!(one["scopes"], json!(["operator.write"]));
     }
 }

@@ -49,6 +49,33 @@ pub enum FileFault {
     },
 }
 
+/// What the bridge's device may do at the gateway. Never more than it was paired for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Authority {
+    /// Start, watch and stop runs.
+    #[default]
+    Runs,
+    /// And answer approvals that stop them.
+    RunsAndApprovals,
+}
+
+impl Authority {
+    /// The fewest scopes that give it: writing implies reading.
+    #[must_use]
+    pub const fn scopes(self) -> &'static [&'static str] {
+        match self {
+            Self::Runs => &["operator.write"],
+            Self::RunsAndApprovals => &["operator.approvals", "operator.write"],
+        }
+    }
+
+    /// These scopes, no fewer and no more, in whatever order.
+    pub(crate) fn is(self, scopes: &[String]) -> bool {
+        scopes.len() == self.scopes().len()
+            && self.scopes().iter().all(|scope| scopes.iter().any(|given| given == scope))
+    }
+}
+
 /// A credential. Never shown, and wiped when dropped.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Secret(Zeroizing<String>);
@@ -153,7 +180,7 @@ impl Device {
     /// Returns what could not be removed.
     pub(crate) fn forget_token(&self) -> Result<bool, FileFault> {
         let mut had_token = false;
-        for name in [TOKEN_FILE, GATEWAY_FILE] {
+        for name in [TOKEN_FILE, GATEWAY_FILE, SCOPES_FILE] {
             let path = self.directory.join(name);
             match fs::remove_file(&path) {
                 Ok(()) => had_token |= name == TOKEN_FILE,
@@ -162,6 +189,30 @@ impl Device {
             }
         }
         Ok(had_token)
+    }
+
+    /// What the device was paired for.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong with its file.
+    pub(crate) fn authority(&self) -> Result<Authority, FileFault> {
+        let path = self.directory.join(SCOPES_FILE);
+        let Some(text) = read(&path)? else { return Ok(Authority::Runs) };
+        let scopes: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        [Authority::Runs, Authority::RunsAndApprovals]
+            .into_iter()
+            .find(|authority| authority.is(&scopes))
+            .ok_or(FileFault::Damaged { path })
+    }
+
+    /// Keeps what the device was paired for.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it could not be written.
+    pub(crate) fn keep_authority(&self, authority: Authority) -> Result<(), FileFault> {
+        write(&self.directory.join(SCOPES_FILE), &authority.scopes().join(" "))
     }
 
     /// The gateway's identity as it was when the device was paired, if it is known.
@@ -230,6 +281,7 @@ fn write(path: &Path, text: &str) -> Result<(), FileFault> {
 const KEY_FILE: &str = "device.key";
 const TOKEN_FILE: &str = "device.token";
 const GATEWAY_FILE: &str = "gateway.id";
+const SCOPES_FILE: &str = "device.scopes";
 const SECRET_BYTES_MAX: usize = 4096;
 
 #[cfg(test)]
@@ -269,6 +321,20 @@ mod tests {
         open(&directory.join(KEY_FILE), 0o600);
         open(&directory, 0o755);
         assert!(matches!(Device::open(&directory), Err(FileFault::TooOpen { mode: 0o755, .. })));
+    }
+
+    #[test]
+    fn a_device_may_what_it_was_paired_for() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("gateway");
+        let device = Device::open(&directory).unwrap();
+        assert_eq!(device.authority(), Ok(Authority::Runs));
+        device.keep_authority(Authority::RunsAndApprovals).unwrap();
+        assert_eq!(device.authority(), Ok(Authority::RunsAndApprovals));
+        write(&directory.join(SCOPES_FILE), "operator.write operator.admin").unwrap();
+        assert!(matches!(device.authority(), Err(FileFault::Damaged { .. })));
+        device.forget_token().unwrap();
+        assert_eq!(device.authority(), Ok(Authority::Runs));
     }
 
     #[test]

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::approval::{self, Questions};
 use crate::connection::{Connection, Notice};
+use crate::device::Authority;
 use crate::fault::Fault;
 use crate::leads::Leads;
 use crate::link::{Link, Up};
@@ -43,6 +45,8 @@ pub(crate) struct Drive {
     pub stops: Stops,
     pub leads: Leads,
     pub run: Run,
+    /// What the gateway asks before the run goes on.
+    pub questions: Questions,
     pub reports: Reports,
     /// The gateway was asked to start the run.
     pub asked: bool,
@@ -115,7 +119,7 @@ impl Drive {
     async fn lead_on(&mut self, up: &Up) -> Result<Watched, Fault> {
         let connection = &up.connection;
         let notices = connection.notices();
-        connection.call("sessions.messages.subscribe", &json!({"key": self.names.session})).await?;
+        self.subscribe(up).await?;
         let mut sight = Sight::default();
         //= REQ-63
         if !self.asked && self.was_led_before(connection).await? {
@@ -124,7 +128,7 @@ impl Drive {
             self.hold = None;
         }
         if self.asked {
-            if !self.knows_its_names() && !self.find_child(connection).await? {
+            if !self.knows_its_names() && !self.find_child(up).await? {
                 self.settle_and_report(lost_child()).await;
                 return Ok(Watched::Settled);
             }
@@ -146,8 +150,8 @@ impl Drive {
             // a second time.
             self.asked = true;
             let started = match self.work.mode {
-                Mode::Subagent => self.start_child(connection).await,
-                Mode::Session | Mode::Turn => self.start_prompt(connection, &mut sight).await,
+                Mode::Subagent => self.start_child(up).await,
+                Mode::Session | Mode::Turn => self.start_prompt(up, &mut sight).await,
             };
             self.hold = None;
             match started {
@@ -188,21 +192,18 @@ impl Drive {
         Ok(self.knows(&look))
     }
 
-    async fn start_prompt(
-        &self,
-        connection: &Connection,
-        sight: &mut Sight,
-    ) -> Result<Result<(), Trouble>, Fault> {
-        let (_, second) = connection.call_twice("agent", &self.start_params()).await?;
+    async fn start_prompt(&self, up: &Up, sight: &mut Sight) -> Result<Result<(), Trouble>, Fault> {
+        let params = self.start_params(up.authority);
+        let (_, second) = up.connection.call_twice("agent", &params).await?;
         sight.second = Some(second);
         Ok(Ok(()))
     }
 
-    async fn start_child(&mut self, connection: &Connection) -> Result<Result<(), Trouble>, Fault> {
-        match subagent::spawn(connection, &self.work, &self.names).await? {
+    async fn start_child(&mut self, up: &Up) -> Result<Result<(), Trouble>, Fault> {
+        match subagent::spawn(&up.connection, &self.work, &self.names).await? {
             Spawned::Child(child) => {
                 // It works already: whatever happens to this connection now, it was not refused.
-                self.lead_child(connection, &child).await.map_err(|_| Fault::Lost)?;
+                self.lead_child(up, &child).await.map_err(|_| Fault::Lost)?;
                 Ok(Ok(()))
             }
             Spawned::Refused(trouble) => Ok(Err(trouble)),
@@ -212,11 +213,25 @@ impl Drive {
     }
 
     /// Goes on under the names that the gateway gave to the child.
-    async fn lead_child(&mut self, connection: &Connection, child: &Child) -> Result<(), Fault> {
+    async fn lead_child(&mut self, up: &Up, child: &Child) -> Result<(), Fault> {
         self.names = subagent::names_of(child, &self.names);
         self.run.called(&child.run);
-        let params = json!({"key": self.names.session});
-        connection.call("sessions.messages.subscribe", &params).await.map(drop)
+        self.subscribe(up).await
+    }
+
+    /// Listens to the session, and to what is asked in it: also what was asked before.
+    async fn subscribe(&mut self, up: &Up) -> Result<(), Fault> {
+        let mut params = json!({"key": self.names.session});
+        if up.authority == Authority::RunsAndApprovals {
+            params["includeApprovals"] = json!(true);
+        }
+        let answer = up.connection.call("sessions.messages.subscribe", &params).await?;
+        self.questions.on_subscribed(&answer);
+        if self.asked && up.authority == Authority::RunsAndApprovals {
+            let (session, since) = (self.names.session.clone(), self.names.at);
+            self.questions.recall(&up.connection, &session, since).await?;
+        }
+        Ok(())
     }
 
     /// `false` for a child whose names the gateway chose and this process has not seen yet.
@@ -225,10 +240,10 @@ impl Drive {
     }
 
     /// Looks for the child of an earlier process, or of a call whose answer never came.
-    async fn find_child(&mut self, connection: &Connection) -> Result<bool, Fault> {
+    async fn find_child(&mut self, up: &Up) -> Result<bool, Fault> {
         for _ in 0..CHILD_LOOKS {
-            if let Some(child) = subagent::find(connection, &self.work, &self.names).await? {
-                self.lead_child(connection, &child).await?;
+            if let Some(child) = subagent::find(&up.connection, &self.work, &self.names).await? {
+                self.lead_child(up, &child).await?;
                 return Ok(true);
             }
             tokio::time::sleep(LOOK_OFTEN).await;
@@ -310,7 +325,13 @@ impl Drive {
         }
         let stopped = self.is_stopped();
         let active = look.active || look.waiting;
-        match self.run.on_look(look, now(), stopped) {
+        let rest = self.run.on_look(look, now(), stopped);
+        if self.questions.are_open() && self.run.is_found() {
+            let (device, session) = (self.link.device(), &self.names.session);
+            let told = self.questions.attend(connection, device, session, &self.run).await?;
+            self.run.tell(told);
+        }
+        match rest {
             Rest::Over(verdict) if sight.resting.as_ref() == Some(&verdict) => {
                 // The final answer alone tells what hidden rows cost; it comes a moment later.
                 if sight.second.is_some() && sight.waited < WAITS_MAX {
@@ -332,7 +353,9 @@ impl Drive {
                 if stopped && active {
                     stop(connection, &self.names, self.run.runs()).await?;
                 }
-                let soon = rest == Rest::Unclear || self.run.has_open_calls() || !active;
+                // A person takes minutes, and an event tells of the answer.
+                let works = self.run.has_open_calls() && !self.questions.are_open();
+                let soon = rest == Rest::Unclear || works || !active;
                 Ok(if soon { LOOK_OFTEN } else { LOOK_SELDOM })
             }
         }
@@ -412,6 +435,10 @@ impl Drive {
         if text(payload, "/sessionKey") != self.names.session {
             return false;
         }
+        if event.event == "session.approval" {
+            self.questions.on_event(payload);
+            return true;
+        }
         if event.event != "agent" {
             return event.event == "session.message";
         }
@@ -453,7 +480,7 @@ impl Drive {
         }
     }
 
-    fn start_params(&self) -> Value {
+    fn start_params(&self, authority: Authority) -> Value {
         // A tool call never comes here: `tool.rs` leads it.
         let prompt = match &self.work.ask {
             Ask::Prompt(prompt) => prompt,
@@ -461,10 +488,14 @@ impl Drive {
         };
         // The bridge ends the run at its deadline; this is for the case that no bridge is left.
         let left_ms = self.work.deadline.since_ms(now()).max(0);
-        json!({
+        let mut params = json!({
             "message": prompt, "agentId": names::agent(&self.work), "sessionKey": self.names.session,
             "idempotencyKey": self.names.key, "timeout": left_ms / 1000 + SPARE_S,
-        })
+        });
+        if let Some(channel) = approval::channel(authority) {
+            params["channel"] = json!(channel);
+        }
+        params
     }
 
     fn is_stopped(&self) -> bool {
@@ -491,6 +522,11 @@ fn refusal(error: &crate::wire::GatewayError) -> Trouble {
     let (code, detail) =
         if error.message.contains("unknown agent") || error.message.contains("no longer exists") {
             (TroubleCode::AgentUnknown, "the gateway does not have the agent")
+        } else if error.message.contains("unknown channel") {
+            (
+                TroubleCode::NoApprovalRoute,
+                "the gateway lost its way to ask for approvals, and so takes no runs",
+            )
         } else if error.code == "INVALID_REQUEST" || error.code == "TOO_LARGE" {
             (TroubleCode::InputRefused, "the gateway refused the prompt")
         } else if error.detail_code() == "MISSING_SCOPE" {

@@ -79,7 +79,7 @@ pub enum Fault {
     OtherGateway,
     /// The device was given more, or less, than the bridge wants to hold.
     #[error(
-        "the gateway gave the device the scopes {scopes:?} instead of operator.write alone; nothing was kept"
+        "the gateway gave the device the scopes {scopes:?}, which is not what was asked for; nothing was kept"
     )]
     OtherScopes {
         /// What it gave.

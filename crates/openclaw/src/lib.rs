@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod adapter;
+mod approval;
 mod connection;
 mod device;
 mod drive;
@@ -28,11 +29,12 @@ mod tool;
 mod tool_policy;
 mod transcript;
 mod version;
+mod voice;
 mod walls;
 mod wire;
 
 pub use adapter::OpenClaw;
-pub use device::{FileFault, Secret};
+pub use device::{Authority, FileFault, Secret};
 pub use fault::Fault;
 pub use pairing::{Disconnected, Pairing, Status, disconnect, pair, status};
 pub use tool_policy::is_closed_to_peers;

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::OpenClawConfig;
 use crate::connection::{Connection, Credential};
-use crate::device::Device;
+use crate::device::{Authority, Device};
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::wire::{list, text};
@@ -36,6 +36,8 @@ pub(crate) struct Up {
     pub gateway: String,
     /// Its agents.
     pub agents: Arc<Vec<String>>,
+    /// What the connection may do.
+    pub authority: Authority,
 }
 
 /// The bridge's line to its gateway.
@@ -160,12 +162,12 @@ async fn keep(endpoint: Endpoint, device: Device, name: String, state: watch::Se
                 let hello = up.connection.hello();
                 tracing::info!(version = %hello.version, boot = %hello.boot, "connected to the gateway");
                 failures = 0;
-                let connection = up.connection.clone();
+                let (connection, authority) = (up.connection.clone(), up.authority);
                 state.send_replace(State::Up(up));
                 tokio::select! {
                     () = connection.closed() => {}
-                    () = forgotten(&device) => {
-                        tracing::warn!("the device's token was removed; leaving the gateway");
+                    () = changed(&device, authority) => {
+                        tracing::warn!("the device's token was removed, or its scopes changed; leaving the gateway");
                         connection.close();
                     }
                 }
@@ -182,11 +184,12 @@ async fn keep(endpoint: Endpoint, device: Device, name: String, state: watch::Se
     }
 }
 
-/// Returns when the device's token is no longer there: an operator disconnected the bridge.
-async fn forgotten(device: &Device) {
+/// Returns when an operator disconnected the bridge, or paired it for something else.
+async fn changed(device: &Device, authority: Authority) {
     loop {
         tokio::time::sleep(TOKEN_LOOK).await;
-        if matches!(device.token(), Ok(None)) {
+        let other = device.authority().is_ok_and(|now| now != authority);
+        if other || matches!(device.token(), Ok(None)) {
             return;
         }
     }
@@ -194,7 +197,8 @@ async fn forgotten(device: &Device) {
 
 async fn connect(endpoint: &Endpoint, device: &Device, name: &str) -> Result<Up, Fault> {
     let token = device.token()?.ok_or(Fault::NotPaired)?;
-    let connection = Connection::open(endpoint, device, &Credential::Device(token), name).await?;
+    let (credential, authority) = (Credential::Device(token), device.authority()?);
+    let connection = Connection::open(endpoint, device, &credential, authority, name).await?;
     let guard = CloseOnDrop(Some(connection));
     let Some(connection) = &guard.0 else {
         return Err(Fault::Lost);
@@ -205,7 +209,7 @@ async fn connect(endpoint: &Endpoint, device: &Device, name: &str) -> Result<Up,
         _ => {}
     }
     let agents = agents(connection).await?;
-    let up = Up { connection: connection.clone(), gateway, agents: Arc::new(agents) };
+    let up = Up { connection: connection.clone(), gateway, agents: Arc::new(agents), authority };
     guard.keep();
     Ok(up)
 }

@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use crate::OpenClawConfig;
-use crate::connection::{Connection, Credential, SCOPES};
-use crate::device::{Device, Secret};
+use crate::connection::{Connection, Credential};
+use crate::device::{Authority, Device, Secret};
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::link::identity;
@@ -44,13 +44,17 @@ pub enum Pairing {
 /// # Errors
 ///
 /// Returns why the gateway did not let the bridge in, or gave it more than it asked for.
-pub async fn pair(config: &OpenClawConfig, shared_token: Secret) -> Result<Pairing, Fault> {
+pub async fn pair(
+    config: &OpenClawConfig,
+    shared_token: Secret,
+    authority: Authority,
+) -> Result<Pairing, Fault> {
     let endpoint = Endpoint::of(config)?;
     let device = Device::open(&config.state_dir)?;
     let id = device.id();
     let name = config.display_name(&id);
-    let opened =
-        Connection::open(&endpoint, &device, &Credential::Shared(shared_token), &name).await;
+    let shared = Credential::Shared(shared_token);
+    let opened = Connection::open(&endpoint, &device, &shared, authority, &name).await;
     let connection = match opened {
         Err(Fault::PairingPending { request }) => {
             let next = format!("openclaw devices approve {request}");
@@ -63,14 +67,15 @@ pub async fn pair(config: &OpenClawConfig, shared_token: Secret) -> Result<Pairi
     connection.close();
     let (token, gateway) = (token.ok_or(Fault::NotPaired)?, gateway?);
 
-    let own =
-        Connection::open(&endpoint, &device, &Credential::Device(token.clone()), &name).await?;
+    let credential = Credential::Device(token.clone());
+    let own = Connection::open(&endpoint, &device, &credential, authority, &name).await?;
     let hello = own.hello().clone();
     own.close();
-    if hello.scopes != SCOPES {
+    if !authority.is(&hello.scopes) {
         return Err(Fault::OtherScopes { scopes: hello.scopes });
     }
     device.keep_gateway(&gateway)?;
+    device.keep_authority(authority)?;
     device.keep_token(&token)?;
     Ok(Pairing::Paired { device: id, gateway, version: hello.version, scopes: hello.scopes })
 }
@@ -122,8 +127,9 @@ pub async fn status(config: &OpenClawConfig) -> Result<Status, Fault> {
     let device = Device::open(&config.state_dir)?;
     let token = device.token()?.ok_or(Fault::NotPaired)?;
     let name = config.display_name(&device.id());
-    let connection =
-        Connection::open(&endpoint, &device, &Credential::Device(token), &name).await?;
+    let credential = Credential::Device(token);
+    let authority = device.authority()?;
+    let connection = Connection::open(&endpoint, &device, &credential, authority, &name).await?;
     let gateway = identity(&connection).await;
     let hello = connection.hello().clone();
     connection.close();

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use landbridge_node::adapter::{
     Channel, Ending, Progress, Report, SideEffects, Trouble, TroubleCode, Usage,
 };
-use landbridge_proto::wire::limit::OUTPUT_TEXT_BYTES_MAX;
 use landbridge_proto::wire::name::Timestamp;
 
+use crate::approval::{had_no_route, no_route};
 use crate::fault::run_trouble;
 use crate::look::add;
 use crate::transcript::{Call, Child, Content, Look, Row, Said};
+use crate::voice::Voice;
 
 /// What is known of a run.
 #[derive(Debug)]
@@ -78,17 +79,6 @@ enum LastSaid {
     Aborted,
 }
 
-/// A text that grows, and now and then starts over.
-#[derive(Debug)]
-struct Voice {
-    channel: Channel,
-    told: String,
-    /// What was told is not known: the next text replaces it.
-    anew: bool,
-    /// The newest text of the transcript: what an event repeats of it is old.
-    row: String,
-}
-
 impl Run {
     /// A run of which `progress` was already reported.
     pub(crate) fn new(key: String, progress: Progress) -> Self {
@@ -136,6 +126,25 @@ impl Run {
     /// Takes the reports that wait.
     pub(crate) fn reports(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.reports)
+    }
+
+    /// Adds what others have to tell of the run.
+    pub(crate) fn tell(&mut self, reports: Vec<Report>) {
+        self.reports.extend(reports);
+    }
+
+    /// Under which name a call at work was reported; a child's bears its session's before it.
+    pub(crate) fn name_of(&self, run: &str, id: &str) -> Option<String> {
+        let is = |call: &&OpenCall| {
+            let (_, own) = call.id.rsplit_once(':').unwrap_or(("", &call.id));
+            call.run == run && (call.id == id || own == id)
+        };
+        self.open.iter().rfind(is).map(|call| call.name.clone())
+    }
+
+    /// The run's own prompt stands in the transcript.
+    pub(crate) const fn is_found(&self) -> bool {
+        self.found
     }
 
     /// Nothing follows any more.
@@ -256,13 +265,18 @@ impl Run {
         let since = self.open.first().map_or(at, |call| call.since);
         self.abandon_calls(at);
         self.end_phase("attempt", Ending::Failed, since, at);
+        self.tell_error(interrupted(
+            "the gateway was restarted during the run and continues it by itself",
+        ));
+    }
+
+    /// Reports a trouble that does not end the run, unless an earlier process did.
+    fn tell_error(&mut self, trouble: Trouble) {
         if self.told.errors > 0 {
             self.told.errors -= 1;
             return;
         }
-        self.reports.push(Report::Error(interrupted(
-            "the gateway was restarted during the run and continues it by itself",
-        )));
+        self.reports.push(Report::Error(trouble));
     }
 
     fn on_said(&mut self, run: &str, began: Timestamp, ended: Timestamp, said: Said) {
@@ -328,8 +342,12 @@ impl Run {
     }
 
     fn answer_call(&mut self, call: OpenCall, at: Timestamp, ok: bool, text: String) {
+        let no_way_to_ask = !ok && had_no_route(&text);
         if self.told.results.insert(call.name.clone()) {
             self.reports.push(Report::ToolResult { call: call.name, ok, text });
+        }
+        if no_way_to_ask {
+            self.tell_error(no_route());
         }
         let ending = if ok { Ending::Succeeded } else { Ending::Failed };
         self.end_phase(&format!("tool:{}", call.tool), ending, call.since, at);
@@ -535,44 +553,6 @@ impl Verdict {
     /// Nothing was started.
     pub(crate) const fn refused(trouble: Trouble) -> Self {
         Self { ending: Ending::Failed, trouble: Some(trouble), side_effects: SideEffects::None }
-    }
-}
-
-impl Voice {
-    /// A voice of which `told` was heard; `reduced` when the log holds something else than was said.
-    fn new(channel: Channel, told: String, reduced: bool) -> Self {
-        let told = if reduced { String::new() } else { told };
-        Self { channel, told, anew: reduced, row: String::new() }
-    }
-
-    fn on_event(&mut self, text: &str, reports: &mut Vec<Report>) {
-        if !text.is_empty() && !self.row.starts_with(text) && !self.told.starts_with(text) {
-            self.say(text, reports);
-        }
-    }
-
-    fn on_row(&mut self, text: String, reports: &mut Vec<Report>) {
-        self.say(&text, reports);
-        self.row = text;
-    }
-
-    /// Makes the told text equal to `text` with the smallest report.
-    fn say(&mut self, text: &str, reports: &mut Vec<Report>) {
-        if self.told == text {
-            return;
-        }
-        let mut replace = std::mem::take(&mut self.anew) || !text.starts_with(self.told.as_str());
-        let mut rest = if replace { text } else { &text[self.told.len()..] };
-        loop {
-            let (now, later) = rest.split_at(rest.floor_char_boundary(OUTPUT_TEXT_BYTES_MAX));
-            reports.push(Report::Output { channel: self.channel, text: now.to_owned(), replace });
-            rest = later;
-            replace = false;
-            if rest.is_empty() {
-                break;
-            }
-        }
-        text.clone_into(&mut self.told);
     }
 }
 

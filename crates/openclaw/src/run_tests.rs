@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::transcript::Tasks;
+use landbridge_proto::wire::limit::OUTPUT_TEXT_BYTES_MAX;
 
 const KEY: &str = "fed-key";
 
@@ -428,4 +429,44 @@ fn a_childs_calls_cost_and_end_are_told_under_its_parent_once() {
     later.on_child(&child(Some(Ending::Failed)), rows());
     later.on_rows(vec![prompt("1", KEY), said("2", KEY, "", &["c"]), result("3", KEY, "c")]);
     assert_eq!(words(&mut later), ["usage 22", "usage 33"]);
+}
+
+#[test]
+fn a_call_for_which_nobody_could_be_asked_says_so_once() {
+    let refused = |id: &str, text: &str| {
+        let content = Content::Result {
+            call: id.to_owned(),
+            tool: "exec".to_owned(),
+            ok: false,
+            text: text.to_owned(),
+        };
+        row(&format!("r-{id}"), KEY, content)
+    };
+    let rows = || {
+        vec![
+            prompt("p", KEY),
+            said("s", KEY, "", &["c1", "c2"]),
+            refused("c1", "{\"error\": \"Plugin approval unavailable (no approval route)\"}"),
+            refused("c2", "ls: no such file"),
+        ]
+    };
+    let mut first = run();
+    first.on_rows(rows());
+    let told = words(&mut first);
+    assert_eq!(told.iter().filter(|word| *word == "error NoApprovalRoute").count(), 1, "{told:?}");
+    assert_eq!(first.name_of(KEY, "c1"), None);
+    let mut progress = Progress { errors: 1, ..Progress::default() };
+    progress.results.extend(["c1".to_owned(), "c2".to_owned()]);
+    let mut second = Run::new(KEY.to_owned(), progress);
+    second.on_rows(rows());
+    assert!(words(&mut second).iter().all(|word| !word.starts_with("error")));
+}
+
+#[test]
+fn a_call_at_work_has_the_name_that_was_reported() {
+    let mut run = run();
+    let again = |id: &str| said(id, KEY, "", &["c1"]);
+    run.on_rows(vec![prompt("p", KEY), again("s1"), result("r1", KEY, "c1"), again("s2")]);
+    assert_eq!(run.name_of(KEY, "c1"), Some("c1#2".to_owned()));
+    assert_eq!((run.name_of("other", "c1"), run.name_of(KEY, "c9")), (None, None));
 }

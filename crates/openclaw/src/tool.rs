@@ -287,8 +287,12 @@ fn end_of(answer: Option<Answer>) -> End {
         "not_found" => {
             failed(TroubleCode::ToolUnavailable, NOT_OFFERED, NOT_OFFERED, SideEffects::None)
         }
-        "forbidden" | "requires_approval" => {
+        "forbidden" => {
             failed(TroubleCode::ToolUnavailable, NOT_ALLOWED, NOT_ALLOWED, SideEffects::None)
+        }
+        // A call outside a run cannot wait.
+        "requires_approval" => {
+            failed(TroubleCode::NoApprovalRoute, CANNOT_WAIT, CANNOT_WAIT, SideEffects::None)
         }
         "validation_error" => {
             let detail = "the gateway refused the call";
@@ -334,6 +338,8 @@ const HIDDEN: &str = "tool execution failed";
 const NOT_OFFERED: &str = "the gateway does not offer the tool to the agent";
 const CLOSED: &str =
     "the tool is about other sessions, memory or the gateway itself; peers do not call it";
+const CANNOT_WAIT: &str =
+    "the call needs an approval, and a call outside a run cannot wait for one";
 const NOT_ALLOWED: &str = "the gateway's policy does not let the tool be called directly";
 const UNTOLD: &str = "the tool failed; the gateway does not tell why";
 const REFUSED_BY_TOOL: &str = "the tool failed; its result says why";
@@ -400,9 +406,13 @@ mod tests {
     #[test]
     fn refusals_have_no_side_effects_and_failures_may() {
         let none = SideEffects::None;
-        for code in ["not_found", "forbidden", "requires_approval"] {
+        for (code, expected) in [
+            ("not_found", TroubleCode::ToolUnavailable),
+            ("forbidden", TroubleCode::ToolUnavailable),
+            ("requires_approval", TroubleCode::NoApprovalRoute),
+        ] {
             let (trouble, effects, _) = failure(code, "/etc/secret");
-            assert_eq!((trouble, effects), (TroubleCode::ToolUnavailable, none), "{code}");
+            assert_eq!((trouble, effects), (expected, none), "{code}");
         }
         assert_eq!(failure("validation_error", "x").1, none);
         let (code, effects, said) = failure("internal_error", HIDDEN);

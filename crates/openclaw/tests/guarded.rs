@@ -13,7 +13,9 @@ use landbridge_harness::gateway::{Gateway, Installed};
 use landbridge_harness::model::Model;
 use landbridge_harness::operator::{Operator, Who};
 use landbridge_node::adapter::{Adapter, Ending, SideEffects, TroubleCode};
-use landbridge_openclaw::{Fault, OpenClaw, OpenClawConfig, Pairing, Secret, pair, status};
+use landbridge_openclaw::{
+    Authority, Fault, OpenClaw, OpenClawConfig, Pairing, Secret, pair, status,
+};
 use serde_json::json;
 use support::{Bridge, Scenarios, work};
 
@@ -52,6 +54,7 @@ async fn the_bridge_holds_little_and_trusts_little() {
     play! {
         the_shared_token_is_not_kept
         admin_methods_are_refused
+        a_device_that_answers_approvals_is_refused_them_too
         more_scopes_are_refused
         a_wrong_shared_token_is_refused
         a_revoked_device_says_so
@@ -80,30 +83,52 @@ async fn the_shared_token_is_not_kept(world: Arc<World>) {
     assert!(described.reachable && described.agents.contains(&"auto".to_owned()), "{described:?}");
 }
 
+/// Of no use to a bridge, and of much to a thief.
+const ADMIN: [&str; 19] = [
+    "config.patch",
+    "config.set",
+    "config.apply",
+    "device.pair.list",
+    "device.pair.approve",
+    "device.token.rotate",
+    "exec.approvals.get",
+    "exec.approvals.set",
+    "exec.approvals.node.set",
+    "sessions.delete",
+    "sessions.reset",
+    "agents.create",
+    "agents.delete",
+    "secrets.resolve",
+    "update.run",
+    "cron.add",
+    "chat.inject",
+    "terminal.open",
+    "device.token.revoke",
+];
+
 async fn admin_methods_are_refused(world: Arc<World>) {
     let (seed, device_token) = stolen(&world.bridge.state_dir());
     let who = Who { seed, auth: "deviceToken", token: &device_token, scopes: &["operator.write"] };
     let mut thief = Operator::connect(world.gateway.port(), &who).await.unwrap();
-    for method in [
-        "config.patch",
-        "config.set",
-        "config.apply",
-        "device.pair.list",
-        "device.pair.approve",
-        "device.token.rotate",
-        "exec.approvals.get",
-        "exec.approvals.set",
-        "approval.resolve",
-        "sessions.delete",
-        "sessions.reset",
-        "agents.create",
-        "agents.delete",
-        "secrets.resolve",
-        "update.run",
-        "cron.add",
-        "chat.inject",
-        "terminal.open",
-    ] {
+    are_forbidden(&mut thief, &[&ADMIN[..], &["approval.resolve", "approval.get"]].concat()).await;
+}
+
+async fn a_device_that_answers_approvals_is_refused_them_too(world: Arc<World>) {
+    let bridge = Bridge::paired_for_approvals(&world.gateway).await;
+    let (seed, device_token) = stolen(&bridge.state_dir());
+    let scopes = &["operator.approvals", "operator.write"];
+    let who = Who { seed, auth: "deviceToken", token: &device_token, scopes };
+    let mut thief = Operator::connect(world.gateway.port(), &who).await.unwrap();
+    are_forbidden(&mut thief, &ADMIN).await;
+    for more in [&["operator.admin"][..], &["operator.approvals", "operator.pairing"]] {
+        let who = Who { seed, auth: "deviceToken", token: &device_token, scopes: more };
+        assert!(Operator::connect(world.gateway.port(), &who).await.is_err(), "{more:?}");
+    }
+    assert_eq!(thief.call("approval.history", &json!({})).await.unwrap()["ok"], true);
+}
+
+async fn are_forbidden(thief: &mut Operator, methods: &[&str]) {
+    for method in methods {
         let answer = thief.call(method, &json!({})).await.unwrap();
         let error = &answer["error"];
         assert_eq!(answer["ok"], false, "{method}");
@@ -147,7 +172,7 @@ async fn a_wrong_shared_token_is_refused(world: Arc<World>) {
     let home = tempfile::tempdir().unwrap();
     let config = OpenClawConfig::new(world.gateway.url(), home.path().join("gateway"));
     assert!(matches!(status(&config).await, Err(Fault::NotPaired)));
-    let refused = pair(&config, token("wrong")).await.unwrap_err();
+    let refused = pair(&config, token("wrong"), Authority::Runs).await.unwrap_err();
     assert!(matches!(refused, Fault::Unauthorized { .. }), "{refused:?}");
     assert!(!refused.to_string().contains("wrong"), "{refused}");
     assert!(!home.path().join("gateway/device.token").exists());
@@ -235,16 +260,16 @@ async fn a_gateway_that_asks_its_operator_first() {
     .unwrap();
     let home = tempfile::tempdir().unwrap();
     let config = OpenClawConfig::new(gateway.url(), home.path().join("gateway"));
-    let pairing = pair(&config, token(gateway.token())).await.unwrap();
+    let pairing = pair(&config, token(gateway.token()), Authority::Runs).await.unwrap();
     let Pairing::Pending { request, next, device } = pairing else { panic!("{pairing:?}") };
     assert!(next.contains(&request) && next.starts_with("openclaw devices approve"));
     assert!(!home.path().join("gateway/device.token").exists());
     // Asking again is the same request, as long as nobody has answered.
-    let again = pair(&config, token(gateway.token())).await.unwrap();
+    let again = pair(&config, token(gateway.token()), Authority::Runs).await.unwrap();
     assert!(matches!(again, Pairing::Pending { .. }), "{again:?}");
     let Pairing::Pending { request, .. } = again else { panic!("pending") };
     gateway.cli(&["devices", "approve", &request, "--json"]).await.unwrap();
-    let pairing = pair(&config, token(gateway.token())).await.unwrap();
+    let pairing = pair(&config, token(gateway.token()), Authority::Runs).await.unwrap();
     let Pairing::Paired { device: paired, scopes, .. } = pairing else { panic!("{pairing:?}") };
     assert_eq!((paired, scopes), (device, vec!["operator.write".to_owned()]));
     let adapter = Arc::new(OpenClaw::open(&config).unwrap());

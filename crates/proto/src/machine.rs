@@ -1,5 +1,6 @@
 //! Decisions: what a bridge does next, given what it knows. Pure, and persisted before it acts.
 pub mod admission;
+pub mod approval_record;
 pub mod audit;
 pub mod budget;
 pub mod caller;

@@ -1,5 +1,6 @@
 //! Bytes.
 pub mod approval;
+pub mod approval_record;
 pub mod base64;
 pub mod digest;
 pub mod document;

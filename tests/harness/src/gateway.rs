@@ -165,6 +165,18 @@ impl Gateway {
         self.launch().await
     }
 
+    /// Changes the configuration; a running gateway takes it up by itself, or at its next start.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it could not be read or written.
+    pub fn reconfigure(&self, change: impl FnOnce(&mut Value)) -> anyhow::Result<()> {
+        let path = self.folder.path().join("openclaw.json");
+        let mut config = serde_json::from_slice(&fs::read(&path)?)?;
+        change(&mut config);
+        Ok(fs::write(path, serde_json::to_vec_pretty(&config)?)?)
+    }
+
     /// Runs a command of the gateway's own CLI, such as `devices approve`, and returns its output.
     ///
     /// # Errors

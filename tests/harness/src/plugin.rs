@@ -49,6 +49,23 @@ impl Tools {
     }
 }
 
+/// Loads the product's plugin for approvals into a gateway's configuration, beside what is there.
+pub fn load_approvals(config: &mut Value, settings: &Value) {
+    let id = "landbridge-approvals";
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugin");
+    let plugins = &mut config["plugins"];
+    plugins["enabled"] = json!(true);
+    plugins["entries"][id] = json!({"enabled": true, "config": settings});
+    for (list, more) in [("/allow", id), ("/load/paths", folder)] {
+        let mut all = plugins.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
+        all.push(json!(more));
+        match list {
+            "/allow" => plugins["allow"] = json!(all),
+            _ => plugins["load"] = json!({"paths": all}),
+        }
+    }
+}
+
 /// The digest of a text, as a frame that shows no more of it has it.
 #[must_use]
 pub fn digest(text: &str) -> String {

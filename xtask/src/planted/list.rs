@@ -1221,6 +1221,27 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "connection::tests::the_signature_covers_scopes_and_token",
     },
     Plant {
+        bug: "subject_digest_unchecked",
+        removes: "only a call with the digest that the gateway recorded is said to be all of it",
+        package: "landbridge-openclaw",
+        target: Target::Lib,
+        test: "approval::tests::only_what_has_the_digest_is_said_to_be_everything",
+    },
+    Plant {
+        bug: "foreign_question_answered",
+        removes: "a vote reaches the questions of its own run alone",
+        package: "landbridge-openclaw",
+        target: Target::Lib,
+        test: "approval::tests::a_vote_reaches_the_questions_of_its_run_alone",
+    },
+    Plant {
+        bug: "run_without_approval_route",
+        removes: "a gateway without the gate refuses the run",
+        package: "landbridge-openclaw",
+        target: Target::Lib,
+        test: "approval::tests::a_run_that_may_be_asked_for_begins_where_the_gateway_can_ask",
+    },
+    Plant {
         bug: "leaves_starts_in_flight",
         removes: "a stop waits until the gateway has taken a run",
         package: "landbridge-bridge-tests",

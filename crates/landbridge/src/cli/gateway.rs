@@ -19,6 +19,9 @@ pub(crate) struct GatewayConnectArgs {
     /// The gateway's WebSocket [default: the configured one]
     #[arg(value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// Let the device answer approvals too; the gateway then needs our plugin
+    #[arg(long)]
+    pub(crate) approvals: bool,
     #[command(flatten)]
     pub(crate) token: GatewayTokenArgs,
 }

@@ -189,6 +189,10 @@ async fn look_at_bridge(client: &Client, view: &BridgeView, findings: &mut Findi
             "gateway",
             format!("{} {}, {agents} agents {detail}", adapter.adapter, adapter.software),
         );
+        match &adapter.approvals {
+            None => findings.ok("approvals", "a run can wait for a person"),
+            Some(why) => findings.ok("approvals", format!("no run can wait for a person: {why}")),
+        }
         for caution in &adapter.cautions {
             let next = Some("docs/operating/openclaw.md".to_owned());
             findings.add("walls", State::Warn, caution.clone(), next);

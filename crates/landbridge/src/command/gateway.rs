@@ -4,7 +4,9 @@ use std::path::Path;
 
 use landbridge_node::config::{Config, Home};
 use landbridge_node::local::api::BridgeView;
-use landbridge_openclaw::{Fault, OpenClawConfig, Pairing, Secret, disconnect as forget, pair};
+use landbridge_openclaw::{
+    Authority, Fault, OpenClawConfig, Pairing, Secret, disconnect as forget, pair,
+};
 use zeroize::Zeroizing;
 
 use crate::cli::{AdapterChoice, GatewayConnectArgs, GatewayTokenArgs};
@@ -34,7 +36,8 @@ pub(super) async fn connect(
                 .because(fault)
         }
     };
-    match pair(&config, shared_token(&args.token)?).await.map_err(failed)? {
+    let authority = if args.approvals { Authority::RunsAndApprovals } else { Authority::Runs };
+    match pair(&config, shared_token(&args.token)?, authority).await.map_err(failed)? {
         Pairing::Paired { device, gateway, version, scopes } => {
             let paired = serde_json::json!({"state": "paired", "url": config.url, "device": device,
                 "gateway": gateway, "version": version, "scopes": scopes});

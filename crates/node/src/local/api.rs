@@ -4,11 +4,16 @@
 //! `application/problem+json` with the codes of `spec/problems.md` and of this API.
 
 mod admin;
+mod approvals;
 mod gateways;
 mod runs;
 mod trust;
 
 pub use self::admin::*;
+pub use self::approvals::{
+    ApprovalBrief, ApprovalList, ApprovalPeer, ApprovalView, AskApproval, DecideApproval,
+    DecisionView,
+};
 pub use self::gateways::{ContactError, GatewayLimits, HealthView, RouteTest, RouteView};
 pub use self::runs::{CallTool, CancelView, RunList, RunView, StartRun};
 pub use self::trust::{FederationVersionView, MembershipShown, MembershipView, ShowMembership};

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use landbridge_harness::gateway::Gateway;
 use landbridge_node::adapter::{
-    Adapter, Ask, Channel, Ending, Hold, Intent, Progress, Report, SideEffects, Trouble, Usage,
-    Work,
+    Adapter, ApprovalDecided, ApprovalNeeded, Ask, Channel, Ending, Hold, Intent, Progress, Report,
+    SideEffects, Trouble, Usage, Work,
 };
-use landbridge_openclaw::{OpenClaw, OpenClawConfig, Pairing, Secret, pair};
+use landbridge_openclaw::{Authority, OpenClaw, OpenClawConfig, Pairing, Secret, pair};
 use landbridge_proto::wire::name::{AgentName, GatewayId, RunId, TenantId, TenantPair, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -37,11 +37,22 @@ impl Bridge {
 
     /// Pairs directly, then works through `port`.
     pub async fn paired_at(gateway: &Gateway, port: u16) -> Self {
+        Self::paired_for(gateway, port, Authority::Runs).await
+    }
+
+    /// Pairs a device that may answer approvals.
+    pub async fn paired_for_approvals(gateway: &Gateway) -> Self {
+        Self::paired_for(gateway, gateway.port(), Authority::RunsAndApprovals).await
+    }
+
+    async fn paired_for(gateway: &Gateway, port: u16, authority: Authority) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut config = OpenClawConfig::new(gateway.url(), home.path().join("gateway"));
-        let pairing = pair(&config, Secret::new(gateway.token().to_owned())).await.unwrap();
-        let Pairing::Paired { scopes, .. } = pairing else { panic!("{pairing:?}") };
-        assert_eq!(scopes, ["operator.write"]);
+        let token = Secret::new(gateway.token().to_owned());
+        let pairing = pair(&config, token, authority).await.unwrap();
+        let Pairing::Paired { mut scopes, .. } = pairing else { panic!("{pairing:?}") };
+        scopes.sort();
+        assert_eq!(scopes, authority.scopes());
         config.url = format!("ws://127.0.0.1:{port}");
         let adapter = Arc::new(OpenClaw::open(&config).unwrap());
         adapter.ready(Duration::from_secs(20)).await.unwrap();
@@ -158,6 +169,8 @@ pub struct Story {
     pub calls: Vec<(String, String, String)>,
     pub results: Vec<(String, bool, String)>,
     pub errors: Vec<Trouble>,
+    pub needed: Vec<ApprovalNeeded>,
+    pub decided: Vec<ApprovalDecided>,
     pub end: Option<End>,
 }
 
@@ -174,7 +187,7 @@ impl Story {
     pub fn tell(&mut self, report: Report) {
         self.all.push(report.clone());
         let progress = &mut self.progress;
-        match report {
+        match report.clone() {
             Report::Started { .. } => {
                 assert!(!progress.started, "started once");
                 progress.started = true;
@@ -204,11 +217,15 @@ impl Story {
                 progress.errors += 1;
                 self.errors.push(trouble);
             }
-            // Told in `all`.
-            Report::ApprovalNeeded(_)
-            | Report::ApprovalRequested(_)
-            | Report::ApprovalDecided(_)
-            | Report::ApprovalResolved(_) => {}
+            Report::ApprovalNeeded(needed) => self.needed.push(*needed),
+            Report::ApprovalDecided(decided) => {
+                let asked = |needed: &ApprovalNeeded| needed.question == decided.question;
+                assert!(self.needed.iter().any(asked), "asked before decided");
+                self.decided.push(decided);
+            }
+            Report::ApprovalRequested(_) | Report::ApprovalResolved(_) => {
+                panic!("these are the bridge's own: {report:?}")
+            }
             Report::Settled { ending, result, trouble, usage, side_effects } => {
                 assert!(self.end.is_none(), "one end");
                 self.end = Some(End { ending, result, trouble, usage, side_effects });

@@ -77,10 +77,22 @@ impl Tally {
         Counted::Added
     }
 
+    /// How many people approved.
+    #[must_use]
+    pub fn have(&self) -> u32 {
+        u32::try_from(self.people.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many must, as far as is known.
+    #[must_use]
+    pub const fn need(&self) -> u32 {
+        self.need
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        let have = u32::try_from(self.people.len()).unwrap_or(u32::MAX);
+        let have = self.have();
         if self.denied {
             Standing::Denied
         } else if have >= self.need {

@@ -11,17 +11,19 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::wire::approval::{Operator, Projection};
 use crate::wire::document::{Federation, FederationRoot, Grant, Peer};
-use crate::wire::name::{Alias, GatewayId, TenantId};
+use crate::wire::name::{Alias, GatewayId, OperatorName, ScopeName, TenantId};
 
-/// Everything that differs, peers first, each with its grants after it, then federation roots.
+/// Everything that differs, peers first, each with its grants and projections after it, then federation
+/// roots and operators.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Difference {
     items: Vec<Item>,
 }
 
-/// A peer, a grant or a federation root that came, went or changed.
+/// A peer, a grant, a projection, a federation root or an operator that came, went or changed.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
@@ -59,6 +61,26 @@ pub enum Subject {
         /// Its name.
         name: Alias,
     },
+    /// Whose decisions at a peer count for what here.
+    Projection {
+        /// The peer's name in the newer document that has it.
+        peer: Alias,
+        /// The local tenant.
+        local: TenantId,
+        /// What is needed here.
+        local_scope: ScopeName,
+        /// The peer's tenant.
+        remote: TenantId,
+        /// What its operators hold.
+        remote_scope: ScopeName,
+    },
+    /// A person who may decide for a tenant of ours.
+    Operator {
+        /// The tenant.
+        tenant: TenantId,
+        /// What they are called.
+        name: OperatorName,
+    },
 }
 
 /// What happened to a thing between two documents.
@@ -91,25 +113,37 @@ pub struct Member {
 impl Difference {
     /// What `to` says differently from `from`; everything where there was nothing before.
     #[must_use]
-    pub fn between(from: Option<&Federation>, to: &Federation) -> Self {
+    pub fn between<'a>(from: Option<&'a Federation>, to: &'a Federation) -> Self {
         let mut items = Vec::new();
         let before = from.map(|from| from.peers.as_slice()).unwrap_or_default();
         for (old, new) in paired(before, &to.peers, |peer| peer.gid.clone()) {
             items.extend(item(peer_subject, peer_members, old, new));
-            let grants = |peer: Option<&'_ Peer>| -> Vec<(Alias, Grant)> {
-                let name = new.or(old).map(|peer| peer.alias.clone());
-                let each = peer.into_iter().flat_map(|peer| &peer.grants);
-                each.filter_map(|grant| Some((name.clone()?, grant.clone()))).collect()
+            let Some(alias) = new.or(old).map(|peer| peer.alias.clone()) else { continue };
+            let grants = |peer: Option<&'a Peer>| peer.map_or(&[][..], |peer| &peer.grants);
+            let place = |grant: &Grant| (grant.local.clone(), grant.remote.clone());
+            for (old, new) in paired(grants(old), grants(new), place) {
+                let subject = |grant: &Grant| grant_subject(&alias, grant);
+                items.extend(item(subject, |grant| members(grant, &[]), old, new));
+            }
+            let projections =
+                |peer: Option<&'a Peer>| peer.map_or(&[][..], |peer| &peer.projections);
+            let place = |one: &Projection| {
+                let (local, remote, local_scope, remote_scope) = one.place();
+                (local.clone(), remote.clone(), local_scope.clone(), remote_scope.clone())
             };
-            let (old, new) = (grants(old), grants(new));
-            let place = |(_, grant): &(Alias, Grant)| (grant.local.clone(), grant.remote.clone());
-            for (old, new) in paired(&old, &new, place) {
-                items.extend(item(grant_subject, |(_, grant)| members(grant, &[]), old, new));
+            for (old, new) in paired(projections(old), projections(new), place) {
+                let subject = |one: &Projection| projection_subject(&alias, one);
+                items.extend(item(subject, |one| members(one, &[]), old, new));
             }
         }
         let before = from.map(|from| from.roots.as_slice()).unwrap_or_default();
         for (old, new) in paired(before, &to.roots, |root| root.name.clone()) {
             items.extend(item(root_subject, |root| members(root, &["name"]), old, new));
+        }
+        let before = from.map(|from| from.operators.as_slice()).unwrap_or_default();
+        let place = |one: &Operator| (one.tenant.clone(), one.name.clone());
+        for (old, new) in paired(before, &to.operators, place) {
+            items.extend(item(operator_subject, operator_members, old, new));
         }
         Self { items }
     }
@@ -142,14 +176,16 @@ impl Difference {
     }
 }
 
-const NOUNS: [&str; 3] = ["peer", "grant", "federation root"];
+const NOUNS: [&str; 5] = ["peer", "grant", "projection", "federation root", "operator"];
 
 impl Subject {
     const fn rank(&self) -> u8 {
         match self {
             Self::Peer { .. } => 0,
             Self::Grant { .. } => 1,
-            Self::FederationRoot { .. } => 2,
+            Self::Projection { .. } => 2,
+            Self::FederationRoot { .. } => 3,
+            Self::Operator { .. } => 4,
         }
     }
 }
@@ -160,6 +196,11 @@ impl fmt::Display for Subject {
             Self::Peer { alias, .. } => write!(f, "peer {alias}"),
             Self::Grant { peer, local, remote } => write!(f, "grant {peer} {local}:{remote}"),
             Self::FederationRoot { name } => write!(f, "federation root {name}"),
+            Self::Projection { peer, local, local_scope, remote, remote_scope } => write!(
+                f,
+                "projection of {remote_scope} in {remote} at {peer} to {local_scope} in {local}"
+            ),
+            Self::Operator { tenant, name } => write!(f, "operator {name} of {tenant}"),
         }
     }
 }
@@ -178,7 +219,7 @@ fn peer_subject(peer: &Peer) -> Subject {
     Subject::Peer { gateway: peer.gid.clone(), alias: peer.alias.clone() }
 }
 
-fn grant_subject((peer, grant): &(Alias, Grant)) -> Subject {
+fn grant_subject(peer: &Alias, grant: &Grant) -> Subject {
     let (local, remote) = (grant.local.clone(), grant.remote.clone());
     Subject::Grant { peer: peer.clone(), local, remote }
 }
@@ -187,9 +228,29 @@ fn root_subject(root: &FederationRoot) -> Subject {
     Subject::FederationRoot { name: root.name.clone() }
 }
 
-/// Grants are items of their own.
+fn projection_subject(peer: &Alias, projection: &Projection) -> Subject {
+    let (local, remote, local_scope, remote_scope) = projection.place();
+    Subject::Projection {
+        peer: peer.clone(),
+        local: local.clone(),
+        local_scope: local_scope.clone(),
+        remote: remote.clone(),
+        remote_scope: remote_scope.clone(),
+    }
+}
+
+fn operator_subject(operator: &Operator) -> Subject {
+    Subject::Operator { tenant: operator.tenant.clone(), name: operator.name.clone() }
+}
+
+/// Grants and projections are items of their own.
 fn peer_members(peer: &Peer) -> Members {
-    members(peer, &["grants"])
+    members(peer, &["grants", "projections"])
+}
+
+/// A key is one value: which it is, and how it signs, belong together.
+fn operator_members(operator: &Operator) -> Members {
+    members(operator, &["name", "tenant"])
 }
 
 /// Things of two lists, matched by what they are, in the order of that.
