@@ -184,12 +184,7 @@ pub fn keep(
     Some(put(kept.map(|(version, _)| version), said, catalog.envelope(), at))
 }
 
-fn put(
-    before: Option<u64>,
-    said: &Catalog,
-    envelope: &Envelope,
-    at: Timestamp,
-) -> (Guard, Write) {
+fn put(before: Option<u64>, said: &Catalog, envelope: &Envelope, at: Timestamp) -> (Guard, Write) {
     let (gateway, tenant) = (said.iss.clone(), said.tenant.clone());
     let guard =
         Guard::CatalogAt { gateway: gateway.clone(), tenant: tenant.clone(), version: before };
@@ -252,11 +247,7 @@ async fn refused(core: &Core, gateway: &GatewayId, tenant: &TenantId, fault: &Un
 /// # Errors
 ///
 /// As [`learn`], and when the peer cannot be asked or refuses.
-pub async fn fetch(
-    core: &Core,
-    peer: &GatewayId,
-    pair: &TenantPair,
-) -> Result<Kept, CatalogError> {
+pub async fn fetch(core: &Core, peer: &GatewayId, pair: &TenantPair) -> Result<Kept, CatalogError> {
     core.freshen(peer).await?;
     let envelope = ask(core, peer, pair).await?;
     core.contacts.reached(peer, core.now());

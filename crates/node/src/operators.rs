@@ -109,10 +109,8 @@ fn issue(
     tenant: &TenantId,
     at: Timestamp,
 ) -> Result<Issued, NotIssued> {
-    let operator = enrolled(core, name, tenant).ok_or_else(|| NotIssued::Unknown {
-        name: name.clone(),
-        tenant: tenant.clone(),
-    })?;
+    let operator = enrolled(core, name, tenant)
+        .ok_or_else(|| NotIssued::Unknown { name: name.clone(), tenant: tenant.clone() })?;
     let (identity, now) = (core.identity.present(), core.now());
     let life_ms = core.settings.credential_life_ms;
     let kid = identity.signer(Role::OperatorCa, now)?.kid().clone();

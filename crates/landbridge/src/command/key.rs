@@ -311,8 +311,10 @@ fn report(
         Timing::Planned { lead_ms, .. } => now.plus_ms(lead_ms),
         Timing::AtOnce => now,
     };
-    let names: Vec<String> =
-        choices.iter().filter_map(|choice| Some(choice.to_possible_value()?.get_name().to_owned())).collect();
+    let names: Vec<String> = choices
+        .iter()
+        .filter_map(|choice| Some(choice.to_possible_value()?.get_name().to_owned()))
+        .collect();
     let expires = chain.root().expires;
     let done = serde_json::json!({
         "version": chain.version(), "rotated": names, "takesOver": instant(at),

@@ -67,9 +67,14 @@ mod tests {
     #[test]
     fn what_is_new_gone_or_said_otherwise_differs_and_nothing_else() {
         let tenant = |name: &str| TenantId::new(name).unwrap();
-        let before =
-            Scopes::from([(tenant("a"), vec![scope("x", "1"), scope("y", "1")]), (tenant("b"), vec![scope("x", "1")])]);
-        let after = Scopes::from([(tenant("a"), vec![scope("x", "2"), scope("y", "1")]), (tenant("c"), vec![scope("z", "1")])]);
+        let before = Scopes::from([
+            (tenant("a"), vec![scope("x", "1"), scope("y", "1")]),
+            (tenant("b"), vec![scope("x", "1")]),
+        ]);
+        let after = Scopes::from([
+            (tenant("a"), vec![scope("x", "2"), scope("y", "1")]),
+            (tenant("c"), vec![scope("z", "1")]),
+        ]);
         let found = changes(&before, &after);
         let told: Vec<_> = found
             .iter()

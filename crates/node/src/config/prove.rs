@@ -17,8 +17,8 @@ use crate::net::endpoint::Network;
 use super::raw::{Origin, Raw, RawRoute, Value, Written};
 use super::scopes::scopes;
 use super::{
-    Approvals, Config, Federation, Gateway, Home, Limits, Local, Log, Period, Retention, Route, Size,
-    TOKEN_RUNS_OPEN_MAX, TOKEN_STARTS_MAX, Wrong,
+    Approvals, Config, Federation, Gateway, Home, Limits, Local, Log, Period, Retention, Route,
+    Size, TOKEN_RUNS_OPEN_MAX, TOKEN_STARTS_MAX, Wrong,
 };
 
 /// Proves the whole, defaults filled in.
@@ -350,7 +350,12 @@ where
     if written.is_none() { Ok(None) } else { required(key, written, allowed).map(Some) }
 }
 
-pub(super) fn number(key: &str, written: &Option<Written>, min: i64, max: i64) -> Result<i64, Wrong> {
+pub(super) fn number(
+    key: &str,
+    written: &Option<Written>,
+    min: i64,
+    max: i64,
+) -> Result<i64, Wrong> {
     let at = At::new(key, written)?;
     let allowed = format!("a whole number from {min} to {max}");
     match at.written.value {

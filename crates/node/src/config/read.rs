@@ -180,9 +180,7 @@ fn value_of(value: &DeValue<'_>) -> Value {
             pairs.map_or(Value::Other("table of other things"), Value::Table)
         }
         DeValue::Boolean(flag) => Value::Flag(*flag),
-        DeValue::Float(_) | DeValue::Datetime(_) => {
-            Value::Other(value.type_str())
-        }
+        DeValue::Float(_) | DeValue::Datetime(_) => Value::Other(value.type_str()),
     }
 }
 

@@ -203,7 +203,9 @@ fn a_route_is_proven() {
 #[test]
 fn scopes_are_proven_each_and_together() {
     let one = |tenant: &str, name: &str, more: &str| {
-        format!("[[scopes]]\ntenant = \"{tenant}\"\nname = \"{name}\"\ndescription = \"x\"\n{more}\n")
+        format!(
+            "[[scopes]]\ntenant = \"{tenant}\"\nname = \"{name}\"\ndescription = \"x\"\n{more}\n"
+        )
     };
     let text = [one("b", "two", ""), one("a", "two", "deprecated = true"), one("a", "one", "")];
     let config = parse(&text.concat()).unwrap();
@@ -216,7 +218,7 @@ fn scopes_are_proven_each_and_together() {
     let scope = &config.scopes.values().next().unwrap()[0];
     assert_eq!((scope.assurance.methods.len(), scope.assurance.min_signers), (4, 1));
     let shown = config.effective.iter().find(|each| each.setting == "scopes.2.deprecated").unwrap();
-    assert_eq!((shown.value.as_str(), shown.origin.as_str()), ("true", "landbridge.toml:8"));
+    assert_eq!((shown.value.as_str(), shown.origin.as_str()), ("true", "landbridge.toml:10"));
     for (text, expected) in [
         ("[scopes]\ntenant = \"a\"".to_owned(), "landbridge.toml:1: scopes: write [[scopes]]"),
         ("[[scopes]]\ntenant = \"a\"".to_owned(), "scopes.1.name: a scope needs this setting"),

@@ -3,6 +3,7 @@
 
 mod budgets;
 mod calling;
+mod catalogs;
 mod documented;
 mod documents;
 mod equivocation;
@@ -11,6 +12,7 @@ mod gateways;
 mod lists;
 mod local_api;
 mod membership;
+mod operators;
 mod pairing;
 mod plane;
 mod races;
