@@ -453,6 +453,31 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_that_is_only_about_approvals_needs_no_agent() {
+        let args = parsed("landbridge grant add eu --ask approval-request --ask approval-grant");
+        let grant = widened(None, &args);
+        assert!(grant.agents.is_empty() && grant.approval.is_none());
+        assert_eq!(grant.asks, BTreeSet::from([Ask::ApprovalGrant, Ask::ApprovalRequest]));
+    }
+
+    #[test]
+    fn a_rule_for_approvals_is_set_changed_and_taken_away() {
+        let line = "landbridge grant add eu --agent ops --approval-scope sre-lead";
+        let grant = widened(None, &parsed(line));
+        // What the caller's operators decided must be able to come.
+        assert_eq!(grant.asks, BTreeSet::from([Ask::ApprovalGrant, Ask::Prompt]));
+        assert_eq!(approval_of(&grant), "sre-lead");
+        let line = "landbridge grant add eu --approval-scope sre-lead --approval-quorum 2";
+        let grant = widened(Some(grant), &parsed(line));
+        assert_eq!((approval_of(&grant).as_str(), grant.agents.len()), ("2 of sre-lead", 1));
+        let grant = widened(Some(grant), &parsed("landbridge grant add eu --agent b"));
+        assert_eq!(approval_of(&grant), "2 of sre-lead");
+        let grant =
+            widened(Some(grant), &parsed("landbridge grant add eu --agent b --no-approval"));
+        assert_eq!(approval_of(&grant), "denied");
+    }
+
+    #[test]
     fn by_default_a_peer_sees_digests_of_what_tools_do() {
         let args = parsed("landbridge grant add eu --agent ops");
         let grant = widened(None, &args);

@@ -28,6 +28,7 @@ pub(super) const TOLD_MS: i64 = limit::CREDENTIAL_LIFE_MS_MAX
 const LEFT: &str = "left_operator_keys";
 
 /// Keys that a new federation document takes away, and whose they were.
+//= APR-50
 pub(super) fn find(
     before: Option<&TrustedFederation>,
     next: &TrustedFederation,
@@ -61,6 +62,7 @@ pub(crate) fn all(store: &Handle) -> Result<BTreeSet<KeyId>, Fault> {
 }
 
 /// Refuses a document that enrols a key which was taken away: nobody else would take what it signs.
+//= APR-50
 pub(super) fn check_enrolled(store: &Handle, next: &TrustedFederation) -> Result<(), TrustError> {
     let left = all(store)?;
     let mut keys = next.document().operators.iter().flat_map(|one| &one.keys);

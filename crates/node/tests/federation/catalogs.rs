@@ -82,7 +82,8 @@ async fn a_granted_peer_reads_the_newest_catalog_of_the_tenant_that_it_names() {
     assert_eq!(unpublished.code(&world).await, "not_found");
     catalogs::publish(core, &tenant("ops"), &[scope("sre-lead", "one")]).await.unwrap();
     catalogs::publish(core, &tenant("other"), &[scope("other", "one")]).await.unwrap();
-    let second = catalogs::publish(core, &tenant("ops"), &[scope("sre-lead", "two")]).await.unwrap();
+    let second =
+        catalogs::publish(core, &tenant("ops"), &[scope("sre-lead", "two")]).await.unwrap();
     let reply = world.ask_for(Body::Catalog).await;
     assert_eq!((reply.status, reply.media.as_str()), (200, "application/vnd.gfp.envelope+json"));
     let envelope = reply.envelope().await;
@@ -153,7 +154,8 @@ async fn each_catalog_is_newer_and_durable_and_is_signed_anew_while_it_stays_the
 async fn a_database_that_was_copied_back_does_not_bring_versions_back() {
     let world = World::new().await;
     let forgetful = &world.a.core;
-    let before = catalogs::publish(&world.b.core, &tenant("ops"), &[scope("a", "x")]).await.unwrap();
+    let before =
+        catalogs::publish(&world.b.core, &tenant("ops"), &[scope("a", "x")]).await.unwrap();
     world.clock.advance_ms(MINUTE_MS);
     // This side has never published anything: as a restored one that forgot what it did.
     let after = catalogs::publish(forgetful, &tenant("ops"), &[scope("a", "x")]).await.unwrap();
@@ -183,7 +185,8 @@ async fn a_catalog_that_goes_back_or_contradicts_itself_is_refused_and_recorded(
         said.iss = iss;
     });
     assert_eq!(world.refusal(&stolen).await, "catalog_of_another");
-    let kept = catalogs::newest(&world.a.core, world.b.core.own(), &tenant("ops")).unwrap().unwrap();
+    let kept =
+        catalogs::newest(&world.a.core, world.b.core.own(), &tenant("ops")).unwrap().unwrap();
     assert_eq!(kept.place(), (5, five.digest()));
     assert_eq!(world.a.deeds("catalog_refused"), 4);
     let six = world.forged(|said| said.version = 6);

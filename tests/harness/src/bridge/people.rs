@@ -107,7 +107,8 @@ impl Pair {
         let person = self.a.enrol(name, &["sre-lead"]).await?;
         // B may read A's catalog where A grants it something.
         self.a.json(&["grant", "add", "eu", "--ask", "approval-request"]).await?;
-        let map = ["scope", "map", "add", "us", "--remote-scope", "sre-lead", "--scope", "ops-lead"];
+        let map =
+            ["scope", "map", "add", "us", "--remote-scope", "sre-lead", "--scope", "ops-lead"];
         self.b.json(&map).await?;
         self.grant(&["--approval-scope", "ops-lead"]).await?;
         Ok(person)
@@ -123,7 +124,8 @@ impl Pair {
         self.b.publish("sre-lead", "Leads an incident; may change production.").await?;
         let person = self.b.enrol(name, &["sre-lead"]).await?;
         self.grant(&["--ask", "prompt", "--ask", "approval-request"]).await?;
-        let map = ["scope", "map", "add", "eu", "--remote-scope", "sre-lead", "--scope", "ops-lead"];
+        let map =
+            ["scope", "map", "add", "eu", "--remote-scope", "sre-lead", "--scope", "ops-lead"];
         self.a.json(&map).await?;
         Ok(person)
     }

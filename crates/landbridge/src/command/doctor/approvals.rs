@@ -61,7 +61,8 @@ fn look_at_projections(views: &[ProjectionView], findings: &mut Findings) {
         let one = &view.projection;
         let check = format!("projection {} {}", view.peer, one.remote_scope);
         let which = format!("{} --remote-scope {}", view.peer, one.remote_scope);
-        let renew = format!("landbridge scope map confirm {which} --expires 90d, or scope map remove");
+        let renew =
+            format!("landbridge scope map confirm {which} --expires 90d, or scope map remove");
         let days = one.exp.since_ms(SystemClock.now()) / 86_400_000;
         let detail = view.detail.clone().unwrap_or_default();
         match view.state {
@@ -71,10 +72,8 @@ fn look_at_projections(views: &[ProjectionView], findings: &mut Findings) {
             }
             ProjectionState::NotNow => findings.add(check, State::Warn, detail, Some(renew)),
             ProjectionState::NoCatalog => {
-                let next = format!(
-                    "landbridge scope show --peer {} --tenant {}",
-                    view.peer, one.remote
-                );
+                let next =
+                    format!("landbridge scope show --peer {} --tenant {}", view.peer, one.remote);
                 findings.add(check, State::Warn, detail, Some(next));
             }
             ProjectionState::Active if one.exp.since_ms(SystemClock.now()) < SOON_MS => {
@@ -115,7 +114,8 @@ fn look_at_grants(
     }
     if let (true, Some(why)) = (waits, &bridge.adapter.approvals) {
         let next = "docs/operating/errors/no_approval_route.md".to_owned();
-        let detail = format!("a grant waits for approvals, and the gateway has no way to ask: {why}");
+        let detail =
+            format!("a grant waits for approvals, and the gateway has no way to ask: {why}");
         findings.add("approvals", State::Fail, detail, Some(next));
     }
 }
