@@ -42,8 +42,10 @@ export default definePluginEntry({
         const tool = event.toolName;
         // Outside a run it is the bridge that starts a subagent; what the subagent calls is gated.
         if (tool === "sessions_spawn" && !context.runId) return undefined;
-        const cwd = api.runtime.agent.resolveAgentWorkspaceDir(api.runtime.config.current(), context.agentId);
-        const args = tool === "exec" ? withFolder(event.params, cwd) : event.params;
+        const config = api.runtime.config.current();
+        const cwd = api.runtime.agent.resolveAgentWorkspaceDir(config, context.agentId);
+        const host = hostOf(config, context.agentId);
+        const args = tool === "exec" ? withFolder(event.params, cwd, host) : event.params;
         const subject = JSON.stringify({
           v: 1,
           tool,
@@ -55,11 +57,13 @@ export default definePluginEntry({
           call: context.toolCallId,
         });
         const asks = names(tools, tool) && names(agents, context.agentId);
-        if (Buffer.byteLength(subject) > SUBJECT_BYTES_MAX || calls.size >= CALLS_MAX) {
+        if (Buffer.byteLength(subject) > SUBJECT_BYTES_MAX) {
           // Nobody could see it whole.
           return asks ? { block: true, blockReason: "The call is too large to be approved." } : undefined;
         }
         const key = `${context.runId} ${context.toolCallId}`;
+        // Whose end was never told goes first.
+        if (calls.size >= CALLS_MAX) calls.delete(calls.keys().next().value);
         calls.set(key, { session, subject });
         // The parameters go back as they are shown: an approval covers these and no later hook changes them.
         if (!asks) return { params: args };
@@ -125,10 +129,17 @@ function channel() {
   };
 }
 
-// A command without a folder runs in the agent's workspace: said aloud, so that it can be approved.
-function withFolder(params, workspace) {
+// Where an agent's commands run when the call does not say.
+function hostOf(config, agent) {
+  return config.agents?.entries?.[agent]?.tools?.exec?.host ?? config.tools?.exec?.host;
+}
+
+// A command without a folder runs in the agent's workspace: said aloud, so that it can be approved. A node
+// has folders of its own.
+function withFolder(params, workspace, host) {
   const given = typeof params.workdir === "string" && params.workdir !== "" ? params.workdir : ".";
-  return given.startsWith("~") ? params : { ...params, workdir: path.resolve(workspace, given) };
+  if ((params.host ?? host) === "node" || given.startsWith("~")) return params;
+  return { ...params, workdir: path.resolve(workspace, given) };
 }
 
 function digest(text) {

@@ -3,6 +3,7 @@
 //! The tree is the program's contract with scripts: a changed name or flag is a visible line here and
 //! in the files below. What a command does is in `command/`.
 
+mod approval;
 mod audit;
 mod backup;
 mod evidence;
@@ -27,6 +28,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use landbridge_node::identity::RootKeys;
 use landbridge_proto::wire::name::AgentName;
 
+pub(crate) use self::approval::{
+    ApprovalCommand, ApprovalDecideArgs, ApprovalExportArgs, ApprovalListArgs, ApprovalRequestArgs,
+    ApprovalSideChoice, ApprovalStateChoice,
+};
 pub(crate) use self::audit::{
     AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, Since,
 };
@@ -46,7 +51,9 @@ pub(crate) use self::membership::{
     MembershipKeyArgs, MembershipRenewArgs, MembershipSignArgs,
 };
 pub(crate) use self::offline::{OfflineArgs, PassphraseArgs, RootKeyArgs};
-pub(crate) use self::operator::{OperatorCommand, OperatorEnrolArgs, OperatorRevokeArgs};
+pub(crate) use self::operator::{
+    OperatorCommand, OperatorEnrolArgs, OperatorKeyCommand, OperatorKeyNewArgs, OperatorRevokeArgs,
+};
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDecideArgs, PeerDeclineArgs, PeerInviteArgs,
     PeerInvitesArgs, PeerJoinArgs, PeerRenameArgs, PeerWithdrawArgs, PolicyArgs, TenantArg,
@@ -92,7 +99,7 @@ at the other side.
 
 Data goes to standard output and talk to standard error. Most commands speak with the running
 bridge through <home>/landbridge.sock. init, serve, gateway connect, verify, trust verify,
-membership key and issue, root sign and new-key, config, completions and demo need none; doctor says
+membership key and issue, root sign and new-key, operator key, config, completions and demo need none; doctor says
 when there is none; halt and resume work without; restore and recover need it stopped.";
 
 #[derive(Debug, Subcommand)]
@@ -136,13 +143,16 @@ pub(crate) enum Command {
     /// Runs at other gateways
     #[command(subcommand)]
     Run(RunCommand),
+    /// Approvals: what operators are asked, and what they decide
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// The next root, where its keys are on different machines
     #[command(subcommand)]
     Root(RootCommand),
     /// The OpenClaw gateway beside this bridge
     #[command(subcommand)]
     Gateway(GatewayCommand),
-    /// Check a transcript against the gateway that must have signed it, offline
+    /// Check a transcript, or the evidence of an approval, against the gateway that must have signed it, offline
     Verify(VerifyArgs),
     /// Evidence against peers that contradicted themselves under their signatures
     #[command(subcommand)]
@@ -333,6 +343,14 @@ mod tests {
             "landbridge grant add eu --approval-quorum 2 --agent a",
             "landbridge verify run.jsonl --pin gw1-short",
             "landbridge token create ci --verb admin",
+            "landbridge approval approve --key k",
+            "landbridge approval approve apr-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "landbridge approval deny apr-aaaaaaaaaaaaaaaaaaaaaaaaaa --key k --assertion a",
+            "landbridge approval approve apr-short --key k",
+            "landbridge approval request --scope s --kind exec",
+            "landbridge approval request --scope s --kind exec --text a --file b",
+            "landbridge approval request --scope s --kind exec --text a --timeout 1m",
+            "landbridge approval list --all --state open",
             "landbridge",
             "landbridge peer",
         ] {

@@ -222,8 +222,10 @@ fn problem(status: StatusCode, body: &[u8]) -> Failure {
             .why(String::from_utf8_lossy(&body[..body.len().min(200)]));
     };
     let title = text.title.unwrap_or_else(|| format!("the bridge answered {status}"));
-    let exit =
-        if text.code.as_deref() == Some("not_found") { Exit::NotFound } else { Exit::Failed };
+    let exit = match text.code.as_deref() {
+        Some("not_found" | "approval_unknown") => Exit::NotFound,
+        _ => Exit::Failed,
+    };
     let mut failure = match text.detail {
         Some(detail) if detail != title => Failure::new(exit, detail).why(title),
         _ => Failure::new(exit, title),
@@ -250,6 +252,9 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         "peer_revoked" => "landbridge peer list; only a new pairing helps: landbridge peer invite",
         "halted" => "landbridge doctor; and once it is safe: landbridge resume",
         "not_found" => "landbridge run list, or landbridge route list",
+        "approval_unknown" => "landbridge approval list --all",
+        "already_resolved" => "landbridge approval show ID says how it ended",
+        "no_approval_route" => "ask the other side's operator for: landbridge scope map",
         "key_conflict" => {
             "the same command with another --key, or with the request that the key belongs to"
         }

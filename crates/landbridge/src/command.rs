@@ -1,5 +1,6 @@
 //! What each command does: reads its arguments, asks the bridge, prints the answer.
 
+mod approval;
 mod audit;
 mod backup;
 pub(crate) mod change;
@@ -57,6 +58,11 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Demo(args) => return demo::demo(args, out).await,
         Command::Config(ConfigCommand::Example) => return config::example(out),
         Command::Key(KeyCommand::Passphrase(args)) => return key::passphrase(&args, out),
+        Command::Operator(ref command) => {
+            if let Some(done) = operator::without_home(command, out) {
+                return done;
+            }
+        }
         Command::Root(ref command) => {
             if let Some(done) = root::without_home(command, out) {
                 return done;
@@ -81,6 +87,7 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Root(root) => root::run(&client, root, out).await,
         Command::Route(route) => route::run(&client, route, out).await,
         Command::Run(run) => run::run(&client, run, out).await,
+        Command::Approval(approval) => approval::run(&client, approval, out).await,
         Command::Gateway(GatewayCommand::Connect(args)) => {
             gateway::connect(&home, &args, out).await
         }

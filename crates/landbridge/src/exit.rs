@@ -31,10 +31,14 @@ pub(crate) enum Exit {
     RunExpired,
     /// No terminal of the executor can be had.
     RunLost,
-    /// Runs go on when the time to wait is over.
+    /// Runs go on, or an approval is open, when the time to wait is over.
     WaitTimeout,
-    /// No such run, gateway, peer or token.
+    /// No such run, gateway, peer, token or approval.
     NotFound,
+    /// The approval was denied.
+    ApprovalDenied,
+    /// The approval expired or was closed, undecided.
+    ApprovalEnded,
     /// Wrong usage.
     Usage,
     /// No bridge is running in this home, or it went away.
@@ -68,6 +72,8 @@ impl Exit {
             Self::RunLost => 14,
             Self::WaitTimeout => 15,
             Self::NotFound => 16,
+            Self::ApprovalDenied => 17,
+            Self::ApprovalEnded => 18,
             Self::Usage => 64,
             Self::NoBridge => 69,
             Self::Internal => 70,
@@ -111,8 +117,10 @@ Exit codes:
    12  the executor refused the run
    13  the run's deadline passed
    14  no terminal of the executor can be had; what happened is unknown
-   15  runs go on: the time to wait is over
-   16  no such run, gateway, peer or token
+   15  runs go on, or an approval is open: the time to wait is over
+   16  no such run, gateway, peer, token or approval
+   17  the approval was denied
+   18  the approval expired, or was closed undecided
    64  wrong usage
    69  no bridge is running in this home, or it went away
    70  a fault of this program; please report it
@@ -218,7 +226,7 @@ impl<T, E: std::error::Error> OrFail<T> for Result<T, E> {
 mod tests {
     use super::*;
 
-    const ALL: [Exit; 20] = [
+    const ALL: [Exit; 22] = [
         Exit::Success,
         Exit::Failed,
         Exit::Tampered,
@@ -232,6 +240,8 @@ mod tests {
         Exit::RunLost,
         Exit::WaitTimeout,
         Exit::NotFound,
+        Exit::ApprovalDenied,
+        Exit::ApprovalEnded,
         Exit::Usage,
         Exit::NoBridge,
         Exit::Internal,

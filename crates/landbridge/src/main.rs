@@ -5,6 +5,7 @@
 //! (`init`) and the ones that sign with an offline key: that key is never given to the daemon, so the
 //! command line signs and the daemon only verifies.
 
+mod approval;
 mod cli;
 mod client;
 mod command;

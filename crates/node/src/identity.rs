@@ -137,6 +137,12 @@ pub enum IdentityError {
         /// The role that was wanted.
         role: Role,
     },
+    /// A file that does not hold an operator's key.
+    #[error("{path} does not hold an operator's key")]
+    NotAnOperators {
+        /// The file.
+        path: PathBuf,
+    },
     /// A key that the newest root does not name for its role.
     #[error("the newest root does not name key {kid} for the {role} role")]
     ForeignKey {

@@ -7,6 +7,7 @@
 //! old one as it was, so that a caller persists the new one before it uses it.
 
 pub mod approval;
+pub mod claimed;
 pub mod draft;
 pub mod federation;
 pub mod key;

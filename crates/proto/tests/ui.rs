@@ -30,4 +30,5 @@ fn nothing_unverified_or_unsealed_is_used() {
     cases.compile_fail("tests/ui/unverified_accept.rs");
     cases.compile_fail("tests/ui/sealed_batch_by_hand.rs");
     cases.compile_fail("tests/ui/sealed_by_hand.rs");
+    cases.compile_fail("tests/ui/judged_by_hand.rs");
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use landbridge_proto::wire::name::{OperatorName, ScopeName, TenantId};
 
+use super::offline::PassphraseArgs;
 use super::peer::PolicyArgs;
 
 #[derive(Debug, Subcommand)]
@@ -17,6 +18,9 @@ pub(crate) enum OperatorCommand {
     /// Let an operator decide nothing any more, and tell every peer at once
     #[command(long_about = REVOKE)]
     Revoke(OperatorRevokeArgs),
+    /// An operator's own key, where it is a file
+    #[command(subcommand)]
+    Key(OperatorKeyCommand),
 }
 
 const ENROL: &str = "\
@@ -69,4 +73,22 @@ pub(crate) struct OperatorRevokeArgs {
     pub(crate) tenant: TenantId,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperatorKeyCommand {
+    /// Make a key for an operator; needs no bridge
+    ///
+    /// The file is the operator's own and stays with them: it signs their approvals and nothing else. An SSH key
+    /// that somebody has already, also one on a security key, does as well and needs no file of ours.
+    New(OperatorKeyNewArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OperatorKeyNewArgs {
+    /// Where the key goes; its directory must be closed to others
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
 }

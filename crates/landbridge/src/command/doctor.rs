@@ -13,7 +13,7 @@ use landbridge_node::halt;
 use landbridge_node::identity::{Identity, KeyFile};
 use landbridge_node::local::api::{BridgeView, PeerView, RouteView};
 use landbridge_node::rotation;
-use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::kind::{Role, SignedBy};
 use landbridge_proto::wire::name::Timestamp;
 use serde::Serialize;
 
@@ -128,7 +128,8 @@ fn look_at_home(path: &Path, findings: &mut Findings) {
 fn look_at_root_keys(home: &Home, findings: &mut Findings) {
     let entries = std::fs::read_dir(home.offline()).into_iter().flatten();
     let files = entries.filter_map(|entry| KeyFile::read(&entry.ok()?.path()).ok());
-    let here: Vec<KeyFile> = files.filter(|file| file.role() == Role::Root).collect();
+    let here: Vec<KeyFile> =
+        files.filter(|file| file.holder() == SignedBy::Role(Role::Root)).collect();
     match here.iter().find(|file| !file.is_sealed()) {
         Some(file) => {
             let next = format!(

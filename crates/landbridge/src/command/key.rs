@@ -30,7 +30,7 @@ use landbridge_proto::trust::signer::{Signer as _, sign_typed};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::Root;
 use landbridge_proto::wire::envelope::Envelope;
-use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::kind::{Role, SignedBy};
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_store::Handle;
 
@@ -233,7 +233,7 @@ async fn resign(
     let trusted = TrustedFederation::open(&envelope, chain, view.version.max(1), now)
         .or_fail(Exit::Failed, what)?;
     let files = made.iter().filter_map(|file| KeyFile::read(file).ok());
-    let file = files.into_iter().find(|file| file.role() == Role::Policy);
+    let file = files.into_iter().find(|file| file.holder() == SignedBy::Role(Role::Policy));
     let file = file.ok_or_else(|| Failure::new(Exit::Internal, "no policy key was made"))?;
     let signer = root_keys.open(&file, out)?;
     let next = trusted.draft().finish(now).or_fail(Exit::Failed, what)?;

@@ -10,7 +10,7 @@ use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::wire::approval::{KeyMethod, Operator, OperatorKey};
 use landbridge_proto::wire::name::{OperatorName, TenantId};
 
-use crate::cli::{OperatorCommand, OperatorEnrolArgs, OperatorRevokeArgs};
+use crate::cli::{OperatorCommand, OperatorEnrolArgs, OperatorKeyCommand, OperatorRevokeArgs};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::offline::{self, short_kid};
@@ -26,6 +26,15 @@ pub(super) async fn run(
         OperatorCommand::Enrol(args) => enrol(client, &args, out).await,
         OperatorCommand::List => list(client, out).await,
         OperatorCommand::Revoke(args) => revoke(client, &args, out).await,
+        OperatorCommand::Key(OperatorKeyCommand::New(args)) => key::make(&args, out),
+    }
+}
+
+/// Runs what needs no home: an operator's key is where the operator is.
+pub(super) fn without_home(command: &OperatorCommand, out: &Out) -> Option<Result<Exit, Failure>> {
+    match command {
+        OperatorCommand::Key(OperatorKeyCommand::New(args)) => Some(key::make(args, out)),
+        _ => None,
     }
 }
 

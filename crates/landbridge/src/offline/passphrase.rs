@@ -91,7 +91,7 @@ impl Passphrases {
             let question = format!(
                 "Passphrase of {} ({} key {}):",
                 file.path().display(),
-                file.role(),
+                file.holder_word(),
                 short_kid(file.kid())
             );
             let typed = ask(&question)?;

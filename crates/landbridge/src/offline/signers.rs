@@ -12,7 +12,7 @@ use landbridge_node::config::{Config, Home};
 use landbridge_node::identity::{self, IdentityError, KeyFile, Passphrase};
 use landbridge_proto::trust::signer::KeySigner;
 use landbridge_proto::wire::document::Root;
-use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::kind::{Role, SignedBy};
 use landbridge_proto::wire::name::KeyId;
 
 use super::passphrase::Passphrases;
@@ -250,7 +250,7 @@ fn found(role: Role, directory: &Path) -> Result<Vec<KeyFile>, Failure> {
             continue;
         }
         match KeyFile::read(&path) {
-            Ok(file) if file.role() == role => keys.push(file),
+            Ok(file) if file.holder() == SignedBy::Role(role) => keys.push(file),
             // A stick may carry other things that are called keys.
             Ok(_) | Err(IdentityError::NotAKey { .. }) => {}
             Err(error) => return Err(identity_failure(&error)),

@@ -5,6 +5,8 @@
 //! landbridge-sealed-key-v1 ROLE KID COST SALT SEALED
 //! ```
 //!
+//! In place of a role stands `operator` in the file of a person's own key.
+//!
 //! Reading and opening are two steps: a ceremony has to know whose key a file holds before it asks
 //! anybody for a passphrase. What comes out of the second step is a signer that is bound to its role; the
 //! 32 bytes themselves never leave this module.
@@ -27,7 +29,7 @@ use crate::net::file::{self, ReadError};
 /// A key file that was read and is what it should be. Its secret is in it and is never printed.
 pub struct KeyFile {
     path: PathBuf,
-    role: Role,
+    holder: SignedBy,
     kid: KeyId,
     held: Held,
 }
@@ -54,31 +56,31 @@ impl KeyFile {
             ReadError::NotAFile => IdentityError::NotAFile { path: named.clone() },
         })?;
         if text.starts_with(sealed::PREFIX) {
-            let (sealed, role, kid) = Sealed::parse(&text)
+            let (sealed, holder, kid) = Sealed::parse(&text)
                 .map_err(|fault| IdentityError::NotOpened { path: named.clone(), fault })?;
-            return Ok(Self { path: named, role, kid, held: Held::Sealed(sealed) });
+            return Ok(Self { path: named, holder, kid, held: Held::Sealed(sealed) });
         }
         match readable(&text) {
-            Some((role, seed)) => {
+            Some((holder, seed)) => {
                 let kid = SecretKey::from_seed(&seed).kid().clone();
-                Ok(Self { path: named, role, kid, held: Held::Readable(seed) })
+                Ok(Self { path: named, holder, kid, held: Held::Readable(seed) })
             }
             None => Err(IdentityError::NotAKey { path: named }),
         }
     }
 
-    /// Makes a new key for a role.
+    /// Makes a new key for a role, or for an operator.
     ///
     /// # Errors
     ///
     /// Says what could not be written. A file that exists is never overwritten.
     pub fn create(
         path: &Path,
-        role: Role,
+        holder: impl Into<SignedBy>,
         passphrase: Option<&Passphrase>,
         entropy: &dyn Entropy,
     ) -> Result<KeySigner, IdentityError> {
-        Self::create_at(|_| path.to_path_buf(), role, passphrase, entropy)
+        Self::create_at(|_| path.to_path_buf(), holder, passphrase, entropy)
     }
 
     /// As [`KeyFile::create`], where the key's id says in which file.
@@ -88,18 +90,19 @@ impl KeyFile {
     /// As [`KeyFile::create`].
     pub fn create_at(
         place: impl FnOnce(&KeyId) -> PathBuf,
-        role: Role,
+        holder: impl Into<SignedBy>,
         passphrase: Option<&Passphrase>,
         entropy: &dyn Entropy,
     ) -> Result<KeySigner, IdentityError> {
+        let holder = holder.into();
         let mut seed = Seed::default();
         entropy.fill(&mut *seed);
-        let signer = signer(&seed, role);
+        let signer = signer(&seed, holder);
         let path = place(signer.kid());
         if path.symlink_metadata().is_ok() {
             return Err(IdentityError::Exists { path });
         }
-        write(&path, role, &seed, passphrase, entropy)?;
+        write(&path, holder, &seed, passphrase, entropy)?;
         Ok(signer)
     }
 
@@ -109,10 +112,23 @@ impl KeyFile {
     ///
     /// [`IdentityError::NotTheKey`].
     pub fn of_role(self, role: Role) -> Result<Self, IdentityError> {
-        if self.role == role {
+        if self.holder == SignedBy::Role(role) {
             Ok(self)
         } else {
             Err(IdentityError::NotTheKey { path: self.path, role })
+        }
+    }
+
+    /// The same file, if its key is an operator's.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::NotAnOperators`].
+    pub fn of_operator(self) -> Result<Self, IdentityError> {
+        if self.holder == SignedBy::Operator {
+            Ok(self)
+        } else {
+            Err(IdentityError::NotAnOperators { path: self.path })
         }
     }
 
@@ -122,10 +138,16 @@ impl KeyFile {
         &self.path
     }
 
-    /// The role that the file says. A sealed file's word is checked when it is opened.
+    /// Whose key the file says it is. A sealed file's word is checked when it is opened.
     #[must_use]
-    pub const fn role(&self) -> Role {
-        self.role
+    pub const fn holder(&self) -> SignedBy {
+        self.holder
+    }
+
+    /// [`KeyFile::holder`] in one word: a role's name, or `operator`.
+    #[must_use]
+    pub const fn holder_word(&self) -> &'static str {
+        sealed::holder_word(self.holder)
     }
 
     /// The id that the file says. A sealed file's word is checked when it is opened.
@@ -146,7 +168,7 @@ impl KeyFile {
     ///
     /// Refuses a missing or wrong passphrase, and a file that holds another key than it says.
     pub fn open(&self, passphrase: Option<&Passphrase>) -> Result<KeySigner, IdentityError> {
-        Ok(signer(&self.seed(passphrase)?, self.role))
+        Ok(signer(&self.seed(passphrase)?, self.holder))
     }
 
     /// Writes the same key to the same place under another passphrase, or under none.
@@ -162,7 +184,7 @@ impl KeyFile {
         new: Option<&Passphrase>,
         entropy: &dyn Entropy,
     ) -> Result<(), IdentityError> {
-        write(&self.path, self.role, &self.seed(passphrase)?, new, entropy)
+        write(&self.path, self.holder, &self.seed(passphrase)?, new, entropy)
     }
 
     fn seed(&self, passphrase: Option<&Passphrase>) -> Result<Seed, IdentityError> {
@@ -186,53 +208,54 @@ impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyFile")
             .field("path", &self.path)
-            .field("role", &self.role)
+            .field("holder", &self.holder_word())
             .field("kid", &self.kid)
             .field("sealed", &self.is_sealed())
             .finish_non_exhaustive()
     }
 }
 
-fn signer(seed: &Seed, role: Role) -> KeySigner {
-    KeySigner::new(SecretKey::from_seed(seed), SignedBy::Role(role))
+fn signer(seed: &Seed, holder: SignedBy) -> KeySigner {
+    KeySigner::new(SecretKey::from_seed(seed), holder)
 }
 
-fn readable(text: &str) -> Option<(Role, Seed)> {
+fn readable(text: &str) -> Option<(SignedBy, Seed)> {
     let mut words = text.strip_suffix('\n')?.strip_prefix(READABLE)?.split(' ');
-    let role = sealed::role_called(words.next()?)?;
+    let holder = sealed::holder_called(words.next()?)?;
     let bytes = Zeroizing::new(BASE64URL_NOPAD.decode(words.next()?.as_bytes()).ok()?);
     let mut seed = Seed::default();
     if words.next().is_some() || bytes.len() != seed.len() {
         return None;
     }
     seed.copy_from_slice(&bytes);
-    Some((role, seed))
+    Some((holder, seed))
 }
 
 fn write(
     path: &Path,
-    role: Role,
+    holder: SignedBy,
     seed: &Seed,
     passphrase: Option<&Passphrase>,
     entropy: &dyn Entropy,
 ) -> Result<(), IdentityError> {
-    let line =
-        match passphrase {
-            Some(passphrase) => {
-                let kid = SecretKey::from_seed(seed).kid().clone();
-                Zeroizing::new(sealed::seal(seed, role, &kid, passphrase, COST, entropy).map_err(
-                    |fault| IdentityError::NotOpened { path: path.to_path_buf(), fault },
-                )?)
+    let line = match passphrase {
+        Some(passphrase) => {
+            let kid = SecretKey::from_seed(seed).kid().clone();
+            Zeroizing::new(
+                sealed::seal(seed, holder, &kid, passphrase, COST, entropy).map_err(|fault| {
+                    IdentityError::NotOpened { path: path.to_path_buf(), fault }
+                })?,
+            )
+        }
+        None => {
+            let encoded = Zeroizing::new(BASE64URL_NOPAD.encode(&**seed));
+            let mut line = Zeroizing::new(String::with_capacity(128));
+            for part in [READABLE, sealed::holder_word(holder), " ", encoded.as_str(), "\n"] {
+                line.push_str(part);
             }
-            None => {
-                let encoded = Zeroizing::new(BASE64URL_NOPAD.encode(&**seed));
-                let mut line = Zeroizing::new(String::with_capacity(128));
-                for part in [READABLE, role.as_str(), " ", encoded.as_str(), "\n"] {
-                    line.push_str(part);
-                }
-                line
-            }
-        };
+            line
+        }
+    };
     file::write_private(path, line.as_bytes()).map_err(file_fault(path))
 }
 

@@ -21,7 +21,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use data_encoding::BASE64URL_NOPAD;
 use landbridge_planted::planted;
-use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::kind::{Role, SignedBy};
 use landbridge_proto::wire::name::KeyId;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -156,7 +156,7 @@ pub enum SealFault {
 /// Seals a seed; the result is the file's whole line.
 pub(super) fn seal(
     seed: &Seed,
-    role: Role,
+    holder: SignedBy,
     kid: &KeyId,
     passphrase: &Passphrase,
     cost: Cost,
@@ -164,7 +164,8 @@ pub(super) fn seal(
 ) -> Result<String, SealFault> {
     let mut salt = [0_u8; SALT_BYTES];
     entropy.fill(&mut salt);
-    let head = format!("{PREFIX}{role} {kid} {cost} {} ", BASE64URL_NOPAD.encode(&salt));
+    let salted = BASE64URL_NOPAD.encode(&salt);
+    let head = format!("{PREFIX}{} {kid} {cost} {salted} ", holder_word(holder));
     let (key, nonce) = derive(passphrase, &salt, cost)?;
     // Room for the tag from the start: a vector that grows would leave a copy of the seed behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(SEALED_BYTES));
@@ -178,19 +179,19 @@ pub(super) fn seal(
 
 impl Sealed {
     /// Reads a line, and whose key it says it holds.
-    pub(super) fn parse(text: &str) -> Result<(Self, Role, KeyId), SealFault> {
-        let (sealed, role, kid) = Self::read(text).ok_or(SealFault::Malformed)?;
+    pub(super) fn parse(text: &str) -> Result<(Self, SignedBy, KeyId), SealFault> {
+        let (sealed, holder, kid) = Self::read(text).ok_or(SealFault::Malformed)?;
         if !sealed.cost.is_bounded() && !planted!("key_cost_unbounded") {
             return Err(SealFault::CostUnbounded);
         }
-        Ok((sealed, role, kid))
+        Ok((sealed, holder, kid))
     }
 
-    fn read(text: &str) -> Option<(Self, Role, KeyId)> {
+    fn read(text: &str) -> Option<(Self, SignedBy, KeyId)> {
         let line = text.strip_suffix('\n')?;
         let (head, sealed) = line.split_at(line.rfind(' ')? + 1);
         let mut words = head.strip_prefix(PREFIX)?.strip_suffix(' ')?.split(' ');
-        let role = role_called(words.next()?)?;
+        let holder = holder_called(words.next()?)?;
         let kid = KeyId::new(words.next()?).ok()?;
         let cost = Cost::parse(words.next()?)?;
         let salt = BASE64URL_NOPAD.decode(words.next()?.as_bytes()).ok()?;
@@ -202,7 +203,7 @@ impl Sealed {
             return None;
         }
         let salt = <[u8; SALT_BYTES]>::try_from(salt).ok()?;
-        Some((Self { head: head.to_owned(), cost, salt, sealed }, role, kid))
+        Some((Self { head: head.to_owned(), cost, salt, sealed }, holder, kid))
     }
 
     /// Opens it.
@@ -247,9 +248,19 @@ fn derive(
     Ok((LessSafeKey::new(key), nonce))
 }
 
-/// The role of this name.
-pub(super) fn role_called(name: &str) -> Option<Role> {
-    Role::ALL.into_iter().find(|role| role.as_str() == name)
+/// The word for whose key a file holds.
+pub(super) const fn holder_word(holder: SignedBy) -> &'static str {
+    match holder {
+        SignedBy::Role(role) => role.as_str(),
+        SignedBy::FederationRoot => "federation-root",
+        SignedBy::Operator => "operator",
+    }
+}
+
+/// Whose key a file of this word holds. A federation root's key is in a file of its own form.
+pub(super) fn holder_called(word: &str) -> Option<SignedBy> {
+    let roles = Role::ALL.into_iter().map(SignedBy::Role);
+    roles.chain([SignedBy::Operator]).find(|holder| holder_word(*holder) == word)
 }
 
 /// Begins every line of this form.

@@ -389,8 +389,9 @@ fn project(
     let place =
         (&request.tenant.relying, &request.tenant.deciding, &request.scope, &approval.scope);
     let mut projections = question.projections.iter();
-    let projection =
-        projections.find(|one| one.place() == place).ok_or_else(|| Uncounted::Unmapped {
+    let projection = projections
+        .find(|one| one.place() == place || planted!("unmapped_scope_counts"))
+        .ok_or_else(|| Uncounted::Unmapped {
             local_scope: request.scope.clone(),
             local: request.tenant.relying.clone(),
             remote_scope: approval.scope.clone(),

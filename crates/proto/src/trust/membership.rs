@@ -9,7 +9,6 @@ use super::signer::{SignError, Signer};
 use super::verified::{Verified, VerifyError, verify};
 use crate::wire::document::Membership;
 use crate::wire::envelope::{Envelope, InvalidEnvelope};
-use crate::wire::json::canonical;
 use crate::wire::kind::Kind;
 use crate::wire::limit;
 use crate::wire::name::{Alias, GatewayId, TenantId, Timestamp};
@@ -175,15 +174,7 @@ pub enum CosignError {
 ///
 /// What is wrong with its form.
 pub fn claimed(envelope: &Envelope) -> Result<Membership, VerifyError> {
-    let (kind, bytes) = (Kind::Membership, envelope.payload_len());
-    if envelope.kind() != kind {
-        return Err(VerifyError::SentAnotherKind { expected: kind, found: envelope.kind() });
-    }
-    if bytes > limit::DOCUMENT_BYTES_MAX {
-        return Err(VerifyError::SentTooMuch { kind, max: limit::DOCUMENT_BYTES_MAX, bytes });
-    }
-    canonical::from_slice(envelope.payload())
-        .map_err(|fault| VerifyError::SignedMalformedPayload { kind, fault })
+    super::claimed::claimed(envelope)
 }
 
 #[cfg(test)]

@@ -31,3 +31,6 @@ pub const OPERATORS_AGENT: &str = "operators";
 
 /// The namespace of SSH signatures over approvals (OpenSSH, `PROTOCOL.sshsig`).
 pub const SSH_NAMESPACE: &str = "approval.v1@gfp";
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,12 @@ pub enum SignedBy {
     Operator,
 }
 
+impl From<Role> for SignedBy {
+    fn from(role: Role) -> Self {
+        Self::Role(role)
+    }
+}
+
 impl fmt::Display for SignedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -43,8 +43,6 @@ pub const OPERATION_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ENVELOPE_BYTES_MAX: usize = REQUEST_BYTES_MAX.div_ceil(3) * 4 + 8 * 1024;
 /// One line of a transcript: an envelope, or a frame in which every byte had to be escaped.
 pub const TRANSCRIPT_LINE_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 1024;
-/// One line of an approval's record: a subject in which every byte had to be escaped.
-pub const APPROVAL_LINE_BYTES_MAX: usize = 6 * SUBJECT_BYTES_MAX + 1024;
 /// One line of evidence: a start's body in which every byte had to be escaped.
 pub const EVIDENCE_LINE_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX + 1024;
 /// Nesting of control JSON.
@@ -159,6 +157,8 @@ pub const APPROVAL_MARGIN_MS: i64 = 5_000;
 pub const QUORUM_MAX: u32 = 16;
 /// A subject: what is approved.
 pub const SUBJECT_BYTES_MAX: usize = 65_536;
+/// One line of an approval's record: a subject in which every byte had to be escaped.
+pub const APPROVAL_LINE_BYTES_MAX: usize = 6 * SUBJECT_BYTES_MAX + 1024;
 /// A subject's kind.
 pub const SUBJECT_KIND_BYTES_MAX: usize = 32;
 /// A subject's media type.

@@ -4,16 +4,21 @@
 //! the two gateways signed is accepted, and no other bytes are.
 
 use landbridge_proto::machine::receive::Reception;
+use landbridge_proto::trust::approval::{Question, judge};
 use landbridge_proto::trust::federation::{FederationDraft, TrustedFederation};
 use landbridge_proto::trust::pairing::InviteSecret;
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::verified::verify;
+use landbridge_proto::wire::approval::{
+    ApprovalRequest, Catalog, Decision, KeyMethod, OperatorCredential, SignedApproval,
+};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::{
     FederationRoot, FormVersion, Membership, Peer, PeerStatus, RootKey, raw,
 };
 use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::json::canonical;
 use landbridge_proto::wire::kind::{Kind, Role};
 use landbridge_proto::wire::name::{Alias, Jti, TenantId};
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -24,6 +29,8 @@ use landbridge_proto::wire::stream::{Accept, One, Seal};
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
+use crate::approvals::key::Key;
+use crate::approvals::scene::{self, Scene};
 use crate::gate::grant;
 use crate::gateway::{Gateway, HOUR_MS, NOW};
 use crate::run::{Run, request_of, start};
@@ -201,7 +208,34 @@ fn receipt() -> (Envelope, Reader) {
     (run.receipt(40, None), message!(run.caller.view(), Receipt))
 }
 
-/// Every kind that is signed today.
+fn scene() -> Scene {
+    Scene::new(Key::new(KeyMethod::File, 201))
+}
+
+/// As [`message!`], long after the gateways began.
+macro_rules! about_approvals {
+    ($view:expr, $type:ty) => {{
+        let view: PeerView = $view;
+        reader(move |envelope| view.verify::<$type>(envelope, scene::AT).is_ok())
+    }};
+}
+
+fn catalog() -> (Envelope, Reader) {
+    (scene().catalog_envelope(), about_approvals!(scene().view(), Catalog))
+}
+
+fn operator_credential() -> (Envelope, Reader) {
+    (scene().credential_envelope(), about_approvals!(scene().view(), OperatorCredential))
+}
+
+fn approval_request() -> (Envelope, Reader) {
+    let relying = scene().relying;
+    let view = PeerView::new(relying.chain.clone());
+    let view = view.with_status(&relying.status(scene::AT), scene::AT).unwrap();
+    (scene().request_envelope(), about_approvals!(view, ApprovalRequest))
+}
+
+/// Every kind that is signed today, but an operator's approval, which has a container of its own.
 fn all() -> Vec<(Envelope, Reader)> {
     vec![
         root(),
@@ -216,6 +250,9 @@ fn all() -> Vec<(Envelope, Reader)> {
         answer(),
         problem(),
         receipt(),
+        catalog(),
+        operator_credential(),
+        approval_request(),
     ]
 }
 
@@ -289,6 +326,64 @@ fn no_changed_bit_of_a_problem_is_accepted() {
 #[test]
 fn no_changed_bit_of_a_receipt_is_accepted() {
     no_changed_bit_is_accepted(&receipt());
+}
+
+//= ENV-10
+#[test]
+fn no_changed_bit_of_a_catalog_is_accepted() {
+    no_changed_bit_is_accepted(&catalog());
+}
+
+//= ENV-10
+#[test]
+fn no_changed_bit_of_an_operator_credential_is_accepted() {
+    no_changed_bit_is_accepted(&operator_credential());
+}
+
+//= ENV-10
+#[test]
+fn no_changed_bit_of_an_approval_request_is_accepted() {
+    no_changed_bit_is_accepted(&approval_request());
+}
+
+/// The container of an approval, signed with each kind of key: a changed byte is refused, or it is one of
+/// what a passkey's browser may say besides and then it is under the signature.
+//= APR-19
+//= APR-20
+//= APR-21
+#[test]
+fn no_changed_byte_of_an_approval_is_accepted() {
+    for (method, seed) in [
+        (KeyMethod::File, 201),
+        (KeyMethod::Ssh, 202),
+        (KeyMethod::SshSk, 203),
+        (KeyMethod::Webauthn, 204),
+        (KeyMethod::Webauthn, 205),
+    ] {
+        let scene = Scene::new(Key::new(method, seed));
+        let (view, decision) = (scene.view(), scene.decision());
+        let question = Question {
+            request: &ApprovalRequest::try_from(scene.request.clone()).unwrap(),
+            digest: scene.request_envelope().digest(),
+            deciding: &view,
+            projections: &scene.projections,
+            kept: None,
+            now: scene.now,
+        };
+        let accepts = |bytes: &[u8]| {
+            let read = canonical::from_slice::<SignedApproval>(bytes);
+            read.is_ok_and(|approval| {
+                judge(&question, &Decision { approval, ..decision.clone() }).is_ok()
+            })
+        };
+        let bytes = canonical::to_vec(&decision.approval).unwrap();
+        assert!(accepts(&bytes));
+        for at in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1 << (at % 7);
+            assert!(!accepts(&bad), "byte {at} of {}", String::from_utf8_lossy(&bytes));
+        }
+    }
 }
 
 //= ENV-8

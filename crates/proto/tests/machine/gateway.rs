@@ -36,7 +36,16 @@ const ROLES: [Role; 5] = [Role::Root, Role::Stream, Role::Request, Role::Status,
 
 impl Gateway {
     pub(crate) fn new(base: u8) -> Self {
-        let seeds: BTreeMap<_, _> = ROLES.into_iter().zip(base..).collect();
+        Self::with(base, ROLES.into_iter().zip(base..).collect())
+    }
+
+    /// A gateway that also has operators.
+    pub(crate) fn deciding(base: u8) -> Self {
+        let roles = ROLES.into_iter().chain([Role::Catalog, Role::OperatorCa]);
+        Self::with(base, roles.zip(base..).collect())
+    }
+
+    fn with(base: u8, seeds: BTreeMap<Role, u8>) -> Self {
         let root = sign_root(&[seeds[&Role::Root]], raw_root(&seeds, 1, None, NOW));
         let chain = TrustedRoot::introduced(&root).unwrap();
         Self { base, roots: vec![root], chain, seeds }

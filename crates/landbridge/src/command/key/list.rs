@@ -5,7 +5,7 @@ use std::path::Path;
 use landbridge_node::clock::{Clock as _, SystemClock};
 use landbridge_node::identity::online::{KeyUse, uses};
 use landbridge_node::identity::{self, Identity, KeyFile};
-use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::kind::{Role, SignedBy};
 use landbridge_proto::wire::name::KeyId;
 use serde::Serialize;
 
@@ -87,6 +87,6 @@ fn file_of(place: &Path, role: Role, kid: &KeyId) -> Option<String> {
     let files = std::fs::read_dir(place).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     // Whose key a file holds can be read without a passphrase.
     let held = files.filter_map(|file| KeyFile::read(&file).ok());
-    let mut ours = held.filter(|file| file.role() == role && file.kid() == kid);
+    let mut ours = held.filter(|file| file.holder() == SignedBy::Role(role) && file.kid() == kid);
     ours.next().map(|file| file.path().display().to_string())
 }

@@ -2,7 +2,7 @@
 
 use landbridge_node::clock::SystemEntropy;
 use landbridge_node::identity::KeyFile;
-use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::kind::{Role, SignedBy};
 
 use crate::cli::KeyPassphraseArgs;
 use crate::exit::{Exit, Failure};
@@ -16,15 +16,18 @@ pub(super) fn run(args: &KeyPassphraseArgs, out: &Out) -> Result<Exit, Failure> 
         |path: &std::path::PathBuf| KeyFile::read(path).map_err(|error| identity_failure(&error));
     let files = args.files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     // The daemon starts without anybody who could type.
-    if let Some(file) = files.iter().find(|file| !matches!(file.role(), Role::Root | Role::Policy))
-    {
+    let is_offline = |file: &&KeyFile| {
+        let offline = [Role::Root, Role::Policy].map(SignedBy::Role);
+        file.holder() == SignedBy::Operator || offline.contains(&file.holder())
+    };
+    if let Some(file) = files.iter().find(|file| !is_offline(file)) {
         return Err(Failure::new(
             Exit::Failed,
             format!("{} is not an offline key", file.path().display()),
         )
         .why(format!(
             "the running bridge signs with the {} key, and has no passphrase",
-            file.role()
+            file.holder_word()
         )));
     }
     let mut passphrases = Passphrases::given(&args.passphrase, out)?;
@@ -51,7 +54,7 @@ pub(super) fn run(args: &KeyPassphraseArgs, out: &Out) -> Result<Exit, Failure> 
         file.rewrite(old, new.as_ref(), &SystemEntropy)
             .map_err(|error| identity_failure(&error))?;
         let line = serde_json::json!({
-            "file": file.path(), "role": file.role(), "kid": file.kid(), "encrypted": new.is_some(),
+            "file": file.path(), "role": file.holder_word(), "kid": file.kid(), "encrypted": new.is_some(),
         });
         out.data(&line, |_| String::new())?;
         let done = if new.is_some() {

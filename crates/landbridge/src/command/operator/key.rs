@@ -4,15 +4,23 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
-use data_encoding::BASE64;
+use landbridge_node::clock::SystemEntropy;
+use landbridge_node::identity::{self, KeyFile};
+use landbridge_proto::trust::signer::Signer as _;
 use landbridge_proto::wire::approval::operator_key::OperatorAlgorithm;
 use landbridge_proto::wire::approval::{KeyMethod, OperatorKey, OperatorPublic, raw};
 use landbridge_proto::wire::base64;
 use landbridge_proto::wire::key::PublicKey;
+use landbridge_proto::wire::kind::SignedBy;
 use landbridge_proto::wire::name::KeyId;
 use serde::Deserialize;
 
+use crate::approval::ssh::SshPublic;
+use crate::cli::OperatorKeyNewArgs;
 use crate::exit::{Exit, Failure, OrFail as _};
+use crate::offline::identity_failure;
+use crate::offline::passphrase::{Passphrases, ask_new};
+use crate::out::{Look, Out};
 
 /// Reads a public key: of SSH, of `operator key new`, or as the federation document has it.
 pub(super) fn read(path: &Path) -> Result<OperatorKey, Failure> {
@@ -27,13 +35,38 @@ pub(super) fn read(path: &Path) -> Result<OperatorKey, Failure> {
     }
     let raw = if text.starts_with('{') {
         serde_json::from_str::<raw::OperatorKey>(&text).map_err(|error| bad(error.to_string()))?
-    } else if text.contains(' ') {
-        ssh(&text).map_err(bad)?
+    } else if let Some(ssh) = SshPublic::of_file(path)? {
+        OperatorKey::ed25519(ssh.method(), &ssh.key, ssh.application.clone())
     } else {
         let public = PublicKey::try_from(text).map_err(|error| bad(error.to_string()))?;
         OperatorKey::ed25519(KeyMethod::File, &public, None)
     };
     OperatorKey::try_from(raw).map_err(|error| bad(error.to_string()))
+}
+
+/// Makes a key for an operator.
+pub(super) fn make(args: &OperatorKeyNewArgs, out: &Out) -> Result<Exit, Failure> {
+    let parent = args.file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    identity::check_closed(parent.unwrap_or(Path::new(".")))
+        .map_err(|error| identity_failure(&error))?;
+    let given = Passphrases::given(&args.passphrase, out)?;
+    let passphrase = match given.into_first() {
+        None if out.interactive() && !out.json() => ask_new("the operator's key", out)?,
+        given => given,
+    };
+    let signer =
+        KeyFile::create(&args.file, SignedBy::Operator, passphrase.as_ref(), &SystemEntropy)
+            .map_err(|error| identity_failure(&error))?;
+    let made = serde_json::json!({
+        "file": args.file, "kid": signer.kid(), "public": signer.public().to_string(),
+        "encrypted": passphrase.is_some(),
+    });
+    out.data(&made, |_| signer.public().to_string())?;
+    if passphrase.is_none() {
+        out.say(Look::Yellow, "the key is not encrypted: whoever has the file has the key");
+    }
+    out.say(Look::Dim, format!("its id is {}", signer.kid()));
+    Ok(Exit::Success)
 }
 
 /// A passkey as it was registered.
@@ -94,57 +127,14 @@ fn text(path: &Path) -> Result<String, Failure> {
     Ok(text.trim().to_owned())
 }
 
-/// A line of an SSH public key file (RFC 4253 6.6, and OpenSSH's `PROTOCOL.u2f` for security keys).
-fn ssh(line: &str) -> Result<raw::OperatorKey, String> {
-    let mut words = line.split_whitespace();
-    let (kind, body) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    if line.lines().count() != 1 {
-        return Err("it has several lines".to_owned());
-    }
-    let blob =
-        BASE64.decode(body.as_bytes()).map_err(|_| "it is no line of an SSH key".to_owned())?;
-    let mut rest = blob.as_slice();
-    if take(&mut rest) != Some(kind.as_bytes()) {
-        return Err("its two words for its kind differ".to_owned());
-    }
-    let method = match kind {
-        "ssh-ed25519" => KeyMethod::Ssh,
-        "sk-ssh-ed25519@openssh.com" => KeyMethod::SshSk,
-        other => {
-            return Err(format!("{other} is not admitted: ssh-keygen -t ed25519, or ed25519-sk"));
-        }
-    };
-    let bytes = take(&mut rest).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let bytes = bytes.ok_or_else(|| "it holds no Ed25519 key".to_owned())?;
-    let public = PublicKey::admit(&bytes).map_err(|error| error.to_string())?;
-    let application = match method {
-        KeyMethod::SshSk => {
-            let text = take(&mut rest).and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-            Some(text.ok_or_else(|| "it names no application".to_owned())?)
-        }
-        _ => None,
-    };
-    if !rest.is_empty() {
-        return Err("more follows its key".to_owned());
-    }
-    Ok(OperatorKey::ed25519(method, &public, application))
-}
-
-/// The next string of SSH's encoding: its length, then its bytes.
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, after) = rest.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let (text, after) = after.split_at_checked(length)?;
-    *rest = after;
-    Some(text)
-}
-
 /// Longer than any public key.
 const BYTES_MAX: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use data_encoding::BASE64;
+
     use super::*;
 
     fn string(bytes: &[u8]) -> Vec<u8> {
@@ -199,7 +189,8 @@ mod tests {
             &passkey.replace("\"https://a.example\"", ""),
             &passkey.replace("\"pub\"", "\"kid\":\"x\",\"pub\""),
         ] {
-            assert_eq!(written(bad).unwrap_err().exit(), Exit::Usage, "{bad}");
+            let exit = written(bad).unwrap_err().exit();
+            assert!(matches!(exit, Exit::Usage | Exit::Failed), "{bad}");
         }
     }
 }

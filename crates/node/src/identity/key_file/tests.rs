@@ -30,12 +30,12 @@ fn a_key_is_read_back_readable_or_under_a_passphrase() {
     assert!(matches!(again, Err(IdentityError::Exists { .. })));
     let (good, bad) = (passphrase("correct horse battery"), passphrase("another passphrase"));
     let file = KeyFile::read(&path).unwrap();
-    assert_eq!((file.role(), file.kid(), file.is_sealed()), (Role::Root, &kid, false));
+    assert_eq!((file.holder(), file.kid(), file.is_sealed()), (Role::Root.into(), &kid, false));
     file.rewrite(None, Some(&good), &entropy).unwrap();
     assert_eq!(mode(&path), 0o600);
 
     let file = KeyFile::read(&path).unwrap();
-    assert_eq!((file.role(), file.kid(), file.is_sealed()), (Role::Root, &kid, true));
+    assert_eq!((file.holder(), file.kid(), file.is_sealed()), (Role::Root.into(), &kid, true));
     assert!(matches!(file.open(None), Err(IdentityError::PassphraseMissing { .. })));
     let wrong = file.open(Some(&bad)).unwrap_err();
     assert!(matches!(wrong, IdentityError::NotOpened { fault: SealFault::NotOpened, .. }));
@@ -125,6 +125,24 @@ fn what_is_no_key_is_refused() {
         file.of_role(Role::Root),
         Err(IdentityError::NotTheKey { role: Role::Root, .. })
     ));
+}
+
+#[test]
+fn an_operators_key_signs_approvals_and_is_no_key_of_a_role() {
+    let (_dir, path) = place();
+    let entropy = SeededEntropy::new(1);
+    let good = passphrase("correct horse battery");
+    let kid = KeyFile::create(&path, SignedBy::Operator, None, &entropy).unwrap().kid().clone();
+    assert!(fs::read_to_string(&path).unwrap().starts_with("landbridge-key-v1 operator "));
+    KeyFile::read(&path).unwrap().rewrite(None, Some(&good), &entropy).unwrap();
+    let file = KeyFile::read(&path).unwrap().of_operator().unwrap();
+    assert_eq!((file.kid(), file.holder_word()), (&kid, "operator"));
+    assert_eq!(file.open(Some(&good)).unwrap().signed_by(), SignedBy::Operator);
+    assert!(matches!(file.of_role(Role::Policy), Err(IdentityError::NotTheKey { .. })));
+    fs::remove_file(&path).unwrap();
+    KeyFile::create(&path, Role::Policy, None, &entropy).unwrap();
+    let policy = KeyFile::read(&path).unwrap().of_operator();
+    assert!(matches!(policy, Err(IdentityError::NotAnOperators { .. })));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn seed() -> Seed {
 fn line() -> String {
     let kid = SecretKey::from_seed(&seed()).kid().clone();
     let entropy = SeededEntropy::new(3);
-    seal(&seed(), Role::Root, &kid, &passphrase(GOOD), Cost::LEAST, &entropy).unwrap()
+    seal(&seed(), Role::Root.into(), &kid, &passphrase(GOOD), Cost::LEAST, &entropy).unwrap()
 }
 
 fn opened(line: &str, with: &str) -> Result<Seed, SealFault> {
@@ -33,7 +33,7 @@ fn a_sealed_key_opens_with_its_passphrase_and_no_other() {
         assert_eq!(opened(&line, other), Err(SealFault::NotOpened), "{other}");
     }
     let (_, role, kid) = Sealed::parse(&line).unwrap();
-    assert_eq!((role, &kid), (Role::Root, SecretKey::from_seed(&seed()).kid()));
+    assert_eq!((role, &kid), (Role::Root.into(), SecretKey::from_seed(&seed()).kid()));
     assert!(!line.contains(&BASE64URL_NOPAD.encode(&*seed())));
 }
 
@@ -106,8 +106,9 @@ fn a_file_does_not_say_how_much_memory_this_machine_gives_it() {
 fn two_sealings_of_one_key_have_nothing_in_common() {
     let kid = SecretKey::from_seed(&seed()).kid().clone();
     let entropy = SeededEntropy::new(4);
-    let again =
-        || seal(&seed(), Role::Root, &kid, &passphrase(GOOD), Cost::LEAST, &entropy).unwrap();
+    let again = || {
+        seal(&seed(), Role::Root.into(), &kid, &passphrase(GOOD), Cost::LEAST, &entropy).unwrap()
+    };
     let (one, two) = (again(), again());
     let tail = |line: &str| line.rsplit(' ').map(str::to_owned).take(2).collect::<Vec<_>>();
     assert!(tail(&one).iter().zip(tail(&two)).all(|(one, two)| *one != two));

@@ -4,12 +4,14 @@ use crate::trust::signer::sign_typed;
 use crate::trust::testing::{
     HOUR_MS, Holders, NOW, chain_of, kid, secret, sign_any, sign_bytes, signer,
 };
+use crate::wire::approval::{Constraints, KeyMethod, OperatorKey};
+use crate::wire::digest::Digest;
 use crate::wire::document::grant::InvalidGrant;
 use crate::wire::document::{Ask, Disclose, Disclosure, Membership, Mode, RootKey};
 use crate::wire::json::canonical;
 use crate::wire::kind::Kind;
 use crate::wire::limit;
-use crate::wire::name::{AgentName, TenantId};
+use crate::wire::name::{AgentName, SubjectKind, TenantId};
 
 /// The seed of the policy key of the gateway with base 10.
 const POLICY: u8 = 16;
@@ -269,4 +271,91 @@ fn a_federation_root_vouches_for_memberships_alone() {
     ));
     raw.genesis = peer(30).genesis;
     assert!(verify::<Membership>(&sign_any(Kind::Membership, &raw, &[90]), &keys, NOW).is_err());
+}
+
+fn projection(local_scope: &str, remote_scope: &str) -> Projection {
+    Projection {
+        constraints: Constraints {
+            max_ttl_ms: 600_000,
+            methods: KeyMethod::ALL.into(),
+            min_signers: 1,
+            observed: false,
+            subject_kinds: [SubjectKind::new("exec").unwrap()].into(),
+        },
+        entry: Digest::of(b"entry", &[]),
+        exp: NOW.plus_ms(HOUR_MS),
+        local: TenantId::new("ops").unwrap(),
+        local_scope: ScopeName::new(local_scope).unwrap(),
+        nbf: NOW,
+        remote: TenantId::new("acme").unwrap(),
+        remote_scope: ScopeName::new(remote_scope).unwrap(),
+    }
+}
+
+fn operator(tenant: &str, name: &str, seeds: &[u8]) -> Operator {
+    let key = |&seed: &u8| {
+        OperatorKey::ed25519(KeyMethod::File, &secret(seed).public(), None).try_into().unwrap()
+    };
+    Operator {
+        keys: seeds.iter().map(key).collect(),
+        name: OperatorName::new(name).unwrap(),
+        scopes: [ScopeName::new("sre-lead").unwrap()].into(),
+        tenant: TenantId::new(tenant).unwrap(),
+    }
+}
+
+//= APR-5
+#[test]
+fn projections_stand_in_order_each_once_and_fit_together() {
+    let mut kept = draft();
+    let gateway = peer(30).gid;
+    for (ours, theirs) in [("b", "x"), ("a", "y"), ("a", "x")] {
+        kept.put_projection(&gateway, projection(ours, theirs)).unwrap();
+    }
+    let mut longer = projection("a", "x");
+    longer.exp = NOW.plus_ms(2 * HOUR_MS);
+    kept.put_projection(&gateway, longer.clone()).unwrap();
+    let federation = open(&kept.clone().finish(NOW).unwrap());
+    let found = &federation.peer(&gateway).unwrap().projections;
+    assert_eq!(found, &[longer.clone(), projection("a", "y"), projection("b", "x")]);
+    assert!(kept.remove_projection(&gateway, longer.place()).unwrap());
+    assert!(!kept.remove_projection(&gateway, longer.place()).unwrap());
+    assert_eq!(kept.raw.peers.iter().map(|peer| peer.projections.len()).sum::<usize>(), 2);
+    assert!(kept.put_projection(&peer(70).gid, projection("a", "b")).is_err());
+
+    let bad = |change: &dyn Fn(&mut Projection)| {
+        let mut bad = projection("a", "b");
+        change(&mut bad);
+        refused(|draft| draft.put_projection(&peer(30).gid, bad).unwrap())
+    };
+    let reserved = bad(&|one| one.remote_scope = ScopeName::new("operator.admin").unwrap());
+    assert!(matches!(reserved, InvalidFederation::BadProjection { .. }));
+    assert!(matches!(bad(&|one| one.exp = NOW), InvalidFederation::BadProjection { .. }));
+    let twice = refused(|draft| {
+        draft.raw.peers[0].projections = vec![projection("a", "b"), projection("a", "b")];
+    });
+    assert_eq!(twice, InvalidFederation::Unsorted { what: "projections" });
+}
+
+#[test]
+fn operators_stand_in_order_and_no_key_is_of_two() {
+    let mut kept = draft();
+    kept.put_operator(operator("ops", "bob", &[201]));
+    kept.put_operator(operator("ops", "alice", &[202, 203, 204]));
+    kept.put_operator(operator("acme", "bob", &[201]));
+    let document = kept.clone().finish(NOW).unwrap();
+    let names: Vec<_> = document.operators.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["bob", "alice", "bob"]);
+    kept.put_operator(operator("ops", "alice", &[205]));
+    assert_eq!(kept.raw.operators.len(), 3);
+    let (tenant, name) = (TenantId::new("ops").unwrap(), OperatorName::new("alice").unwrap());
+    assert!(kept.remove_operator(&tenant, &name));
+    assert!(!kept.remove_operator(&tenant, &name));
+    let shared = refused(|draft| {
+        draft.put_operator(operator("ops", "bob", &[201]));
+        draft.put_operator(operator("acme", "alice", &[201]));
+    });
+    assert!(matches!(shared, InvalidFederation::SharedOperatorKey { .. }));
+    let keyless = refused(|draft| draft.put_operator(operator("ops", "bob", &[])));
+    assert!(matches!(keyless, InvalidFederation::BadOperator { .. }));
 }

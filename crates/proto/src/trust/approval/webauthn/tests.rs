@@ -168,6 +168,9 @@ fn assertions_made_for_something_else_are_refused() {
     assert_eq!(with("false", "\"false\""), BadAssertion::ClientData);
     assert_eq!(with("}", "}}"), BadAssertion::ClientData);
 
+    let forged = passkey.pair.sign(&SystemRandom::new(), b"something else").unwrap();
+    let forged = passkey.judge_signed(&good, &client_data(), forged.as_ref());
+    assert_eq!(forged, Err(BadAssertion::Forged));
     let flags = |flags| passkey.judge(&authenticator_data("example.org", flags), &client_data());
     assert_eq!(flags(0x04), Err(BadAssertion::NobodyPresent));
     assert_eq!(flags(0x01), Err(BadAssertion::NotVerified));

@@ -2,9 +2,11 @@
 use super::*;
 use crate::trust::federation::FederationDraft;
 use crate::trust::testing::{Holders, NOW, chain_of, kid, secret};
+use crate::wire::approval::{ApprovalRule, Constraints, KeyMethod, OperatorKey};
+use crate::wire::digest::Digest;
 use crate::wire::document::{Ask, Disclose, Disclosure, Endpoint, Mode, PeerStatus, RootKey, raw};
 use crate::wire::limit;
-use crate::wire::name::AgentName;
+use crate::wire::name::{AgentName, SubjectKind};
 
 fn peer(base: u8, alias: &str) -> Peer {
     let chain = chain_of(&Holders::new(base).first());
@@ -176,4 +178,109 @@ fn another_gateway_under_an_old_name_is_no_change_of_the_old_one() {
     let second = document(&[peer(50, "eu")], &[]);
     let summary = Difference::between(Some(&first), &second).summary();
     assert_eq!(summary, "1 peer added, 1 peer removed, 1 grant added, 1 grant removed");
+}
+
+fn projection() -> Projection {
+    Projection {
+        constraints: Constraints {
+            max_ttl_ms: 600_000,
+            methods: KeyMethod::ALL.into(),
+            min_signers: 1,
+            observed: false,
+            subject_kinds: [SubjectKind::new("exec").unwrap()].into(),
+        },
+        entry: Digest::of(b"entry", &[]),
+        exp: NOW.plus_ms(1),
+        local: TenantId::new("ops").unwrap(),
+        local_scope: ScopeName::new("prod-change").unwrap(),
+        nbf: NOW,
+        remote: TenantId::new("acme").unwrap(),
+        remote_scope: ScopeName::new("sre-lead").unwrap(),
+    }
+}
+
+fn operator() -> Operator {
+    let key = OperatorKey::ed25519(KeyMethod::File, &secret(201).public(), None);
+    Operator {
+        keys: vec![key.try_into().unwrap()],
+        name: OperatorName::new("alice").unwrap(),
+        scopes: [ScopeName::new("sre-lead").unwrap()].into(),
+        tenant: TenantId::new("ops").unwrap(),
+    }
+}
+
+#[test]
+fn projections_and_operators_are_told_in_words() {
+    let first = document(&[peer(30, "eu")], &[]);
+    let mut raw = raw::Federation::from(first.clone());
+    raw.peers[0].projections = vec![projection()];
+    raw.operators = vec![operator()];
+    let second = Federation::try_from(raw.clone()).unwrap();
+    let difference = Difference::between(Some(&first), &second);
+    assert_eq!(difference.summary(), "1 projection added, 1 operator added");
+    let words: Vec<_> = difference.items().iter().map(|item| item.subject.to_string()).collect();
+    let projection = "projection of sre-lead in acme at eu to prod-change in ops";
+    assert_eq!(words, [projection, "operator alice of ops"]);
+    raw.peers[0].projections[0].constraints.observed = true;
+    let third = Federation::try_from(raw).unwrap();
+    let difference = Difference::between(Some(&second), &third);
+    assert_eq!(
+        said(&difference),
+        [format!("{projection} changed: constraints.observed -[false] +[true]")]
+    );
+    let gone = Difference::between(Some(&third), &first);
+    assert_eq!(gone.summary(), "1 projection removed, 1 operator removed");
+    let json = serde_json::to_value(&gone).unwrap();
+    assert_eq!(json[0]["what"], "projection");
+    assert_eq!(json[1]["what"], "operator");
+}
+
+#[test]
+fn every_member_about_approvals_shows_when_it_changes() {
+    let mut base = raw::Federation::from(document(&[peer(30, "eu")], &[]));
+    base.peers[0].projections = vec![projection()];
+    base.operators = vec![operator()];
+    let from = Federation::try_from(base.clone()).unwrap();
+    macro_rules! deed {
+        ($name:literal, $raw:ident, $change:expr) => {{
+            let mut $raw = base.clone();
+            $change;
+            let to = Federation::try_from($raw).unwrap();
+            let difference = Difference::between(Some(&from), &to);
+            let shown = difference.items().iter().flat_map(|item| &item.members);
+            assert!(shown.map(|member| &member.name).any(|shown| shown == $name), "{}", $name);
+        }};
+    }
+    deed!("approval.quorum", raw, {
+        let scope = ScopeName::new("a").unwrap();
+        raw.peers[0].grants[0].approval = Some(ApprovalRule { quorum: 1, scope });
+    });
+    deed!("constraints.max_ttl_ms", raw, {
+        raw.peers[0].projections[0].constraints.max_ttl_ms = 1;
+    });
+    deed!("constraints.methods", raw, {
+        raw.peers[0].projections[0].constraints.methods = [KeyMethod::SshSk].into();
+    });
+    deed!("constraints.min_signers", raw, {
+        raw.peers[0].projections[0].constraints.min_signers = 2;
+    });
+    deed!("constraints.observed", raw, {
+        raw.peers[0].projections[0].constraints.observed = true;
+    });
+    deed!("constraints.subject_kinds", raw, {
+        raw.peers[0].projections[0].constraints.subject_kinds =
+            [SubjectKind::new("tool").unwrap()].into();
+    });
+    deed!("entry", raw, raw.peers[0].projections[0].entry = Digest::of(b"other", &[]));
+    deed!("exp", raw, raw.peers[0].projections[0].exp = NOW.plus_ms(2));
+    deed!("nbf", raw, raw.peers[0].projections[0].nbf = NOW.plus_ms(-1));
+    deed!("remote_scope", raw, {
+        raw.peers[0].projections[0].remote_scope = ScopeName::new("z").unwrap();
+    });
+    deed!("scopes", raw, raw.operators[0].scopes = [ScopeName::new("z").unwrap()].into());
+    deed!("keys", raw, {
+        let application = Some("ssh:".to_owned());
+        let key = OperatorKey::ed25519(KeyMethod::SshSk, &secret(201).public(), application);
+        raw.operators[0].keys = vec![key.try_into().unwrap()];
+    });
 }
