@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::finding::Finding;
-use crate::{attacks, layers, spec, tree};
+use crate::{attacks, clients, layers, spec, tree};
 
 /// Which steps to run.
 #[derive(Args, Clone, Debug, Default)]
@@ -45,6 +45,8 @@ enum Work {
     Tool(&'static str, &'static [&'static str]),
     /// The tests, with nextest where it is installed.
     Tests,
+    /// The clients in other languages, where these are installed.
+    Clients,
 }
 
 /// How a step ended.
@@ -77,6 +79,7 @@ const STEPS: &[(&str, Work)] = &[
         ),
     ),
     ("tests", Work::Tests),
+    ("clients", Work::Clients),
     ("planted", Work::Cargo(&["xtask", "planted"], &[])),
     ("fuzz", Work::Cargo(&["xtask", "fuzz", "--short"], &[])),
     (
@@ -153,6 +156,20 @@ fn perform(root: &Path, work: &Work) -> Result<End> {
         Work::Tool(tool, arguments) if installed(root, tool) => cargo(root, arguments, &[]),
         Work::Tool(..) => Ok(End::Skipped("the tool is not installed")),
         Work::Tests => tests(root),
+        Work::Clients => Ok(clients(root)),
+    }
+}
+
+fn clients(root: &Path) -> End {
+    if let Some(why) = clients::missing() {
+        return End::Skipped(why);
+    }
+    match clients::run(root) {
+        Ok(()) => End::Passed,
+        Err(error) => {
+            eprintln!("{error:#}");
+            End::Failed
+        }
     }
 }
 

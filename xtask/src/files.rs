@@ -24,6 +24,20 @@ pub(crate) fn workspace_root() -> Result<PathBuf> {
     here.parent().map(Path::to_path_buf).context("xtask has no parent directory")
 }
 
+/// Where what is installed for tests is kept, outside the tree: `$LANDBRIDGE_CACHE`, or the user's cache.
+///
+/// # Errors
+///
+/// Fails when no variable of the environment says where that is.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let set =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("LANDBRIDGE_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("landbridge")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/landbridge")))
+        .context("neither LANDBRIDGE_CACHE nor HOME is set; set LANDBRIDGE_CACHE to a folder")
+}
+
 /// The files below `from` whose names end in one of `endings`, sorted by path. A directory that is
 /// not there has no files.
 ///

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod ci;
+mod clients;
 mod files;
 mod finding;
 mod fuzz;

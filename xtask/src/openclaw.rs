@@ -16,6 +16,8 @@ use clap::{Args, Parser, Subcommand};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use crate::files;
+
 /// A pinned OpenClaw gateway for tests and for trying things.
 #[derive(Debug, Args)]
 pub(crate) struct OpenClaw {
@@ -174,14 +176,9 @@ fn cargo(folder: &Path, args: &[&str], rest: &[OsString]) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// `$LANDBRIDGE_CACHE`, or the user's cache, and a folder named by the versions.
+/// A folder of the cache, named by the versions.
 fn cache() -> anyhow::Result<PathBuf> {
-    let set =
-        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = set("LANDBRIDGE_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("landbridge")))
-        .or_else(|| set("HOME").map(|home| home.join(".cache/landbridge")))
-        .context("neither LANDBRIDGE_CACHE nor HOME is set; set LANDBRIDGE_CACHE to a folder")?;
+    let base = files::cache()?;
     let package: serde_json::Value = serde_json::from_str(PACKAGE)?;
     let version = |pointer: &str| {
         package.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or("unknown")

@@ -152,7 +152,11 @@ pub(crate) enum Command {
     /// The OpenClaw gateway beside this bridge
     #[command(subcommand)]
     Gateway(GatewayCommand),
-    /// Check a transcript, or the evidence of an approval, against the gateway that must have signed it, offline
+    /// Check a transcript, or the record of an approval, offline
+    ///
+    /// A transcript must have been signed by the gateway that is pinned, which executed the run. The record of an
+    /// approval (`landbridge approval export`) must be that of the pinned gateway, which needed the answer: whose
+    /// decisions count there, its own policy key signed.
     Verify(VerifyArgs),
     /// Evidence against peers that contradicted themselves under their signatures
     #[command(subcommand)]
@@ -255,10 +259,10 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The transcript, or `-` for standard input
+    /// The transcript or the record, or `-` for standard input
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// The gateway that must have signed it
+    /// The gateway that must have executed the run, or needed the approval
     #[arg(long, value_name = "ID")]
     pub(crate) pin: landbridge_proto::wire::name::GatewayId,
 }

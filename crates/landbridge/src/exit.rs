@@ -9,17 +9,17 @@ use std::process::ExitCode;
 /// Why the process ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exit {
-    /// Done; a run succeeded; a transcript is verified.
+    /// Done; a run succeeded; a transcript is verified; an approval was given.
     Success,
     /// Refused or failed for a reason that the message tells.
     Failed,
-    /// `verify`: the transcript was changed.
+    /// `verify`: the file was changed, or something in it does not hold.
     Tampered,
     /// `verify`: another gateway than the pinned one signed it.
     OtherSigner,
-    /// `verify`: not a transcript.
+    /// `verify`: neither a transcript nor the record of an approval.
     Unreadable,
-    /// `verify`: genuine as far as it goes, without a sealed terminal.
+    /// `verify`: genuine, without a sealed terminal, or of an approval that was not given.
     Incomplete,
     /// The run failed.
     RunFailed,
@@ -106,12 +106,12 @@ impl From<Exit> for ExitCode {
 /// The table below every command's long help.
 pub(crate) const HELP: &str = "\
 Exit codes:
-    0  done; the run succeeded; the transcript is verified
+    0  done; the run succeeded; what was verified holds
     1  refused or failed; the message says why
-    2  verify: the transcript was changed
+    2  verify: the file was changed, or something in it does not hold
     3  verify: another gateway than the pinned one signed it
-    4  verify: not a transcript
-    5  verify: genuine as far as it goes, without a sealed terminal
+    4  verify: neither a transcript nor the record of an approval
+    5  verify: genuine, without a sealed terminal, or of an approval that was not given
    10  the run failed
    11  the run was cancelled
    12  the executor refused the run

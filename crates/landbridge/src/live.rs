@@ -56,6 +56,8 @@ impl<'a> LiveView<'a> {
             "toolCall" => self.tool_call(&payload),
             "toolResult" => self.tool_result(&payload),
             "phaseEnd" => self.phase_end(&payload),
+            "approvalRequested" => self.approval_requested(&payload),
+            "approvalResolved" => self.approval_resolved(&payload),
             "error" => self.say(Look::Yellow, &format!("! {}", problem(&payload))),
             "terminal" => return self.terminal(&payload),
             other => self.say(Look::Dim, &format!("· {other} {}", short(frame.payload.get(), 100))),
@@ -124,6 +126,32 @@ impl<'a> LiveView<'a> {
             let error = short(&disclosed(payload, "error"), 80);
             self.say(Look::Red, &format!("✗ {tool} {error}"));
         }
+    }
+
+    fn approval_requested(&mut self, payload: &Value) {
+        let scopes = payload["scopes"].as_array();
+        let scopes: Vec<&str> = scopes.into_iter().flatten().filter_map(Value::as_str).collect();
+        let (id, kind) = (text(payload, "approval"), text(payload, "kind"));
+        let line = format!("‖ waits for an approval of {}: {kind}", scopes.join(" or "));
+        self.say(Look::Yellow, &line);
+        self.say(Look::Dim, &format!("  landbridge approval approve {id} --key FILE"));
+    }
+
+    fn approval_resolved(&mut self, payload: &Value) {
+        let (id, decision) = (text(payload, "approval"), text(payload, "decision"));
+        let by = match text(payload, "by") {
+            "peer" => "by operators of this gateway",
+            "operator" => "by an operator there",
+            "gateway" => "by somebody at the other gateway",
+            "expiry" => "since nobody decided in time",
+            "closed" => "since the other gateway withdrew the question",
+            other => other,
+        };
+        let (look, done) = match decision {
+            "approve" => (Look::Green, "✓ approved"),
+            _ => (Look::Red, "✗ denied"),
+        };
+        self.say(look, &format!("{done} {by}: {id}"));
     }
 
     fn phase_end(&mut self, payload: &Value) {

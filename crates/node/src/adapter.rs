@@ -17,6 +17,7 @@ pub use landbridge_proto::wire::document::Mode;
 use landbridge_proto::wire::name::{
     AgentName, GatewayId, RunId, SessionHandle, TenantPair, Timestamp, ToolName,
 };
+use landbridge_proto::wire::request::{ApprovalAsked, ApprovalGrant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
@@ -55,6 +56,29 @@ pub enum Ask {
         /// Its arguments, JSON text.
         args: String,
     },
+    /// A matter of people. The bridge leads it itself: no gateway's adapter is ever given one.
+    Operators(Box<Matter>),
+}
+
+impl Ask {
+    /// The text that a gateway is given; empty where none is.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Prompt(text) | Self::ToolCall { args: text, .. } => text,
+            Self::Operators(_) => "",
+        }
+    }
+}
+
+/// What a run is about that people decide.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Matter {
+    /// A decision of the caller's operators about a run of ours.
+    Grant(ApprovalGrant),
+    /// A question to our operators.
+    Question(ApprovalAsked),
 }
 
 /// Under which names the gateway will know the run. Opaque to the bridge, committed before the call.

@@ -6,6 +6,7 @@
 mod address;
 mod admin;
 mod admission;
+mod approvals;
 mod dispute;
 mod evidence;
 mod frames;

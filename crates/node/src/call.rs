@@ -26,13 +26,18 @@ use landbridge_proto::wire::request::{Answer, Body, Cancel, CancelResult, Op, Ta
 use landbridge_proto::wire::stream::{Accept, Outcome, SideEffects};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use landbridge_store::Fault;
+
 use self::askers::Askers;
+use crate::approvals::{self, Heard};
 use crate::core::{Core, StepError};
 use crate::peers::{PeerError, Reply};
 use crate::room;
 
 /// Between two looks for a key that signs our own ends, in milliseconds.
 const KEYLESS_AGAIN_MS: i64 = 1_000;
+/// How often a step is made anew because a question that it tells of changed.
+const STALE_MAX: usize = 16;
 
 /// The drivers of open journal entries, by run.
 #[derive(Debug, Default)]
@@ -359,11 +364,27 @@ impl Driver {
 
     /// Commits what an input means.
     async fn step(&mut self, input: Input) -> Result<(), DriveError> {
-        let step = match self.caller.clone().handle(self.core.now(), input) {
-            Handled::Ignored(_) => return Ok(()),
-            Handled::Step(step) => step,
+        // A question may change under a step that tells of it; nothing else can make one stale.
+        let mut tries = STALE_MAX;
+        let (caller, actions) = loop {
+            let step = match self.caller.clone().handle(self.core.now(), input.clone()) {
+                Handled::Ignored(_) => return Ok(()),
+                Handled::Step(step) => step,
+            };
+            let heard = self.heard(&input).map_err(StepError::Store)?;
+            let is_told = !heard.writes.is_empty();
+            let step = step.guarded(heard.guards).with(heard.writes);
+            match self.core.commit(step).await {
+                Err(StepError::Stale(_)) if is_told && tries > 0 => tries -= 1,
+                Ok(made) => {
+                    if is_told {
+                        self.core.approvals.changed();
+                    }
+                    break made;
+                }
+                Err(error) => return Err(error.into()),
+            }
         };
-        let (caller, actions) = self.core.commit(step).await?;
         self.caller = caller;
         if self.entry().phase != EntryPhase::AwaitAccept {
             self.asking = None;
@@ -379,6 +400,15 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// What an input tells of questions for people.
+    fn heard(&self, input: &Input) -> Result<Heard, Fault> {
+        match input {
+            Input::Received(batch) => approvals::hear(&self.core, self.entry(), batch),
+            Input::OwnEnd { .. } => approvals::hear_own_end(&self.core, self.entry()),
+            _ => Ok(Heard::default()),
+        }
     }
 
     /// Ends the run with a terminal of our own, signed.

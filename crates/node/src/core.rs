@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use landbridge_planted::planted;
 
 use crate::adapter::Adapter;
+use crate::approvals::Approvals;
 use crate::catalogs::difference::Scopes;
 use crate::clock::{Clock, Entropy};
 use crate::config::Effective;
@@ -155,6 +156,8 @@ pub struct Core {
     pub unrecorded: Unrecorded,
     /// What this side saw of each peer last.
     pub contacts: Contacts,
+    /// Questions for people.
+    pub approvals: Approvals,
 }
 
 /// Begins what a run's id is the digest of.

@@ -26,13 +26,15 @@ use landbridge_proto::machine::executor::{Action, Executor, Handled, Input};
 use landbridge_proto::machine::report::{
     Ending, Report, SideEffects, StopReason, Trouble, TroubleCode,
 };
+use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::RunId;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::handover::Handover;
 pub(crate) use self::linger::take_up as take_up_lingering;
-use crate::adapter::{Hold, Intent, Progress, Stopped, Work};
+use crate::adapter::{Hold, Intent, Stopped, Work};
+use crate::approvals::{self, Questions, adapter_for};
 use crate::core::{Core, StepError};
 use crate::progress::progress_of;
 use crate::room;
@@ -45,6 +47,8 @@ const REPORTS_QUEUED: usize = 256;
 const REPORTS_PER_STEP: usize = 64;
 /// Between two questions to a gateway that could not be asked to stop a run, in milliseconds.
 const STOP_RETRY_MS: i64 = 1_000;
+/// How often reports are put into words anew because a question changed.
+const STALE_MAX: usize = 16;
 
 /// The drivers of open runs, by run.
 #[derive(Debug, Default)]
@@ -164,6 +168,7 @@ struct Driver {
     /// The run was told that it cannot be stopped: once is enough, however often it is cancelled.
     goes_on_told: Arc<AtomicBool>,
     handover: Handover,
+    questions: Questions,
     /// Free for the next run as soon as this one has its terminal.
     seat: Option<Seat>,
 }
@@ -194,6 +199,7 @@ impl Driver {
             roomless: VecDeque::new(),
             goes_on_told: Arc::default(),
             handover: Handover::default(),
+            questions: Questions::default(),
             seat: Some(seat),
         }
     }
@@ -360,10 +366,40 @@ impl Driver {
     }
 
     async fn step(&mut self, executor: Executor, input: Input) -> Result<Executor, DriveError> {
-        let step = match executor.handle(self.core.now(), input) {
-            Handled::Step(step) => step,
-            Handled::Ignored(executor) => return Ok(executor),
-        };
+        let Input::Reports(reports) = &input else { return self.decide(executor, input).await };
+        // A question's row may change meanwhile: then it is put into words anew.
+        for _ in 0..STALE_MAX {
+            let done = self.questions.translate(&self.core, &executor, reports);
+            let Some(mut done) = done.map_err(StepError::Store)? else { break };
+            let told = Input::Reports(std::mem::take(&mut done.reports));
+            let step = match executor.clone().handle(self.core.now(), told) {
+                Handled::Step(step) => step,
+                Handled::Ignored(same) => Step::new(Vec::new(), Vec::new(), (same, Vec::new())),
+            };
+            let (guards, writes) = (done.guards.clone(), done.writes.clone());
+            match self.finish(step.guarded(guards).with(writes)).await {
+                Err(DriveError::Step(StepError::Stale(_))) => {}
+                Err(error) => return Err(error),
+                Ok(executor) => {
+                    self.questions.made(&self.core, done);
+                    return Ok(executor);
+                }
+            }
+        }
+        self.decide(executor, input).await
+    }
+
+    async fn decide(&mut self, executor: Executor, input: Input) -> Result<Executor, DriveError> {
+        match executor.handle(self.core.now(), input) {
+            Handled::Step(step) => self.finish(step).await,
+            Handled::Ignored(executor) => Ok(executor),
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        step: Step<(Executor, Vec<Action>)>,
+    ) -> Result<Executor, DriveError> {
         let (executor, actions) = self.core.commit(step).await?;
         if executor.row().phase == RunPhase::Settled {
             // Before anybody can read the terminal and ask for the next run.
@@ -371,6 +407,12 @@ impl Driver {
         }
         for action in actions {
             self.act(executor.row(), action);
+        }
+        if executor.row().phase == RunPhase::Settled
+            && let Err(error) = approvals::close_of(&self.core, &executor.row().run).await
+        {
+            // Whoever looks after open questions closes them later.
+            tracing::warn!(run = %executor.row().run, %error, "a run's questions are open still");
         }
         Ok(executor)
     }
@@ -418,7 +460,7 @@ impl Driver {
                 () = inbox.closed() => return,
                 () = turns::come(&core, &work.run, &waits) => {}
             }
-            let input = match core.adapter.intend(&work).await {
+            let input = match adapter_for(&core, &work).intend(&work).await {
                 Ok(intent) => Input::Intended(intent.0.to_string()),
                 Err(fault) => Input::NotIntended(fault.0),
             };
@@ -429,7 +471,7 @@ impl Driver {
 
     fn start(&mut self, row: &RunRow, intent: &str) {
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
-        let adapter = Arc::clone(&self.core.adapter);
+        let adapter = adapter_for(&self.core, &work);
         let (reports, received) = mpsc::channel(REPORTS_QUEUED);
         self.reports = Some(received);
         if self.core.must_stop(&row.owner.caller).is_some() {
@@ -451,11 +493,13 @@ impl Driver {
 
     fn adopt(&mut self, row: &RunRow, intent: &str) {
         let Some((work, intent)) = self.work.clone().zip(read_intent(intent)) else { return };
-        let adapter = Arc::clone(&self.core.adapter);
+        let adapter = adapter_for(&self.core, &work);
         let (reports, received) = mpsc::channel(REPORTS_QUEUED);
         self.reports = Some(received);
         self.begins(&work, &intent);
-        let progress = read_progress(&self.core, row);
+        let lines = lines_of(&self.core, row);
+        self.questions = Questions::read(lines.iter().map(String::as_str));
+        let progress = progress_of(lines.iter().map(String::as_str));
         tokio::spawn(async move { adapter.adopt(work, intent, progress, reports).await });
     }
 
@@ -476,8 +520,9 @@ impl Driver {
         let run = row.run.clone();
         tokio::spawn(async move {
             // What goes on when the run has its terminal is seen off by another task.
+            let adapter = adapter_for(&core, &work);
             while !has_settled(&core, &run) && !core.stopping.is_cancelled() {
-                match core.adapter.stop(&work, &intent, reason).await {
+                match adapter.stop(&work, &intent, reason).await {
                     // It may be just about to run: a start that was handed over cannot be overtaken.
                     Ok(Stopped::NotRunning) => {}
                     Ok(Stopped::GoesOn) => {
@@ -535,9 +580,9 @@ fn read_intent(text: &str) -> Option<Intent> {
     }
 }
 
-/// What a run's own frames say was reported. A log that cannot be read leaves it empty, and the
-/// adapter then reports the text anew, marked as replacing what came before.
-fn read_progress(core: &Core, row: &RunRow) -> Progress {
+/// A run's own frames. A log that cannot be read is left out, and an adapter then reports the text anew,
+/// marked as replacing what came before.
+pub(crate) fn lines_of(core: &Core, row: &RunRow) -> Vec<String> {
     let mut lines = Vec::new();
     while (lines.len() as u64) < row.seq {
         let (count, bytes) = (limit::BATCH_FRAMES_MAX, limit::BATCH_BYTES_MAX);
@@ -550,5 +595,5 @@ fn read_progress(core: &Core, row: &RunRow) -> Progress {
             }
         }
     }
-    progress_of(lines.iter().map(String::as_str))
+    lines
 }

@@ -4,6 +4,7 @@
 //! [`bridge`] for what can be asked of a bridge, at [`adapter`] for what a bridge asks of a gateway.
 
 pub mod adapter;
+pub mod approvals;
 pub mod backup;
 pub mod bridge;
 pub mod call;

@@ -6,6 +6,7 @@
 
 mod admin;
 pub mod api;
+mod approvals;
 pub mod auth;
 mod body;
 mod evidence;

@@ -46,9 +46,11 @@ fn push(progress: &mut Progress, event: Event) {
             progress.results.insert(call_id);
         }
         Event::PhaseEnd { phase, .. } => progress.phases.push(phase),
-        // The executor's own words about an event that it left out were never reported.
+        // The executor's own words, about an event that it left out or a question that it asked nobody, were
+        // never reported.
         Event::Error(problem) => {
-            progress.errors += usize::from(problem.code() != Some(Code::TooLarge));
+            let own = matches!(problem.code(), Some(Code::TooLarge | Code::NoApprovalRoute));
+            progress.errors += usize::from(!own);
         }
         // The bridge knows which questions it asked.
         Event::ApprovalRequested(_) | Event::ApprovalResolved(_) | Event::Terminal(_) => {}

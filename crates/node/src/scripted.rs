@@ -6,6 +6,7 @@
 //! looks again sees it where it has got to by then. The directives are those of `script`.
 
 mod ledger;
+mod questions;
 mod script;
 mod sessions;
 #[cfg(test)]
@@ -22,10 +23,12 @@ use landbridge_proto::wire::name::{RunId, Timestamp};
 use tokio::sync::watch;
 
 use self::ledger::Ledger;
+use self::questions::{Answered, Question};
 use self::timeline::Timeline;
 use crate::adapter::{
-    Adapter, AdapterFault, Ask, Channel, Description, Ending, Hold, Intent, Mode, Progress, Report,
-    Reports, SideEffects, StopReason, Stopped, Trouble, TroubleCode, Work,
+    Adapter, AdapterFault, ApprovalDecided, Ask, Channel, Description, Ending, Hold, Intent, Mode,
+    Progress, Report, Reports, ResolvedBy, SideEffects, StopReason, Stopped, Trouble, TroubleCode,
+    Vote, Work,
 };
 use crate::clock::Clock;
 
@@ -35,6 +38,8 @@ const SOFTWARE: &str = "scripted 1";
 const AGENT: &str = "demo";
 /// Between two looks into a directory that cannot be read, in milliseconds.
 const RETRY_MS: i64 = 1_000;
+/// Between two looks for what people at the gateway answer, in milliseconds.
+const ANSWERS_EVERY_MS: i64 = 100;
 
 /// The scripted gateway over its directory.
 ///
@@ -43,7 +48,7 @@ const RETRY_MS: i64 = 1_000;
 pub struct Scripted {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
-    /// Wakes whoever follows a run after any stop was written.
+    /// Wakes whoever follows a run after any stop or answer was written.
     stops: watch::Sender<()>,
 }
 
@@ -73,6 +78,11 @@ impl Scripted {
                 stop = self.stop_of(run);
             }
             let next = timeline.peek().map(|(at, _)| *at);
+            let question = timeline.waits_for().cloned();
+            if let Some(answer) = question.as_ref().and_then(|asked| self.answered(asked, stop)) {
+                timeline.learn(answer);
+                continue;
+            }
             // The beginning belongs to every run, even where the clock was set back before the stop.
             let began = timeline.passed().started;
             if began && stop.is_some_and(|stop| next.is_none_or(|next| next > stop)) {
@@ -91,9 +101,29 @@ impl Scripted {
             tokio::select! {
                 () = reports.closed() => return,
                 _ = stops.changed() => stop = self.stop_of(run),
-                () = self.reach(next) => {}
+                () = self.reach(next), if question.is_none() => {}
+                () = self.reach(Some(self.clock.now().plus_ms(ANSWERS_EVERY_MS))), if question.is_some() => {}
             }
         }
+    }
+
+    /// The answer to a question, once somebody gave one, its time is over or the run is stopped.
+    fn answered(&self, question: &Question, stop: Option<Timestamp>) -> Option<Answered> {
+        let given = self.ledger.answer_of(&question.id).ok()?;
+        if given.is_some() {
+            return given;
+        }
+        let now = self.clock.now();
+        let here = self.ledger.said_here(&question.id);
+        let (vote, by, at) = match (here, stop) {
+            (Some(vote), _) => (vote, ResolvedBy::Gateway, now),
+            (None, Some(stop)) => (Vote::Deny, ResolvedBy::Closed, stop),
+            (None, None) if question.expires <= now => {
+                (Vote::Deny, ResolvedBy::Expiry, question.expires)
+            }
+            (None, None) => return None,
+        };
+        self.ledger.answer(&question.id, &question.text, Answered { vote, by, at }).ok()
     }
 
     /// The prompts of the run's session before its own, or why nothing is started.
@@ -139,7 +169,12 @@ impl Scripted {
     ) {
         let stop = self.stop_of(run).unwrap_or(Timestamp(i64::MAX));
         let until = self.clock.now().min(stop);
-        while let Some((at, report)) = timeline.peek() {
+        loop {
+            let answers = |asked: &Question| self.ledger.answer_of(&asked.id).ok().flatten();
+            if let Some(answer) = timeline.waits_for().and_then(answers) {
+                timeline.learn(answer);
+            }
+            let Some((at, report)) = timeline.peek() else { break };
             if *at > until || matches!(report, Report::Settled { .. }) {
                 break;
             }
@@ -196,6 +231,7 @@ fn script_of(ask: &Ask) -> Vec<script::Directive> {
     match ask {
         Ask::Prompt(prompt) => script::parse(prompt),
         Ask::ToolCall { tool, args } => vec![script::call(tool.as_str(), args)],
+        Ask::Operators(_) => Vec::new(),
     }
 }
 
@@ -219,7 +255,7 @@ impl Adapter for Scripted {
             reachable: true,
             detail: None,
             agents: vec![AGENT.to_owned()],
-            approvals: Some("the scripted gateway asks nobody".to_owned()),
+            approvals: None,
             cautions: Vec::new(),
         }
     }
@@ -289,7 +325,8 @@ impl Adapter for Scripted {
         };
         let earlier = self.room_for(&work).unwrap_or_default();
         let mut position = timeline(&work, earlier, started);
-        if progress.reduced || !position.seek(&progress) {
+        let answers = |asked: &Question| self.ledger.answer_of(&asked.id).ok().flatten();
+        if progress.reduced || !position.seek(&progress, answers) {
             position = timeline(&work, earlier, started);
             self.catch_up(&work.run, &mut position, &progress, &reports).await;
         }
@@ -319,5 +356,28 @@ impl Adapter for Scripted {
         self.ledger.stop(&work.run, now).map_err(fault)?;
         self.stops.send_replace(());
         Ok(Stopped::Stopping)
+    }
+
+    async fn resolve(
+        &self,
+        work: &Work,
+        question: &str,
+        vote: Vote,
+    ) -> Result<ApprovalDecided, AdapterFault> {
+        let script = script_of(&work.ask);
+        let asks = script.iter().filter_map(|directive| match directive {
+            script::Directive::Approval { text, .. } => Some(text),
+            _ => None,
+        });
+        let asked = asks.enumerate().find(|(n, _)| Question::id_of(&work.run, n + 1) == question);
+        let Some((_, subject)) = asked else {
+            let detail = format!("the gateway asked nothing like {question}");
+            return Err(AdapterFault(Trouble { code: TroubleCode::ApprovalUnknown, detail }));
+        };
+        let answer = Answered { vote, by: ResolvedBy::Peer, at: self.clock.now() };
+        let stands = self.ledger.answer(question, subject, answer);
+        let stands = stands.map_err(|error| fault(&work.run, &error))?;
+        self.stops.send_replace(());
+        Ok(stands.decided(question))
     }
 }

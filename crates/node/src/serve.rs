@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::shutdown::Shutdown;
 use crate::adapter::Adapter;
+use crate::approvals::{self, Approvals};
 use crate::bridge::Bridge;
 use crate::call::Calls;
 use crate::catalogs;
@@ -160,6 +161,7 @@ pub async fn serve(
     let strangers = tokio::spawn(plane.report_strangers());
     tokio::spawn(care(Arc::clone(&core), exporter));
     tokio::spawn(room::watch(Arc::clone(&core)));
+    tokio::spawn(approvals::watch(Arc::clone(&core)));
     tokio::spawn(measure(Arc::clone(&core), bridge, Arc::clone(&executions), calls));
     ready(&listening);
 
@@ -194,6 +196,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
         wakes: Wakes::default(),
         unrecorded,
         contacts: Contacts::default(),
+        approvals: Approvals::default(),
     })
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use landbridge_node::adapter::{
-    Ask, Ending, Hold, Mode, Report, Reports, SideEffects, Trouble, TroubleCode, Work,
+    Ending, Hold, Mode, Report, Reports, SideEffects, Trouble, TroubleCode, Work,
 };
 use landbridge_proto::wire::name::{SessionHandle, Timestamp};
 use serde_json::{Value, json};
@@ -482,10 +482,7 @@ impl Drive {
 
     fn start_params(&self, authority: Authority) -> Value {
         // A tool call never comes here: `tool.rs` leads it.
-        let prompt = match &self.work.ask {
-            Ask::Prompt(prompt) => prompt,
-            Ask::ToolCall { args, .. } => args,
-        };
+        let prompt = self.work.ask.text();
         // The bridge ends the run at its deadline; this is for the case that no bridge is left.
         let left_ms = self.work.deadline.since_ms(now()).max(0);
         let mut params = json!({

@@ -4,7 +4,7 @@
 //! names of the child itself and never deduplicates, so the child carries a label that follows from the
 //! run: a process that does not know whether it had asked looks for the label, and never asks again.
 
-use landbridge_node::adapter::{Ask, Trouble, TroubleCode, Work};
+use landbridge_node::adapter::{Trouble, TroubleCode, Work};
 use serde_json::json;
 
 use crate::connection::Connection;
@@ -30,7 +30,7 @@ pub(crate) async fn spawn(
     work: &Work,
     names: &Names,
 ) -> Result<Spawned, Fault> {
-    let (Ask::Prompt(task) | Ask::ToolCall { args: task, .. }) = &work.ask;
+    let task = work.ask.text();
     // The bridge ends the run at its deadline; this is for the case that no bridge is left.
     let left_ms = work.deadline.since_ms(drive::now()).max(0);
     let params = json!({

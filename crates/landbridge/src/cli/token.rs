@@ -60,6 +60,8 @@ pub(crate) enum Verb {
     Run,
     /// Cancel runs
     Cancel,
+    /// Hand in what operators signed
+    Decide,
 }
 
 impl Verb {
@@ -68,6 +70,7 @@ impl Verb {
             Self::Read => "read",
             Self::Run => "run",
             Self::Cancel => "cancel",
+            Self::Decide => "decide",
         }
     }
 }

@@ -10,6 +10,7 @@ use landbridge_proto::machine::contract::{ApprovalSide, ApprovalState};
 use landbridge_proto::wire::approval::Vote;
 use landbridge_proto::wire::name::ApprovalId;
 
+use crate::approval::question::Question;
 use crate::cli::{ApprovalCommand, ApprovalExportArgs};
 use crate::client::Client;
 use crate::exit::{Exit, Failure, OrFail as _};
@@ -48,6 +49,11 @@ const fn stands(state: ApprovalState) -> (Look, &'static str) {
 
 async fn export(client: &Client, args: &ApprovalExportArgs, out: &Out) -> Result<Exit, Failure> {
     let view = get(client, &args.id).await?;
+    if view.brief.side == ApprovalSide::Deciding {
+        return Err(Failure::new(Exit::Failed, format!("the record of {} is not here", args.id))
+            .why("the gateway that needed the answer has it: it alone says whose decisions count there")
+            .next(format!("there: landbridge approval export {} --output FILE", args.id)));
+    }
     let bytes = client.bytes(&format!("/v1/approvals/{}/evidence", args.id)).await?;
     let Some(path) = &args.output else {
         out.bytes(&bytes)?;
@@ -62,12 +68,9 @@ async fn export(client: &Client, args: &ApprovalExportArgs, out: &Out) -> Result
     out.data(&written, |_| String::new())?;
     let open = if ended { "" } else { "; it is open, so it proves no end yet" };
     out.say(Look::Green, format!("wrote {}, {} bytes{open}", path.display(), bytes.len()));
-    // Whoever needed the answer asked, and the file must be theirs.
-    let relying = match view.brief.side {
-        ApprovalSide::Deciding => view.brief.peers.first().map(|peer| peer.gateway.to_string()),
-        ApprovalSide::Relying => None,
-    };
-    let pin = relying.unwrap_or_else(|| "GATEWAY".to_owned());
+    // Whoever needed the answer asked, and the record must be theirs.
+    let question = Question::read(view)?;
+    let pin = &question.request().iss;
     out.say(Look::Dim, format!("check it: landbridge verify {} --pin {pin}", path.display()));
     Ok(Exit::Success)
 }

@@ -10,6 +10,7 @@ use landbridge_proto::machine::report::StopReason;
 
 use super::{Driven, Executions};
 use crate::adapter::{Intent, Work};
+use crate::approvals::adapter_for;
 use crate::core::Core;
 
 /// How long a halt waits for stops to be recorded, in milliseconds.
@@ -29,9 +30,8 @@ impl Executions {
                     let core = Arc::clone(&core);
                     tokio::spawn(async move {
                         tracing::warn!(run = %work.run, "stopped before that could be recorded");
-                        if let Err(fault) =
-                            core.adapter.stop(&work, &intent, StopReason::Halt).await
-                        {
+                        let adapter = adapter_for(&core, &work);
+                        if let Err(fault) = adapter.stop(&work, &intent, StopReason::Halt).await {
                             tracing::error!(run = %work.run, %fault, "the gateway did not stop it");
                         }
                     });

@@ -13,6 +13,7 @@ use landbridge_store::Fault;
 
 use super::read_intent;
 use crate::adapter::{Stopped, Work};
+use crate::approvals::adapter_for;
 use crate::core::{Core, StepError};
 use crate::room;
 
@@ -52,7 +53,7 @@ pub(super) async fn see_off(core: Arc<Core>, row: RunRow) {
 }
 
 /// Completes when the gateway is not at the run any more, or says that it cannot stop it.
-async fn cease(core: &Core, row: &RunRow) {
+async fn cease(core: &Arc<Core>, row: &RunRow) {
     let work = serde_json::from_str::<Work>(&row.work).ok();
     let Some((work, intent)) = work.zip(row.intent.as_deref().and_then(read_intent)) else {
         return;
@@ -60,7 +61,7 @@ async fn cease(core: &Core, row: &RunRow) {
     let reason = row.stop.as_ref().map_or(StopReason::Deadline, |stop| stop.reason);
     let (mut pause, most) = AGAIN_MS;
     loop {
-        match core.adapter.stop(&work, &intent, reason).await {
+        match adapter_for(core, &work).stop(&work, &intent, reason).await {
             // What goes on whatever is asked ends by itself.
             Ok(Stopped::NotRunning | Stopped::GoesOn) => return,
             // It obeys, or is about to: looked at once more, soon.

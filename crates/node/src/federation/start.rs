@@ -11,7 +11,7 @@ use landbridge_proto::machine::contract::{Guard, RunPhase, RunRow, SessionRow, W
 use landbridge_proto::machine::executor::Terms;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::document::{Disclose, Grant};
+use landbridge_proto::wire::document::{Disclose, Disclosure, Grant};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -20,7 +20,8 @@ use landbridge_proto::wire::stream::{Accept, One};
 
 use super::Federation;
 use super::answer::NEW_RUN;
-use crate::adapter::{Ask, Work};
+use crate::adapter::{Ask, Matter, Work};
+use crate::approvals;
 use crate::core::{StepError, bug, unreadable};
 use crate::net::ResponseBody;
 
@@ -45,10 +46,20 @@ impl Federation {
                     return Err(*problem);
                 }
                 StartDecision::Create => {
+                    let question = start.approval_request.as_ref();
+                    let question =
+                        question.map(|asked| approvals::receive(&self.core, admitted, asked));
+                    let question = match question.transpose() {
+                        Ok(question) => question,
+                        Err(problem) => {
+                            self.accept_jti(admitted, "start_refused").await?;
+                            return Err(problem);
+                        }
+                    };
                     let seat = self.room(admitted)?;
                     let beginning = self.beginning.read().await;
                     self.check_standing(admitted)?;
-                    match self.create(admitted, start, print).await {
+                    match self.create(admitted, start, print, question).await {
                         Err(StepError::Stale(_)) => {}
                         Err(error) => return Err(error.into()),
                         Ok(None) => return Err(Problem::new(Code::Internal)),
@@ -83,11 +94,6 @@ impl Federation {
         let now = self.core.now();
         let decision = judge_start(start, print, record, admitted.grant(), memory, now);
         if decision == StartDecision::Create && !known {
-            if start.prompt.is_none() && start.tool_call.is_none() {
-                let detail = "this executor runs prompts and tool calls; approvals are not offered";
-                let problem = Problem::new(Code::NotSupported).with_detail(detail);
-                return Ok(StartDecision::Refuse(Box::new(problem)));
-            }
             let target = &start.agent_target;
             if start.tool_call.is_some() && target.mode != Mode::Session {
                 let detail =
@@ -118,6 +124,7 @@ impl Federation {
         admitted: &Admitted,
         start: &Start,
         print: Digest,
+        question: Option<approvals::Received>,
     ) -> Result<Option<RunRow>, StepError> {
         let Some(row) = admitted.grant().and_then(|grant| self.row(admitted, start, grant, print))
         else {
@@ -141,10 +148,15 @@ impl Federation {
         };
         let create = Write::CreateRun(row.clone());
         let (known, bind) = bind(&row, &start.agent_target).unzip();
+        let asked = question.map(|question| question.with(&self.core, &row));
+        let (fresh, asked) = asked.unzip();
         let step = Step::new(vec![unseen, free], writes, row)
             .guarded(known.filter(|_| !planted!("session_guessed")))
-            .with([create, audit].into_iter().chain(bind));
-        self.core.commit(step).await.map(Some)
+            .guarded(fresh)
+            .with([create, audit].into_iter().chain(bind).chain(asked.into_iter().flatten()));
+        let row = self.core.commit(step).await?;
+        self.core.approvals.changed();
+        Ok(Some(row))
     }
 
     fn row(
@@ -189,9 +201,11 @@ impl Federation {
         let asked = start.limits.clone().unwrap_or_default();
         let terms = Terms {
             agent: start.agent_target.agent.clone(),
+            approval: grant.approval.clone(),
             disclose: disclose(start, grant),
             frames_max: least([grant.frames_max, asked.frames], limit::RUN_FRAMES_MAX),
             bytes_max: least([grant.bytes_max, asked.bytes], limit::RUN_BYTES_MAX),
+            principal: start.caller_identity.principal.clone(),
             remote_run_id: start.remote_run_id.clone(),
             day_budget: Budget::of_day(grant),
             run_budget: Budget::of_run(start.limits.as_ref()),
@@ -238,19 +252,29 @@ fn bind(row: &RunRow, target: &AgentTarget) -> Option<(Guard, Write)> {
     Some((Guard::SessionKnown { owner, agent, session }, Write::BindSession(bound)))
 }
 
-/// What the gateway is to do; `None` for what is not offered.
+/// What the gateway, or this bridge, is to do.
 fn ask_of(start: &Start) -> Option<Ask> {
     let call = |call: &ToolCall| Ask::ToolCall {
         tool: call.tool.clone(),
         args: call.args.as_str().to_owned(),
     };
-    start.tool_call.as_ref().map(call).or_else(|| start.prompt.clone().map(Ask::Prompt))
+    let grant = start.approval_grant.clone().map(Matter::Grant);
+    let matter = grant.or_else(|| start.approval_request.clone().map(Matter::Question));
+    let operators = matter.map(|matter| Ask::Operators(Box::new(matter)));
+    let gateway =
+        start.tool_call.as_ref().map(call).or_else(|| start.prompt.clone().map(Ask::Prompt));
+    operators.or(gateway)
 }
 
 /// The result of a tool call is both what the run answers and what a tool answered: the peer sees of it
 /// no more than either may show.
 //= STR-32
 fn disclose(start: &Start, grant: &Grant) -> Disclose {
+    if start.approval_grant.is_some() || start.approval_request.is_some() {
+        // The caller's own words, and its own operators' or ours: no agent's.
+        let output = Disclosure::Full;
+        return Disclose { output, tool_args: output, tool_results: output };
+    }
     let mut disclose = grant.disclose;
     if start.tool_call.is_some() && !planted!("tool_result_as_output") {
         disclose.output = disclose.output.min(disclose.tool_results);

@@ -183,7 +183,7 @@ fn complete(mut token: NewToken) -> Result<NewToken, LocalProblem> {
     token.tenants.sort();
     token.tenants.dedup();
     if token.verbs.is_empty() {
-        token.verbs = known.map(str::to_owned).to_vec();
+        token.verbs = Verb::USUAL.map(|verb| verb.as_str().to_owned()).to_vec();
     }
     Ok(token)
 }

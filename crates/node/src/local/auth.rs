@@ -63,13 +63,17 @@ pub enum Verb {
     Run,
     /// Cancel runs.
     Cancel,
+    /// Hand in what an operator decided. The operator's own signature is needed besides.
+    Decide,
     /// Everything of `/v1/admin/`; no token has it.
     Administer,
 }
 
 impl Verb {
     /// The verbs that a token may have.
-    pub const OF_TOKENS: [Self; 3] = [Self::Read, Self::Run, Self::Cancel];
+    pub const OF_TOKENS: [Self; 4] = [Self::Read, Self::Run, Self::Cancel, Self::Decide];
+    /// The verbs of a token that was made without any.
+    pub const USUAL: [Self; 3] = [Self::Read, Self::Run, Self::Cancel];
 
     /// The verb as tokens name it.
     #[must_use]
@@ -78,6 +82,7 @@ impl Verb {
             Self::Read => "read",
             Self::Run => "run",
             Self::Cancel => "cancel",
+            Self::Decide => "decide",
             Self::Administer => "administer",
         }
     }
@@ -171,6 +176,9 @@ pub(super) struct Run;
 /// Needs [`Verb::Cancel`].
 #[derive(Debug)]
 pub(super) struct Cancel;
+/// Needs [`Verb::Decide`].
+#[derive(Debug)]
+pub(super) struct Decide;
 /// Needs [`Verb::Administer`].
 #[derive(Debug)]
 pub(super) struct Administer;
@@ -183,6 +191,9 @@ impl Needs for Run {
 }
 impl Needs for Cancel {
     const VERB: Verb = Verb::Cancel;
+}
+impl Needs for Decide {
+    const VERB: Verb = Verb::Decide;
 }
 impl Needs for Administer {
     const VERB: Verb = Verb::Administer;

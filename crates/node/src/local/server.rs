@@ -73,6 +73,7 @@ fn routes() -> Router<Local> {
         .merge(super::scopes::routes())
         .merge(super::trust::routes())
         .merge(standing::routes())
+        .merge(super::approvals::routes())
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(render_metrics))

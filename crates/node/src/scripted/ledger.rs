@@ -73,10 +73,15 @@ impl Ledger {
     }
 
     fn create(&self, path: &Path, at: Timestamp) -> io::Result<bool> {
+        self.create_text(path, &at.to_string())
+    }
+
+    /// Makes a file with this content; `false` when it is there already.
+    pub(super) fn create_text(&self, path: &Path, text: &str) -> io::Result<bool> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let beside = self.dir.join(format!("{}-{number}.new", std::process::id()));
-        fs::write(&beside, at.to_string())?;
+        fs::write(&beside, text)?;
         let linked = fs::hard_link(&beside, path);
         // One that stays behind is in nobody's way.
         let _ = fs::remove_file(&beside);

@@ -3,7 +3,10 @@
 //! There is no wrong script: a line that is not a directive is what the agent says back. So any prompt
 //! works against this gateway, and a test that mistypes one sees its line in the answer.
 
+use landbridge_proto::wire::name::SubjectKind;
 use serde::de::IgnoredAny;
+
+use crate::adapter::Binding;
 
 /// The most outputs of one `count`, so that a line cannot ask for endless work.
 pub(super) const COUNT_MAX: u64 = 1_000_000;
@@ -43,6 +46,9 @@ pub(super) enum Directive {
     Hang,
     /// `count N MS`: `1 `, `2 ` and so on.
     Count { count: u64, gap_ms: i64 },
+    /// `approval KIND MS TEXT` and `approval-observed KIND MS TEXT`: a tool that waits for a person, for so
+    /// long at most.
+    Approval { kind: SubjectKind, ms: i64, text: String, binding: Binding },
 }
 
 impl Directive {
@@ -52,7 +58,8 @@ impl Directive {
             gap_ms.saturating_mul(i64::try_from(outputs.saturating_sub(1)).unwrap_or(i64::MAX))
         };
         match self {
-            Self::Hang => None,
+            // Nobody knows when it is answered.
+            Self::Hang | Self::Approval { .. } => None,
             Self::Sleep { ms } | Self::Call { ms, .. } => Some(*ms),
             Self::Slow { gap_ms, words } => Some(gaps(words.len() as u64, *gap_ms)),
             Self::Count { count, gap_ms } => Some(gaps(*count, *gap_ms)),
@@ -123,6 +130,8 @@ fn read(line: &str) -> Option<Directive> {
         "recall" if rest.is_empty() => Directive::Recall,
         "no-subagent" if rest.is_empty() => Directive::NoSubagent,
         "hang" if rest.is_empty() => Directive::Hang,
+        "approval" => approval(rest, Binding::Exact)?,
+        "approval-observed" => approval(rest, Binding::Observed)?,
         "count" => {
             let (count, gap) = rest.split_once(' ')?;
             let count = count.parse::<u64>().ok()?.min(COUNT_MAX);
@@ -130,6 +139,13 @@ fn read(line: &str) -> Option<Directive> {
         }
         _ => return None,
     })
+}
+
+fn approval(rest: &str, binding: Binding) -> Option<Directive> {
+    let (kind, rest) = rest.split_once(' ')?;
+    let (ms, text) = rest.split_once(' ')?;
+    let kind = kind.parse().ok()?;
+    Some(Directive::Approval { kind, ms: wait(ms)?, text: text.to_owned(), binding })
 }
 
 /// The arguments are read as JSON, because an arrow may stand inside them too.
@@ -179,6 +195,9 @@ mod tests {
             "slow x words",
             "count 3",
             "hang on",
+            "approval exec soon rm -rf /tmp/x",
+            "approval EXEC 5 x",
+            "approval exec 5",
         ] {
             assert_eq!(parse(&format!("{line}\n")), [Directive::Say(format!("{line}\n"))]);
         }

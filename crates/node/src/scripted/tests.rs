@@ -294,3 +294,69 @@ async fn what_does_not_run_is_not_stopped() {
     let settled = end(Ending::Succeeded, Some(""), SideEffects::None);
     assert_eq!(rest(reports).await[1..], [settled]);
 }
+
+const WAITS: &str = "say a\napproval exec 60000 ls -l\nsay b";
+
+fn decided(reports: &[Report]) -> Vec<(Vote, ResolvedBy)> {
+    let decided = reports.iter().filter_map(|report| match report {
+        Report::ApprovalDecided(decided) => Some((decided.vote, decided.by)),
+        _ => None,
+    });
+    decided.collect()
+}
+
+fn effects(world: &World) -> usize {
+    let log = std::fs::read_to_string(world.dir.path().join("effects.log")).unwrap_or_default();
+    log.lines().count()
+}
+
+#[tokio::test]
+async fn a_question_takes_the_first_answer_across_processes() {
+    let world = World::new();
+    let before = ready(&mut world.start(WAITS).await).await;
+    let Some(Report::ApprovalNeeded(needed)) = before.last() else { panic!("{before:?}") };
+    assert_eq!((needed.subject.as_str(), needed.expires), ("ls -l", START.plus_ms(60_000)));
+    assert_eq!(effects(&world), 0);
+    let (gateway, work) = (world.gateway(), work(WAITS));
+    let first = gateway.resolve(&work, &needed.question, Vote::Approve).await.unwrap();
+    let second = world.gateway().resolve(&work, &needed.question, Vote::Deny).await.unwrap();
+    assert_eq!((first.vote, &first), (Vote::Approve, &second));
+    assert!(gateway.resolve(&work, "another", Vote::Deny).await.is_err());
+    // The question is told again, and then how it was answered.
+    let after = rest(world.adopt(WAITS, progress(&before, Disclosure::Full)).await).await;
+    assert!(matches!(after[0], Report::ApprovalNeeded(_)), "{after:?}");
+    assert_eq!(decided(&after), [(Vote::Approve, ResolvedBy::Peer)]);
+    assert!(matches!(after[2], Report::ToolResult { ok: true, .. }), "{after:?}");
+    assert_eq!(after[3], says("b"));
+    assert_eq!(effects(&world), 1);
+}
+
+#[tokio::test]
+async fn a_question_is_denied_by_nobody_by_people_and_by_a_stop() {
+    let world = World::new();
+    let mut reports = world.start(WAITS).await;
+    ready(&mut reports).await;
+    world.clock.advance_ms(60_000);
+    let told = rest(reports).await;
+    assert_eq!(decided(&told), [(Vote::Deny, ResolvedBy::Expiry)]);
+    assert!(matches!(told[1], Report::ToolResult { ok: false, .. }), "{told:?}");
+
+    let world = World::new();
+    let mut reports = world.start(WAITS).await;
+    ready(&mut reports).await;
+    let question = format!("run-{}-q1", "a".repeat(26));
+    std::fs::write(world.dir.path().join("answers"), format!("{question} deny\n")).unwrap();
+    world.clock.advance_ms(100);
+    assert_eq!(decided(&rest(reports).await), [(Vote::Deny, ResolvedBy::Gateway)]);
+
+    let world = World::new();
+    let (gateway, work) = (world.gateway(), work(WAITS));
+    let mut reports = start(&gateway, &work).await;
+    ready(&mut reports).await;
+    let intent = gateway.intend(&work).await.unwrap();
+    gateway.stop(&work, &intent, StopReason::Cancel).await.unwrap();
+    let told = rest(reports).await;
+    assert_eq!(decided(&told), [(Vote::Deny, ResolvedBy::Closed)]);
+    assert!(matches!(told[1], Report::Settled { ending: Ending::Cancelled, .. }), "{told:?}");
+    assert_eq!(effects(&world), 0);
+}

@@ -1,17 +1,19 @@
 //! What a script does and when: reports as a function of the script and its start alone.
 //!
-//! Nothing of it is stored. Whoever has the start can compute the whole run again, up to now or up to
-//! the report that a killed bridge committed last.
+//! Nothing of it is stored but what people answered. Whoever has the start and the answers can compute the
+//! whole run again, up to now or up to the report that a killed bridge committed last.
 
 use std::collections::VecDeque;
 
-use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::name::{RunId, Timestamp};
 
 use super::SOFTWARE;
+use super::questions::{Answered, Question};
 use super::script::Directive;
 use super::sessions::session_of;
 use crate::adapter::{
-    Channel, Ending, Progress, Report, SideEffects, Trouble, TroubleCode, Usage, Work,
+    Channel, Ending, Progress, Report, ResolvedBy, SideEffects, Trouble, TroubleCode, Usage, Vote,
+    Work,
 };
 
 /// A position in a run.
@@ -26,6 +28,10 @@ pub(super) struct Timeline {
     at: Timestamp,
     phase_began: Timestamp,
     calls: usize,
+    run: RunId,
+    questions: usize,
+    /// What was asked last and is not answered as far as is known here.
+    waiting: Option<Question>,
     earlier: usize,
     /// What a direct call answers; a prompt's run answers with what was said.
     result: Option<String>,
@@ -56,6 +62,9 @@ impl Timeline {
             at: started,
             phase_began: started,
             calls: 0,
+            run: work.run.clone(),
+            questions: 0,
+            waiting: None,
             earlier,
             result: None,
             settled: false,
@@ -84,14 +93,43 @@ impl Timeline {
         Some(report)
     }
 
+    /// What is waited for: everything before it was passed.
+    pub(super) fn waits_for(&self) -> Option<&Question> {
+        self.waiting.as_ref().filter(|_| self.coming.is_empty())
+    }
+
+    /// Goes on after an answer to what is waited for.
+    pub(super) fn learn(&mut self, answer: Answered) {
+        let Some(question) = self.waiting.take() else { return };
+        self.at = self.at.max(answer.at);
+        self.push(Report::ApprovalDecided(answer.decided(&question.id)));
+        if answer.by == ResolvedBy::Closed {
+            // Withdrawn because the run was stopped.
+            self.settled = true;
+            let end = self.cancelled();
+            return self.push(end);
+        }
+        let ok = answer.vote == Vote::Approve;
+        let text = if ok { question.text } else { "denied".to_owned() };
+        self.push(Report::ToolResult { call: question.call, ok, text });
+    }
+
     /// What was passed.
     pub(super) const fn passed(&self) -> &Progress {
         &self.passed
     }
 
-    /// Goes to where exactly `progress` was passed; `false` when there is no such place.
-    pub(super) fn seek(&mut self, progress: &Progress) -> bool {
+    /// Goes to where exactly `progress` was passed; `false` when there is no such place. `answers` gives
+    /// what was answered to a question.
+    pub(super) fn seek(
+        &mut self,
+        progress: &Progress,
+        answers: impl Fn(&Question) -> Option<Answered>,
+    ) -> bool {
         while self.passed != *progress {
+            if let Some(answer) = self.waits_for().and_then(&answers) {
+                self.learn(answer);
+            }
             let next = self.peek();
             if next.is_none_or(|(_, report)| matches!(report, Report::Settled { .. })) {
                 return false;
@@ -134,7 +172,7 @@ impl Timeline {
 
     /// Called only when everything before was passed, so an end knows what it ends.
     fn refill(&mut self) {
-        while self.coming.is_empty() && !self.settled {
+        while self.coming.is_empty() && !self.settled && self.waiting.is_none() {
             if let Some(counting) = self.counting.take() {
                 self.count(counting);
             } else if let Some(directive) = self.script.next() {
@@ -166,6 +204,18 @@ impl Timeline {
                 self.at = self.at.plus_ms(ms);
                 self.push(Report::ToolResult { call, ok: true, text: args.clone() });
                 self.result = Some(args);
+            }
+            Directive::Approval { kind, ms, text, binding } => {
+                self.calls += 1;
+                self.questions += 1;
+                let call = format!("call-{}", self.calls);
+                let id = Question::id_of(&self.run, self.questions);
+                let args = serde_json::Value::from(text.as_str()).to_string();
+                let (tool, expires) = (kind.to_string(), self.at.plus_ms(ms));
+                self.push(Report::ToolCall { call: call.clone(), tool, args });
+                let question = Question { id, call, kind, text, binding, expires };
+                self.push(Report::ApprovalNeeded(Box::new(question.needed())));
+                self.waiting = Some(question);
             }
             Directive::Usage { input, output, cost } => self.spend(input, output, cost),
             Directive::Phase(phase) => {

@@ -1,6 +1,7 @@
 //! Two bridges in one process: what crosses the federation plane, clause by clause.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod approvals;
 mod budgets;
 mod calling;
 mod catalogs;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request as HttpRequest};
 use http_body_util::BodyExt as _;
+use landbridge_node::approvals::Approvals;
 use landbridge_node::bridge::{Bridge, Principal};
 use landbridge_node::call::Calls;
 use landbridge_node::clock::{Clock as _, SeededEntropy, VirtualClock};
@@ -296,6 +297,7 @@ impl Side {
             // As after a time without room: nothing that is asked in a test was signed before it.
             unrecorded: Unrecorded::new(true, NOW),
             contacts: Contacts::default(),
+            approvals: Approvals::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
         let executions = Arc::new(Executions::default());
@@ -393,6 +395,18 @@ impl Side {
     /// How often the audit log has this deed.
     pub(crate) fn deeds(&self, deed: &str) -> usize {
         self.audit().iter().filter(|event| event.deed == deed).count()
+    }
+
+    /// What the scripted gateway did because somebody approved it.
+    pub(crate) fn effects(&self) -> Vec<String> {
+        let log = self.home.path().join("gateway").join("effects.log");
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Somebody at the scripted gateway answers.
+    pub(crate) fn says(&self, answers: &str) {
+        std::fs::write(self.home.path().join("gateway").join("answers"), answers).unwrap();
     }
 
     /// The scripted gateway loses its sessions.

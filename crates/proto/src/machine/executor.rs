@@ -40,6 +40,7 @@ use super::contract::{AuditEvent, Guard, RunPhase, RunRow, SessionRow, StopRow, 
 use super::framing::{Framing, Lines};
 use super::report::{Ending, Report, SideEffects, StopReason, Trouble, TroubleCode, Usage};
 use super::step::Step;
+use crate::wire::approval::ApprovalRule;
 use crate::wire::document::Disclose;
 use crate::wire::name::{AgentName, SessionHandle, Timestamp};
 use crate::wire::problem::{Code, Problem};
@@ -51,12 +52,18 @@ use crate::wire::stream::{By, Event, Outcome, Rest, Terminal};
 pub struct Terms {
     /// The agent.
     pub agent: AgentName,
+    /// What is needed when the run's gateway asks for a person's approval; `None`: it is denied.
+    #[serde(default)]
+    pub approval: Option<ApprovalRule>,
     /// What frames may show.
     pub disclose: Disclose,
     /// Frames at most, the terminal included.
     pub frames_max: u64,
     /// Frame bytes at most, the terminal not counted.
     pub bytes_max: u64,
+    /// On whose behalf the caller asked, as it vouches.
+    #[serde(default)]
+    pub principal: String,
     /// The caller's own id, echoed in `started`.
     pub remote_run_id: Option<String>,
     /// What the owner may spend in a day, all of its runs together.
@@ -155,6 +162,12 @@ impl Executor {
     #[must_use]
     pub const fn row(&self) -> &RunRow {
         &self.row
+    }
+
+    /// What its grant fixed for it.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// A budget applies to the run, so its driver has to say what was spent ([`Input::Accounted`]):

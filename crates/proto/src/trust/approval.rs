@@ -7,6 +7,7 @@
 //! projection, which is the only place where their scope means something here.
 
 mod ask;
+mod kept;
 mod proof;
 pub mod ssh;
 mod tally;
@@ -16,6 +17,7 @@ pub mod webauthn;
 use landbridge_planted::planted;
 
 pub use self::ask::{Ballot, check_ask, check_vote, sign_file};
+pub use self::kept::{Said, said};
 pub use self::proof::BadProof;
 pub use self::tally::{Counted, Standing, Tally};
 pub use self::uncounted::Uncounted;

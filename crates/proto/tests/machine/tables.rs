@@ -60,6 +60,7 @@ fn ending(writes: &[Write]) -> String {
 pub(crate) fn run_row(phase: RunPhase, stop: Option<StopReason>) -> RunRow {
     let terms = Terms {
         agent: AgentName::new("triage").unwrap(),
+        approval: None,
         disclose: Disclose {
             output: Disclosure::Full,
             tool_args: Disclosure::Full,
@@ -67,6 +68,7 @@ pub(crate) fn run_row(phase: RunPhase, stop: Option<StopReason>) -> RunRow {
         },
         frames_max: 10,
         bytes_max: 10_000,
+        principal: "ci".to_owned(),
         remote_run_id: None,
         day_budget: Budget { tokens: Some(100), cost_micro_usd: Some(50) },
         run_budget: Budget { tokens: Some(40), cost_micro_usd: None },

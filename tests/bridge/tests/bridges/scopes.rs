@@ -123,7 +123,8 @@ async fn an_operator_is_vouched_for_until_revoked_and_then_never_again() {
     let payload = data_encoding::BASE64.decode(payload.as_bytes()).unwrap();
     let said_of: Value = serde_json::from_slice(&payload).unwrap();
     let life = said_of["expires"].as_i64().unwrap() - said_of["issued"].as_i64().unwrap();
-    assert_eq!(life, 2 * 3_600_000);
+    // Half of it is left at least when it is handed out, and it states no time before its key's.
+    assert!((3_600_000..=2 * 3_600_000).contains(&life), "{life}");
     assert_eq!(said_of["keys"][0]["kid"], kid);
     let again = a.api().get("/v1/operators/alice/credential").await.unwrap().json();
     assert_eq!(again["digest"], credential["digest"]);

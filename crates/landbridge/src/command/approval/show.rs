@@ -29,7 +29,10 @@ pub(super) async fn show(client: &Client, id: &ApprovalId, out: &Out) -> Result<
         (ApprovalSide::Relying, ApprovalState::Open) => {
             "the other gateway's operators decide; look again later".to_owned()
         }
-        _ => format!("hand it on: landbridge approval export {id} --output FILE"),
+        (ApprovalSide::Relying, _) => {
+            format!("hand it on: landbridge approval export {id} --output FILE")
+        }
+        (ApprovalSide::Deciding, _) => return Ok(Exit::Success),
     };
     out.say(Look::Dim, next);
     Ok(Exit::Success)

@@ -284,7 +284,7 @@ pub struct NewToken {
     /// Which runs exist for it.
     #[serde(default)]
     pub sees: SeesView,
-    /// `read`, `run`, `cancel`; empty: all three.
+    /// `read`, `run`, `cancel`, `decide`; empty: the first three.
     #[serde(default)]
     pub verbs: Vec<String>,
     /// How many runs it may have open at once; by default what the configuration says.

@@ -1,0 +1,325 @@
+/** A client of one bridge's local API: start, stream, cancel, list, wait, export. */
+
+/** The bridge sends a comment every 15 seconds, so a longer silence is a dead connection. */
+const SILENCE_MS = 45_000;
+const [PAUSE_MS, PAUSE_MS_MAX] = [200, 5_000];
+const LINE_CHARS_MAX = 1_048_576;
+
+/** A run as `GET /v1/runs/{run}` tells it. Times are RFC 3339 texts. */
+export interface Run {
+  run: string;
+  gateway: string;
+  peer: string;
+  agent: string | null;
+  tenant: { src: string; dst: string };
+  idempotencyKey: string;
+  labels: Record<string, string>;
+  phase: string;
+  frames: number;
+  outcome: string | null;
+  session: string | null;
+  remoteRun: string | null;
+  connection: string | null;
+  attached: boolean;
+  cancelRequested: boolean;
+  created: string;
+  deadline: string;
+  ended: string | null;
+  disputed?: { kid: string; reason: string; since: string; fromFrame: number; received: string }[];
+}
+
+/** What a run is started with. `idempotencyKey` names your decision: keep it before you start. */
+export interface Start {
+  gateway: string;
+  idempotencyKey: string;
+  prompt?: string;
+  toolCall?: { tool: string; args?: Record<string, unknown> };
+  agent?: string;
+  mode?: 'session' | 'turn' | 'subagent';
+  session?: string;
+  callerIdentity?: { principal: string; workflow?: string; step?: string; labels?: Record<string, string> };
+  deadline?: string;
+  limits?: { tokens?: number; costMicroUsd?: number; frames?: number; bytes?: number };
+  labels?: Record<string, string>;
+}
+
+/** One event of a run. `line` is the line exactly as it was sealed; its bytes can be hashed. */
+export interface Frame {
+  seq: number;
+  event: string;
+  payload: Record<string, unknown>;
+  line: string;
+}
+
+export interface Filters {
+  gateway?: string;
+  state?: 'open' | 'settled';
+  outcome?: string;
+  labels?: Record<string, string>;
+  since?: string;
+  until?: string;
+  /** Runs in a page, not in all. */
+  limit?: number;
+}
+
+/** A refusal of the bridge; `code` says what happened. */
+export class Problem extends Error {
+  readonly code: string;
+  readonly detail: string | undefined;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    readonly status: number,
+    readonly body: Record<string, unknown>,
+  ) {
+    const text = (name: string): string | undefined => (typeof body[name] === 'string' ? body[name] : undefined);
+    super([text('code') ?? 'unknown', text('detail')].filter(Boolean).join(': '));
+    this.name = 'Problem';
+    this.code = text('code') ?? 'unknown';
+    this.detail = text('detail');
+    this.retryable = body.retryable === true;
+    this.retryAfterMs = typeof body.retryAfterMs === 'number' ? body.retryAfterMs : undefined;
+  }
+
+  /** Reads a problem; what is none becomes one with the code `unknown`. */
+  static read(status: number, text: string): Problem {
+    try {
+      const body: unknown = JSON.parse(text);
+      if (body !== null && typeof body === 'object') return new Problem(status, { ...body });
+    } catch {
+      // Not JSON: a proxy, or no bridge at all.
+    }
+    return new Problem(status, {});
+  }
+}
+
+/** The connection ended early, or what came is not a bridge's answer. Nothing is known: ask again. */
+export class Cut extends Error {
+  override name = 'Cut';
+}
+
+export interface Options {
+  /** Where the bridge is; `http://landbridge` for a socket. */
+  url: string;
+  token?: string;
+  /** Another `fetch`, such as `socketFetch` of `landbridge/node`. */
+  fetch?: typeof fetch;
+  /** How long a stream is asked for in vain before the last error is thrown; each frame begins the time anew. */
+  giveUpAfterMs?: number;
+}
+
+export class Client {
+  readonly #url: string;
+  readonly #headers: Record<string, string>;
+  readonly #fetch: typeof fetch;
+  readonly #giveUpAfterMs: number;
+
+  constructor({ url, token, fetch: other, giveUpAfterMs = 60_000 }: Options) {
+    this.#url = url.replace(/\/$/, '');
+    this.#headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+    this.#fetch = other ?? ((input, init) => fetch(input, init));
+    this.#giveUpAfterMs = giveUpAfterMs;
+  }
+
+  /** Starts a run, or finds the one that its key started. Repeat it with the same request when the answer is unknown. */
+  start(request: Start, signal?: AbortSignal): Promise<Run> {
+    return this.#json<Run>('POST', '/v1/runs', request, signal);
+  }
+
+  /** The run as it is now. */
+  show(run: string, signal?: AbortSignal): Promise<Run> {
+    return this.#json<Run>('GET', `/v1/runs/${encodeURIComponent(run)}`, undefined, signal);
+  }
+
+  /** Asks for the end of a run. */
+  async cancel(run: string, signal?: AbortSignal): Promise<'requested' | 'alreadyTerminal'> {
+    type Answer = { state: 'requested' | 'alreadyTerminal' };
+    return (await this.#json<Answer>('POST', `/v1/runs/${encodeURIComponent(run)}/cancel`, undefined, signal)).state;
+  }
+
+  /** Runs that fit, the newest first, over as many pages as there are. */
+  async *list(filters: Filters = {}, signal?: AbortSignal): AsyncGenerator<Run, void, undefined> {
+    const { labels = {}, ...plain } = filters;
+    const query = Object.entries(plain).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
+    for (const [name, value] of Object.entries(labels)) query.push(['label', `${name}=${value}`]);
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const all = new URLSearchParams(cursor === '' ? query : [...query, ['cursor', cursor]]);
+      const page: { runs: Run[]; next: string | null } = await this.#json('GET', `/v1/runs?${all}`, undefined, signal);
+      yield* page.runs;
+      cursor = page.next;
+    }
+  }
+
+  /** The run's transcript, for `verify`. */
+  async export(run: string, signal?: AbortSignal): Promise<string> {
+    const path = `/v1/runs/${encodeURIComponent(run)}/transcript`;
+    const response = await this.#send('GET', path, 'application/jsonl', undefined, signal);
+    return cutWhenBroken(response.text(), signal);
+  }
+
+  /** Waits until the run is settled. An aborted `signal` ends the waiting, not the run. */
+  async wait(run: string, signal?: AbortSignal): Promise<Run> {
+    for (let pause = PAUSE_MS / 4; ; pause = Math.min(pause * 2, PAUSE_MS_MAX)) {
+      const shown = await this.show(run, signal);
+      if (shown.ended !== null) return shown;
+      for await (const _ of this.stream(run, shown.frames, signal));
+      // The terminal is told a moment before the run is settled.
+      await sleep(pause, signal);
+    }
+  }
+
+  /**
+   * The run's frames behind `after`, each once and in order, until the terminal.
+   *
+   * A connection that breaks is replaced, and the stream goes on behind the last frame. Keep `frame.seq` where it
+   * survives you, and go on from there.
+   */
+  async *stream(run: string, after = 0, signal?: AbortSignal): AsyncGenerator<Frame, void, undefined> {
+    for (let [waited, pause] = [0, PAUSE_MS]; ; ) {
+      let why: unknown;
+      try {
+        for await (const frame of this.#connection(run, after, signal)) {
+          [after, waited, pause] = [frame.seq, 0, PAUSE_MS];
+          yield frame;
+          if (frame.event === 'terminal') return;
+        }
+        why = new Cut('the stream ended without a terminal');
+      } catch (fault) {
+        // Also while the bridge is being restarted: nothing is known, so ask again from the cursor.
+        const again = fault instanceof Cut || (fault instanceof Problem && fault.retryable);
+        if (!again || signal?.aborted) throw fault;
+        why = fault;
+        if (fault instanceof Problem) pause = Math.max(pause, fault.retryAfterMs ?? 0);
+      }
+      if (waited >= this.#giveUpAfterMs) throw why;
+      await sleep(pause, signal);
+      [waited, pause] = [waited + pause, Math.min(pause * 2, PAUSE_MS_MAX)];
+    }
+  }
+
+  /** The frames of one connection, to its end. */
+  async *#connection(run: string, after: number, signal?: AbortSignal): AsyncGenerator<Frame, void, undefined> {
+    const silence = new AbortController();
+    let timer = setTimeout(() => silence.abort(new Error(SILENT)), SILENCE_MS);
+    const either = signal === undefined ? silence.signal : anyOf(signal, silence);
+    try {
+      const path = `/v1/runs/${encodeURIComponent(run)}/frames?after=${after}`;
+      const response = await this.#send('GET', path, 'text/event-stream', undefined, either);
+      for await (const [name, data] of events(response, either, () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => silence.abort(new Error(SILENT)), SILENCE_MS);
+      })) {
+        if (name === 'problem') throw Problem.read(0, data);
+        const frame = readFrame(data);
+        if (frame.seq !== after + 1) throw new Cut(`frame ${frame.seq} came after frame ${after}`);
+        after = frame.seq;
+        yield frame;
+      }
+    } finally {
+      clearTimeout(timer);
+      silence.abort(new Error(SILENT));
+    }
+  }
+
+  async #json<T>(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+    const response = await this.#send(method, path, 'application/json', body, signal);
+    const text = await cutWhenBroken(response.text(), signal);
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      throw new Cut('the answer is not JSON');
+    }
+  }
+
+  async #send(method: string, path: string, accept: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+    const headers: Record<string, string> = { ...this.#headers, Accept: accept };
+    if (body !== undefined) headers['Content-Type'] = 'application/json';
+    const asked = this.#fetch(this.#url + path, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: signal ?? null,
+      redirect: 'error',
+    });
+    const response = await cutWhenBroken(asked, signal);
+    if (!response.ok) throw Problem.read(response.status, await cutWhenBroken(response.text(), signal));
+    return response;
+  }
+}
+
+function readFrame(line: string): Frame {
+  try {
+    const { seq, event, payload } = JSON.parse(line) as Frame;
+    if (typeof seq === 'number' && typeof event === 'string' && typeof payload === 'object')
+      return { seq, event, payload, line };
+  } catch {
+    // Said below.
+  }
+  throw new Cut('not a frame');
+}
+
+/** The events of one connection, by name and data, to its end. */
+async function* events(response: Response, signal: AbortSignal, heard: () => void): AsyncGenerator<[string, string]> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) throw new Cut('an answer without a body');
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  let [rest, name] = ['', ''];
+  let data: string[] = [];
+  try {
+    for (;;) {
+      const piece = await cutWhenBroken(reader.read(), signal);
+      if (piece.done) return;
+      heard();
+      const lines = (rest + decoder.decode(piece.value, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      if (rest.length > LINE_CHARS_MAX) throw new Cut('a line of the stream is too long');
+      for (const line of lines) {
+        if (line.startsWith('event: ')) name = line.slice(7);
+        else if (line.startsWith('data: ')) data.push(line.slice(6));
+        else if (line === '') {
+          if (data.length > 0) yield [name, data.join('\n')];
+          [name, data] = ['', []];
+        }
+      }
+    }
+  } finally {
+    // A reader that failed cannot be cancelled, and need not be.
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** A failure of the connection as a `Cut`, unless it was the caller who ended it. */
+async function cutWhenBroken<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+  try {
+    return await work;
+  } catch (fault) {
+    if (signal?.aborted && signal.reason !== undefined && !isSilence(signal.reason)) throw fault;
+    throw new Cut(fault instanceof Error ? fault.message : String(fault), { cause: fault });
+  }
+}
+
+const SILENT = 'nothing was heard for too long';
+const isSilence = (reason: unknown): boolean => reason instanceof Error && reason.message === SILENT;
+
+/** The controller's signal, aborted with the other one too; `AbortSignal.any` is younger than Node 20.0. */
+function anyOf(signal: AbortSignal, controller: AbortController): AbortSignal {
+  if (signal.aborted) controller.abort(signal.reason);
+  signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true, signal: controller.signal });
+  return controller.signal;
+}
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    if (signal?.aborted) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}
