@@ -113,8 +113,16 @@ fn approving(quorum: u32) -> Grant {
 
 /// B relies on operators of A, as the grant and the projections say.
 async fn world(granted: Grant, projections: Vec<Projection>) -> World {
+    served(granted, projections).await.0
+}
+
+/// As [`world`], and what ends B's listener.
+async fn served(
+    granted: Grant,
+    projections: Vec<Projection>,
+) -> (World, tokio_util::sync::CancellationToken) {
     let world = World::new().await;
-    serve(&world);
+    let stop = serve(&world);
     for side in [&world.a, &world.b] {
         tokio::spawn(landbridge_node::approvals::watch(std::sync::Arc::clone(&side.core)));
     }
@@ -124,7 +132,7 @@ async fn world(granted: Grant, projections: Vec<Projection>) -> World {
     draft.put_operator(operator("bob", "acme", &[BOB, BOB + 10]));
     world.a.put(draft).await;
     rely(&world, granted, projections).await;
-    world
+    (world, stop)
 }
 
 async fn rely(world: &World, granted: Grant, projections: Vec<Projection>) {
@@ -135,12 +143,12 @@ async fn rely(world: &World, granted: Grant, projections: Vec<Projection>) {
     world.b.put(draft).await;
 }
 
-fn serve(world: &World) {
+fn serve(world: &World) -> tokio_util::sync::CancellationToken {
     let plane = world.b.plane.clone();
     world.serve_app(landbridge_node::net::App::new(move |request| {
         let plane = plane.clone();
         async move { plane.answer(request).await }
-    }));
+    }))
 }
 
 async fn usual(quorum: u32) -> World {
@@ -741,4 +749,58 @@ async fn a_token_sees_the_approvals_of_its_tenants() {
         let listed = world.a.bridge.approvals(&who, filter).unwrap();
         assert_eq!(listed.len(), usize::from(seen), "{who:?}");
     }
+}
+
+//= APR-26
+//= APR-27
+#[tokio::test]
+async fn what_was_committed_reaches_the_gateway_after_a_restart_of_the_executor() {
+    let (mut world, stop) = served(approving(1), vec![projection("ops", "acme")]).await;
+    stop.cancel();
+    world.b = world.b.again(&world, true).await;
+    let stop = serve(&world);
+    let run = world.start_run("restart", WAITS).await.run;
+    let id = asked(&world, &world.a).await;
+    vote(&world.a, &id, ("alice", ALICE), Vote::Approve).await.unwrap();
+    let row = state(&world, &world.b, &id, ApprovalState::Approved).await;
+    assert_eq!((row.answer, world.b.effects().len()), (None, 0));
+    stop.cancel();
+    world.b = world.b.again(&world, false).await;
+    serve(&world);
+    let frames = ended(&world, &run).await;
+    assert_eq!(payload(&frames, "approvalResolved")["by"], "peer");
+    assert_eq!(payload(&frames, "terminal")["outcome"], "succeeded");
+    assert_eq!(delivered(&world, 1).await.outcome.as_deref(), Some("succeeded"));
+    assert_eq!((world.b.effects().len(), world.b.deeds("approval_counted")), (1, 1));
+    state(&world, &world.a, &id, ApprovalState::Approved).await;
+}
+
+//= APR-34
+#[tokio::test]
+async fn what_an_operator_decided_is_delivered_after_a_restart_of_the_caller() {
+    let (mut world, stop) = served(approving(1), vec![projection("ops", "acme")]).await;
+    let run = world.start_run("restart", WAITS).await.run;
+    let id = asked(&world, &world.a).await;
+    stop.cancel();
+    vote(&world.a, &id, ("alice", ALICE), Vote::Approve).await.unwrap();
+    world.a = world.a.again(&world, false).await;
+    assert_eq!(rows(&world.a)[0].decisions.len(), 1);
+    serve(&world);
+    let frames = ended(&world, &run).await;
+    assert_eq!(payload(&frames, "approvalResolved")["by"], "peer");
+    assert_eq!(world.b.effects().len(), 1);
+    state(&world, &world.a, &id, ApprovalState::Approved).await;
+}
+
+#[tokio::test]
+async fn a_workflows_question_outlives_both_bridges() {
+    let (mut world, id) = other_way(2).await;
+    vote(&world.b, &id, ("carol", 31), Vote::Approve).await.unwrap();
+    world.b = world.b.again(&world, false).await;
+    world.a = world.a.again(&world, false).await;
+    serve(&world);
+    vote(&world.b, &id, ("dave", 32), Vote::Approve).await.unwrap();
+    let row = state(&world, &world.a, &id, ApprovalState::Approved).await;
+    assert_eq!(row.decisions.len(), 2);
+    assert_eq!(world.a.deeds("approval_counted"), 2);
 }

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request as HttpRequest};
 use http_body_util::BodyExt as _;
+use landbridge_node::adapter::{
+    Adapter, AdapterFault, ApprovalDecided, Description, Hold, Intent, Progress, Reports,
+    StopReason, Stopped, Trouble, TroubleCode, Vote, Work,
+};
 use landbridge_node::approvals::Approvals;
 use landbridge_node::bridge::{Bridge, Principal};
 use landbridge_node::call::Calls;
@@ -58,7 +62,7 @@ pub(crate) const MINUTE_MS: i64 = 60_000;
 
 /// One bridge: everything but its listener.
 pub(crate) struct Side {
-    home: TempDir,
+    home: Arc<TempDir>,
     pub(crate) core: Arc<Core>,
     pub(crate) plane: Federation,
     pub(crate) bridge: Bridge,
@@ -267,7 +271,7 @@ impl Side {
         clock: &VirtualClock,
         network: &MemoryNetwork,
     ) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let home = Arc::new(tempfile::tempdir().unwrap());
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         std::fs::set_permissions(home.path(), private).unwrap();
         let url = format!("https://{name}.example:7443");
@@ -309,6 +313,56 @@ impl Side {
             disk,
             endpoint: Endpoint::parse(&url).unwrap(),
             home,
+            core,
+        }
+    }
+
+    /// The next process of this side, on what the last one left on disk. With `deaf`, its gateway takes no
+    /// answer to a question.
+    pub(crate) async fn again(&self, world: &World, deaf: bool) -> Self {
+        self.core.stopping.cancel();
+        let identity = Identity::load(&self.home.path().join("bridge")).unwrap();
+        let clock = Arc::new(world.clock.clone());
+        let scripted = Scripted::open(&self.home.path().join("gateway"), clock.clone()).unwrap();
+        let scripted: Arc<dyn Adapter> = Arc::new(scripted);
+        let disk = self.disk.clone();
+        let store = Handle::inline(disk.clone(), disk.clone());
+        let core = Arc::new(Core {
+            trust: Trust::load(&identity, &store, world.clock.now()).unwrap(),
+            identity: CurrentIdentity::new(&self.home.path().join("bridge"), identity).unwrap(),
+            store,
+            clock,
+            entropy: Arc::clone(&self.core.entropy),
+            adapter: if deaf { Arc::new(Deaf(scripted)) } else { scripted },
+            client: Client::new(ClientSettings::default(), Arc::new(world.network.clone())),
+            settings: self.core.settings.clone(),
+            epoch: self.core.epoch + 1,
+            halt: Halt::default(),
+            draining: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            wakes: Wakes::default(),
+            unrecorded: Unrecorded::new(true, NOW),
+            contacts: Contacts::default(),
+            approvals: Approvals::default(),
+        });
+        core.trust.refresh_status(&core).await.unwrap();
+        let executions = Arc::new(Executions::default());
+        let calls = Arc::new(Calls::default());
+        for row in core.store.reads().open_runs().unwrap() {
+            let seat = executions.seats().keep(&row.owner);
+            executions.drive(&core, row, seat);
+        }
+        for entry in core.store.reads().open_entries().unwrap() {
+            calls.take_up(&core, entry);
+        }
+        tokio::spawn(landbridge_node::approvals::watch(Arc::clone(&core)));
+        Self {
+            plane: Federation::new(Arc::clone(&core), Arc::clone(&executions)),
+            bridge: Bridge::new(Arc::clone(&core), Arc::clone(&calls), executions),
+            calls,
+            disk,
+            endpoint: self.endpoint.clone(),
+            home: Arc::clone(&self.home),
             core,
         }
     }
@@ -615,4 +669,45 @@ pub(crate) fn attach(run: &RunId, after: u64) -> Body {
 
 pub(crate) fn nobody() -> GatewayId {
     GatewayId::new(format!("gw1-{}", "a".repeat(52))).unwrap()
+}
+
+/// A gateway that cannot be told what was decided.
+struct Deaf(Arc<dyn Adapter>);
+
+#[async_trait::async_trait]
+impl Adapter for Deaf {
+    async fn describe(&self) -> Description {
+        self.0.describe().await
+    }
+
+    async fn intend(&self, work: &Work) -> Result<Intent, AdapterFault> {
+        self.0.intend(work).await
+    }
+
+    async fn start(&self, work: Work, intent: Intent, reports: Reports, hold: Hold) {
+        self.0.start(work, intent, reports, hold).await;
+    }
+
+    async fn adopt(&self, work: Work, intent: Intent, progress: Progress, reports: Reports) {
+        self.0.adopt(work, intent, progress, reports).await;
+    }
+
+    async fn stop(
+        &self,
+        work: &Work,
+        intent: &Intent,
+        why: StopReason,
+    ) -> Result<Stopped, AdapterFault> {
+        self.0.stop(work, intent, why).await
+    }
+
+    async fn resolve(
+        &self,
+        _work: &Work,
+        question: &str,
+        _vote: Vote,
+    ) -> Result<ApprovalDecided, AdapterFault> {
+        let (code, detail) = (TroubleCode::GatewayUnavailable, question.to_owned());
+        Err(AdapterFault(Trouble { code, detail }))
+    }
 }
