@@ -106,6 +106,8 @@ fn without_a_bridge_commands_end_with_69_and_say_what_to_do() {
         vec!["peer", "list"],
         vec!["run", "start", "eu", "--prompt", "hi"],
         vec!["grant", "list"],
+        vec!["scope", "list"],
+        vec!["operator", "list"],
         vec!["token", "list"],
         vec!["route", "list"],
         vec!["approval", "list"],
