@@ -8,6 +8,7 @@ mod answer;
 mod catalog;
 pub(crate) mod documents;
 mod history;
+mod introduction;
 mod load;
 pub mod pairing;
 pub(crate) mod rate;

@@ -23,6 +23,7 @@ pub mod identity;
 mod line;
 pub mod local;
 pub mod net;
+pub mod news;
 pub mod observe;
 pub mod operators;
 pub mod pairing;

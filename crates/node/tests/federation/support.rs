@@ -121,10 +121,15 @@ impl World {
 
     /// Anything under B's name and TLS key.
     pub(crate) fn serve_app(&self, app: App) -> CancellationToken {
-        let tls = TransportSecurity::Tls(self.b.core.identity.tls().server_config().unwrap());
+        self.serve_as(&self.b, app)
+    }
+
+    /// Anything under the name and the TLS key of a side.
+    pub(crate) fn serve_as(&self, side: &Side, app: App) -> CancellationToken {
+        let tls = TransportSecurity::Tls(side.core.identity.tls().server_config().unwrap());
         let (server, stop) =
             (Server::new(Accepting::default(), tls, app), CancellationToken::new());
-        tokio::spawn(server.run(self.network.listen(self.b.endpoint.clone()), stop.clone()));
+        tokio::spawn(server.run(self.network.listen(side.endpoint.clone()), stop.clone()));
         stop
     }
 
@@ -570,6 +575,15 @@ impl Events {
             self.ready.extend(self.reader.push(&chunk).unwrap());
         }
         self.ready.pop_front()
+    }
+
+    /// Everything up to where the stream ends or breaks off.
+    pub(crate) async fn until_broken(mut self) -> Vec<Event> {
+        let mut events = Vec::from(self.ready);
+        while let Some(Ok(frame)) = self.body.frame().await {
+            events.extend(self.reader.push(&frame.into_data().unwrap()).unwrap());
+        }
+        events
     }
 
     pub(crate) async fn accept(&mut self) -> Envelope {

@@ -361,8 +361,12 @@ fn an_older_status_is_stale_and_a_second_one_with_its_number_is_refused() {
     world.turns_away(Code::StatusStale, &older);
     let raw = raw::Status { refresh_ms: 1, ..world.a.raw_status(NOW) };
     let second = world.a.sign(Kind::Status, Role::Status, &raw);
-    let bytes = body(None, second, world.request(|_| ()));
-    world.turns_away(Code::VerificationFailed, &bytes);
+    let bytes = body(None, second.clone(), world.request(|_| ()));
+    let refused = world.open(&bytes).unwrap_err();
+    assert_eq!(refused.problem.code(), Some(Code::VerificationFailed));
+    assert!(refused.authenticated.is_none());
+    // It is handed on: together with the first it speaks against its signer.
+    assert_eq!(refused.learned.status.unwrap().digest(), second.digest());
     for ms in [0, 1] {
         let bytes = body(None, world.a.status(NOW.plus_ms(ms)), world.request(|_| ()));
         world.open(&bytes).unwrap();
