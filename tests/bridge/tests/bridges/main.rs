@@ -3,6 +3,7 @@
 
 mod audit;
 mod booking;
+mod deciding;
 mod dice;
 mod dying;
 mod forge;
