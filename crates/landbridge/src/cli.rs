@@ -18,6 +18,7 @@ mod operator;
 mod peer;
 mod root;
 mod run;
+mod scope;
 mod token;
 mod trust;
 
@@ -50,7 +51,9 @@ pub(crate) use self::membership::{
     MembershipKeyArgs, MembershipRenewArgs, MembershipSignArgs,
 };
 pub(crate) use self::offline::{OfflineArgs, PassphraseArgs, RootKeyArgs};
-pub(crate) use self::operator::{OperatorCommand, OperatorKeyCommand, OperatorKeyNewArgs};
+pub(crate) use self::operator::{
+    OperatorCommand, OperatorEnrolArgs, OperatorKeyCommand, OperatorKeyNewArgs, OperatorRevokeArgs,
+};
 pub(crate) use self::peer::{
     PeerAcceptArgs, PeerAddressArgs, PeerCommand, PeerDecideArgs, PeerDeclineArgs, PeerInviteArgs,
     PeerInvitesArgs, PeerJoinArgs, PeerRenameArgs, PeerWithdrawArgs, PolicyArgs, TenantArg,
@@ -60,6 +63,10 @@ pub(crate) use self::root::{
 };
 pub(crate) use self::run::{
     ModeChoice, RouteCommand, RouteTestArgs, RunCommand, RunExportArgs, RunListArgs, RunStartArgs,
+};
+pub(crate) use self::scope::{
+    ScopeCommand, ScopeExportArgs, ScopeMapAddArgs, ScopeMapArgs, ScopeMapCommand,
+    ScopeMapConfirmArgs, ScopeMapListArgs, ScopeMapRemoveArgs, ScopePublishArgs, ScopeShowArgs,
 };
 pub(crate) use self::token::{SeesChoice, TokenCommand, TokenCreateArgs};
 pub(crate) use self::trust::{
@@ -115,15 +122,18 @@ pub(crate) enum Command {
     /// Grants: what a peer may ask of this gateway
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Scopes: what our operators may decide, and whose decisions count here
+    #[command(subcommand)]
+    Scope(ScopeCommand),
+    /// Operators: the people of this gateway who may decide
+    #[command(subcommand)]
+    Operator(OperatorCommand),
     /// The federation document: whom this gateway trusts, and what for
     #[command(subcommand)]
     Trust(TrustCommand),
     /// Memberships: gateways that a federation root vouches for
     #[command(subcommand)]
     Membership(MembershipCommand),
-    /// Operators: the people who decide, and their keys
-    #[command(subcommand)]
-    Operator(OperatorCommand),
     /// Tokens: how workflow engines use the local API
     #[command(subcommand)]
     Token(TokenCommand),
@@ -331,6 +341,10 @@ mod tests {
             "landbridge verify run.jsonl",
             "landbridge evidence verify proof.jsonl",
             "landbridge peer resume eu",
+            "landbridge scope map add eu --remote-scope sre-lead",
+            "landbridge scope map add eu --remote-scope a --scope b --method pgp",
+            "landbridge operator enrol",
+            "landbridge grant add eu --approval-quorum 2 --agent a",
             "landbridge verify run.jsonl --pin gw1-short",
             "landbridge token create ci --verb admin",
             "landbridge approval approve --key k",

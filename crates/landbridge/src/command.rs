@@ -20,6 +20,7 @@ mod peer;
 mod root;
 mod route;
 mod run;
+mod scope;
 mod serve;
 mod standing;
 mod token;
@@ -78,6 +79,8 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Halt(args) => halt::halt(&client, &args, out).await,
         Command::Resume => halt::resume(&client, out).await,
         Command::Grant(grant) => grant::run(&client, grant, out).await,
+        Command::Scope(scope) => scope::run(&client, scope, out).await,
+        Command::Operator(operator) => operator::run(&client, operator, out).await,
         Command::Key(key) => key::run(&client, key, out).await,
         Command::Trust(trust) => trust::run(&client, trust, out).await,
         Command::Token(token) => token::run(&client, token, out).await,
@@ -99,7 +102,6 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Restore(args) => backup::restore(&home, &args, out),
         Command::Recover(args) => backup::recover(&home, &args, out),
         Command::Verify(_)
-        | Command::Operator(_)
         | Command::Membership(_)
         | Command::Completions(_)
         | Command::Demo(_)

@@ -74,6 +74,17 @@ pub(crate) async fn change_because(
     out: &Out,
     edit: impl FnOnce(&mut FederationDraft, Option<&TrustedFederation>) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
+    Ok(change_viewed(client, policy, because, out, edit).await?.is_some())
+}
+
+/// As [`change_because()`], with what the bridge says of the document that it put in force.
+pub(crate) async fn change_viewed(
+    client: &Client,
+    policy: &PolicyArgs,
+    because: Option<&str>,
+    out: &Out,
+    edit: impl FnOnce(&mut FederationDraft, Option<&TrustedFederation>) -> Result<(), Failure>,
+) -> Result<Option<FederationView>, Failure> {
     let own = identity::own_root(client.home()).map_err(|error| identity_failure(&error))?;
     let (mut draft, trusted) = fetch(client, &own).await?;
     edit(&mut draft, trusted.as_ref())?;
@@ -88,11 +99,11 @@ pub(crate) async fn change_because(
     }
     if policy.dry_run {
         out.say(Look::Dim, "nothing was signed: --dry-run");
-        return Ok(false);
+        return Ok(None);
     }
     if before.is_some() && difference.is_empty() {
         out.say(Look::Dim, "nothing was signed: the document says so already");
-        return Ok(false);
+        return Ok(None);
     }
     change::confirm("Sign this with the policy key?", policy.yes, out)?;
     let envelope = sign(client.home(), policy, own.root(), &next, out)?;
@@ -100,8 +111,7 @@ pub(crate) async fn change_because(
     if let Some(because) = because {
         put["because"] = because.into();
     }
-    let _in_force: FederationView = client.put("/v1/admin/federation", &put).await?;
-    Ok(true)
+    client.put("/v1/admin/federation", &put).await.map(Some)
 }
 
 /// Signs a document with the policy key, wherever it is kept. Nobody is asked here.

@@ -17,6 +17,7 @@ mod peer_test;
 mod revoke;
 mod routes;
 mod runs;
+mod scopes;
 mod tokens;
 mod transcript;
 mod views;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use landbridge_proto::wire::approval::Scope;
 use landbridge_proto::wire::name::{AgentName, Alias, TenantId};
 
 use crate::net::endpoint::{AddressPolicy, Endpoint, Network};
@@ -20,6 +21,7 @@ pub mod home;
 mod prove;
 pub mod raw;
 mod read;
+mod scopes;
 pub mod value;
 
 pub use effective::Effective;
@@ -46,6 +48,10 @@ pub struct Config {
     pub retention: Retention,
     /// Logs.
     pub log: Log,
+    /// How long what is signed about scopes and operators is good.
+    pub approvals: Approvals,
+    /// Our scopes, as they are to be published, by tenant and name.
+    pub scopes: BTreeMap<TenantId, Vec<Scope>>,
     /// All of this as it was written, and where.
     pub effective: Vec<Effective>,
 }
@@ -150,6 +156,15 @@ pub struct Retention {
     pub journal: Period,
     /// Statuses, ours and peers'; the newest of each is always kept.
     pub statuses: Period,
+}
+
+/// How long what is signed about scopes and operators is good.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Approvals {
+    /// A catalog.
+    pub catalog_life: Period,
+    /// An operator's credential.
+    pub credential_life: Period,
 }
 
 /// Logs.

@@ -21,6 +21,7 @@ use landbridge_planted::planted;
 
 use crate::adapter::Adapter;
 use crate::approvals::Approvals;
+use crate::catalogs::difference::Scopes;
 use crate::clock::{Clock, Entropy};
 use crate::config::Effective;
 use crate::contact::Contacts;
@@ -80,11 +81,21 @@ pub struct Settings {
     pub retry_ms_max: i64,
     /// The settings as they were written, to be shown.
     pub effective: Vec<Effective>,
+    /// Our scopes as they are configured; what is told of them was published.
+    pub scopes: Scopes,
+    /// How long a catalog of ours is good, in milliseconds.
+    pub catalog_life_ms: i64,
+    /// How long a credential of an operator of ours is good, in milliseconds.
+    pub credential_life_ms: i64,
 }
 
 /// How long a stopping bridge waits for its gateway unless it is set, in milliseconds: longer than an
 /// adapter waits for a gateway that is away, shorter than supervisors wait for a process.
 const HANDOVER_MS_MAX: i64 = 12_000;
+
+/// How long a catalog or a credential is good unless it is set, in milliseconds: half a day, so that a
+/// person is away for one of them at most.
+const LIFE_MS: i64 = limit::CATALOG_LIFE_MS_MAX / 2;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -106,6 +117,9 @@ impl Default for Settings {
             retry_ms_min: 100,
             retry_ms_max: 15_000,
             effective: Vec::new(),
+            scopes: Scopes::new(),
+            catalog_life_ms: LIFE_MS,
+            credential_life_ms: LIFE_MS,
         }
     }
 }

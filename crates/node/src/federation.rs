@@ -5,6 +5,7 @@
 
 pub mod admission;
 mod answer;
+mod catalog;
 pub(crate) mod documents;
 mod history;
 mod load;
@@ -200,7 +201,7 @@ impl Federation {
             Body::Attach(attach) => self.attach(admitted, attach).await,
             Body::Cancel(cancel) => self.cancel(admitted, cancel).await,
             Body::Inspect(target) => self.inspect(admitted, target).await,
-            Body::Catalog => Err(Problem::new(Code::NotSupported)),
+            Body::Catalog => self.catalog(admitted).await,
         }
     }
 

@@ -8,6 +8,7 @@ pub mod approvals;
 pub mod backup;
 pub mod bridge;
 pub mod call;
+pub mod catalogs;
 pub mod clock;
 pub mod config;
 pub mod contact;

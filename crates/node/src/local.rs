@@ -14,6 +14,7 @@ mod gate;
 mod list;
 pub mod problem;
 mod runs;
+mod scopes;
 pub mod server;
 pub mod standing;
 mod stream;

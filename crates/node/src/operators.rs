@@ -18,9 +18,6 @@ use landbridge_proto::wire::problem::{Code, Problem};
 
 use crate::core::{Core, chained};
 
-/// How long a credential is good, in milliseconds.
-const LIFE_MS: i64 = landbridge_proto::wire::limit::CREDENTIAL_LIFE_MS_MAX / 2;
-
 /// A credential of one of our operators, and its envelope.
 #[derive(Clone, Debug)]
 pub struct Issued {
@@ -96,7 +93,7 @@ pub fn credential_of(
     digest: Digest,
 ) -> Result<Option<Issued>, NotIssued> {
     let now = core.now();
-    for at in [now, now.plus_ms(-LIFE_MS / 2)] {
+    for at in [now, now.plus_ms(-core.settings.credential_life_ms / 2)] {
         let issued = issue(core, name, tenant, at)?;
         if issued.envelope.digest() == digest && now < issued.credential.expires {
             return Ok(Some(issued));
@@ -115,7 +112,7 @@ fn issue(
     let operator = enrolled(core, name, tenant)
         .ok_or_else(|| NotIssued::Unknown { name: name.clone(), tenant: tenant.clone() })?;
     let (identity, now) = (core.identity.present(), core.now());
-    let life_ms = LIFE_MS;
+    let life_ms = core.settings.credential_life_ms;
     let kid = identity.signer(Role::OperatorCa, now)?.kid().clone();
     let key = identity.keys(Role::OperatorCa).iter().find(|key| *key.signer.kid() == kid);
     let slot = Timestamp(at.0.div_euclid(life_ms / 2).saturating_mul(life_ms / 2));

@@ -20,6 +20,7 @@ use crate::adapter::Adapter;
 use crate::approvals::{self, Approvals};
 use crate::bridge::Bridge;
 use crate::call::Calls;
+use crate::catalogs;
 use crate::clock::{Clock, Entropy};
 use crate::config::Config;
 use crate::contact::Contacts;
@@ -137,6 +138,7 @@ pub async fn serve(
     let core = Arc::new(assemble(parts)?);
     rotation::note(&core).await;
     core.trust.refresh_status(&core).await?;
+    catalogs::note(&core);
     let executions = Arc::new(Executions::default());
     let calls = Arc::new(Calls::default());
     let bridge = Bridge::new(Arc::clone(&core), Arc::clone(&calls), Arc::clone(&executions));
@@ -234,6 +236,9 @@ fn settings(config: &Config) -> Settings {
         frames_ms: config.retention.frames.as_ms(),
         journal_ms: config.retention.journal.as_ms(),
         effective: config.effective.clone(),
+        scopes: config.scopes.clone(),
+        catalog_life_ms: config.approvals.catalog_life.as_ms(),
+        credential_life_ms: config.approvals.credential_life.as_ms(),
         statuses_ms: config.retention.statuses.as_ms(),
         token_runs_open_max: limits.token_runs_open_max,
         token_starts_per_minute_max: limits.token_starts_per_minute_max,
@@ -358,6 +363,7 @@ impl Bound {
 async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
     let (mut prune_at, mut forget_at) = (core.now(), core.now());
     let mut expiry = Expiry::default();
+    let mut catalogs = catalogs::Care::default();
     while !core.stopping.is_cancelled() {
         rotation::note(&core).await;
         expiry.look(&core);
@@ -367,6 +373,7 @@ async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
             tracing::error!(%error, "our status was not renewed");
         }
         refresh_peers(&core).await;
+        catalogs.look(&core).await;
         if let Err(error) = core.trust.tend_memberships(&core).await
             && !error.is_full()
         {

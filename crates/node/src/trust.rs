@@ -6,6 +6,7 @@
 pub mod document;
 mod federation;
 mod history;
+pub(crate) mod leavers;
 pub mod members;
 mod renewed;
 mod revoke;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use landbridge_proto::machine::admission::{Learned, seen_of};
-use landbridge_proto::machine::contract::{DocumentKind, Write};
+use landbridge_proto::machine::contract::{DocumentKind, Guard, Write};
 use landbridge_proto::machine::evidence::Proof;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::{FederationError, TrustedFederation};
@@ -141,6 +142,15 @@ pub enum TrustError {
         /// The key.
         kid: KeyId,
     },
+    /// It enrols a key that was taken from an operator: peers refuse it for good.
+    #[error("key {kid} was taken from an operator, and is refused for good; enrol another key")]
+    RevokedOperatorKey {
+        /// The key.
+        kid: KeyId,
+    },
+    /// So many keys are taken away that a status cannot tell of all of them.
+    #[error("a status tells of at most {} revoked keys", limit::REVOCATIONS_MAX)]
+    TooManyRevocations,
     /// It takes a revocation back.
     #[error("{alias} is revoked for good; pair anew: landbridge peer invite, then peer accept")]
     StaysRevoked {
@@ -297,7 +307,7 @@ impl Trust {
             true => Vec::new(),
             false => vec![revoke::kept(&told)],
         };
-        self.issue(core, told, writes).await
+        self.issue(core, told, Vec::new(), writes).await
     }
 
     /// Issues a new status that tells of these revocations, with what belongs to the same step. Whoever
@@ -306,6 +316,7 @@ impl Trust {
         &self,
         core: &Core,
         revoked: Vec<Revocation>,
+        guards: Vec<Guard>,
         mut writes: Vec<Write>,
     ) -> Result<(), TrustError> {
         let (state, identity) = (self.state(), core.identity.present());
@@ -332,7 +343,7 @@ impl Trust {
         //= ID-44
         writes.extend([Write::SaveDocument(row), Write::Clock(now)]);
         // Without a fresh status nobody could read what is here.
-        core.commit(Step::new(Vec::new(), writes, ()).with_reserve()).await?;
+        core.commit(Step::new(guards, writes, ()).with_reserve()).await?;
         // Before anybody is told.
         //= ID-60
         revoked.iter().for_each(|one| revoke::withdraw(&identity, &one.kid));

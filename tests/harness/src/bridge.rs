@@ -4,6 +4,7 @@
 //! disk. The work is the scripted gateway's, whose log of executions survives every process.
 
 mod api;
+mod people;
 mod program;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 pub use self::api::{Answer, Api};
+pub use self::people::Person;
 pub use self::program::{dying_program, program};
 
 /// A bridge: its home, and its process while it runs.

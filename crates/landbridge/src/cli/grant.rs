@@ -1,7 +1,7 @@
 //! Grants: what a peer may ask of this gateway.
 
 use clap::{Args, Subcommand, ValueEnum};
-use landbridge_proto::wire::name::{AgentName, Alias, ToolName};
+use landbridge_proto::wire::name::{AgentName, Alias, ScopeName, ToolName};
 
 use super::limit::LimitArgs;
 use super::peer::{PolicyArgs, TenantArg};
@@ -22,8 +22,8 @@ pub(crate) struct GrantAddArgs {
     /// The peer's alias
     #[arg(value_name = "PEER")]
     pub(crate) peer: Alias,
-    /// An agent of this gateway that the peer may use; may be repeated
-    #[arg(long = "agent", value_name = "AGENT", required = true)]
+    /// An agent of this gateway that the peer may use; may be repeated. Not needed where only approvals may be asked
+    #[arg(long = "agent", value_name = "AGENT", required_unless_present_any = ["asks", "approval_scope"])]
     pub(crate) agents: Vec<AgentName>,
     /// For which tenants: ours and theirs
     #[arg(long, value_name = "LOCAL:REMOTE", default_value = "default:default")]
@@ -37,6 +37,15 @@ pub(crate) struct GrantAddArgs {
     /// How sessions may be used: session (a fresh one for each run), turn (go on in one of its own) or subagent (a child under one of its own); may be repeated [default: session]
     #[arg(long = "mode", value_enum, value_name = "MODE")]
     pub(crate) modes: Vec<ModeChoice>,
+    /// Let a run that stops for a person's approval wait for this scope of ours, which `scope map` lets peers fulfil
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) approval_scope: Option<ScopeName>,
+    /// People who must approve at least [default: 1]
+    #[arg(long, value_name = "COUNT", requires = "approval_scope", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) approval_quorum: Option<u32>,
+    /// Deny every approval that a run stops for, as without a rule
+    #[arg(long, conflicts_with = "approval_scope")]
+    pub(crate) no_approval: bool,
     /// The longest deadline of a run [default: 1h]
     #[arg(long = "deadline", alias = "deadline-max", value_name = "DURATION", value_parser = duration_ms)]
     pub(crate) deadline_max: Option<i64>,
@@ -62,6 +71,10 @@ pub(crate) enum AskChoice {
     Prompt,
     /// Call one of the named tools
     ToolCall,
+    /// Deliver what its operators decided
+    ApprovalGrant,
+    /// Ask our operators to decide
+    ApprovalRequest,
 }
 
 /// How much of something a peer sees.

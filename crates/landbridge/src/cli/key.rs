@@ -37,7 +37,7 @@ pub(crate) struct KeyRotateArgs {
     /// Which keys
     #[arg(value_enum, value_name = "ROLE", group = "what")]
     pub(crate) roles: Vec<KeyChoice>,
-    /// Every key that the running bridge uses: stream, request, status and tls
+    /// Every key that the running bridge uses: stream, request, status, catalog, operator-ca and tls
     #[arg(long, group = "what")]
     pub(crate) all_online: bool,
     /// Only what has less than a third of its life left, and nothing when there is nothing: for a timer
@@ -65,6 +65,10 @@ pub(crate) enum KeyChoice {
     Request,
     /// Signs statuses
     Status,
+    /// Signs catalogs of scopes
+    Catalog,
+    /// Signs operators' credentials
+    OperatorCa,
     /// The key of TLS connections; it changes at once
     Tls,
     /// Signs the federation document

@@ -3,6 +3,8 @@
 //! What needs no daemon is looked at first, because a daemon that does not start is why people call a
 //! doctor. One finding never hides another.
 
+mod approvals;
+
 use std::path::Path;
 
 use landbridge_node::clock::{Clock as _, SystemClock};
@@ -73,6 +75,7 @@ pub(super) async fn doctor(client: &Client, out: &Out) -> Result<Exit, Failure> 
             look_at_bridge(client, &view, &mut findings).await;
             look_at_peers(client, &mut findings).await;
             look_at_routes(client, &mut findings).await;
+            approvals::look(client, &view, &mut findings).await;
         }
         Err(failure) => findings.failure("bridge", &failure),
     }

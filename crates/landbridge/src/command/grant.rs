@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use landbridge_node::local::usage::UsageView;
 use landbridge_proto::trust::federation::TrustedFederation;
+use landbridge_proto::wire::approval::ApprovalRule;
 use landbridge_proto::wire::document::{Ask, Disclose, Disclosure, Grant, Mode, Peer};
 use landbridge_proto::wire::name::{Alias, TenantPair};
 
@@ -46,12 +47,43 @@ async fn add(client: &Client, args: &GrantAddArgs, out: &Out) -> Result<Exit, Fa
     out.data(&granted, |_| String::new())?;
     if applied {
         let agents: Vec<&str> = args.agents.iter().map(|agent| agent.as_str()).collect();
-        out.say(Look::Green, format!("{} may use {}", args.peer, agents.join(", ")));
+        let what = if agents.is_empty() {
+            "ask what was named".to_owned()
+        } else {
+            format!("use {}", agents.join(", "))
+        };
+        out.say(Look::Green, format!("{} may {what}", args.peer));
+    }
+    if let Some(rule) = granted.as_ref().and_then(|grant| grant.approval.as_ref()) {
+        warn_of_approvals(client, args, rule, out).await;
     }
     if let Some(grant) = granted.filter(|_| !args.tools.is_empty()) {
         warn_of_tools(&grant, out);
     }
     Ok(Exit::Success)
+}
+
+/// A run waits only for what could come.
+async fn warn_of_approvals(client: &Client, args: &GrantAddArgs, rule: &ApprovalRule, out: &Out) {
+    let Ok(trusted) = offline::current(client).await else { return };
+    let peer = trusted.as_ref().and_then(|trusted| trusted.peer_called(&args.peer));
+    let counts = |peer: &&Peer| {
+        peer.projections.iter().any(|one| {
+            one.local == args.tenant.local
+                && one.remote == args.tenant.remote
+                && one.local_scope == rule.scope
+        })
+    };
+    if peer.filter(counts).is_some() {
+        return;
+    }
+    let line = format!("nobody's approvals count for {} yet, so runs are denied", rule.scope);
+    out.say(Look::Yellow, line);
+    let next = format!(
+        "landbridge scope map add {} --remote-scope SCOPE --remote-tenant {} --scope {} --tenant {}",
+        args.peer, args.tenant.remote, rule.scope, args.tenant.local
+    );
+    out.say(Look::Dim, next);
 }
 
 /// A grant of a tool says less than its owner may think.
@@ -98,8 +130,11 @@ async fn remove(client: &Client, args: &GrantRemoveArgs, out: &Out) -> Result<Ex
         if grant.tools.is_empty() {
             grant.asks.remove(&Ask::ToolCall);
         }
+        if grant.agents.is_empty() {
+            grant.asks.remove(&Ask::Prompt);
+        }
         let whole = args.agents.is_empty() && args.tools.is_empty();
-        let changed = if whole || grant.agents.is_empty() || grant.asks.is_empty() {
+        let changed = if whole || grant.asks.is_empty() {
             draft.remove_grant(&peer.gid, &pair_of(&args.tenant)).map(drop)
         } else {
             left = Some(grant.clone());
@@ -157,8 +192,8 @@ async fn list(client: &Client, args: &GrantListArgs, out: &Out) -> Result<Exit, 
         return Ok(Exit::Success);
     }
     let heading = [
-        "PEER", "TENANTS", "AGENTS", "ASKS", "TOOLS", "MODES", "DEADLINE", "SHOWS", "LIMITS",
-        "TODAY",
+        "PEER", "TENANTS", "AGENTS", "ASKS", "APPROVAL", "TOOLS", "MODES", "DEADLINE", "SHOWS",
+        "LIMITS", "TODAY",
     ];
     let mut rows = vec![heading.map(String::from).to_vec()];
     rows.extend(grants.iter().map(|(peer, grant)| row(peer, grant, used(peer, grant))));
@@ -179,6 +214,7 @@ fn row(peer: &Alias, grant: &Grant, used: Option<&UsageView>) -> Vec<String> {
         format!("{}:{}", grant.local, grant.remote),
         agents.join(","),
         grant.asks.iter().map(word).collect::<Vec<_>>().join(","),
+        approval_of(grant),
         grant.tools.iter().map(|tool| tool.as_str()).collect::<Vec<_>>().join(","),
         grant.modes.iter().map(word).collect::<Vec<_>>().join(","),
         format!("{} s", grant.deadline_ms_max / 1000),
@@ -186,6 +222,14 @@ fn row(peer: &Alias, grant: &Grant, used: Option<&UsageView>) -> Vec<String> {
         limits_of(grant),
         used.map_or_else(|| "unknown".to_owned(), today),
     ]
+}
+
+fn approval_of(grant: &Grant) -> String {
+    let Some(rule) = &grant.approval else { return "denied".to_owned() };
+    match rule.quorum {
+        1 => rule.scope.to_string(),
+        count => format!("{count} of {}", rule.scope),
+    }
 }
 
 fn limits_of(grant: &Grant) -> String {
@@ -274,6 +318,14 @@ fn widened(known: Option<Grant>, args: &GrantAddArgs) -> Grant {
         grant.asks.clear();
     }
     grant.asks.extend(asks);
+    if let Some(scope) = &args.approval_scope {
+        let quorum = args.approval_quorum.unwrap_or(1);
+        grant.approval = Some(ApprovalRule { quorum, scope: scope.clone() });
+        // Without it the caller's operators could decide and nobody could tell us.
+        grant.asks.insert(Ask::ApprovalGrant);
+    } else if args.no_approval {
+        grant.approval = None;
+    }
     if !args.modes.is_empty() {
         grant.modes = args.modes.iter().map(|&mode| mode_of(mode)).collect();
     }
@@ -312,6 +364,8 @@ const fn ask_of(ask: AskChoice) -> Ask {
     match ask {
         AskChoice::Prompt => Ask::Prompt,
         AskChoice::ToolCall => Ask::ToolCall,
+        AskChoice::ApprovalGrant => Ask::ApprovalGrant,
+        AskChoice::ApprovalRequest => Ask::ApprovalRequest,
     }
 }
 
@@ -396,6 +450,31 @@ mod tests {
         let grant = widened(Some(grant), &later);
         assert_eq!(grant.asks, BTreeSet::from([Ask::Prompt, Ask::ToolCall]));
         assert_eq!(grant.tools.len(), 2);
+    }
+
+    #[test]
+    fn a_grant_that_is_only_about_approvals_needs_no_agent() {
+        let args = parsed("landbridge grant add eu --ask approval-request --ask approval-grant");
+        let grant = widened(None, &args);
+        assert!(grant.agents.is_empty() && grant.approval.is_none());
+        assert_eq!(grant.asks, BTreeSet::from([Ask::ApprovalGrant, Ask::ApprovalRequest]));
+    }
+
+    #[test]
+    fn a_rule_for_approvals_is_set_changed_and_taken_away() {
+        let line = "landbridge grant add eu --agent ops --approval-scope sre-lead";
+        let grant = widened(None, &parsed(line));
+        // What the caller's operators decided must be able to come.
+        assert_eq!(grant.asks, BTreeSet::from([Ask::ApprovalGrant, Ask::Prompt]));
+        assert_eq!(approval_of(&grant), "sre-lead");
+        let line = "landbridge grant add eu --approval-scope sre-lead --approval-quorum 2";
+        let grant = widened(Some(grant), &parsed(line));
+        assert_eq!((approval_of(&grant).as_str(), grant.agents.len()), ("2 of sre-lead", 1));
+        let grant = widened(Some(grant), &parsed("landbridge grant add eu --agent b"));
+        assert_eq!(approval_of(&grant), "2 of sre-lead");
+        let grant =
+            widened(Some(grant), &parsed("landbridge grant add eu --agent b --no-approval"));
+        assert_eq!(approval_of(&grant), "denied");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod revoke;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use landbridge_node::clock::{Clock as _, SystemClock, SystemEntropy};
 use landbridge_node::config::{Home, Period};
 use landbridge_node::fail;
@@ -187,6 +188,8 @@ fn successors(
             KeyChoice::Stream => (Role::Stream, home.join(identity::KEYS)),
             KeyChoice::Request => (Role::Request, home.join(identity::KEYS)),
             KeyChoice::Status => (Role::Status, home.join(identity::KEYS)),
+            KeyChoice::Catalog => (Role::Catalog, home.join(identity::KEYS)),
+            KeyChoice::OperatorCa => (Role::OperatorCa, home.join(identity::KEYS)),
             KeyChoice::Policy => (Role::Policy, root_keys.place().to_owned()),
             // Beside its predecessor, wherever that is kept.
             KeyChoice::Root => (Role::Root, root_keys.directory().to_owned()),
@@ -258,14 +261,22 @@ fn forget_unused(home: &Path, chain: &TrustedRoot) {
 fn choices(args: &KeyRotateArgs, root: &Root, now: Timestamp) -> BTreeSet<KeyChoice> {
     let mut choices: BTreeSet<_> = args.roles.iter().copied().collect();
     if args.all_online {
-        let online = [KeyChoice::Stream, KeyChoice::Request, KeyChoice::Status, KeyChoice::Tls];
-        choices.extend(online);
+        choices.extend([
+            KeyChoice::Stream,
+            KeyChoice::Request,
+            KeyChoice::Status,
+            KeyChoice::Catalog,
+            KeyChoice::OperatorCa,
+            KeyChoice::Tls,
+        ]);
     }
     if args.due {
         choices.retain(|choice| match choice {
             KeyChoice::Stream => is_due(root, Role::Stream, now),
             KeyChoice::Request => is_due(root, Role::Request, now),
             KeyChoice::Status => is_due(root, Role::Status, now),
+            KeyChoice::Catalog => is_due(root, Role::Catalog, now),
+            KeyChoice::OperatorCa => is_due(root, Role::OperatorCa, now),
             // They have no life of their own: they change with the keys that have one, or with the root.
             KeyChoice::Tls => is_due(root, Role::Stream, now),
             KeyChoice::Policy | KeyChoice::Root => is_root_due(root, now),
@@ -300,8 +311,10 @@ fn report(
         Timing::Planned { lead_ms, .. } => now.plus_ms(lead_ms),
         Timing::AtOnce => now,
     };
-    let names: Vec<String> =
-        choices.iter().map(|choice| format!("{choice:?}").to_lowercase()).collect();
+    let names: Vec<String> = choices
+        .iter()
+        .filter_map(|choice| Some(choice.to_possible_value()?.get_name().to_owned()))
+        .collect();
     let expires = chain.root().expires;
     let done = serde_json::json!({
         "version": chain.version(), "rotated": names, "takesOver": instant(at),

@@ -8,6 +8,7 @@ use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_proto::wire::problem::{Code, Problem};
 
+use super::revoke::tell;
 use super::views::instant;
 use super::{Bridge, TOKEN_TAG};
 use crate::config::{Effective, Period};
@@ -126,12 +127,13 @@ impl Bridge {
     pub async fn federation(&self) -> Result<FederationView, Problem> {
         let state = self.core.trust.state();
         let Some(known) = &state.federation else {
-            return Ok(FederationView { version: 0, envelope: None });
+            return Ok(FederationView { version: 0, envelope: None, told: Vec::new() });
         };
         let envelope = known.verified().envelope().to_bytes();
         Ok(FederationView {
             version: known.document().version,
             envelope: Some(String::from_utf8_lossy(&envelope).into_owned()),
+            told: Vec::new(),
         })
     }
 
@@ -153,11 +155,23 @@ impl Bridge {
             .map_err(|error| Problem::new(Code::Malformed).with_detail(error.to_string()))?;
         let bridge = self.clone();
         self.finish(async move {
-            match put(&bridge.core, &parsed, because.as_deref()).await {
-                Ok(_) => bridge.federation().await,
+            let (core, known) = (&bridge.core, bridge.core.trust.revoked_keys());
+            match put(core, &parsed, because.as_deref()).await {
+                Ok(_) => {
+                    let mut view = bridge.federation().await?;
+                    let revoked = core.trust.revoked_keys();
+                    // Keys were taken from operators: peers hear it at once.
+                    if revoked.iter().any(|one| !known.iter().any(|old| old.kid == one.kid)) {
+                        view.told = tell(core, bridge.questions()).await;
+                    }
+                    Ok(view)
+                }
                 Err(TrustError::Step(error)) => Err(error.into()),
                 Err(
-                    fault @ (TrustError::StaysRevoked { .. } | TrustError::RevokedPolicyKey { .. }),
+                    fault @ (TrustError::StaysRevoked { .. }
+                    | TrustError::RevokedPolicyKey { .. }
+                    | TrustError::RevokedOperatorKey { .. }
+                    | TrustError::TooManyRevocations),
                 ) => Err(Problem::new(Code::VerificationFailed).with_detail(fault.to_string())),
                 Err(TrustError::Federation(fault)) => {
                     Err(Problem::new(Code::VerificationFailed).with_detail(fault.to_string()))

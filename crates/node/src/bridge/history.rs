@@ -52,7 +52,7 @@ impl Bridge {
         let row = self.federation_rows()?.into_iter().find(|row| row.version == version);
         let row =
             row.ok_or_else(|| Problem::new(Code::NotFound).with_detail("no such version is kept"))?;
-        Ok(FederationView { version, envelope: Some(row.envelope) })
+        Ok(FederationView { version, envelope: Some(row.envelope), told: Vec::new() })
     }
 
     fn federation_rows(&self) -> Result<Vec<DocumentRow>, Problem> {

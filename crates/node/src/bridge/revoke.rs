@@ -82,7 +82,7 @@ impl Bridge {
     }
 
     /// A signed question for each active peer, which starts nothing.
-    fn questions(&self) -> Vec<(Alias, GatewayId, Result<Signed, PeerError>)> {
+    pub(super) fn questions(&self) -> Vec<(Alias, GatewayId, Result<Signed, PeerError>)> {
         let state = self.core.trust.state();
         let peers = state.federation.iter().flat_map(|document| &document.document().peers);
         let active = peers.filter(|peer| state.active(&peer.gid));
@@ -99,7 +99,8 @@ fn question(core: &Core, peer: &GatewayId) -> Result<Signed, PeerError> {
     core.sign_request(peer, &pair, Body::Inspect(Target::Key(key)))
 }
 
-async fn tell(
+/// Hands our newest status to peers, each with its question.
+pub(super) async fn tell(
     core: &Arc<Core>,
     questions: Vec<(Alias, GatewayId, Result<Signed, PeerError>)>,
 ) -> Vec<PeerTold> {

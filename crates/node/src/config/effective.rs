@@ -21,9 +21,17 @@ pub struct Effective {
 pub(super) fn effective(raw: &Raw, config: &Config) -> Vec<Effective> {
     let mut raw = raw.clone();
     let mut all = Vec::new();
-    for field in FIELDS.iter().filter(|field| field.section != "routes") {
+    let repeated = |section: &str| matches!(section, "routes" | "scopes");
+    for field in FIELDS.iter().filter(|field| !repeated(field.section)) {
         if let Some(Some(written)) = raw.slot(field.section, field.key) {
             all.push(of(format!("{}.{}", field.section, field.key), written));
+        }
+    }
+    for at in 0..raw.scopes.len() {
+        for field in FIELDS.iter().filter(|field| field.section == "scopes") {
+            if let Some(Some(written)) = raw.scope_slot(at, field.key) {
+                all.push(of(format!("scopes.{}.{}", at + 1, field.key), written));
+            }
         }
     }
     let names: Vec<String> = raw.routes.keys().cloned().collect();
@@ -56,6 +64,7 @@ fn toml(value: &Value) -> String {
             let pairs = table.iter().map(|(name, text)| format!("{name} = {}", quoted(text)));
             format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
         }
+        Value::Flag(flag) => flag.to_string(),
         Value::Other(kind) => (*kind).to_owned(),
     }
 }

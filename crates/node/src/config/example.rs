@@ -12,12 +12,11 @@ pub fn example() -> String {
     for section in SECTIONS {
         text.push('\n');
         comment(&mut text, section.words);
-        let routes = section.name == "routes";
         // Writing to a string cannot fail.
-        let _ = if routes {
-            writeln!(text, "#[routes.eu]")
-        } else {
-            writeln!(text, "[{}]", section.name)
+        let _ = match section.name {
+            "routes" => writeln!(text, "#[routes.eu]"),
+            "scopes" => writeln!(text, "#[[scopes]]"),
+            name => writeln!(text, "[{name}]"),
         };
         for field in fields(section) {
             comment(&mut text, field.words);
@@ -33,9 +32,12 @@ pub fn example() -> String {
 pub fn reference() -> String {
     let mut text = String::new();
     for section in SECTIONS {
-        let routes = section.name == "routes";
-        let title =
-            if routes { "[routes.<name>]".to_owned() } else { format!("[{}]", section.name) };
+        let in_file_only = matches!(section.name, "routes" | "scopes");
+        let title = match section.name {
+            "routes" => "[routes.<name>]".to_owned(),
+            "scopes" => "[[scopes]]".to_owned(),
+            name => format!("[{name}]"),
+        };
         let _ = writeln!(text, "### `{title}`\n\n{}\n", joined(section.words));
         let _ = writeln!(
             text,
@@ -45,7 +47,7 @@ pub fn reference() -> String {
             let default =
                 field.default.map_or_else(|| "unset".to_owned(), |default| format!("`{default}`"));
             let variable =
-                if routes { "none".to_owned() } else { format!("`{}`", variable(field)) };
+                if in_file_only { "none".to_owned() } else { format!("`{}`", variable(field)) };
             let _ = writeln!(
                 text,
                 "| `{}` | {} | {default} | {variable} | {} |",
@@ -73,6 +75,7 @@ const fn form(form: Form) -> &'static str {
         Form::Number => "number",
         Form::List => "list",
         Form::Table => "table",
+        Form::Flag => "true or false",
     }
 }
 

@@ -15,9 +15,10 @@ use landbridge_proto::wire::name::{Alias, InvalidName, TenantId};
 use crate::net::endpoint::Network;
 
 use super::raw::{Origin, Raw, RawRoute, Value, Written};
+use super::scopes::scopes;
 use super::{
-    Config, Federation, Gateway, Home, Limits, Local, Log, Period, Retention, Route, Size,
-    TOKEN_RUNS_OPEN_MAX, TOKEN_STARTS_MAX, Wrong,
+    Approvals, Config, Federation, Gateway, Home, Limits, Local, Log, Period, Retention, Route,
+    Size, TOKEN_RUNS_OPEN_MAX, TOKEN_STARTS_MAX, Wrong,
 };
 
 /// Proves the whole, defaults filled in.
@@ -30,13 +31,15 @@ pub(super) fn prove(raw: &Raw, home: &Home) -> Result<Config, Vec<Wrong>> {
     let limits = keep(limits(raw), &mut wrong);
     let retention = keep(retention(raw), &mut wrong);
     let log = keep(log(raw), &mut wrong);
+    let approvals = keep(approvals(raw), &mut wrong);
+    let scopes = keep(scopes(&raw.scopes), &mut wrong);
     let mut routes = BTreeMap::new();
     for (name, raw_route) in &raw.routes {
         if let Some((name, route)) = keep(route(name, raw_route, raw), &mut wrong) {
             routes.insert(name, route);
         }
     }
-    match (federation, local, gateway, offline, limits, retention, log) {
+    match (federation, local, gateway, offline, limits, retention, log, approvals, scopes) {
         (
             Some(federation),
             Some(local),
@@ -45,6 +48,8 @@ pub(super) fn prove(raw: &Raw, home: &Home) -> Result<Config, Vec<Wrong>> {
             Some(limits),
             Some(retention),
             Some(log),
+            Some(approvals),
+            Some(scopes),
         ) if wrong.is_empty() => {
             let effective = Vec::new();
             Ok(Config {
@@ -56,6 +61,8 @@ pub(super) fn prove(raw: &Raw, home: &Home) -> Result<Config, Vec<Wrong>> {
                 limits,
                 retention,
                 log,
+                approvals,
+                scopes,
                 effective,
             })
         }
@@ -216,6 +223,23 @@ fn log(raw: &Raw) -> Result<Log, Wrong> {
     Ok(Log { format: format.value, level: level.value })
 }
 
+fn approvals(raw: &Raw) -> Result<Approvals, Wrong> {
+    let raw = &raw.approvals;
+    let life = |key, written, max| period(key, written, MINUTE_MS, max);
+    Ok(Approvals {
+        catalog_life: life(
+            "approvals.catalog_life",
+            &raw.catalog_life,
+            limit::CATALOG_LIFE_MS_MAX,
+        )?,
+        credential_life: life(
+            "approvals.credential_life",
+            &raw.credential_life,
+            limit::CREDENTIAL_LIFE_MS_MAX,
+        )?,
+    })
+}
+
 fn route(name: &str, route: &RawRoute, raw: &Raw) -> Result<(Alias, Route), Wrong> {
     let key = |setting: &str| format!("routes.{name}.{setting}");
     let written = [&route.peer, &route.tenant, &route.agent, &route.deadline_max];
@@ -265,14 +289,14 @@ fn tenants(key: &str, written: &Written) -> Result<(TenantId, TenantId), Wrong> 
 }
 
 /// A value and where it was written, for faults that show only later.
-struct At<'a, T> {
+pub(super) struct At<'a, T> {
     key: String,
-    written: &'a Written,
-    value: T,
+    pub(super) written: &'a Written,
+    pub(super) value: T,
 }
 
 impl<'a> At<'a, ()> {
-    fn new(key: &str, written: &'a Option<Written>) -> Result<Self, Wrong> {
+    pub(super) fn new(key: &str, written: &'a Option<Written>) -> Result<Self, Wrong> {
         let key = key.to_owned();
         match written {
             Some(written) => Ok(At { key, written, value: () }),
@@ -285,7 +309,7 @@ impl<'a> At<'a, ()> {
 }
 
 impl<T> At<'_, T> {
-    fn wrong(&self, what: &str, allowed: &str) -> Wrong {
+    pub(super) fn wrong(&self, what: &str, allowed: &str) -> Wrong {
         Wrong {
             origin: self.written.origin.clone(),
             key: self.key.clone(),
@@ -295,7 +319,7 @@ impl<T> At<'_, T> {
     }
 }
 
-fn required<'a, T>(
+pub(super) fn required<'a, T>(
     key: &str,
     written: &'a Option<Written>,
     allowed: &str,
@@ -326,7 +350,12 @@ where
     if written.is_none() { Ok(None) } else { required(key, written, allowed).map(Some) }
 }
 
-fn number(key: &str, written: &Option<Written>, min: i64, max: i64) -> Result<i64, Wrong> {
+pub(super) fn number(
+    key: &str,
+    written: &Option<Written>,
+    min: i64,
+    max: i64,
+) -> Result<i64, Wrong> {
     let at = At::new(key, written)?;
     let allowed = format!("a whole number from {min} to {max}");
     match at.written.value {
@@ -362,6 +391,7 @@ const TENANT: &str = "{ local = \"our tenant\", remote = \"the peer's tenant\" }
 const SOCKET_BYTES_MAX: usize = 107;
 /// A request's payload, less its other members.
 const PROMPT_BYTES_MAX: usize = limit::REQUEST_BYTES_MAX - 64 * 1024;
+const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// A run's longest deadline, and the life of the status that it may begin with.
 const STATUS_MORE_MS: i64 = limit::DEADLINE_MS_MAX + limit::STATUS_LIFE_MS_MAX;

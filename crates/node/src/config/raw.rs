@@ -22,6 +22,8 @@ pub enum Value {
     List(Vec<String>),
     /// Named texts.
     Table(BTreeMap<String, String>),
+    /// Yes or no.
+    Flag(bool),
     /// Anything else, by its type's name.
     Other(&'static str),
 }
@@ -41,6 +43,8 @@ pub enum Form {
     List,
     /// Named texts.
     Table,
+    /// Yes or no.
+    Flag,
 }
 
 /// Where a value was written. Flags beat the environment, which beats the file, which beats defaults.
@@ -84,7 +88,7 @@ pub struct Written {
 /// A setting: what may be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Its section; `routes` stands for each `routes.<name>`.
+    /// Its section; `routes` stands for each `routes.<name>`, `scopes` for each of them.
     pub section: &'static str,
     /// Its name in the section.
     pub key: &'static str,
@@ -262,6 +266,38 @@ settings! {
         /// `info,landbridge_node=debug`. Takes effect at the next start.
         level: Text = "\"info\"";
     }
+    /// Scopes and approvals: how long what this bridge signs about them is good.
+    approvals: RawApprovals {
+        /// How long a catalog of our scopes is good; it is signed anew while half of that is left. For so
+        /// long a peer may go by words that were changed here. From `1m` to `24h`. Takes effect at the
+        /// next start.
+        catalog_life: Period = "\"12h\"";
+        /// How long an operator's credential is good, from `1m` to `24h`. Half of it at least is left
+        /// when it is handed out. A scope that is taken from an operator counts for so long elsewhere; a
+        /// key that is taken away counts nowhere at once. Takes effect at the next start.
+        credential_life: Period = "\"12h\"";
+    }
+    /// A scope: what operators of ours may decide for one tenant, in words for the people at other
+    /// gateways who map it to a scope of theirs. One `[[scopes]]` for each. Nothing of it is told before
+    /// `landbridge scope publish` showed what changes.
+    scopes: RawScope {
+        /// Our tenant. Required. Takes effect with `landbridge scope publish`.
+        tenant: Text ~ "\"acme\"";
+        /// Its name: 1 to 64 of `a-z 0-9 . _ -`, not beginning with `operator.`, which never crosses.
+        /// Required. Takes effect with `landbridge scope publish`.
+        name: Text ~ "\"sre-lead\"";
+        /// What a holder may decide, at most 512 bytes. Whoever mapped the scope must read changed words
+        /// before approvals count there again. Required. Takes effect with `landbridge scope publish`.
+        description: Text ~ "\"Leads an incident; may change production.\"";
+        /// Kinds of keys with which it is exercised: `file`, `ssh`, `ssh_sk`, `webauthn`. Unset: all of
+        /// them. Takes effect with `landbridge scope publish`.
+        methods: List ~ "[\"ssh_sk\", \"webauthn\"]";
+        /// People who must agree at least, from 1 to 16. Unset: 1. Takes effect with `landbridge scope
+        /// publish`.
+        min_signers: Number ~ "1";
+        /// Not to be mapped anew. Unset: false. Takes effect with `landbridge scope publish`.
+        deprecated: Flag ~ "false";
+    }
     /// A logical gateway id: what clients name, and what it means. One section for each.
     routes: RawRoute {
         /// The peer, by the alias that this bridge has for it. Required. Takes effect at the next
@@ -296,6 +332,10 @@ pub struct Raw {
     pub retention: RawRetention,
     /// `[log]`.
     pub log: RawLog,
+    /// `[approvals]`.
+    pub approvals: RawApprovals,
+    /// `[[scopes]]`, in the file's order.
+    pub scopes: Vec<RawScope>,
     /// `[routes.<name>]`.
     pub routes: BTreeMap<String, RawRoute>,
 }
@@ -347,6 +387,7 @@ impl Raw {
             "limits" => self.limits.slot(key),
             "retention" => self.retention.slot(key),
             "log" => self.log.slot(key),
+            "approvals" => self.approvals.slot(key),
             _ => None,
         }
     }
@@ -354,6 +395,11 @@ impl Raw {
     /// Where a setting of a route is held.
     pub(super) fn route_slot(&mut self, route: &str, key: &str) -> Option<&mut Option<Written>> {
         self.routes.entry(route.to_owned()).or_default().slot(key)
+    }
+
+    /// Where a setting of a scope is held; `None`: there is no such setting, or no such scope.
+    pub(super) fn scope_slot(&mut self, at: usize, key: &str) -> Option<&mut Option<Written>> {
+        self.scopes.get_mut(at)?.slot(key)
     }
 
     /// Sets what the environment and the flags say, in this order, and tells what is wrong with them.
@@ -373,8 +419,8 @@ impl Raw {
 
     fn set(&mut self, key: &str, text: &str, origin: Origin) -> Result<(), Wrong> {
         let (section, name) = key.split_once('.').unwrap_or((key, ""));
-        if section == "routes" {
-            let what = "routes are set in the file only".to_owned();
+        if matches!(section, "routes" | "scopes") {
+            let what = format!("{section} are set in the file only");
             return Err(Wrong { origin, key: key.to_owned(), what, allowed: None });
         }
         let form = field(section, name).map(|field| field.form);
@@ -392,6 +438,7 @@ impl Raw {
                     .map(str::to_owned)
                     .collect(),
             ),
+            Form::Flag => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Flag),
             Form::Text | Form::Period | Form::Size | Form::Table => Value::Text(text.to_owned()),
         };
         *slot = Some(Written { value, origin });

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Wrong;
-use super::raw::{FIELDS, Origin, Raw, SECTIONS, Value, Written};
+use super::raw::{FIELDS, Origin, Raw, RawScope, SECTIONS, Value, Written};
 
 /// Reads a file's text as far as it makes sense, and says what does not.
 pub(super) fn read(text: &str, path: &Path) -> (Raw, Vec<Wrong>) {
@@ -83,6 +83,8 @@ impl Reader<'_> {
             match (value.get_ref(), known, name) {
                 (_, false, _) => self.wrong.push(unknown_section(name, origin)),
                 (DeValue::Table(routes), _, "routes") => self.routes(routes),
+                (DeValue::Array(scopes), _, "scopes") => self.scopes(scopes, &origin),
+                (_, _, "scopes") => self.not_scopes(origin),
                 (DeValue::Table(table), ..) => {
                     for (key, value) in table {
                         self.setting(name, key, value);
@@ -108,6 +110,26 @@ impl Reader<'_> {
         }
     }
 
+    fn scopes(&mut self, scopes: &[Spanned<DeValue<'_>>], origin: &Origin) {
+        for scope in scopes {
+            let DeValue::Table(table) = scope.get_ref() else {
+                self.not_scopes(origin.clone());
+                continue;
+            };
+            self.raw.scopes.push(RawScope::default());
+            let section = format!("scopes.{}", self.raw.scopes.len());
+            for (key, value) in table {
+                self.setting(&section, key, value);
+            }
+        }
+    }
+
+    fn not_scopes(&mut self, origin: Origin) {
+        let what = "write [[scopes]] and a scope's settings below, once for each scope";
+        let (key, what) = ("scopes".to_owned(), what.to_owned());
+        self.wrong.push(Wrong { origin, key, what, allowed: None });
+    }
+
     fn setting(
         &mut self,
         section: &str,
@@ -115,8 +137,12 @@ impl Reader<'_> {
         value: &Spanned<DeValue<'_>>,
     ) {
         let origin = self.origin(key.span().start);
-        let slot = match section.strip_prefix("routes.") {
-            Some(route) => self.raw.route_slot(route, key.get_ref()),
+        let slot = match section.split_once('.') {
+            Some(("scopes", _)) => {
+                let last = self.raw.scopes.len().saturating_sub(1);
+                self.raw.scope_slot(last, key.get_ref())
+            }
+            Some((_, route)) => self.raw.route_slot(route, key.get_ref()),
             None => self.raw.slot(section, key.get_ref()),
         };
         match slot {
@@ -153,9 +179,8 @@ fn value_of(value: &DeValue<'_>) -> Value {
             let pairs: Option<BTreeMap<_, _>> = pairs.collect();
             pairs.map_or(Value::Other("table of other things"), Value::Table)
         }
-        DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
-            Value::Other(value.type_str())
-        }
+        DeValue::Boolean(flag) => Value::Flag(*flag),
+        DeValue::Float(_) | DeValue::Datetime(_) => Value::Other(value.type_str()),
     }
 }
 

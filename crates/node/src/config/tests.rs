@@ -46,6 +46,7 @@ fn the_example_means_the_defaults_and_shows_every_setting() {
     for field in FIELDS {
         let slot = match field.section {
             "routes" => raw.route_slot("eu", field.key),
+            "scopes" => raw.scope_slot(0, field.key),
             section => raw.slot(section, field.key),
         };
         let written = slot.unwrap().as_ref();
@@ -131,7 +132,8 @@ fn flag_beats_environment_beats_file_beats_default() {
 
 #[test]
 fn every_setting_can_be_set_by_its_variable() {
-    for field in FIELDS.iter().filter(|field| field.section != "routes") {
+    let in_file_only = |section: &str| matches!(section, "routes" | "scopes");
+    for field in FIELDS.iter().filter(|field| !in_file_only(field.section)) {
         let text = match read::literal(field.shown) {
             Value::Text(text) => text,
             Value::Number(number) => number.to_string(),
@@ -177,6 +179,8 @@ fn dangerous_or_contradicting_settings_are_refused() {
         ("[routes.eu]\npeer = \"x\"", "routes.eu.tenant: a route needs this setting"),
         ("[routes.EU]\npeer = \"x\"", "routes.EU: byte 0"),
         ("[routes.eu]\npeer = \"x\"\ntenant = { local = \"a\" }", "remote is missing"),
+        ("[approvals]\ncatalog_life = \"25h\"", "allowed: 1m to 1d"),
+        ("[approvals]\ncredential_life = \"30s\"", "allowed: 1m to 1d"),
     ] {
         let refusal = refusal(text);
         assert!(refusal.contains(expected), "{text}: {refusal}");
@@ -194,6 +198,44 @@ fn a_route_is_proven() {
     assert_eq!(route.peer.as_str(), "eu-gateway");
     assert_eq!((route.local_tenant.as_str(), route.remote_tenant.as_str()), ("acme", "acme-eu"));
     assert_eq!(route.deadline_max.unwrap().as_ms(), 3_600_000);
+}
+
+#[test]
+fn scopes_are_proven_each_and_together() {
+    let one = |tenant: &str, name: &str, more: &str| {
+        format!(
+            "[[scopes]]\ntenant = \"{tenant}\"\nname = \"{name}\"\ndescription = \"x\"\n{more}\n"
+        )
+    };
+    let text = [one("b", "two", ""), one("a", "two", "deprecated = true"), one("a", "one", "")];
+    let config = parse(&text.concat()).unwrap();
+    let names = |tenant: &str| {
+        let scopes = &config.scopes[&TenantId::new(tenant).unwrap()];
+        scopes.iter().map(|scope| (scope.name.as_str(), scope.deprecated)).collect::<Vec<_>>()
+    };
+    assert_eq!(names("a"), [("one", false), ("two", true)], "in the order of a catalog");
+    assert_eq!(names("b"), [("two", false)]);
+    let scope = &config.scopes.values().next().unwrap()[0];
+    assert_eq!((scope.assurance.methods.len(), scope.assurance.min_signers), (4, 1));
+    let shown = config.effective.iter().find(|each| each.setting == "scopes.2.deprecated").unwrap();
+    assert_eq!((shown.value.as_str(), shown.origin.as_str()), ("true", "landbridge.toml:10"));
+    for (text, expected) in [
+        ("[scopes]\ntenant = \"a\"".to_owned(), "landbridge.toml:1: scopes: write [[scopes]]"),
+        ("[[scopes]]\ntenant = \"a\"".to_owned(), "scopes.1.name: a scope needs this setting"),
+        ([one("a", "x", ""), one("a", "y", "tennant = \"b\"")].concat(), "scopes.2.tennant"),
+        ([one("a", "x", ""), one("a", "x", "")].concat(), "has this scope already"),
+        (one("a", "operator.x", ""), "never crosses"),
+        (one("a", "X", ""), "scopes.1.name"),
+        (one("a", "x", "methods = [\"pgp\"]"), "\"pgp\" is no kind of key"),
+        (one("a", "x", "methods = []"), "no kind of key would exercise it"),
+        (one("a", "x", "min_signers = 17"), "a whole number from 1 to 16"),
+        (one("a", "x", "deprecated = \"yes\""), "neither true nor false"),
+        (one("a", "x", "").replace("\"x\"\n\n", "\"\"\n"), "allowed: 1 to 512 bytes"),
+        ((0..65).map(|n| one("a", &format!("s{n}"), "")).collect(), "too many scopes"),
+    ] {
+        let refusal = refusal(&text);
+        assert!(refusal.contains(expected), "{text}: {refusal}");
+    }
 }
 
 #[test]

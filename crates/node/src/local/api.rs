@@ -7,6 +7,7 @@ mod admin;
 mod approvals;
 mod gateways;
 mod runs;
+mod scopes;
 mod trust;
 
 pub use self::admin::*;
@@ -16,6 +17,10 @@ pub use self::approvals::{
 };
 pub use self::gateways::{ContactError, GatewayLimits, HealthView, RouteTest, RouteView};
 pub use self::runs::{CallTool, CancelView, RunList, RunView, StartRun};
+pub use self::scopes::{
+    CatalogView, CredentialView, LearnCatalog, OperatorList, OperatorView, ProjectionState,
+    ProjectionView, Publish, PublishTenant,
+};
 pub use self::trust::{FederationVersionView, MembershipShown, MembershipView, ShowMembership};
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ fn routes() -> Router<Local> {
         .merge(runs::routes())
         .merge(admin::routes())
         .merge(evidence::routes())
+        .merge(super::scopes::routes())
         .merge(super::trust::routes())
         .merge(standing::routes())
         .merge(super::approvals::routes())

@@ -10,7 +10,8 @@ use landbridge_proto::wire::document::PeerStatus;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::name::GatewayId;
 
-use super::{State, Trust, TrustError, document, install, members};
+use super::{State, Trust, TrustError, document, install, leavers, members, revoke};
+use crate::catalogs;
 use crate::core::Core;
 use crate::fail;
 
@@ -51,6 +52,8 @@ impl Trust {
             return Err(TrustError::RevokedPolicyKey { kid: kid.clone() });
         }
         let paired = self.check_sticky(core, &next)?;
+        leavers::check_enrolled(&core.store, &next)?;
+        let leavers = leavers::find(state.federation.as_ref(), &next);
         let guard = Guard::DocumentAt {
             gateway: core.own().clone(),
             kind: DocumentKind::Federation,
@@ -63,7 +66,15 @@ impl Trust {
         writes.extend(standings(core, state.federation.as_ref(), &next, because));
         // Whoever withdraws trust must not be kept from it by a full disk.
         fail::point("federation.signed");
-        core.commit(Step::new(vec![guard], writes, ()).with_reserve()).await?;
+        writes.extend(catalogs::pinned::kept(core, &next)?);
+        if leavers.is_empty() {
+            core.commit(Step::new(vec![guard], writes, ()).with_reserve()).await?;
+        } else {
+            let revoked = leavers::revoked(&state, core, &leavers)?;
+            writes.extend(leavers::writes(core, &leavers)?);
+            writes.push(revoke::kept(&revoked));
+            self.issue(core, revoked, vec![guard], writes).await?;
+        }
         fail::point("federation.durable");
         let mut state = State::clone(&self.state());
         // A pairing brought newer documents than those from before the revocation.

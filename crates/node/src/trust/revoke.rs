@@ -15,7 +15,7 @@ use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{KeyId, Timestamp};
 use landbridge_store::{Fault, Handle};
 
-use super::{State, Trust, TrustError};
+use super::{State, Trust, TrustError, leavers};
 use crate::core::Core;
 use crate::identity::Identity;
 
@@ -84,7 +84,7 @@ impl Trust {
         let audit = core.audit("admin", "key_revoked", kid.as_str(), detail);
         let writes = vec![kept(&revoked), audit];
         tracing::warn!(%kid, %role, reason, "a key of our own is revoked");
-        self.issue(core, revoked, writes).await?;
+        self.issue(core, revoked, Vec::new(), writes).await?;
         Ok(())
     }
 
@@ -110,13 +110,15 @@ pub(super) fn still_told(
     root: &TrustedRoot,
     now: Timestamp,
 ) -> Vec<Revocation> {
-    let lives = |kid: &KeyId| {
-        root.roots().any(|root| {
-            let named = root.value().keys.get(kid);
-            named.is_some_and(|key| now < key.exp.plus_ms(limit::STATUS_LIFE_MS))
-        })
+    let lives = |one: &Revocation| {
+        let mut named = root.roots().filter_map(|root| root.value().keys.get(&one.kid)).peekable();
+        match named.peek() {
+            Some(_) => named.any(|key| now < key.exp.plus_ms(limit::STATUS_LIFE_MS)),
+            // An operator's: until the last credential that lists it is over, everywhere.
+            None => now.since_ms(one.since) < leavers::TOLD_MS,
+        }
     };
-    revoked.iter().filter(|one| lives(&one.kid)).cloned().collect()
+    revoked.iter().filter(|one| lives(one)).cloned().collect()
 }
 
 /// The revocations of our own keys, as they are kept; the keys of this process among them sign nothing.

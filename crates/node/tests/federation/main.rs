@@ -4,6 +4,7 @@
 mod approvals;
 mod budgets;
 mod calling;
+mod catalogs;
 mod documented;
 mod documents;
 mod equivocation;
@@ -12,6 +13,7 @@ mod gateways;
 mod lists;
 mod local_api;
 mod membership;
+mod operators;
 mod pairing;
 mod plane;
 mod races;

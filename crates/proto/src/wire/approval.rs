@@ -11,7 +11,7 @@ pub mod operator_key;
 pub mod projection;
 
 pub use ask::{ApprovalRequest, ApprovalTenants, Binding, Requester, Subject};
-pub use catalog::{Assurance, Catalog, Scope};
+pub use catalog::{Assurance, Catalog, InvalidCatalog, Scope};
 pub use credential::{Operator, OperatorCredential};
 pub use decision::{Approval, Decision, Proof, SignedApproval, Vote};
 pub use operator_key::{KeyMethod, OperatorKey, OperatorPublic};

@@ -18,6 +18,7 @@ mod phases;
 mod refusals;
 mod rollback;
 mod rotation;
+mod scopes;
 mod scripts;
 mod sigterm;
 mod standing;

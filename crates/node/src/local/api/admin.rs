@@ -6,6 +6,8 @@ use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::name::{Alias, GatewayId, RunId, TenantId};
 use serde::{Deserialize, Serialize};
 
+use crate::local::standing::PeerTold;
+
 /// `GET /v1/admin/bridge`: who this bridge is and how it does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -262,6 +264,9 @@ pub struct FederationView {
     pub version: u64,
     /// The envelope, canonical bytes; `None` before the first.
     pub envelope: Option<String>,
+    /// Where a change took keys from operators: which peers heard of it at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<PeerTold>,
 }
 
 /// `POST /v1/admin/tokens`.

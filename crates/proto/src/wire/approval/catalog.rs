@@ -138,7 +138,12 @@ impl Scope {
         name.as_str() == "operator" || name.as_str().starts_with("operator.")
     }
 
-    fn check(&self) -> Result<(), InvalidCatalog> {
+    /// Checks what the types of the members do not.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCatalog::BadScope`].
+    pub fn check(&self) -> Result<(), InvalidCatalog> {
         let bad = |what| Err(InvalidCatalog::BadScope { name: self.name.clone(), what });
         if self.description.is_empty() || self.description.len() > limit::DESCRIPTION_BYTES_MAX {
             return bad("its description is empty or too long");
