@@ -501,3 +501,27 @@ fn lists_and_single_approvals_say_what_to_do_next() {
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value["subject"], SUBJECT);
 }
+
+#[test]
+fn the_record_of_an_approval_is_judged_as_one_and_not_as_a_transcript() {
+    let dir = private_dir();
+    let file = dir.path().join("approval.jsonl");
+    let (relying, other) = (gateway("a"), gateway("b"));
+    let header =
+        format!("{{\"id\":\"{ID}\",\"relying\":\"{relying}\",\"type\":\"approval\",\"v\":1}}\n");
+    let verify = |text: &str, pin: &GatewayId| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_landbridge"));
+        command.args(["--json", "verify", file.to_str().unwrap(), "--pin", pin.as_str()]);
+        command.output().unwrap()
+    };
+    // Nothing stands behind the header: it proves nothing, whoever is pinned.
+    for pin in [&relying, &other] {
+        let output = verify(&header, pin);
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(verdict["outcome"]["verdict"], "not_proven");
+    }
+    let spaced = verify(&header.replacen(':', ": ", 1), &relying);
+    assert_eq!(code(&spaced), 4, "{}", stderr(&spaced));
+}

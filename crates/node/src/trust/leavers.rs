@@ -62,7 +62,7 @@ pub(crate) fn all(store: &Handle) -> Result<BTreeSet<KeyId>, Fault> {
 }
 
 /// Refuses a document that enrols a key which was taken away: nobody else would take what it signs.
-//= APR-50
+//= APR-51
 pub(super) fn check_enrolled(store: &Handle, next: &TrustedFederation) -> Result<(), TrustError> {
     let left = all(store)?;
     let mut keys = next.document().operators.iter().flat_map(|one| &one.keys);

@@ -115,6 +115,7 @@ async fn a_credential_lives_as_long_as_is_set_and_comes_out_the_same_again() {
 }
 
 //= APR-50
+//= APR-51
 #[tokio::test]
 async fn a_key_that_is_taken_away_is_revoked_in_the_same_step_and_never_comes_back() {
     let world = World::new().await;

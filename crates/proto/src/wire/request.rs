@@ -339,6 +339,9 @@ pub enum MalformedRequest {
     /// A subject that is longer than the contract allows.
     #[error("a subject has at most {} bytes", limit::SUBJECT_BYTES_MAX)]
     SubjectTooLong,
+    /// A label's name outside its alphabet.
+    #[error("a label's name is made of a-z A-Z 0-9 . _ / -")]
+    LabelName,
     /// A claim, label or trace context is too long, or too many of them.
     #[error("{0} is larger than the contract allows")]
     TooLong(&'static str),
@@ -521,11 +524,13 @@ impl CallerIdentity {
         if long(&self.workflow) || long(&self.step) {
             return Err(MalformedRequest::TooLong("callerIdentity.workflow or step"));
         }
+        //= ID-3
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
+        if self.labels.keys().any(|name| name.is_empty() || !name.bytes().all(named)) {
+            return Err(MalformedRequest::LabelName);
+        }
         let bad_label = |(name, value): (&String, &String)| {
-            name.is_empty()
-                || name.len() > limit::LABEL_NAME_BYTES_MAX
-                || !name.is_ascii()
-                || value.len() > limit::LABEL_VALUE_BYTES_MAX
+            name.len() > limit::LABEL_NAME_BYTES_MAX || value.len() > limit::LABEL_VALUE_BYTES_MAX
         };
         if self.labels.len() > limit::LABELS_MAX || self.labels.iter().any(bad_label) {
             return Err(MalformedRequest::TooLong("callerIdentity.labels"));

@@ -1,18 +1,10 @@
-//! What acts on a decision takes one that was judged; nobody else makes it, and what an operator said is not lent before.
+//! What acts on a decision takes one that was judged; nobody else makes it.
 
-use landbridge_proto::trust::approval::{Judged, Tally};
-use landbridge_proto::wire::approval::{Decision, SignedApproval, Vote};
+use landbridge_proto::trust::approval::Tally;
+use landbridge_proto::wire::approval::Decision;
 
 fn act_on(tally: &mut Tally, decision: &Decision) {
     tally.count(decision);
-}
-
-fn read(signed: &SignedApproval) -> Vote {
-    signed.approval().decision
-}
-
-fn make_up(other: Judged) -> Judged {
-    Judged { needed: 1, ..other }
 }
 
 fn main() {}
