@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, File};
 use crate::finding::Finding;
-use crate::planted;
+use crate::planted::{self, Target};
 
 const TABLE: &str = "docs/attacks.toml";
 
@@ -63,6 +63,13 @@ struct Attack {
     missing: Option<String>,
 }
 
+impl Attack {
+    /// Whether a planted bug's test is one of its own.
+    fn has(&self, test: (&str, Target<'_>, &str)) -> bool {
+        self.tests.iter().filter_map(|name| Place::read(name)).any(|place| place.is_of(test))
+    }
+}
+
 /// Where a test's name leads.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Place<'a> {
@@ -92,6 +99,38 @@ impl<'a> Place<'a> {
 
     fn function(&self) -> &'a str {
         self.path.rsplit("::").next().unwrap_or(self.path)
+    }
+
+    fn modules(&self) -> Vec<&'a str> {
+        let mut modules: Vec<&str> = self.path.split("::").collect();
+        modules.pop();
+        modules
+    }
+
+    /// Files in which its first `depth` modules may be, the crate itself for none.
+    fn files(&self, depth: usize) -> Vec<String> {
+        let directory = self.directory();
+        let modules = self.modules();
+        let inside = modules.get(..depth).unwrap_or_default().join("/");
+        match (self.binary, depth) {
+            (None, 0) => vec![format!("{directory}src/lib.rs"), format!("{directory}src/main.rs")],
+            (None, _) => vec![format!("{directory}src/{inside}.rs")],
+            (Some(binary), 0) => vec![
+                format!("{directory}tests/{binary}.rs"),
+                format!("{directory}tests/{binary}/main.rs"),
+            ],
+            (Some(binary), _) => vec![format!("{directory}tests/{binary}/{inside}.rs")],
+        }
+    }
+
+    /// The name under which a planted bug's test is listed.
+    fn is_of(&self, (package, target, path): (&str, Target<'_>, &str)) -> bool {
+        let binary = match target {
+            Target::Lib => None,
+            Target::Test(name) => Some(name),
+        };
+        package.strip_prefix("landbridge-") == Some(self.package)
+            && (binary, path) == (self.binary, self.path)
     }
 
     /// It needs a real gateway, which has a command of its own.
@@ -173,7 +212,7 @@ fn faults(
     attacks: &[Attack],
     sources: &[File],
     spec: &[File],
-    bugs: &BTreeSet<&str>,
+    bugs: &[(&str, (&str, Target<'_>, &str))],
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (attack, expected) in attacks.iter().zip(1..) {
@@ -195,8 +234,14 @@ fn faults(
         if !attack.bites.is_empty() && attack.bites_not.is_some() {
             complain("it has bugs to plant, and a reason why there are none".to_owned());
         }
-        for bug in attack.bites.iter().filter(|bug| !bugs.contains(bug.as_str())) {
-            complain(format!("there is no planted bug {bug}"));
+        for bug in &attack.bites {
+            let mut listed = bugs.iter().filter(|(name, _)| name == bug).peekable();
+            if listed.peek().is_none() {
+                complain(format!("there is no planted bug {bug}"));
+            // So that the run which plants each bug also shows that each attack bites.
+            } else if !listed.any(|(_, test)| attack.has(*test)) {
+                complain(format!("no test that is listed for {bug} is one of its own"));
+            }
         }
         for clause in &attack.clauses {
             let definition = format!("**[{clause}]**");
@@ -213,10 +258,23 @@ fn faults(
     findings
 }
 
+/// Whether a test is where its path says: in the file of its innermost module that has one of its own.
+/// Modules inside that file may be written by a macro, so of them only the names are looked for.
 fn exists(place: &Place<'_>, sources: &[File]) -> bool {
-    let (directory, function) = (place.directory(), format!("fn {}(", place.function()));
-    let inside = |file: &&File| file.path.starts_with(&directory);
-    sources.iter().filter(inside).any(|file| file.text.contains(&function))
+    let function = format!("fn {}(", place.function());
+    let modules = place.modules();
+    for depth in (0..=modules.len()).rev() {
+        let paths = place.files(depth);
+        let Some(file) = sources.iter().find(|file| paths.contains(&file.path)) else { continue };
+        let above = || sources.iter().filter(|file| file.path.starts_with(&place.directory()));
+        let inner = modules.get(depth..).unwrap_or_default();
+        let named = |name: &&str| {
+            let declared = format!("mod {name}");
+            file.text.contains(&declared) || above().any(|file| file.text.contains(&declared))
+        };
+        return file.text.contains(&function) && inner.iter().all(named);
+    }
+    false
 }
 
 /// Runs each package's tests at once; the ordinary test run does the same, so this is for people.
@@ -262,16 +320,20 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_found() {
-        let sources = [file("crates/proto/src/a.rs", "fn a_lie_is_refused() {}")];
+        let text = "mod tests { fn a_lie_is_refused() {} }";
+        let sources = [file("crates/proto/src/a.rs", text), file("crates/proto/src/b.rs", text)];
         let spec = [file("spec/a.md", "**[ENV-1]** A receiver")];
         let good = "[[attack]]\nid = 1\nwhat = \"a\"\nclauses = [\"ENV-1\"]\ntests = [\"proto a::tests::a_lie_is_refused\"]\nbites = [\"lie\"]\n";
-        let bugs = ["lie"].into();
+        let test = |path| ("landbridge-proto", Target::Lib, path);
+        let bugs = [("lie", test("a::tests::a_lie_is_refused")), ("slip", test("b::tests::other"))];
         assert_eq!(faults(&attack(good), &sources, &spec, &bugs), []);
         for (from, to) in [
             ("id = 1", "id = 2"),
             ("ENV-1", "ENV-2"),
             ("a_lie_is_refused", "a_lie_is_believed"),
-            ("proto a", "store a"),
+            ("proto a", "proto c"),
+            ("a::tests", "a::others"),
+            ("bites = [\"lie\"]", "bites = [\"slip\"]"),
             ("bites = [\"lie\"]", "bites = [\"truth\"]"),
             ("bites = [\"lie\"]", "bites = []"),
             ("bites = [\"lie\"]", "bites = [\"lie\"]\nbites_not = \"why\""),

@@ -6,6 +6,7 @@
 mod attacks;
 mod ci;
 mod clients;
+mod fair;
 mod files;
 mod finding;
 mod fuzz;
@@ -37,6 +38,8 @@ enum Chore {
     Attacks(attacks::Options),
     /// Run what CI runs.
     Ci(ci::Options),
+    /// Measure what a tenant at ten times its share costs another one: a minute, in a release build.
+    Fair(fair::Options),
     /// Fuzz every reader that a peer or a stranger can reach; needs a C++ compiler.
     Fuzz(fuzz::Options),
     /// Install the pinned OpenClaw, start it, or run the tests against it.
@@ -65,6 +68,7 @@ fn main() -> Result<ExitCode> {
     Ok(match Arguments::parse().chore {
         Chore::Attacks(options) => conclude("attacks", &attacks::run(&root, &options)?),
         Chore::Ci(options) => return ci::run(&root, &options),
+        Chore::Fair(options) => return fair::run(&root, &options),
         Chore::Fuzz(options) => return fuzz::run(&root, &options),
         Chore::Layers => conclude("layers", &layers::check(&root)?),
         Chore::Openclaw { arguments } => {

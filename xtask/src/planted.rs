@@ -25,7 +25,7 @@ use serde::Serialize;
 use crate::files;
 use crate::finding::Finding;
 pub(crate) use list::Target;
-use list::{PLANTS, Plant};
+use list::{ALSO, PLANTS, Plant};
 pub(crate) use trial::{Bug, Ran, Test, Trials};
 pub(crate) use wrapper::as_rustc;
 
@@ -113,9 +113,10 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The names of all planted bugs.
-pub(crate) fn bugs() -> BTreeSet<&'static str> {
-    PLANTS.iter().map(|plant| plant.bug).collect()
+/// All planted bugs, each with every test that is listed for it: package, target and path.
+pub(crate) fn bugs() -> Vec<(&'static str, (&'static str, Target<'static>, &'static str))> {
+    let all = PLANTS.iter().chain(ALSO);
+    all.map(|plant| (plant.bug, (plant.package, plant.target, plant.test))).collect()
 }
 
 /// Plants what the options say, and prints what became of it.
@@ -164,7 +165,7 @@ fn choose(options: &Options) -> Result<Vec<&'static Plant>> {
         (options.only.is_empty() || options.only.iter().any(|name| name == plant.bug))
             && (!options.short || QUICK.contains(&plant.package))
     };
-    Ok(PLANTS.iter().filter(wanted).collect())
+    Ok(PLANTS.iter().chain(ALSO).filter(wanted).collect())
 }
 
 fn trial(trials: &mut Trials<'_>, plant: &Plant, at: &Place) -> Result<End> {
@@ -182,7 +183,7 @@ fn trial(trials: &mut Trials<'_>, plant: &Plant, at: &Place) -> Result<End> {
     })
 }
 
-fn target_directory(root: &Path) -> std::path::PathBuf {
+pub(crate) fn target_directory(root: &Path) -> std::path::PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |at| root.join(at))
 }
 
@@ -253,7 +254,7 @@ fn krate(path: &str) -> String {
 }
 
 /// The cargo that runs us, so that the pinned toolchain stays the same.
-fn program() -> std::ffi::OsString {
+pub(crate) fn program() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
@@ -290,6 +291,7 @@ mod tests {
     fn each_bug_is_listed_once_and_neighbours_are_built_together() {
         let bugs: BTreeSet<_> = PLANTS.iter().map(|plant| plant.bug).collect();
         assert_eq!(bugs.len(), PLANTS.len());
+        assert!(ALSO.iter().all(|plant| bugs.contains(plant.bug)));
         let mut groups: Vec<_> = PLANTS.iter().map(|plant| (plant.package, plant.target)).collect();
         groups.dedup();
         let distinct: BTreeSet<_> = groups.iter().collect();
@@ -300,6 +302,6 @@ mod tests {
     fn a_bug_that_does_not_exist_is_an_error() {
         let only = |name: &str| Options { only: vec![name.to_owned()], ..Options::default() };
         assert!(choose(&only("no_such_bug")).is_err());
-        assert_eq!(choose(&only(PLANTS[0].bug)).unwrap().len(), 1);
+        assert_eq!(choose(&only(PLANTS[1].bug)).unwrap().len(), 1);
     }
 }

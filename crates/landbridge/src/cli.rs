@@ -33,7 +33,7 @@ pub(crate) use self::approval::{
     ApprovalSideChoice, ApprovalStateChoice,
 };
 pub(crate) use self::audit::{
-    AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, Since,
+    AuditCommand, AuditExportArgs, AuditHeadsArgs, AuditShowArgs, AuditVerifyArgs, Since,
 };
 pub(crate) use self::backup::{BackupArgs, RecoverArgs, RestoreArgs};
 pub(crate) use self::evidence::{EvidenceCommand, EvidenceExportArgs, EvidenceVerifyArgs};

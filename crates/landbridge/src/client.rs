@@ -254,7 +254,7 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         "not_found" => "landbridge run list, or landbridge route list",
         "approval_unknown" => "landbridge approval list --all",
         "already_resolved" => "landbridge approval show ID says how it ended",
-        "no_approval_route" => "ask the other side's operator for: landbridge scope map",
+        "no_approval_route" => "ask the other side's operator for: landbridge scope map add",
         "key_conflict" => {
             "the same command with another --key, or with the request that the key belongs to"
         }

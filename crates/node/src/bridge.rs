@@ -41,6 +41,7 @@ use crate::halt::Halted;
 use crate::local::problem::LocalProblem;
 use crate::rollback::{ADVICE, RolledBack};
 use crate::room;
+use crate::tally::Tally;
 
 /// Who asks on the local plane.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -79,6 +80,11 @@ impl Bridge {
 
     pub(crate) fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// What is counted instead of being recorded one by one.
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.core.tally)
     }
 
     /// How many places for runs an owner holds here.

@@ -9,6 +9,8 @@ mod care;
 pub mod difference;
 pub mod pinned;
 
+use std::sync::Arc;
+
 use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{CatalogRow, Guard, Write};
 use landbridge_proto::machine::step::Step;
@@ -247,7 +249,11 @@ async fn refused(core: &Core, gateway: &GatewayId, tenant: &TenantId, fault: &Un
 /// # Errors
 ///
 /// As [`learn`], and when the peer cannot be asked or refuses.
-pub async fn fetch(core: &Core, peer: &GatewayId, pair: &TenantPair) -> Result<Kept, CatalogError> {
+pub async fn fetch(
+    core: &Arc<Core>,
+    peer: &GatewayId,
+    pair: &TenantPair,
+) -> Result<Kept, CatalogError> {
     core.freshen(peer).await?;
     let envelope = ask(core, peer, pair).await?;
     core.contacts.reached(peer, core.now());

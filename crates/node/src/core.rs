@@ -29,6 +29,7 @@ use crate::halt::Halt;
 use crate::identity::current::CurrentIdentity;
 use crate::net::client::Client;
 use crate::room::{self, Unrecorded};
+use crate::tally::Tally;
 use crate::trust::Trust;
 
 /// A route of the configuration: what a logical gateway id stands for.
@@ -75,6 +76,8 @@ pub struct Settings {
     pub statuses_ms: i64,
     /// How long a stream may say nothing before it is left, in milliseconds.
     pub silence_ms: u64,
+    /// How long a peer is waited for until it has told all that is new of it, in milliseconds.
+    pub news_ms: u64,
     /// The first pause between two attempts, in milliseconds; it doubles with each failure.
     pub retry_ms_min: i64,
     /// The longest pause between two attempts, in milliseconds.
@@ -114,6 +117,7 @@ impl Default for Settings {
             journal_ms: 30 * 24 * 3_600_000,
             statuses_ms: 40 * 24 * 3_600_000,
             silence_ms: limit::SILENCE_MS_MAX.unsigned_abs(),
+            news_ms: 20_000,
             retry_ms_min: 100,
             retry_ms_max: 15_000,
             effective: Vec::new(),
@@ -156,6 +160,8 @@ pub struct Core {
     pub unrecorded: Unrecorded,
     /// What this side saw of each peer last.
     pub contacts: Contacts,
+    /// What is counted instead of being recorded one by one.
+    pub tally: Arc<Tally>,
     /// Questions for people.
     pub approvals: Approvals,
 }

@@ -8,6 +8,7 @@ mod answer;
 mod catalog;
 pub(crate) mod documents;
 mod history;
+mod introduction;
 mod load;
 pub mod pairing;
 pub(crate) mod rate;
@@ -48,7 +49,6 @@ const PROBLEM: &str = "application/problem+json";
 pub struct Federation {
     core: Arc<Core>,
     executions: Arc<Executions>,
-    strangers: Arc<answer::Strangers>,
     rates: Arc<rate::Rates<Owner>>,
     records: Arc<rate::Rates<GatewayId>>,
     answers: Arc<rate::Rates<GatewayId>>,
@@ -64,7 +64,6 @@ impl Federation {
         Self {
             core,
             executions,
-            strangers: Arc::default(),
             rates: Arc::default(),
             records: Arc::default(),
             answers: Arc::default(),
@@ -88,22 +87,23 @@ impl Federation {
                 whole(200, PROBLEM, b"{}".to_vec())
             }
             //= REQ-4
-            _ if request.uri().query().is_some() => unsigned(&Problem::new(Code::NotFound)),
+            _ if request.uri().query().is_some() => self.turn_away(&Problem::new(Code::NotFound)),
             (Some(op), Method::POST) => self.operation(op, request).await,
             (None, Method::POST) if path == pairing::PATH => self.pairing(request).await,
             (None, Method::POST) if path == admission::PATH => self.admission(request).await,
             (None, Method::GET) if documents::is_document(&path) => {
                 documents::get(&self.core, &path)
+                    .unwrap_or_else(|| self.turn_away(&Problem::new(Code::NotFound)))
             }
-            (Some(_), _) => unsigned(&Problem::new(Code::MethodNotAllowed)),
+            (Some(_), _) => self.turn_away(&Problem::new(Code::MethodNotAllowed)),
             (None, _)
                 if path == pairing::PATH
                     || path == admission::PATH
                     || documents::is_document(&path) =>
             {
-                unsigned(&Problem::new(Code::MethodNotAllowed))
+                self.turn_away(&Problem::new(Code::MethodNotAllowed))
             }
-            (None, _) => unsigned(&Problem::new(Code::NotFound)),
+            (None, _) => self.turn_away(&Problem::new(Code::NotFound)),
         };
         let status = response.status().as_u16().to_string();
         let operation = route.map_or("other", |op| op.path().rsplit('/').next().unwrap_or("runs"));
@@ -114,22 +114,19 @@ impl Federation {
 
     /// Writes the counts of what strangers were refused, once a minute, and what is left when the bridge stops.
     pub async fn report_strangers(self) {
-        self.strangers.report(&self.core).await;
+        self.core.tally.report(&self.core).await;
     }
 
     async fn operation(&self, op: Op, request: Request<RequestBody>) -> Response<ResponseBody> {
         let body = match self.body(request).await {
             Ok(body) => body,
-            Err(problem) => {
-                self.strangers.count(&problem);
-                return unsigned(&problem);
-            }
+            Err(problem) => return self.turn_away(&problem),
         };
         // A lost connection drops this future; what was begun must be finished all the same.
         let plane = self.clone();
         match tokio::spawn(async move { plane.decide(op, &body).await }).await {
             Ok(response) => response,
-            Err(error) => unsigned(&crate::core::bug("an operation failed", &error)),
+            Err(error) => self.turn_away(&crate::core::bug("an operation failed", &error)),
         }
     }
 
@@ -156,19 +153,23 @@ impl Federation {
             && !planted!("halt_ignored_by_executor")
             && let Ok(admitted) = &opened
         {
-            return self.signed(admitted, &Halted::problem());
+            // Answered without the store, so it is counted only.
+            let problem = Halted::problem();
+            self.core.tally.refused(&problem);
+            let (caller, digest) = (&admitted.owner().caller, admitted.request().digest());
+            return self.sign_problem(caller, digest, &problem);
         }
         if self.core.identity.present().is_withdrawn(Role::Stream, self.core.now()) {
-            return unsigned(&keyless());
+            return self.turn_away(&keyless());
         }
         match self.check_history(opened, body).await {
             Ok(admitted) => {
                 if let Err(error) = self.core.trust.learn(&self.core, admitted.learned()).await {
                     if error.is_full() {
-                        return self.signed(&admitted, &Problem::from(StepError::Full));
+                        return self.refuse(&admitted, &Problem::from(StepError::Full)).await;
                     }
                     tracing::warn!(%error, "what a request taught was not kept");
-                    return self.signed(&admitted, &Problem::new(Code::StatusStale));
+                    return self.refuse(&admitted, &Problem::new(Code::StatusStale)).await;
                 }
                 self.admitted(admitted).await
             }
@@ -179,11 +180,7 @@ impl Federation {
     async fn admitted(&self, admitted: Admitted) -> Response<ResponseBody> {
         match self.decided(&admitted).await {
             Ok(response) => response,
-            Err(problem) => {
-                let story = problem.detail.clone().unwrap_or_default();
-                self.audit_refusal(&admitted.owner().caller, &problem, &story).await;
-                self.signed(&admitted, &problem)
-            }
+            Err(problem) => self.refuse(&admitted, &problem).await,
         }
     }
 
@@ -227,13 +224,12 @@ impl Federation {
                 self.sign_problem(peer, *request, &refused.problem)
             }
             None => {
-                self.strangers.count(&refused.problem);
                 tracing::info!(
                     code = refused.problem.code_text(),
                     story = refused.story,
                     "refused"
                 );
-                unsigned(&refused.problem)
+                self.turn_away(&refused.problem)
             }
         }
     }
@@ -254,9 +250,21 @@ impl Federation {
         })
     }
 
-    /// A problem for an authenticated request, signed and bound to it.
-    fn signed(&self, admitted: &Admitted, problem: &Problem) -> Response<ResponseBody> {
+    /// Refuses an authenticated request: recorded, signed and bound to it.
+    //= PRB-10
+    async fn refuse(&self, admitted: &Admitted, problem: &Problem) -> Response<ResponseBody> {
+        let story = problem.detail.clone().unwrap_or_default();
+        self.audit_refusal(&admitted.owner().caller, problem, &story).await;
         self.sign_problem(&admitted.owner().caller, admitted.request().digest(), problem)
+    }
+
+    /// Refuses what cannot be authenticated, or what nothing can be signed for: counted, and unsigned.
+    //= PRB-10
+    fn turn_away(&self, problem: &Problem) -> Response<ResponseBody> {
+        if !planted!("refusals_uncounted") {
+            self.core.tally.refused(problem);
+        }
+        unsigned(problem)
     }
 
     //= PRB-1

@@ -68,6 +68,8 @@ metrics! {
     STREAMS = "streams", Gauge, [], "Streams of runs that peers read now.";
     STREAMS_CUT = "streams_cut_total", Counter, ["reason"], "Streams that were cut because their reader took nothing.";
     STREAM_MISMATCHES = "stream_mismatches_total", Counter, [], "Streams of peers that did not fit together; nothing of them was released.";
+    STREAMS_ENDED = "streams_ended_by_peers_total", Counter, ["code"], "Streams that peers ended before the terminal with a signed problem.";
+    PEER_AUDITS_WENT_BACK = "peer_audits_went_back_total", Counter, [], "Statuses of peers that name a shorter or another audit log than before.";
     REQUESTS = "requests_total", Counter, [], "HTTP requests on every plane.";
     CONNECTIONS = "connections", Gauge, [], "Open connections on every plane.";
     CONNECTIONS_REFUSED = "connections_refused_total", Counter, ["reason"], "Connections that found no place.";

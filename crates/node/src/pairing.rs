@@ -134,7 +134,7 @@ impl Core {
         let (roots, status) = self.fetch_news(target, view).await?;
         let refused =
             |what: &dyn std::fmt::Display| PairingFault::Peer(PeerError::Refused(what.to_string()));
-        let view = view.with_roots(&roots, now).map_err(|fault| refused(&fault))?;
+        let view = view.with_chain(&roots, now).map_err(|fault| refused(&fault))?;
         let view = view.with_status(&status, now).map_err(|fault| refused(&fault))?;
         self.send_pairing(target, &view, row.invite, row.proof).await
     }
@@ -184,6 +184,7 @@ impl Core {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = Bytes::from(operation.to_bytes());
+        self.check_halt()?;
         let response =
             self.client.post(target, PATH, headers, body).await.map_err(PeerError::from)?;
         let status = response.status().as_u16();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use landbridge_planted::planted;
-use landbridge_proto::machine::admission::{Learned, PROTO};
+use landbridge_proto::machine::admission::PROTO;
 use landbridge_proto::machine::history::{Present, Recall, judge};
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::trust::peer::PeerView;
@@ -21,11 +21,9 @@ use landbridge_store::Fault;
 
 use crate::core::Core;
 use crate::federation::ENVELOPE;
-use crate::federation::documents::KEPT_STATUS;
 use crate::net::client::{self, ClientError, ResponseStream, Target};
 use crate::net::endpoint::{Endpoint, InvalidEndpoint};
 use crate::net::tls::{SpkiDigest, Trust};
-use crate::rollback::RolledBack;
 
 /// The envelope of a document: base64 of the longest, and its signatures.
 const DOCUMENT_ENVELOPE_BYTES_MAX: usize = limit::DOCUMENT_BYTES_MAX / 3 * 4 + 8 * 1024;
@@ -75,6 +73,12 @@ pub enum PeerError {
     /// Our own name is wrong: a bug.
     #[error("a name of ours is wrong")]
     Name(#[from] InvalidName),
+    /// It took longer than we wait for all that it says of itself.
+    #[error("its roots and its status did not arrive in time")]
+    Slow,
+    /// We failed while we asked.
+    #[error("asking it was broken off by a fault of ours")]
+    BrokenOff,
     /// It says something of itself that is refused.
     #[error("what it says of itself is refused: {0}")]
     Refused(String),
@@ -128,9 +132,12 @@ impl Core {
     //= ID-38
     pub fn targets(&self, peer: &GatewayId) -> Result<Vec<Target>, PeerError> {
         let state = self.trust.state();
-        let told = state.peers.get(peer).map(|view| view.chain().root().endpoints.clone());
+        let told = state.peers.get(peer).map(|view| match planted!("moved_peer_not_followed") {
+            true => view.chain().roots().next().map(|root| root.value().endpoints.clone()),
+            false => Some(view.chain().root().endpoints.clone()),
+        });
         let pinned = state.federation.as_ref().and_then(|document| document.peer(peer));
-        let told = told.unwrap_or_default();
+        let told = told.flatten().unwrap_or_default();
         let named = pinned.map(|peer| peer.endpoints.clone()).unwrap_or_default();
         let version = state.peers.get(peer).map_or(0, |view| view.chain().version());
         let root_is_newer = pinned.is_some_and(|peer| version > peer.min_root_version);
@@ -143,52 +150,6 @@ impl Core {
             }
         }
         if targets.is_empty() { Err(PeerError::NoEndpoint) } else { Ok(targets) }
-    }
-
-    /// Makes sure that what we know of a peer is fresh enough to verify what it signs.
-    ///
-    /// # Errors
-    ///
-    /// [`PeerError`] when it is not, and the peer cannot be asked.
-    pub async fn freshen(&self, peer: &GatewayId) -> Result<(), PeerError> {
-        self.compare_history(peer).await;
-        match self.peer_view(peer)?.check_fresh(self.now()) {
-            Ok(()) => Ok(()),
-            Err(_) => self.refresh_peer(peer).await,
-        }
-    }
-
-    /// Asks a peer, once in a process, which status of ours it kept from before this process: one that we
-    /// do not remember proves that we were rolled back. A peer that does not answer is asked again.
-    //= ID-47
-    async fn compare_history(&self, peer: &GatewayId) {
-        let Some(first) = self.trust.to_compare(peer) else { return };
-        let path = format!("{KEPT_STATUS}{}/{}", self.own(), first.saturating_sub(1));
-        for target in self.targets(peer).unwrap_or_default() {
-            match self.fetch(&target, &path).await {
-                Ok(kept) => {
-                    self.trust.compared(peer);
-                    if let Some(kept) = kept {
-                        self.look_at(peer, &kept).await;
-                    }
-                    return;
-                }
-                Err(error) => tracing::debug!(%peer, %error, "it does not say what it kept of us"),
-            }
-        }
-    }
-
-    async fn look_at(&self, peer: &GatewayId, kept: &Envelope) {
-        match self.judge_held(peer, kept) {
-            Ok(Recall::Lost(shown)) => {
-                let found = RolledBack::shown(peer, &shown, self.now());
-                if let Err(error) = self.trust.roll_back(self, found).await {
-                    tracing::error!(%error, "a rollback was not made durable");
-                }
-            }
-            Ok(_) => {}
-            Err(fault) => tracing::error!(%fault, "what a peer kept of us cannot be judged"),
-        }
     }
 
     /// Judges what a peer holds under our signature.
@@ -205,85 +166,6 @@ impl Core {
             now: self.now(),
         };
         judge(self.store.reads(), &present, peer, held)
-    }
-
-    /// Asks a peer for roots after version `have`, unless somebody else did so meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// [`PeerError`]; what was known stays.
-    pub async fn renew(&self, peer: &GatewayId, have: u64) -> Result<(), PeerError> {
-        let _one = self.trust.renewing.lock().await;
-        if self.peer_view(peer)?.chain().version() > have {
-            return Ok(());
-        }
-        self.refresh_peer(peer).await
-    }
-
-    /// Asks a peer for newer roots and its present status, and keeps what verifies.
-    ///
-    /// # Errors
-    ///
-    /// [`PeerError`]; what was known stays.
-    pub async fn refresh_peer(&self, peer: &GatewayId) -> Result<(), PeerError> {
-        let refreshed = self.ask_for_news(peer).await;
-        self.observe(peer, refreshed.as_ref().map(|()| true));
-        refreshed
-    }
-
-    async fn ask_for_news(&self, peer: &GatewayId) -> Result<(), PeerError> {
-        let view = self.peer_view(peer)?;
-        let targets = self.targets(peer)?;
-        let now = self.now();
-        let mut last = PeerError::NoEndpoint;
-        for target in targets {
-            let mut news = self.fetch_news(&target, &view).await;
-            if let Err(PeerError::Client(ClientError::WrongKey)) = &news {
-                // Roots and statuses prove themselves, whoever hands them over; nothing is told there.
-                //= ID-54
-                let anybody = Target { trust: Trust::danger_trust_nobody_yet(), ..target };
-                let found = self.fetch_news(&anybody, &view).await;
-                // Without a root that explains the other key, it is somebody else who answers there.
-                let explains =
-                    |roots: &[Envelope]| !roots.is_empty() && view.with_roots(roots, now).is_ok();
-                if found.as_ref().is_ok_and(|(roots, _)| explains(roots)) {
-                    news = found;
-                }
-            }
-            match news {
-                Ok((roots, status)) => {
-                    let refused = |fault| crate::trust::TrustError::Root {
-                        gateway: peer.clone(),
-                        fault: Box::new(fault),
-                    };
-                    let newer = view.with_roots(&roots, now).map_err(refused)?;
-                    let learned = Learned { view: Some(newer), roots, status: Some(status) };
-                    return Ok(self.trust.learn(self, &learned).await?);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    //= ID-14
-    pub(crate) async fn fetch_news(
-        &self,
-        target: &Target,
-        view: &PeerView,
-    ) -> Result<(Vec<Envelope>, Envelope), PeerError> {
-        let mut roots = Vec::new();
-        let mut version = view.chain().version() + 1;
-        while roots.len() < limit::ROOT_STEPS_MAX {
-            let path = format!("/federation/v1/root/{version}");
-            match self.fetch(target, &path).await? {
-                Some(root) => roots.push(root),
-                None => break,
-            }
-            version += 1;
-        }
-        let status = self.fetch(target, "/federation/v1/status").await?;
-        Ok((roots, status.ok_or(PeerError::NoStatus)?))
     }
 
     /// Fetches one document; `None` when there is none.
@@ -370,7 +252,7 @@ impl Core {
 
     /// Nothing leaves a halted bridge.
     //= ID-64
-    fn check_halt(&self) -> Result<(), PeerError> {
+    pub(crate) fn check_halt(&self) -> Result<(), PeerError> {
         match self.halt.is_on() && !planted!("halt_ignored_by_caller") {
             true => Err(PeerError::Halted),
             false => Ok(()),
@@ -378,7 +260,7 @@ impl Core {
     }
 
     /// Remembers how an attempt to talk to a peer went.
-    fn observe(&self, peer: &GatewayId, went: Result<bool, &PeerError>) {
+    pub(crate) fn observe(&self, peer: &GatewayId, went: Result<bool, &PeerError>) {
         match went {
             Ok(true) => self.contacts.reached(peer, self.now()),
             // Our own decision not to ask, or our own fault, says nothing of the peer.
@@ -387,6 +269,7 @@ impl Core {
                 PeerError::NotActive
                 | PeerError::Halted
                 | PeerError::NoStatus
+                | PeerError::BrokenOff
                 | PeerError::Sign(_)
                 | PeerError::Name(_),
             ) => {}

@@ -44,7 +44,8 @@ const ANSWERS_EVERY_MS: i64 = 100;
 /// The scripted gateway over its directory.
 ///
 /// The directory holds `executions.log` with one line for each execution, and `repeated.log` with one
-/// for each time that it was asked to start what it had executed before, and did not.
+/// for each time that it was asked to start what it had executed before, and did not. What a test writes
+/// into `cautions`, a line each, is what it cautions of.
 pub struct Scripted {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
@@ -256,7 +257,7 @@ impl Adapter for Scripted {
             detail: None,
             agents: vec![AGENT.to_owned()],
             approvals: None,
-            cautions: Vec::new(),
+            cautions: self.ledger.cautions(),
         }
     }
 

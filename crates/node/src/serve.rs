@@ -160,6 +160,8 @@ pub async fn serve(
     tokio::spawn(Arc::clone(&executions).cut_when_halted(Arc::clone(&core)));
     let strangers = tokio::spawn(plane.report_strangers());
     tokio::spawn(care(Arc::clone(&core), exporter));
+    tokio::spawn(keep_fresh(Arc::clone(&core)));
+    tokio::spawn(keep_catalogs(Arc::clone(&core)));
     tokio::spawn(room::watch(Arc::clone(&core)));
     tokio::spawn(approvals::watch(Arc::clone(&core)));
     tokio::spawn(measure(Arc::clone(&core), bridge, Arc::clone(&executions), calls));
@@ -196,6 +198,7 @@ fn assemble(parts: Parts) -> Result<Core, ServeError> {
         wakes: Wakes::default(),
         unrecorded,
         contacts: Contacts::default(),
+        tally: Arc::default(),
         approvals: Approvals::default(),
     })
 }
@@ -359,11 +362,10 @@ impl Bound {
     }
 }
 
-/// Keeps our status fresh, what we know of peers fresh, and the store small.
+/// Keeps our status fresh, and the store small. Nothing here waits for anybody else.
 async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
     let (mut prune_at, mut forget_at) = (core.now(), core.now());
     let mut expiry = Expiry::default();
-    let mut catalogs = catalogs::Care::default();
     while !core.stopping.is_cancelled() {
         rotation::note(&core).await;
         expiry.look(&core);
@@ -372,8 +374,6 @@ async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
         {
             tracing::error!(%error, "our status was not renewed");
         }
-        refresh_peers(&core).await;
-        catalogs.look(&core).await;
         if let Err(error) = core.trust.tend_memberships(&core).await
             && !error.is_full()
         {
@@ -394,6 +394,29 @@ async fn care(core: Arc<Core>, exporter: Option<Exporter>) {
         }
         tokio::select! {
             () = core.clock.sleep_until(now.plus_ms(CARE_EVERY_MS)) => {}
+            () = core.stopping.cancelled() => {}
+        }
+    }
+}
+
+/// Keeps what we know of peers fresh.
+async fn keep_fresh(core: Arc<Core>) {
+    while !core.stopping.is_cancelled() {
+        core.refresh_peers().await;
+        tokio::select! {
+            () = core.clock.sleep_until(core.now().plus_ms(CARE_EVERY_MS)) => {}
+            () = core.stopping.cancelled() => {}
+        }
+    }
+}
+
+/// Keeps our catalogs fresh, and those of peers that count here.
+async fn keep_catalogs(core: Arc<Core>) {
+    let mut care = catalogs::Care::default();
+    while !core.stopping.is_cancelled() {
+        care.look(&core).await;
+        tokio::select! {
+            () = core.clock.sleep_until(core.now().plus_ms(CARE_EVERY_MS)) => {}
             () = core.stopping.cancelled() => {}
         }
     }
@@ -420,28 +443,6 @@ async fn measure(core: Arc<Core>, bridge: Bridge, executions: Arc<Executions>, c
         tokio::select! {
             () = core.clock.sleep_until(core.now().plus_ms(CARE_EVERY_MS)) => {}
             () = core.stopping.cancelled() => {}
-        }
-    }
-}
-
-/// Asks peers anew whose status says that it is time.
-async fn refresh_peers(core: &Core) {
-    //= ID-64
-    if core.halt.is_on() {
-        return;
-    }
-    let state = core.trust.state();
-    let now = core.now();
-    for (gateway, view) in &state.peers {
-        let due = view.status().is_none_or(|known| {
-            let status = known.newest().value();
-            now.since_ms(status.issued) >= status.refresh_ms.max(CARE_EVERY_MS)
-        });
-        if due
-            && state.active(gateway)
-            && let Err(error) = core.refresh_peer(gateway).await
-        {
-            tracing::debug!(peer = %gateway, %error, "a peer was not refreshed");
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod document;
 mod federation;
 mod history;
+mod learn;
 pub(crate) mod leavers;
 pub mod members;
 mod renewed;
@@ -15,19 +16,19 @@ mod stored;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use landbridge_proto::machine::admission::{Learned, seen_of};
+use landbridge_proto::machine::admission::seen_of;
 use landbridge_proto::machine::contract::{DocumentKind, Guard, Write};
-use landbridge_proto::machine::evidence::Proof;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::{FederationError, TrustedFederation};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::RootError;
 use landbridge_proto::trust::signer::{SignError, Signer as _};
 use landbridge_proto::trust::status::StatusError;
+use landbridge_proto::trust::witness::WentBack;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::status::InvalidStatus;
 use landbridge_proto::wire::document::{
-    AuditHead, FormVersion, Incarnation, PeerStatus, Revocation, Status, raw,
+    AuditHead, FormVersion, Incarnation, Revocation, Status, raw,
 };
 use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
 use landbridge_proto::wire::kind::Role;
@@ -38,25 +39,21 @@ use landbridge_store::{Fault, Handle};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use landbridge_planted::planted;
-
 pub(crate) use self::revoke::withdraw;
 pub use self::revoke::{NotRevoked, reason_word};
 pub(crate) use self::stored::{
-    INCARNATION, incarnation_text, parse_incarnation, row, save, stored_view,
+    INCARNATION, incarnation_text, kept_statuses, parse_incarnation, row, save, stored_view,
 };
 use self::stored::{incarnation, parse, quarantined, rolled_back};
-use crate::core::{Core, StepError};
+use landbridge_planted::planted;
+
+use crate::core::{Core, StepError, chained};
 use crate::evidence::Found;
 use crate::identity::Identity;
 use crate::rollback::{self, RolledBack};
-use crate::room;
 
 /// A new status is issued when this much of the old one's life is left, in milliseconds.
 const STATUS_REFRESH_MS: i64 = limit::STATUS_LIFE_MS / 2;
-
-/// Between two statuses of a peer that may use the store's reserve, in milliseconds.
-const LEARN_FROM_RESERVE_MS: i64 = 10_000;
 
 /// What is known at one moment.
 #[derive(Clone, Debug)]
@@ -83,6 +80,12 @@ pub struct State {
     pub incarnation: Incarnation,
     /// That this gateway lost history; then it waits for a person.
     pub rolled_back: Option<RolledBack>,
+    /// Peers that told of an audit log which contradicts what they told before.
+    pub went_back: BTreeMap<GatewayId, WentBack>,
+    /// Peers of whom something that is kept cannot be used, and why: nothing is done with them.
+    pub unusable: BTreeMap<GatewayId, String>,
+    /// Why our own audit log is not the one that our newest status told of, when this process began.
+    pub audit_altered: Option<String>,
 }
 
 /// The present state, and the right to replace it.
@@ -96,8 +99,10 @@ pub struct Trust {
     /// Peers that told what they kept from before it.
     compared: RwLock<BTreeSet<GatewayId>>,
     halted: CancellationToken,
-    /// Held while peers are asked for roots that somebody misses.
-    pub(crate) renewing: Mutex<()>,
+    /// How often peers tell something, and how much of it is recorded.
+    heard: learn::Heard,
+    /// For each peer, held while it is asked for roots that somebody misses.
+    renewing: renewed::Renewing,
     /// Counts the replacements of the state.
     changed: watch::Sender<u64>,
     /// Held while the state is replaced; when a peer's status last used the store's reserve.
@@ -175,6 +180,12 @@ pub enum TrustError {
         #[source]
         fault: Box<StatusError>,
     },
+    /// A peer tells news of itself far more often than anybody has any.
+    #[error("{gateway} tells news of itself too often")]
+    TooOften {
+        /// Who.
+        gateway: GatewayId,
+    },
     /// Our own status does not fit together.
     #[error("our own status does not fit together")]
     OwnStatus(#[from] InvalidStatus),
@@ -209,7 +220,9 @@ impl State {
     pub fn active(&self, peer: &GatewayId) -> bool {
         let pinned = self.federation.as_ref().and_then(|document| document.active_peer(peer));
         //= ID-70
-        let is_shut = self.quarantined.contains(peer) || self.unvouched.contains(peer);
+        let is_shut = self.quarantined.contains(peer)
+            || self.unvouched.contains(peer)
+            || self.unusable.contains_key(peer);
         pinned.is_some() && !is_shut
     }
 
@@ -244,9 +257,15 @@ impl Trust {
             revoked: revoke::stored(store, identity)?,
             incarnation: incarnation(store, now)?,
             rolled_back: rolled_back(store, own, now)?,
+            went_back: BTreeMap::new(),
+            unusable: BTreeMap::new(),
+            audit_altered: stored::audit_altered(store, identity.root())?,
         };
         if let Some(row) = stored::document(store, own, DocumentKind::Status)? {
             state.issued = Seen { n: state.incarnation.n, seq: row.version };
+        }
+        if let Some(what) = &state.audit_altered {
+            tracing::error!(what, "the audit log was changed behind this bridge's back");
         }
         state.quarantined = quarantined(store)?;
         install(store, &mut state, federation)?;
@@ -258,7 +277,8 @@ impl Trust {
         Ok(Self {
             state: RwLock::new(Arc::new(state)),
             changing: Mutex::default(),
-            renewing: Mutex::default(),
+            heard: learn::Heard::default(),
+            renewing: renewed::Renewing::default(),
             first: OnceLock::new(),
             compared: RwLock::default(),
             issued: RwLock::new(rollback::issued(store, own)?.into_iter().collect()),
@@ -363,95 +383,6 @@ impl Trust {
         Ok(())
     }
 
-    /// Keeps what an operation, a stream or a fetch taught about a peer.
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError`]; the present state stays.
-    pub async fn learn(&self, core: &Core, learned: &Learned) -> Result<(), TrustError> {
-        let Some(view) = &learned.view else { return Ok(()) };
-        let mut changing = self.changing.lock().await;
-        let state = self.state();
-        let gateway = view.gateway();
-        let Some(known) = state.peers.get(gateway) else { return Ok(()) };
-        let pinned = state.federation.as_ref().and_then(|document| document.peer(gateway));
-        if pinned.is_some_and(|peer| peer.status == PeerStatus::Revoked) {
-            return Ok(());
-        }
-        let now = core.now();
-        // Another request may have taught more meanwhile: apply the news to what is known now.
-        let refused_root =
-            |fault| TrustError::Root { gateway: gateway.clone(), fault: Box::new(fault) };
-        let mut view = known.with_roots(&learned.roots, now).map_err(refused_root)?;
-        let mut writes = Vec::new();
-        for root in view.chain().roots() {
-            if root.value().version > known.chain().version() {
-                let version = root.value().version;
-                writes.push(save(gateway, DocumentKind::Root, version, root.envelope(), now));
-            }
-        }
-        if let Some(status) = &learned.status {
-            match view.with_status(status, now) {
-                Ok(newer) => view = newer,
-                Err(StatusError::WentBack { .. }) => {}
-                Err(fault @ StatusError::Equivocated { .. }) => {
-                    drop(changing);
-                    let refused = |fault| TrustError::Status {
-                        gateway: gateway.clone(),
-                        fault: Box::new(fault),
-                    };
-                    let first = known.status().map(|status| status.newest().envelope().clone());
-                    let first = first.ok_or_else(|| refused(fault))?;
-                    let proof = Proof::Statuses { first, second: status.clone() };
-                    return self.quarantine(core, gateway, &Found::new(proof, None)).await;
-                }
-                Err(fault) => {
-                    let gateway = gateway.clone();
-                    return Err(TrustError::Status { gateway, fault: Box::new(fault) });
-                }
-            }
-        }
-        let digest = |view: &PeerView| view.status().map(|status| status.newest().digest());
-        if digest(&view) != digest(known)
-            && let Some(status) = view.status()
-        {
-            let newest = status.newest();
-            let version = newest.value().seq.unsigned_abs();
-            writes.push(save(gateway, DocumentKind::Status, version, newest.envelope(), now));
-        }
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let mut disowned = false;
-        for (kid, reason, since) in revoke::news(known, &view) {
-            disowned = true;
-            let (reason, since) = (revoke::reason_word(reason), since.to_string());
-            tracing::warn!(peer = %gateway, %kid, reason, since, "a peer revoked a key of its own");
-            let detail = [("kid", kid.as_str()), ("reason", reason), ("since", &since)];
-            writes.push(core.audit(gateway.as_str(), "peer_key_revoked", gateway.as_str(), detail));
-        }
-        let mut step = Step::new(Vec::new(), writes, ());
-        // On a full disk a peer with a new status must be learned of before it can read what is here;
-        // not at its own pace, though.
-        let due = |at: &Timestamp| now.since_ms(*at) >= LEARN_FROM_RESERVE_MS;
-        if room::is_short(core) && changing.get(gateway).is_none_or(due) {
-            changing.insert(gateway.clone(), now);
-            step = step.with_reserve();
-        }
-        //= ID-11
-        if !planted!("learned_unkept") {
-            core.commit(step).await?;
-        }
-        let mut next = State::clone(&self.state());
-        next.peers.insert(gateway.clone(), view);
-        self.replace(next);
-        if disowned {
-            // What was opened by such a key ends.
-            core.wakes.wake_all();
-        }
-        Ok(())
-    }
-
     /// Stops talking to a peer that contradicted itself under its own signatures, and keeps the
     /// evidence in the same batch.
     ///
@@ -533,11 +464,12 @@ fn install(
     federation: Option<TrustedFederation>,
 ) -> Result<(), TrustError> {
     let mut peers = BTreeMap::new();
+    state.unusable.clear();
     for peer in federation.iter().flat_map(|document| &document.document().peers) {
         // Also of a revoked one: it is told so under our signature, and what it signed stays judged.
         let view = match state.peers.remove(&peer.gid) {
             Some(view) => Some(view),
-            None => stored_view(store, &peer.gid)?,
+            None => stored_peer(store, state, &peer.gid)?,
         };
         if let Some(view) = view {
             peers.insert(peer.gid.clone(), view.at_least(peer.min_root_version));
@@ -546,4 +478,27 @@ fn install(
     state.federation = federation;
     state.peers = peers;
     Ok(())
+}
+
+/// A peer as it was kept. One record of one peer that cannot be used makes that peer unusable, and nobody
+/// else.
+fn stored_peer(
+    store: &Handle,
+    state: &mut State,
+    gateway: &GatewayId,
+) -> Result<Option<PeerView>, TrustError> {
+    match stored::kept(store, gateway) {
+        Ok(kept) => Ok(kept.map(|kept| {
+            state.went_back.extend(kept.went_back.map(|found| (gateway.clone(), found)));
+            kept.view
+        })),
+        Err(fault @ TrustError::Store(_)) => Err(fault),
+        Err(fault) if planted!("one_record_stops_all") => Err(fault),
+        Err(fault) => {
+            let why = chained(&fault);
+            tracing::error!(peer = %gateway, why, "what is kept of a peer cannot be used");
+            state.unusable.insert(gateway.clone(), why);
+            Ok(None)
+        }
+    }
 }

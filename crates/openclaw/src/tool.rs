@@ -5,13 +5,14 @@
 //! an answer that is lost with the connection is lost for good, and said to be unknown.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use landbridge_node::adapter::{
     AdapterFault, Ending, Progress, Report, Reports, SideEffects, Stopped, Trouble, TroubleCode,
     Work,
 };
+use landbridge_planted::planted;
 use landbridge_proto::wire::name::{SessionHandle, ToolName};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -25,12 +26,14 @@ use crate::tool_policy::{Origin, is_closed};
 use crate::transcript::texts_of;
 use crate::wire::{Answer, GatewayError, flag, list, text};
 
-/// How far each call has come, by its key.
+/// How far each call has come that this process leads, by its key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls(Arc<Mutex<BTreeMap<String, Stage>>>);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stage {
+    /// The gateway was not asked yet.
+    Pending,
     /// The gateway was asked; nothing can be done about it any more.
     Asked,
     /// It is not to be asked.
@@ -38,28 +41,54 @@ enum Stage {
 }
 
 impl Calls {
-    /// Stops a call that has not been sent yet.
+    /// Stops a call that has not been sent yet. A call that nobody leads here is not being made: it was
+    /// an earlier process's, or its answer is not waited for any more.
     pub(crate) fn stop(&self, key: &str) -> Stopped {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match calls.get(key) {
+        match self.stages().get_mut(key) {
             //= REQ-44
             Some(Stage::Asked) => Stopped::GoesOn,
-            Some(Stage::Stopped) => Stopped::Stopping,
-            None => {
-                calls.insert(key.to_owned(), Stage::Stopped);
+            Some(stage) => {
+                *stage = Stage::Stopped;
                 Stopped::Stopping
             }
+            None if planted!("calls_stop_for_ever") => Stopped::Stopping,
+            None => Stopped::NotRunning,
         }
     }
 
-    /// The call is about to be sent; `false` when it was stopped before.
-    fn ask(&self, key: &str) -> bool {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *calls.entry(key.to_owned()).or_insert(Stage::Asked) == Stage::Asked
+    /// Begins to lead a call, until what is given is dropped.
+    fn lead(&self, key: &str) -> Leading {
+        self.stages().insert(key.to_owned(), Stage::Pending);
+        Leading { calls: self.clone(), key: key.to_owned() }
     }
 
-    fn forget(&self, key: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    fn stages(&self) -> MutexGuard<'_, BTreeMap<String, Stage>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that is being led.
+#[derive(Debug)]
+struct Leading {
+    calls: Calls,
+    key: String,
+}
+
+impl Leading {
+    /// The call is about to be sent; `false` when it was stopped before.
+    fn ask(&self) -> bool {
+        let mut stages = self.calls.stages();
+        let stage = stages.entry(self.key.clone()).or_insert(Stage::Pending);
+        if *stage == Stage::Pending {
+            *stage = Stage::Asked;
+        }
+        *stage == Stage::Asked
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.calls.stages().remove(&self.key);
     }
 }
 
@@ -88,7 +117,9 @@ fn check_in(catalog: &Value, tool: &ToolName) -> Result<(), Trouble> {
     let unavailable =
         |detail: &str| Trouble { code: TroubleCode::ToolUnavailable, detail: detail.to_owned() };
     //= REQ-41
-    let listed = listed.ok_or_else(|| unavailable(NOT_OFFERED))?;
+    let Some(listed) = listed else {
+        return if planted!("catalog_unchecked") { Ok(()) } else { Err(unavailable(NOT_OFFERED)) };
+    };
     let origin = match text(listed, "/source") {
         "core" => Origin::Core,
         "plugin" => Origin::Plugin(text(listed, "/pluginId")),
@@ -135,14 +166,14 @@ struct End {
 impl ToolRun {
     /// Calls the tool, once, and reports what it answers.
     pub(crate) async fn lead(self, tool: &ToolName, args: String) {
-        let key = self.names.key.clone();
-        let calls = self.calls.clone();
-        self.call(tool, args).await;
-        calls.forget(&key);
+        let leading = self.calls.lead(&self.names.key);
+        self.call(tool, args, &leading).await;
     }
 
-    async fn call(self, tool: &ToolName, args: String) {
+    async fn call(self, tool: &ToolName, args: String, leading: &Leading) {
         let up = tokio::select! {
+            // What has its terminal already is not begun after it.
+            biased;
             () = self.reports.closed() => return,
             up = self.link.up_within(START_MAX) => up,
         };
@@ -153,7 +184,7 @@ impl ToolRun {
         let Ok(raw) = RawValue::from_string(args.clone()) else {
             return self.refuse(TroubleCode::InputRefused, "the arguments are not JSON").await;
         };
-        if !self.calls.ask(&self.names.key) {
+        if !leading.ask() {
             let ending = Ending::Cancelled;
             return self.settle(ending, None, None, SideEffects::None).await;
         }
@@ -440,11 +471,25 @@ mod tests {
     #[test]
     fn a_call_is_stopped_before_it_is_sent_and_never_after() {
         let calls = Calls::default();
+        let stopped = calls.lead("a");
         assert_eq!(calls.stop("a"), Stopped::Stopping);
-        assert!(!calls.ask("a"), "a stopped call is not sent");
-        assert!(calls.ask("b"));
+        assert_eq!(calls.stop("a"), Stopped::Stopping);
+        assert!(!stopped.ask(), "a stopped call is not sent");
+        let sent = calls.lead("b");
+        assert!(sent.ask());
         assert_eq!(calls.stop("b"), Stopped::GoesOn);
-        calls.forget("b");
-        assert!(calls.0.lock().unwrap().keys().eq(["a"]));
+        drop(sent);
+        assert!(calls.stages().keys().eq(["a"]));
+    }
+
+    //= REQ-74
+    #[test]
+    fn a_call_that_nobody_leads_is_not_running_however_often_it_is_stopped() {
+        let calls = Calls::default();
+        for _ in 0..2 {
+            assert_eq!(calls.stop("a"), Stopped::NotRunning);
+        }
+        drop(calls.lead("a"));
+        assert_eq!(calls.stop("a"), Stopped::NotRunning);
     }
 }

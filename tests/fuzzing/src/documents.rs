@@ -3,7 +3,9 @@
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::trust::root::TrustedRoot;
-use landbridge_proto::wire::document::{Federation, Membership, PairingRequest, Root, Status};
+use landbridge_proto::wire::document::{
+    Admission, Federation, Membership, PairingRequest, Root, Status,
+};
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::json::canonical;
 use landbridge_proto::wire::problem::Problem;
@@ -36,7 +38,7 @@ pub(crate) fn json(bytes: &[u8]) {
 }
 
 /// The kinds that `document` reads, each by the number that its first byte has.
-pub(crate) const KINDS: [fn(&[u8]); 11] = [
+pub(crate) const KINDS: [fn(&[u8]); 12] = [
     one::<Root>,
     one::<Status>,
     one::<Federation>,
@@ -48,6 +50,7 @@ pub(crate) const KINDS: [fn(&[u8]); 11] = [
     one::<Answer>,
     one::<Refusal>,
     one::<Receipt>,
+    one::<Admission>,
 ];
 
 fn one<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
@@ -91,10 +94,16 @@ pub(crate) fn signed(bytes: &[u8]) {
     assert!(executor.verify::<Answer>(&envelope, now).is_err(), "none was signed");
     assert!(executor.verify::<Refusal>(&envelope, now).is_err(), "none was signed");
     assert!(caller.verify::<PairingRequest>(&envelope, now).is_err(), "none was signed");
+    assert!(caller.verify::<Admission>(&envelope, now).is_err(), "none was signed");
 }
 
 pub(crate) fn operation(bytes: &[u8]) {
-    let Ok(read) = Operation::parse(bytes) else { return };
+    let whole = Operation::parse_introduction(bytes);
+    let Ok(read) = Operation::parse(bytes) else {
+        assert!(whole.is_err() || whole.is_ok_and(|read| read.roots.is_some_and(|r| r.len() > 32)));
+        return;
+    };
+    assert!(whole.is_ok(), "what is shorter is taken too");
     assert_eq!(read.to_bytes(), bytes, "one spelling");
     let _ = (read.claimed_sender(), read.claimed_root_version());
 }

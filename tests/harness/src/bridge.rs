@@ -32,6 +32,8 @@ pub struct Bridge {
     gateway: String,
     listen: SocketAddr,
     settings: Vec<(String, String)>,
+    /// What its log tells.
+    log: &'static str,
     process: Option<Child>,
 }
 
@@ -56,7 +58,7 @@ impl Bridge {
         let settings =
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let (settings, listen) = (settings.collect(), free_address()?);
-        Ok(Self { home, gateway: String::new(), listen, settings, process: None })
+        Ok(Self { home, gateway: String::new(), listen, settings, log: "info", process: None })
     }
 
     /// Makes its home.
@@ -117,6 +119,11 @@ impl Bridge {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Sets what its log tells, from its next start on: `info` unless it is set.
+    pub const fn log(&mut self, filter: &'static str) {
+        self.log = filter;
+    }
+
     /// Its local API, with the owner's power.
     #[must_use]
     pub fn api(&self) -> Api {
@@ -145,7 +152,7 @@ impl Bridge {
         ensure!(self.process.is_none(), "it runs already");
         let log = self.home.join("bridge.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
-        let mut command = self.command_of(program, &["--json", "serve", "--log", "info"]);
+        let mut command = self.command_of(program, &["--json", "serve", "--log", self.log]);
         command.envs(dies_at.map(|point| (DIES_AT, point)));
         command.stdout(Stdio::piped()).stderr(file);
         let mut child = command.spawn()?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use landbridge_openclaw_tests::dice::Dice;
 use landbridge_openclaw_tests::scenarios::Scenarios;
+use landbridge_openclaw_tests::story::Story;
 use landbridge_openclaw_tests::world::{Ask, WORDS, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,30 +117,72 @@ async fn same_key(world: Arc<World>) {
     world.asked("m-keys", 1);
 }
 
-/// Short runs, one of the bridges killed at a random moment of each, some twice.
+/// Short runs, one of the bridges killed at a random moment of each, some twice; then, where no kill met
+/// a bridge in some phase of a run, a run in which it does.
 async fn at_random(world: Arc<World>) {
-    let mut dice = Dice::new();
-    let mut phases: BTreeMap<String, u32> = BTreeMap::new();
-    let mut unknown = 0;
-    let rounds = rounds();
-    for round in 0..rounds {
-        let marker = format!("m-dice-{round}.");
+    let mut kills = Kills { dice: Dice::new(), met: BTreeMap::new(), runs: 0, unknown: 0 };
+    for _ in 0..rounds() {
+        kills.round(&world, None).await;
+    }
+    let all = BRIDGES.into_iter().flat_map(|bridge| PHASES.map(|phase| (bridge, phase)));
+    for aim in all {
+        if !kills.met.contains_key(&aim) {
+            kills.round(&world, Some(aim)).await;
+        }
+        assert!(kills.met.contains_key(&aim), "no kill met {aim:?}");
+    }
+    let Kills { met, runs, unknown, .. } = kills;
+    assert!(unknown <= runs / 5, "{unknown} of {runs} ended without an answer");
+    println!("  {unknown} of {runs} runs ended as interrupted, side effects unknown");
+    println!("  killed when the client had seen: {met:?}");
+}
+
+/// What was killed, and where its run was then.
+struct Kills {
+    dice: Dice,
+    met: BTreeMap<(&'static str, &'static str), u32>,
+    runs: u32,
+    unknown: u32,
+}
+
+const BRIDGES: [&str; 2] = ["A", "B"];
+const PHASES: [&str; 5] = ["accepted or not", "started", "in the tool", "after the tool", "ended"];
+
+/// How much of a run its client has seen.
+fn phase(story: &Story) -> &'static str {
+    let [unseen, started, in_tool, after_tool, ended] = PHASES;
+    match story.lines().last() {
+        None => unseen,
+        Some(_) if story.is_ended() => ended,
+        Some(_) if story.has("toolResult") => after_tool,
+        Some(_) if story.has("toolCall") => in_tool,
+        Some(_) => started,
+    }
+}
+
+impl Kills {
+    /// One run, and a kill of this bridge in this phase, or of either at any moment.
+    async fn round(&mut self, world: &World, aim: Option<(&'static str, &'static str)>) {
+        let marker = format!("m-dice-{}.", self.runs);
+        self.runs += 1;
         let tool = "model: tool exec {\"command\":\"sleep 0.4; echo ran\"}";
         let ask = Ask::new(&format!("{marker}\n{tool}\nmodel: delay 50\nmodel: say {WORDS}"));
         world.b.reaches_gateway().await;
         let mut follow = world.follow(&ask).await;
-        for _ in 0..=dice.below(2) {
-            follow.within(Duration::from_millis(dice.below(1_400))).await;
-            let story = follow.story();
-            let phase = match story.lines().last() {
-                None => "accepted or not",
-                Some(_) if story.is_ended() => "ended",
-                Some(_) if story.has("toolResult") => "after the tool",
-                Some(_) if story.has("toolCall") => "in the tool",
-                Some(_) => "started",
+        let kills = if aim.is_some() { 1 } else { 1 + self.dice.below(2) };
+        for _ in 0..kills {
+            let name = match aim {
+                Some((name, wanted)) => {
+                    follow.until(|story| phase(story) == wanted).await;
+                    name
+                }
+                None => {
+                    follow.within(Duration::from_millis(self.dice.below(1_400))).await;
+                    if self.dice.below(4) == 0 { "A" } else { "B" }
+                }
             };
-            let (name, bridge) = if dice.below(4) == 0 { ("A", &world.a) } else { ("B", &world.b) };
-            *phases.entry(format!("{name} {phase}")).or_default() += 1;
+            *self.met.entry((name, phase(follow.story()))).or_default() += 1;
+            let bridge = if name == "A" { &world.a } else { &world.b };
             bridge.restart().await;
         }
         let begun = Instant::now();
@@ -157,15 +200,12 @@ async fn at_random(world: Arc<World>) {
             // known, so it is said, and never done again.
             assert_eq!((story.code(), story.side_effects()), ("interrupted", "unknown"), "{story}");
             world.asked_at_most(&marker, 2);
-            unknown += 1;
+            self.unknown += 1;
         }
     }
-    assert!(unknown <= rounds / 5, "{unknown} of {rounds} ended without an answer");
-    println!("  {unknown} of {rounds} ended as interrupted, side effects unknown");
-    println!("  killed when the client had seen: {phases:?}");
 }
 
 /// How many runs; `LANDBRIDGE_KILLS` says more for a long campaign.
 fn rounds() -> u32 {
-    std::env::var("LANDBRIDGE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+    std::env::var("LANDBRIDGE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(25)
 }

@@ -73,6 +73,21 @@ impl Setting {
         said
     }
 
+    /// B has seen off so many calls that had their terminal: there is no end to wait for.
+    async fn ceased(&self, count: usize) {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let audit = ["--json", "audit", "show", "--deed", "run_ceased"];
+            let output = self.world.b.output(&audit).await;
+            let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+            if shown.matches("run_ceased").count() >= count {
+                return;
+            }
+            assert!(Instant::now() < until, "B still asks the gateway to stop: {shown}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     fn counted(&self, marker: &str, begun: usize) {
         assert_eq!(self.tools.count("begun", marker), begun, "{marker}");
     }
@@ -360,6 +375,7 @@ async fn expired(setting: Arc<Setting>) {
     assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
     assert_eq!(setting.tools.count("ended", "m-expired"), 0);
     setting.counted("m-expired", 1);
+    setting.ceased(1).await;
 }
 
 async fn stopped(setting: Arc<Setting>) {

@@ -54,7 +54,7 @@ const REQUEST: &str = "\
 Ask other gateways' operators for an approval.
 
 Whoever asks needs the answer: a scope of this gateway, which the operators of peers may fulfil as far as
-`landbridge scope map` says. The subject is sent whole, and what they approve is exactly these bytes. With
+`landbridge scope map add` says. The subject is sent whole, and what they approve is exactly these bytes. With
 --wait the command ends when it is decided: 0 approved, 17 denied, 18 expired or closed.";
 
 #[derive(Debug, Args)]

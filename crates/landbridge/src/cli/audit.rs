@@ -16,7 +16,14 @@ pub(crate) enum AuditCommand {
     /// Check that no row was altered, deleted, moved or cut off
     Verify(AuditVerifyArgs),
     /// List what the peers' statuses say of their logs: give it to them when they ask for a witness
-    Heads,
+    Heads(AuditHeadsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditHeadsArgs {
+    /// Of every kept status, those of this bridge included; not only of each peer's newest
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -84,7 +91,8 @@ const VERIFY_HELP: &str = "\
 The log alone shows every change before its end. That its end was cut off, or that all of it was
 written anew, shows only against a head that was kept elsewhere: every status tells the peers the
 head of the moment, and `landbridge audit heads` prints at a peer what it kept. An earlier export is as
-good a witness: name it with --against.
+good a witness: name it with --against. Where neither is named, the running bridge's log is held against
+the bridge's own statuses: whoever changed the one may have forgotten the other.
 
 It ends with 0 when the log is whole, 2 when it was changed and 4 when it cannot be read.";
 

@@ -85,6 +85,9 @@ pub(crate) struct RunStartArgs {
     /// On whose behalf
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<String>,
+    /// An id of your own for the run: sent along, and echoed in its first frame
+    #[arg(long, value_name = "ID")]
+    pub(crate) remote_run_id: Option<String>,
     /// Print the run and leave it to itself
     #[arg(long)]
     pub(crate) detach: bool,

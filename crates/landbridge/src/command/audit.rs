@@ -14,7 +14,9 @@ use landbridge_proto::machine::contract::AuditRow;
 use landbridge_proto::wire::name::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, Since};
+use crate::cli::{
+    AuditCommand, AuditExportArgs, AuditHeadsArgs, AuditShowArgs, AuditVerifyArgs, Since,
+};
 use crate::client::Client;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::out::{Look, Out, fields, printable};
@@ -33,7 +35,7 @@ pub(super) async fn run(
         AuditCommand::Show(args) => show(client, &args, out).await,
         AuditCommand::Export(args) => export(client, &args, out).await,
         AuditCommand::Verify(args) => verify(client, args, out).await,
-        AuditCommand::Heads => heads(client, out).await,
+        AuditCommand::Heads(args) => heads(client, &args, out).await,
     }
 }
 
@@ -175,6 +177,10 @@ async fn verify(client: &Client, args: AuditVerifyArgs, out: &Out) -> Result<Exi
         })?;
         heads.push(kept.0);
     }
+    let is_witnessed = !heads.is_empty();
+    if !is_witnessed && args.file.is_none() {
+        heads = own_heads(client).await?;
+    }
     let against = heads.len();
     let inspection = Inspection::new(heads);
     let result = match &args.file {
@@ -209,8 +215,8 @@ async fn verify(client: &Client, args: AuditVerifyArgs, out: &Out) -> Result<Exi
     match result {
         Ok(_) => {
             out.say(Look::Green, "the audit log is whole");
-            if against == 0 {
-                out.say(Look::Dim, "whether its end was cut off, only a kept head can tell: run `landbridge audit heads` at a peer");
+            if !is_witnessed {
+                out.say(Look::Dim, "whether its end was cut off, only a head that was kept elsewhere can tell for certain: run `landbridge audit heads` at a peer");
             }
             Ok(Exit::Success)
         }
@@ -272,11 +278,23 @@ fn line(reader: &mut dyn BufRead) -> std::io::Result<Option<String>> {
     Ok(Some(line))
 }
 
-async fn heads(client: &Client, out: &Out) -> Result<Exit, Failure> {
-    let heads: Vec<AuditHeadView> = client.get("/v1/admin/audit/heads").await?;
+/// What the bridge's own statuses tell of its log.
+async fn own_heads(client: &Client) -> Result<Vec<Head>, Failure> {
+    let heads: Vec<AuditHeadView> = client.get("/v1/admin/audit/heads?all=true").await?;
+    let own = heads.into_iter().filter(|head| head.alias.is_none() && head.rows > 0);
+    Ok(own.map(|head| Head { n: head.rows, digest: head.head }).collect())
+}
+
+async fn heads(client: &Client, args: &AuditHeadsArgs, out: &Out) -> Result<Exit, Failure> {
+    let path = match args.all {
+        true => "/v1/admin/audit/heads?all=true",
+        false => "/v1/admin/audit/heads",
+    };
+    let heads: Vec<AuditHeadView> = client.get(path).await?;
     for head in &heads {
         out.data(head, |head| {
-            format!("{}  {}  {}:{}", head.alias, head.issued, head.rows, head.head)
+            let whose = head.alias.as_ref().map_or("this bridge", |alias| alias.as_str());
+            format!("{whose}  {}  {}:{}", head.issued, head.rows, head.head)
         })?;
     }
     if heads.is_empty() {

@@ -181,6 +181,11 @@ async fn look_at_bridge(client: &Client, view: &BridgeView, findings: &mut Findi
         let next = Some("landbridge key rotate ROLE --now".to_owned());
         findings.add("keys", State::Fail, format!("revoked and not replaced: {key}"), next);
     }
+    if let Some(what) = &view.audit_altered {
+        let detail = format!("changed behind the bridge's back: {what}");
+        let next = "landbridge audit verify; then ask a peer: landbridge audit heads --all";
+        findings.add("audit", State::Fail, detail, Some(next.to_owned()));
+    }
     match client.bytes("/readyz").await {
         Ok(_) => findings.ok("state", format!("takes work; audit log: {}", view.audit)),
         Err(failure) => findings.failure("state", &failure),
@@ -223,6 +228,13 @@ async fn look_at_peers(client: &Client, findings: &mut Findings) {
     }
     for peer in &peers {
         let check = format!("peer {}", peer.alias);
+        for alarm in &peer.alarms {
+            let next = format!("ask its operator; landbridge peer show {}", peer.alias);
+            findings.add(check.clone(), State::Fail, alarm.clone(), Some(next));
+        }
+        if peer.state == "unusable" {
+            continue;
+        }
         if peer.state != "active" {
             if peer.state == "revoked" {
                 findings.ok(check, "revoked for good");

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use landbridge_node::local::api::BridgeView;
 use landbridge_node::local::usage::UsageView;
 use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::wire::approval::ApprovalRule;
@@ -36,9 +37,10 @@ pub(super) async fn run(
 }
 
 async fn add(client: &Client, args: &GrantAddArgs, out: &Out) -> Result<Exit, Failure> {
-    let mut granted = None;
+    let (mut granted, mut tenants) = (None, 0);
     let applied = offline::change(client, &args.policy, out, |draft, trusted| {
         let peer = peer_called(trusted, &args.peer)?;
+        tenants = trusted.map_or(0, |trusted| other_tenants(trusted, peer, &args.tenant)) + 1;
         let grant = widened(find(peer, &args.tenant).cloned(), args);
         granted = Some(grant.clone());
         draft.put_grant(&peer.gid, grant).map_err(|error| Failure::new(Exit::Failed, error))
@@ -60,7 +62,26 @@ async fn add(client: &Client, args: &GrantAddArgs, out: &Out) -> Result<Exit, Fa
     if let Some(grant) = granted.filter(|_| !args.tools.is_empty()) {
         warn_of_tools(&grant, out);
     }
+    if tenants > 1 {
+        warn_of_walls(client, out).await;
+    }
     Ok(Exit::Success)
+}
+
+/// Tenant pairs that have a grant, this one not counted.
+fn other_tenants(trusted: &TrustedFederation, peer: &Peer, tenant: &TenantArg) -> usize {
+    let all = trusted.document().peers.iter().map(|one| one.grants.len()).sum::<usize>();
+    all - usize::from(find(peer, tenant).is_some())
+}
+
+/// A second tenant is kept from the first one's words by the gateway's own walls.
+async fn warn_of_walls(client: &Client, out: &Out) {
+    // A bridge that is stopped is looked at by `doctor` once it runs.
+    let Ok(view) = client.get::<BridgeView>("/v1/admin/bridge").await else { return };
+    for caution in &view.adapter.cautions {
+        let more = "more than one tenant pair has a grant now (docs/operating/openclaw.md)";
+        out.say(Look::Yellow, format!("{caution}; {more}"));
+    }
 }
 
 /// A run waits only for what could come.

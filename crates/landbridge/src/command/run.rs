@@ -126,6 +126,7 @@ fn start_body(args: RunStartArgs) -> Result<StartRun, Failure> {
         idempotency_key: key,
         caller_identity: args.principal.map(identity),
         deadline: Some(args.deadline),
+        remote_run_id: args.remote_run_id,
         labels: args.labels.into_iter().collect(),
     })
 }

@@ -6,6 +6,7 @@
 
 use landbridge_proto::machine::admission::Learned;
 use landbridge_proto::wire::document::EndpointUrl;
+use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::GatewayId;
 use landbridge_proto::wire::problem::{Code, Problem};
 
@@ -59,7 +60,7 @@ impl Bridge {
             LocalProblem::from(Problem::new(Code::VerificationFailed).with_detail(detail))
         };
         let now = core.now();
-        let newer = view.with_roots(&roots, now).map_err(|fault| refused(fault.to_string()))?;
+        let newer = view.with_chain(&roots, now).map_err(|fault| refused(fault.to_string()))?;
         let shown = newer.with_status(&status, now);
         let shown = shown.map_err(|fault| refused(fault.to_string()))?;
         shown.check_fresh(now).map_err(|fault| refused(fault.to_string()))?;
@@ -75,9 +76,15 @@ impl Bridge {
             tls_spki: pin.to_string(),
             told_by_root: endpoints.iter().any(|known| known.url == url),
         };
-        let learned = Learned { view: Some(newer), roots, status: Some(status) };
-        let kept = core.trust.learn(core, &learned).await;
-        kept.map_err(|error| refused(error.to_string()))?;
+        // As many at a time as one update may bring; the last one, if only it, with the status.
+        let mut updates: Vec<_> = roots.chunks(limit::ROOT_STEPS_MAX).map(<[_]>::to_vec).collect();
+        let last = updates.pop().unwrap_or_default();
+        let updates = updates.into_iter().map(|roots| (roots, None));
+        for (roots, status) in updates.chain([(last, Some(status))]) {
+            let learned = Learned { view: Some(newer.clone()), roots, status };
+            let kept = core.trust.learn(core, &learned).await;
+            kept.map_err(|error| refused(error.to_string()))?;
+        }
         core.contacts.reached(peer, now);
         Ok(found)
     }

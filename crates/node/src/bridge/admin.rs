@@ -3,9 +3,9 @@
 use landbridge_proto::machine::contract::{AuditRow, Sees, TokenRow, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::digest::Digest;
-use landbridge_proto::wire::document::PeerStatus;
+use landbridge_proto::wire::document::{Peer, PeerStatus, Status};
 use landbridge_proto::wire::envelope::Envelope;
-use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::name::{Alias, GatewayId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
 
 use super::revoke::tell;
@@ -19,7 +19,7 @@ use crate::local::api::{
     SettingView, TenantLink, TokenView, Trouble,
 };
 use crate::rotation::{self, RotationError};
-use crate::trust::TrustError;
+use crate::trust::{State, TrustError, kept_statuses};
 
 impl Bridge {
     /// Who this bridge is and how it does.
@@ -45,6 +45,7 @@ impl Bridge {
             waiting: load.waiting as u64,
             calling: self.calls.count() as u64,
             audit: format!("{rows} rows, head {head}"),
+            audit_altered: self.core.trust.state().audit_altered.clone(),
             incarnation: self.core.trust.state().incarnation.n,
             halted: self.core.halt.now(),
             withdrawn: self.withdrawn(),
@@ -73,6 +74,7 @@ impl Bridge {
             let status = match peer.status {
                 PeerStatus::Revoked => "revoked",
                 _ if state.quarantined.contains(&peer.gid) => "quarantined",
+                _ if state.unusable.contains_key(&peer.gid) => "unusable",
                 PeerStatus::Active => "active",
                 PeerStatus::Suspended => "suspended",
             };
@@ -93,6 +95,7 @@ impl Bridge {
                 words: None,
                 pairing: None,
                 trouble: self.trouble_with(&peer.gid),
+                alarms: alarms(&state, &peer.gid),
                 endpoints: endpoints.iter().map(|known| known.url.to_string()).collect(),
                 root_version: view.map(|view| view.chain().version()),
                 status_issued: issued.map(instant),
@@ -110,7 +113,7 @@ impl Bridge {
     }
 
     /// Why a peer could not be reached the last time, when it could not.
-    fn trouble_with(&self, peer: &landbridge_proto::wire::name::GatewayId) -> Option<Trouble> {
+    fn trouble_with(&self, peer: &GatewayId) -> Option<Trouble> {
         let contact = self.core.contacts.of(peer);
         let failed = contact.reachable() == Some(false);
         contact
@@ -155,9 +158,13 @@ impl Bridge {
             .map_err(|error| Problem::new(Code::Malformed).with_detail(error.to_string()))?;
         let bridge = self.clone();
         self.finish(async move {
+            let before = tenant_pairs(&bridge.core);
             let (core, known) = (&bridge.core, bridge.core.trust.revoked_keys());
             match put(core, &parsed, because.as_deref()).await {
                 Ok(_) => {
+                    if tenant_pairs(core) > before.max(1) {
+                        tokio::spawn(warn_of_walls(std::sync::Arc::clone(core)));
+                    }
                     let mut view = bridge.federation().await?;
                     let revoked = core.trust.revoked_keys();
                     // Keys were taken from operators: peers hear it at once.
@@ -317,17 +324,65 @@ impl Bridge {
     pub fn audit_heads(&self) -> Vec<AuditHeadView> {
         let state = self.core.trust.state();
         let pinned = state.federation.iter().flat_map(|known| &known.document().peers);
-        let told = |peer: &landbridge_proto::wire::document::Peer| {
+        let told = |peer: &Peer| {
             let status = state.peers.get(&peer.gid)?.status()?.newest().value().clone();
-            Some(AuditHeadView {
-                alias: peer.alias.clone(),
-                gateway: peer.gid.clone(),
-                issued: instant(status.issued),
-                rows: status.audit.size,
-                head: status.audit.head,
-            })
+            Some(head_told(Some(&peer.alias), &status))
         };
         pinned.filter_map(told).collect()
+    }
+
+    /// What every kept status says of an audit log: of each peer, and of ours.
+    ///
+    /// # Errors
+    ///
+    /// A problem when the store cannot be read.
+    pub fn all_audit_heads(&self) -> Result<Vec<AuditHeadView>, Problem> {
+        let (core, state) = (&self.core, self.core.trust.state());
+        let identity = core.identity.present();
+        let mut heads = Vec::new();
+        let ours = kept_statuses(&core.store, core.own(), identity.root());
+        let ours = ours.map_err(|fault| unreadable(&fault))?;
+        heads.extend(ours.iter().map(|told| head_told(None, told)));
+        for peer in state.federation.iter().flat_map(|known| &known.document().peers) {
+            let Some(view) = state.peers.get(&peer.gid) else { continue };
+            let told = kept_statuses(&core.store, &peer.gid, view.chain());
+            let told = told.map_err(|fault| unreadable(&fault))?;
+            heads.extend(told.iter().map(|told| head_told(Some(&peer.alias), told)));
+        }
+        Ok(heads)
+    }
+}
+
+fn head_told(alias: Option<&Alias>, status: &Status) -> AuditHeadView {
+    AuditHeadView {
+        alias: alias.cloned(),
+        gateway: status.iss.clone(),
+        issued: instant(status.issued),
+        rows: status.audit.size,
+        head: status.audit.head,
+    }
+}
+
+/// What a person should look at.
+fn alarms(state: &State, peer: &GatewayId) -> Vec<String> {
+    let unusable = state.unusable.get(peer);
+    let unusable = unusable.map(|why| format!("what is kept of it cannot be used: {why}"));
+    let went_back = state.went_back.get(peer).map(ToString::to_string);
+    unusable.into_iter().chain(went_back).collect()
+}
+
+/// Tenant pairs that have a grant.
+fn tenant_pairs(core: &Core) -> usize {
+    let state = core.trust.state();
+    let peers = state.federation.iter().flat_map(|known| &known.document().peers);
+    peers.map(|peer| peer.grants.len()).sum()
+}
+
+/// A further tenant pair is kept from the others' words by the gateway's own walls: the log says where
+/// they are open.
+async fn warn_of_walls(core: std::sync::Arc<Core>) {
+    for caution in core.adapter.describe().await.cautions {
+        tracing::warn!(caution, "more than one tenant pair has a grant now");
     }
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{MembershipRow, PairingRow, Write};
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::machine::step::Step;
@@ -10,7 +11,7 @@ use landbridge_proto::trust::membership::TrustedMembership;
 use landbridge_proto::trust::pairing::words;
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
-use landbridge_proto::wire::document::{Admission, Endpoint, FormVersion, raw};
+use landbridge_proto::wire::document::{Admission, Endpoint, FormVersion, PeerStatus, raw};
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{Alias, GatewayId};
@@ -18,6 +19,7 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, PairingResult};
 
 use super::Bridge;
+use super::pairing::STRANGER_WITHIN;
 use super::views::instant;
 use crate::core::{bug, chained, unreadable};
 use crate::federation::admission::PATH;
@@ -25,12 +27,12 @@ use crate::federation::pairing::documents;
 use crate::local::api::{MembershipShown, MembershipView, ShowMembership};
 use crate::net::client;
 use crate::net::client::Target;
+use crate::news::NotWalked;
 use crate::peers::{PeerError, target};
+use crate::standing::Barred;
 
 /// How long an admission of ours is good, in milliseconds.
 const ADMISSION_LIFE_MS: i64 = 60_000;
-/// More roots than anybody issues.
-const ROOTS_MAX: usize = 1_000;
 
 impl Bridge {
     /// Shows a membership of ours at another gateway: the first time with an address and a name for it,
@@ -75,11 +77,13 @@ impl Bridge {
 
     async fn show_durably(&self, show: ShowMembership) -> Result<MembershipShown, Problem> {
         let core = &self.core;
+        self.check_may_ask()?;
         let membership = Envelope::parse(show.membership.as_bytes())
             .map_err(|error| Problem::new(Code::Malformed).with_detail(error.to_string()))?;
         if show.gateway == *core.own() {
             return Err(Problem::new(Code::Malformed).with_detail("this gateway is our own"));
         }
+        self.check_may_be_shown(&show.gateway)?;
         let known = core.trust.state().peers.get(&show.gateway).cloned();
         let (target, view, alias) = match (known, show.endpoint, show.alias) {
             (Some(view), None, None) => {
@@ -119,6 +123,25 @@ impl Bridge {
         })
     }
 
+    /// Nothing is sent to a peer that a person suspended or revoked here, or that contradicted itself.
+    fn check_may_be_shown(&self, gateway: &GatewayId) -> Result<(), Problem> {
+        let state = self.core.trust.state();
+        let pinned = state.federation.as_ref().and_then(|document| document.peer(gateway));
+        // Whose own membership lapsed here is shown ours all the same: else neither side could begin.
+        let barred = match pinned.map(|peer| peer.status) {
+            Some(PeerStatus::Revoked) => Some(Barred::Revoked),
+            Some(PeerStatus::Suspended) => Some(Barred::Suspended),
+            Some(PeerStatus::Active) if state.quarantined.contains(gateway) => {
+                Some(Barred::Suspended)
+            }
+            Some(PeerStatus::Active) | None => None,
+        };
+        match barred.filter(|_| !planted!("membership_shown_to_revoked")) {
+            Some(barred) => Err(barred.problem()),
+            None => Ok(()),
+        }
+    }
+
     fn waiting(&self, view: &PeerView, alias: Alias, words: &str) -> Write {
         Write::PutPairing(PairingRow {
             peer: view.gateway().clone(),
@@ -132,32 +155,40 @@ impl Bridge {
         })
     }
 
-    /// Roots and status of a gateway whose id a person named.
+    /// Roots and status of a gateway whose id a person named: a stranger, which is waited for no longer and
+    /// asked for no more than an inviter.
+    //= ID-76
     async fn introduce(
         &self,
         gateway: &GatewayId,
         endpoint: &Endpoint,
         target: &Target,
     ) -> Result<PeerView, Problem> {
+        let met = tokio::time::timeout(STRANGER_WITHIN, self.meet_at(gateway, endpoint, target));
+        met.await.unwrap_or_else(|_| {
+            let detail = "the gateway's documents did not arrive in a minute";
+            Err(Problem::new(Code::PeerUnreachable).with_detail(detail))
+        })
+    }
+
+    async fn meet_at(
+        &self,
+        gateway: &GatewayId,
+        endpoint: &Endpoint,
+        target: &Target,
+    ) -> Result<PeerView, Problem> {
         let core = &self.core;
-        let mut roots = Vec::new();
-        while roots.len() < ROOTS_MAX {
-            let path = format!("/federation/v1/root/{}", roots.len() + 1);
-            match core.fetch(target, &path).await.map_err(|error| error.problem())? {
-                Some(root) => roots.push(root),
-                None => break,
-            }
-        }
-        let now = core.now();
-        let chain = TrustedRoot::restore(&roots, gateway)
-            .and_then(|chain| chain.check_current(now).map(|()| chain));
-        let chain = chain.map_err(|fault| {
-            refused(&format!(
-                "who answers at {} is not {gateway}: {}",
-                endpoint.url,
-                chained(&fault)
-            ))
+        let first = |root: &Envelope, _| TrustedRoot::restore(std::slice::from_ref(root), gateway);
+        let foreign = |what: String| {
+            refused(&format!("who answers at {} is not {gateway}: {what}", endpoint.url))
+        };
+        let chain = core.walk_chain(target, first).await.map_err(|fault| match fault {
+            NotWalked::Fetch(error) => error.problem(),
+            NotWalked::TooMany => Problem::new(Code::TooLarge).with_detail(fault.to_string()),
+            NotWalked::Root(_) | NotWalked::None => foreign(chained(&fault)),
         })?;
+        let now = core.now();
+        chain.check_current(now).map_err(|fault| foreign(chained(&fault)))?;
         let status = core.fetch(target, "/federation/v1/status").await;
         let status = status.map_err(|error| error.problem())?;
         let status = status.ok_or_else(|| PeerError::NoStatus.problem())?;
@@ -198,6 +229,7 @@ impl Bridge {
         headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
         let body = Bytes::from(operation.to_bytes());
         let reached = |error| PeerError::Client(error).problem();
+        core.check_halt().map_err(|error| error.problem())?;
         let response = core.client.post(target, PATH, headers, body).await.map_err(reached)?;
         let status = response.status().as_u16();
         let (_, body) =

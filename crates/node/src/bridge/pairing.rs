@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{PairingRow, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::pairing::{Invite, PairingRefusal};
@@ -21,14 +20,13 @@ use crate::federation::pairing::documents;
 use crate::local::api::{Join, PairingStanding, PairingView, PeerView as PeerRow};
 use crate::local::problem::{LocalCode, LocalProblem};
 use crate::net::client::Target;
+use crate::news::NotWalked;
 use crate::pairing::{PairingFault, There};
 use crate::peers::{PeerError, target};
 use crate::trust::stored_view;
 
-/// How long a stranger may let us wait for all that a join fetches from it.
-const JOIN_WITHIN: Duration = Duration::from_secs(60);
-/// A stranger's chain of roots is not walked any further.
-const JOIN_ROOTS_MAX: u64 = 256;
+/// How long a stranger may let us wait for all that we fetch from it.
+pub(super) const STRANGER_WITHIN: Duration = Duration::from_secs(60);
 
 impl Bridge {
     /// Follows an invite: verifies the inviter, proves the secret, and waits for two people. The same
@@ -58,7 +56,7 @@ impl Bridge {
         self.check_alias(&join.alias, Some(&inviter))?;
         let alias = self.name_for(&inviter, &join)?;
         //= ID-76
-        let met = tokio::time::timeout(JOIN_WITHIN, self.meet(&invite)).await;
+        let met = tokio::time::timeout(STRANGER_WITHIN, self.meet(&invite)).await;
         let view = met.map_err(|_| {
             let detail = "the inviter's documents did not arrive in a minute";
             Problem::new(Code::PeerUnreachable).with_detail(detail)
@@ -142,35 +140,24 @@ impl Bridge {
         }
     }
 
-    /// The inviter's roots from the first on, each verified before the next is asked for: a stranger's
-    /// chain must not keep us busy.
-    //= ID-76
+    /// The inviter's roots, from the one that the invite names on.
     async fn inviters_chain(
         &self,
         invite: &Invite,
         target: &Target,
     ) -> Result<TrustedRoot, LocalProblem> {
-        let foreign = |what: &dyn std::fmt::Display| {
-            let detail = format!("the inviter's roots are not those of the invite: {what}");
-            LocalProblem::new(LocalCode::InviteRefused, detail)
-        };
-        let mut chain: Option<TrustedRoot> = None;
-        loop {
-            let have = chain.as_ref().map_or(0, TrustedRoot::version);
-            let path = format!("/federation/v1/root/{}", have + 1);
-            let root = self.core.fetch(target, &path).await.map_err(|error| error.problem())?;
-            let Some(root) = root else { break };
-            if have >= JOIN_ROOTS_MAX && !planted!("endless_chain_walked") {
-                let detail = format!("the inviter has more than {JOIN_ROOTS_MAX} roots");
-                return Err(Problem::new(Code::TooLarge).with_detail(detail).into());
+        let chain = self.core.walk_chain(target, |root, _| first_root(invite, root)).await;
+        chain.map_err(|fault| match fault {
+            NotWalked::Fetch(error) => error.problem().into(),
+            NotWalked::TooMany => {
+                Problem::new(Code::TooLarge).with_detail(format!("the inviter: {fault}")).into()
             }
-            let next = match &chain {
-                None => first_root(invite, &root),
-                Some(chain) => chain.advance(&[root], self.core.now()),
-            };
-            chain = Some(next.map_err(|fault| foreign(&fault))?);
-        }
-        chain.ok_or_else(|| foreign(&"it has none"))
+            NotWalked::Root(_) | NotWalked::None => {
+                let what = crate::core::chained(&fault);
+                let detail = format!("the inviter's roots are not those of the invite: {what}");
+                LocalProblem::new(LocalCode::InviteRefused, detail)
+            }
+        })
     }
 
     /// Pairings that wait for a person on this side.
@@ -220,6 +207,7 @@ impl Bridge {
                         words: Some(view.words),
                         pairing: Some(standing),
                         trouble: None,
+                        alarms: Vec::new(),
                         endpoints: view.endpoints,
                         root_version: Some(view.root_version),
                         status_issued: None,

@@ -21,7 +21,7 @@ use super::Bridge;
 use super::views::instant;
 use crate::core::Core;
 use crate::local::standing::{PeerTold, RevokeKey, RevokedKey};
-use crate::peers::{PeerError, Signed};
+use crate::peers::{PeerError, Reply, Signed};
 use crate::trust::{NotRevoked, TrustError};
 
 /// How long a peer has to take the news before it is said that it did not.
@@ -111,7 +111,13 @@ pub(super) async fn tell(
             let sent = async {
                 match core.send(&peer, Op::Inspect.path(), &signed?, None, Vec::new()).await {
                     // Whatever it thinks of the question, it read the status before.
-                    Ok(_) | Err(PeerError::Unsigned { .. } | PeerError::Unverified(_)) => Ok(()),
+                    Ok(Reply::Refused(_)) => Ok(()),
+                    // It may have, and cannot say so under a signature that answers a revoked key; or
+                    // somebody on the way says anything.
+                    Ok(Reply::Open(_))
+                    | Err(PeerError::Unsigned { .. } | PeerError::Unverified(_)) => {
+                        core.keeps_our_status(&peer).await
+                    }
                     Err(error) => Err(error),
                 }
             };

@@ -204,7 +204,7 @@ impl Bridge {
             invoked_at,
             limits: asked.limits.clone(),
             prompt: asked.prompt.clone(),
-            remote_run_id: None,
+            remote_run_id: asked.remote_run_id.clone(),
             tool_call: tool_call.map_err(|error| refuse(error.to_string()))?,
         };
         start.checked().map_err(|error| refuse(error.to_string()))

@@ -108,8 +108,7 @@ impl Driver {
                     if let Some(have) = problem.have {
                         self.roots_from = Some(have);
                     }
-                    self.wait_as_told(&problem).await;
-                    return Ok(Attempt::Nothing);
+                    return Ok(self.wait_as_told(&problem).await);
                 }
                 let accepted = self.entry().phase != EntryPhase::AwaitAccept;
                 if accepted && problem.code() == Some(Code::CursorAhead) {
@@ -122,8 +121,7 @@ impl Driver {
                 }
                 //= STR-43
                 if accepted && !is_the_end(&problem) {
-                    self.wait_as_told(&problem).await;
-                    return Ok(Attempt::Nothing);
+                    return Ok(self.wait_as_told(&problem).await);
                 }
                 // A start that was sent before may have been taken: what the peer did of it is not told.
                 let taken = accepted || (before && problem.code() == Some(Code::PeerRevoked));
@@ -200,11 +198,17 @@ impl Driver {
 
     async fn ask(&self, held: Vec<Envelope>) -> Result<(Signed, Reply), AskError> {
         let entry = self.entry();
-        if self.renewed {
-            //= ID-52
-            self.core.refresh_peer(&entry.peer).await?;
+        // A slow peer must not keep us from what a client or a person decides meanwhile.
+        let leave = async {
+            match planted!("slow_news_waited_for") {
+                true => std::future::pending().await,
+                false => self.interrupted().await,
+            }
+        };
+        tokio::select! {
+            known = self.know_it() => known?,
+            () = leave => return Err(AskError::Interrupted),
         }
-        self.core.freshen(&entry.peer).await?;
         //= ID-40
         if self.must_leave() {
             return Err(AskError::Interrupted);
@@ -234,11 +238,38 @@ impl Driver {
         }
     }
 
-    async fn wait_as_told(&self, problem: &Problem) {
-        if let Some(ms) = problem.retry_after_ms {
-            let ms = i64::try_from(ms).unwrap_or(i64::MAX).min(self.core.settings.retry_ms_max);
-            let at = self.core.now().plus_ms(ms);
+    /// Makes sure that what the peer signs can be verified.
+    async fn know_it(&self) -> Result<(), PeerError> {
+        let peer = &self.entry().peer;
+        if self.renewed {
+            //= ID-52
+            self.core.refresh_peer(peer).await?;
+        }
+        self.core.freshen(peer).await
+    }
+
+    /// Asks for the peer's next root, unless something else comes first.
+    //= ID-52
+    pub(super) async fn renew(&self, have: u64) -> Result<(), Left> {
+        tokio::select! {
+            renewed = self.core.renew(&self.entry().peer, have) => Ok(renewed?),
+            () = self.left_alone() => Err(Left::Interrupted),
+            () = self.must_not_read() => Err(Left::Interrupted),
+        }
+    }
+
+    /// Waits as long as the peer says, unless something else comes first.
+    async fn wait_as_told(&self, problem: &Problem) -> Attempt {
+        let Some(ms) = problem.retry_after_ms else { return Attempt::Nothing };
+        let ms = i64::try_from(ms).unwrap_or(i64::MAX).min(self.core.settings.retry_ms_max);
+        let at = self.core.now().plus_ms(ms);
+        if planted!("deaf_while_told_to_wait") {
             self.core.clock.sleep_until(at).await;
+            return Attempt::Nothing;
+        }
+        tokio::select! {
+            () = self.core.clock.sleep_until(at) => Attempt::Nothing,
+            () = self.interrupted() => Attempt::Interrupted,
         }
     }
 
@@ -432,7 +463,10 @@ impl Driver {
         };
         match view.verify::<Refusal>(envelope, self.core.now()) {
             Ok(refusal) if refusal.value().request == signed.digest => {
-                self.say(format!("the peer ended the stream: {}", refusal.value().problem));
+                let problem = &refusal.value().problem;
+                self.say(format!("the peer ended the stream: {problem}"));
+                let code = problem.code_text().to_owned();
+                metrics::counter!(crate::observe::STREAMS_ENDED, "code" => code).increment(1);
                 Left::Ended
             }
             Ok(_) => Left::Mismatch("a problem that answers another request".to_owned()),
@@ -451,10 +485,9 @@ impl Driver {
         match self.core.trust.learn(&self.core, &learned).await {
             Ok(()) => Ok(()),
             Err(error) if error.is_full() => Err(Left::Drive(DriveError::Full)),
-            //= ID-52
-            Err(error) if error.is_renewed() => {
-                Ok(self.core.renew(&self.entry().peer, have).await?)
-            }
+            Err(error) if error.is_renewed() => self.renew(have).await,
+            // Its own haste is no reason to suspect the way.
+            Err(crate::trust::TrustError::TooOften { .. }) => Err(Left::Ended),
             Err(error) => Err(Left::Mismatch(error.to_string())),
         }
     }

@@ -29,8 +29,7 @@ impl Driver {
         match self.shown(&view, envelope) {
             Ok(shown) => Ok(shown),
             Err(fault) if is_renewed(&fault) => {
-                //= ID-52
-                self.core.renew(&self.entry().peer, view.chain().version()).await?;
+                self.renew(view.chain().version()).await?;
                 self.shown(&self.view()?, envelope).map_err(|fault| unverified(&fault))
             }
             Err(fault) => Err(unverified(&fault)),

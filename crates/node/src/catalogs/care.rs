@@ -1,6 +1,7 @@
 //! What a bridge does about catalogs by itself: signs ours anew in time, and asks for those that count.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use landbridge_proto::wire::approval::Catalog;
 use landbridge_proto::wire::name::{GatewayId, TenantPair, Timestamp};
@@ -24,7 +25,7 @@ pub struct Care {
 
 impl Care {
     /// Looks once.
-    pub async fn look(&mut self, core: &Core) {
+    pub async fn look(&mut self, core: &Arc<Core>) {
         if core.halt.is_on() || core.trust.halted().is_cancelled() {
             return;
         }
@@ -44,7 +45,7 @@ impl Care {
         }
     }
 
-    async fn ask(&mut self, core: &Core, peer: GatewayId, pair: TenantPair) {
+    async fn ask(&mut self, core: &Arc<Core>, peer: GatewayId, pair: TenantPair) {
         let place = (peer, pair);
         let now = core.now();
         let failures = self.failed.get(&place).map_or(0, |(_, failures)| *failures);

@@ -228,8 +228,8 @@ settings! {
         /// New runs of one local token in a minute, unless the token says otherwise; more are answered
         /// 429. Takes effect at the next start.
         token_starts_per_minute_max: Number = "600";
-        /// For how long after its terminal frame a run's idempotency key is remembered: the window
-        /// that peers are told. At least `24h`. Takes effect at the next start.
+        /// For how long after its terminal frame a run's idempotency key is remembered: a key
+        /// that comes again later is refused, not run. At least `24h`. Takes effect at the next start.
         key_window: Period = "\"7d\"";
         /// A run's deadline when its client names none; at most `deadline_max`. Takes effect at the
         /// next start.

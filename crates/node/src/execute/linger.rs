@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{RunPhase, RunRow};
 use landbridge_proto::machine::executor::{Executor, Handled, Input};
 use landbridge_proto::machine::report::StopReason;
@@ -27,7 +28,7 @@ const AGAIN_MS: (i64, i64) = (1_000, 30_000);
 /// Returns the store's fault when they cannot be read.
 //= REQ-74
 pub(crate) fn take_up(core: &Arc<Core>) -> Result<usize, Fault> {
-    if core.trust.halted().is_cancelled() {
+    if core.trust.halted().is_cancelled() || planted!("lingering_dropped") {
         return Ok(0);
     }
     let rows = core.store.reads().lingering_runs()?;

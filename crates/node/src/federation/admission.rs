@@ -7,26 +7,25 @@ use bytes::Bytes;
 use http::{Request, Response};
 use landbridge_planted::planted;
 use landbridge_proto::machine::contract::PairingRow;
-use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::trust::pairing::words;
 use landbridge_proto::trust::peer::PeerView;
-use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::verified::Verified;
 use landbridge_proto::wire::document::Admission;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::limit;
-use landbridge_proto::wire::name::{Alias, GatewayId};
+use landbridge_proto::wire::name::{Alias, GatewayId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Findings, PairingResult};
 use landbridge_proto::wire::stream::One;
 
+use super::introduction::{self, introduced, refuse};
 use super::pairing::documents;
-use super::{Federation, one_envelope, unsigned};
-use crate::core::{bug, chained};
+use super::{Federation, one_envelope};
+use crate::core::bug;
+use crate::halt::Halted;
 use crate::net::ResponseBody;
 use crate::net::limit_body::RequestBody;
 use crate::trust::members::{NotAdmitted, Shown};
-use crate::trust::stored_view;
 
 /// The route of admission.
 pub const PATH: &str = "/federation/v1/admission";
@@ -38,20 +37,18 @@ const ALIAS_ID_CHARS: usize = 12;
 
 impl Federation {
     pub(super) async fn admission(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+        //= ID-64
+        if self.core.halt.is_on() && !planted!("admission_while_halted") {
+            return self.turn_away(&Halted::problem());
+        }
         let body = match self.body(request).await {
             Ok(body) => body,
-            Err(problem) => {
-                self.strangers.count(&problem);
-                return unsigned(&problem);
-            }
+            Err(problem) => return self.turn_away(&problem),
         };
         let plane = self.clone();
         let shown = tokio::spawn(async move { plane.admit(&body).await });
         let shown = shown.await.unwrap_or_else(|error| Err(bug("an admission failed", &error)));
-        shown.unwrap_or_else(|problem| {
-            self.strangers.count(&problem);
-            unsigned(&problem)
-        })
+        shown.unwrap_or_else(|problem| self.turn_away(&problem))
     }
 
     async fn admit(&self, body: &Bytes) -> Result<Response<ResponseBody>, Problem> {
@@ -106,48 +103,23 @@ impl Federation {
         &self,
         body: &Bytes,
     ) -> Result<(PeerView, Verified<Admission>, Envelope), Problem> {
-        let core = &self.core;
-        let now = core.now();
-        let operation = Operation::parse(body)
-            .map_err(|fault| Problem::new(Code::Malformed).with_detail(fault.to_string()))?;
-        let roots = operation.roots.as_deref().unwrap_or_default();
-        let Some((first, later)) = roots.split_first() else {
-            return Err(Problem::new(Code::Malformed).with_detail("a member brings its roots"));
-        };
+        let operation = introduction::read(body)?;
         let [membership] = operation.held.as_deref().unwrap_or_default() else {
             return Err(Problem::new(Code::Malformed).with_detail("a member shows one membership"));
         };
-        let chain = TrustedRoot::introduced(first)
-            .and_then(|chain| chain.advance(later, now))
-            .map_err(|fault| refuse(&fault))?;
-        // What was learned of it before stays true: its roots go on from there, and what it revoked
-        // stays revoked.
-        let view = match stored_view(&core.store, chain.gateway()) {
-            Ok(Some(known)) => {
-                let have = known.chain().version();
-                let newer: Vec<_> = chain
-                    .roots()
-                    .filter(|root| root.value().version > have)
-                    .map(|root| root.envelope().clone())
-                    .collect();
-                known.with_roots(&newer, now).map_err(|fault| refuse(&fault))?
+        let is_right = |view: &PeerView, said: &Admission, now: Timestamp| {
+            let skew_ms = limit::CLOCK_SKEW_MS_MAX;
+            let in_time = said.iat <= now.plus_ms(skew_ms) && now < said.exp.plus_ms(skew_ms);
+            let is_right = said.aud == *self.core.own()
+                && said.iss == *view.gateway()
+                && said.membership == membership.digest()
+                && in_time;
+            match is_right || planted!("admission_unbound") {
+                true => Ok(()),
+                false => Err(refuse(&NotForUs)),
             }
-            Ok(None) => PeerView::new(chain),
-            Err(error) => return Err(bug("a gateway's documents cannot be read", &error)),
         };
-        let view = view.with_status(&operation.status, now).map_err(|fault| refuse(&fault))?;
-        let request =
-            view.verify::<Admission>(&operation.request, now).map_err(|fault| refuse(&fault))?;
-        let said = request.value();
-        let skew_ms = limit::CLOCK_SKEW_MS_MAX;
-        let in_time = said.iat <= now.plus_ms(skew_ms) && now < said.exp.plus_ms(skew_ms);
-        let is_right = said.aud == *core.own()
-            && said.iss == *view.gateway()
-            && said.membership == membership.digest()
-            && in_time;
-        if !is_right && !planted!("admission_unbound") {
-            return Err(refuse(&NotForUs));
-        }
+        let (view, request) = introduced(&self.core, &operation, is_right)?;
         Ok((view, request, membership.clone()))
     }
 }
@@ -156,12 +128,6 @@ impl Federation {
 #[derive(Debug, thiserror::Error)]
 #[error("the admission is not for us, not of this membership or out of time")]
 struct NotForUs;
-
-/// The sender learns one code; the log learns the story.
-fn refuse(fault: &dyn std::error::Error) -> Problem {
-    tracing::info!(story = chained(fault), "an admission was refused");
-    Problem::new(Code::VerificationFailed)
-}
 
 fn alias(gateway: &GatewayId) -> Result<Alias, Problem> {
     let id: String = gateway.as_str().chars().skip("gw1-".len()).take(ALIAS_ID_CHARS).collect();

@@ -1,12 +1,9 @@
 //! Operations without a stream, and the records of what was refused.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
 use http::Response;
 use landbridge_planted::planted;
 use landbridge_proto::machine::admission::Admitted;
-use landbridge_proto::machine::contract::{AuditEvent, Guard, KeyRecord, RunPhase, RunRow, Write};
+use landbridge_proto::machine::contract::{Guard, KeyRecord, RunPhase, RunRow, Write};
 use landbridge_proto::machine::history::is_abandoned;
 use landbridge_proto::machine::report::StopReason;
 use landbridge_proto::machine::step::Step;
@@ -19,7 +16,7 @@ use landbridge_proto::wire::stream::{One, Outcome};
 use super::history::lost_history;
 use super::rate::Rate;
 use super::{Federation, one_envelope};
-use crate::core::{Core, StepError, bug, unreadable};
+use crate::core::{StepError, bug, unreadable};
 use crate::net::ResponseBody;
 use crate::room;
 
@@ -29,74 +26,6 @@ const RECORDS_PER_MINUTE_MAX: u32 = 60;
 /// Records of what was answered that one peer can cause in a minute, new runs apart: those have a rate of
 /// their own.
 const ANSWERS_PER_MINUTE_MAX: u32 = 600;
-
-/// What strangers were refused, and peers beyond their share, counted: garbage cannot fill the audit log.
-#[derive(Debug, Default)]
-pub(super) struct Strangers {
-    refused: Mutex<BTreeMap<String, u64>>,
-    /// What peers were answered beyond their share of the log. Only pinned peers get here.
-    answered: Mutex<BTreeMap<GatewayId, BTreeMap<String, u64>>>,
-}
-
-impl Strangers {
-    pub(super) fn count(&self, problem: &Problem) {
-        let code = problem.code_text().to_owned();
-        metrics::counter!(crate::observe::STRANGERS_REFUSED, "code" => code.clone()).increment(1);
-        let mut counts = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(code).or_default() += 1;
-    }
-
-    fn count_answer(&self, peer: &GatewayId, deed: &str) {
-        let mut counts = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(peer.clone()).or_default().entry(deed.to_owned()).or_default() += 1;
-    }
-
-    /// The records of what was counted since the last time: one for strangers, and one for each peer.
-    fn records(&self, core: &Core) -> Vec<Write> {
-        let record = |actor: &str, deed: &str, counts: BTreeMap<String, u64>| {
-            Write::Audit(AuditEvent {
-                at: core.now(),
-                actor: actor.to_owned(),
-                deed: deed.to_owned(),
-                subject: core.own().to_string(),
-                detail: counts.into_iter().map(|(what, count)| (what, count.to_string())).collect(),
-            })
-        };
-        let refused =
-            std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
-        let answered =
-            std::mem::take(&mut *self.answered.lock().unwrap_or_else(PoisonError::into_inner));
-        let strangers = Some(refused).filter(|counts| !counts.is_empty());
-        let strangers = strangers.map(|counts| record("strangers", "requests_refused", counts));
-        let peers = answered.into_iter();
-        let peers = peers.map(|(peer, counts)| record(peer.as_str(), "requests_answered", counts));
-        strangers.into_iter().chain(peers).collect()
-    }
-
-    //= PRB-10
-    pub(super) async fn report(&self, core: &Core) {
-        let mut stopping = false;
-        // What was counted in the last minute is written at the stop.
-        while !stopping {
-            let at = core.now().plus_ms(60_000);
-            tokio::select! {
-                () = core.clock.sleep_until(at) => {}
-                () = core.stopping.cancelled() => stopping = true,
-            }
-            if room::is_short(core) {
-                continue;
-            }
-            let records = self.records(core);
-            if records.is_empty() {
-                continue;
-            }
-            let step = Step::new(Vec::new(), records, ());
-            if let Err(error) = core.commit(step).await {
-                tracing::error!(%error, "refusals were not recorded");
-            }
-        }
-    }
-}
 
 impl Federation {
     /// Stops a run, or blocks a key for good.
@@ -282,7 +211,7 @@ impl Federation {
         if has_share || planted!("answers_unmetered") {
             writes.push(audit);
         } else {
-            self.strangers.count_answer(&issuer, deed);
+            self.core.tally.answered(&issuer, deed);
         }
         (guard, writes)
     }
@@ -336,7 +265,7 @@ impl Federation {
         let rate = Rate::per_minute(RECORDS_PER_MINUTE_MAX);
         let over = self.records.take(peer, rate, self.core.now()).is_err();
         if over && !planted!("refusals_fill_the_log") {
-            self.strangers.count(problem);
+            self.core.tally.refused(problem);
             return;
         }
         let detail = [("code", problem.code_text()), ("story", story)];
@@ -344,7 +273,7 @@ impl Federation {
             self.core.audit(peer.as_str(), "request_refused", self.core.own().as_str(), detail);
         match self.core.commit(Step::new(Vec::new(), vec![audit], ())).await {
             Ok(()) => {}
-            Err(StepError::Full) => self.strangers.count(problem),
+            Err(StepError::Full) => self.core.tally.refused(problem),
             Err(error) => tracing::error!(%error, "a refusal was not recorded"),
         }
     }

@@ -4,9 +4,8 @@ use http::Response;
 use landbridge_proto::machine::contract::DocumentKind;
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::name::GatewayId;
-use landbridge_proto::wire::problem::{Code, Problem};
 
-use super::{one_envelope, unsigned};
+use super::one_envelope;
 use crate::core::Core;
 use crate::net::ResponseBody;
 
@@ -32,8 +31,9 @@ fn kept_status(core: &Core, path: &str) -> Option<Envelope> {
     Envelope::parse(kept.envelope.as_bytes()).ok()
 }
 
+/// A document; `None` when there is no such one.
 //= ID-13
-pub(super) fn get(core: &Core, path: &str) -> Response<ResponseBody> {
+pub(super) fn get(core: &Core, path: &str) -> Option<Response<ResponseBody>> {
     let identity = core.identity.present();
     let chain = identity.chain();
     let root = if path == ROOT {
@@ -46,10 +46,7 @@ pub(super) fn get(core: &Core, path: &str) -> Response<ResponseBody> {
         let version = path.strip_prefix("/federation/v1/root/").and_then(parse_version);
         version.and_then(|version| chain.get(version - 1).cloned())
     };
-    match root {
-        Some(envelope) => one_envelope(200, &envelope),
-        None => unsigned(&Problem::new(Code::NotFound)),
-    }
+    root.map(|envelope| one_envelope(200, &envelope))
 }
 
 /// A version in its one spelling: no sign, no leading zero.

@@ -6,13 +6,12 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use landbridge_proto::machine::contract::{DocumentKind, Guard, InviteRow, PairingRow, Write};
-use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::pairing::{Invite, PairingRefusal};
 use landbridge_proto::trust::peer::PeerView;
-use landbridge_proto::trust::root::TrustedRoot;
+use landbridge_proto::trust::signer::SignError;
 use landbridge_proto::trust::verified::Verified;
-use landbridge_proto::wire::document::{PairingRequest, PeerStatus, gateway_id};
+use landbridge_proto::wire::document::{PairingRequest, PeerStatus};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{GatewayId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
@@ -21,13 +20,14 @@ use landbridge_proto::wire::stream::One;
 
 use landbridge_planted::planted;
 
-use super::{Federation, one_envelope, unsigned};
+use super::introduction::{self, introduced};
+use super::{Federation, keyless, one_envelope};
 use crate::core::{Core, StepError, bug, unreadable};
 use crate::fail;
 use crate::halt::Halted;
 use crate::net::ResponseBody;
 use crate::net::limit_body::RequestBody;
-use crate::trust::{save, stored_view};
+use crate::trust::save;
 
 /// The route of pairing.
 pub const PATH: &str = "/federation/v1/pairing";
@@ -51,14 +51,11 @@ impl Federation {
     pub(super) async fn pairing(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
         //= ID-64
         if self.core.halt.is_on() {
-            return unsigned(&Halted::problem());
+            return self.turn_away(&Halted::problem());
         }
         let body = match self.body(request).await {
             Ok(body) => body,
-            Err(problem) => {
-                self.strangers.count(&problem);
-                return unsigned(&problem);
-            }
+            Err(problem) => return self.turn_away(&problem),
         };
         let plane = self.clone();
         let paired = tokio::spawn(async move {
@@ -66,48 +63,23 @@ impl Federation {
             plane.keep(caller).await
         });
         let paired = paired.await.unwrap_or_else(|error| Err(bug("a pairing failed", &error)));
-        paired.unwrap_or_else(|problem| {
-            self.strangers.count(&problem);
-            unsigned(&problem)
-        })
+        paired.unwrap_or_else(|problem| self.turn_away(&problem))
     }
 
     /// Verifies what a caller says of itself, and that it was given an invite or is known by one.
     fn caller(&self, body: &Bytes) -> Result<Caller, Problem> {
-        let core = &self.core;
-        let now = core.now();
-        let operation = Operation::parse(body)
-            .map_err(|fault| Problem::new(Code::Malformed).with_detail(fault.to_string()))?;
-        let roots = operation.roots.as_deref().unwrap_or_default();
-        let Some(first) = roots.first() else {
-            return Err(Problem::new(Code::Malformed).with_detail("a newcomer brings its roots"));
+        let operation = introduction::read(body)?;
+        let is_right = |view: &PeerView, said: &PairingRequest, now: Timestamp| {
+            let skew_ms = limit::CLOCK_SKEW_MS_MAX;
+            if said.aud != *self.core.own() || said.iss != *view.gateway() {
+                return Err(refuse(&"the request is of or for another gateway"));
+            }
+            if said.iat > now.plus_ms(skew_ms) || now >= said.exp.plus_ms(skew_ms) {
+                return Err(refuse(&PairingRefusal::OutOfTime));
+            }
+            Ok(())
         };
-        let gateway = gateway_id(&first.digest());
-        // Who was here before cannot come back with older roots, or with keys that it revoked.
-        let known = match core.trust.state().peers.get(&gateway) {
-            Some(view) => Some(view.clone()),
-            None => stored_view(&core.store, &gateway)
-                .map_err(|error| bug("a newcomer's documents cannot be read", &error))?,
-        };
-        let view = match known {
-            Some(view) => view.with_roots(roots, now),
-            None => TrustedRoot::introduced(first)
-                .and_then(|chain| chain.advance(&roots[1..], now))
-                .map(PeerView::new),
-        };
-        let view = view.map_err(|fault| refuse(&fault))?;
-        let view = view.with_status(&operation.status, now).map_err(|fault| refuse(&fault))?;
-        let request = view
-            .verify::<PairingRequest>(&operation.request, now)
-            .map_err(|fault| refuse(&fault))?;
-        let said = request.value();
-        let skew_ms = limit::CLOCK_SKEW_MS_MAX;
-        if said.aud != *core.own() || said.iss != *view.gateway() {
-            return Err(refuse(&"the request is of or for another gateway"));
-        }
-        if said.iat > now.plus_ms(skew_ms) || now >= said.exp.plus_ms(skew_ms) {
-            return Err(refuse(&PairingRefusal::OutOfTime));
-        }
+        let (view, request) = introduced(&self.core, &operation, is_right)?;
         let standing = self.standing(&view, &request)?;
         Ok(Caller { view, request, standing })
     }
@@ -207,12 +179,7 @@ impl Federation {
                 if pinned.is_some() { PairingResult::Accepted } else { PairingResult::Pending }
             }
         };
-        match core.commit(Step::new(guards, writes, ())).await {
-            Ok(()) => {}
-            Err(StepError::Stale(_)) => return Err(Problem::new(Code::VerificationFailed)),
-            Err(error) => return Err(error.into()),
-        }
-        fail::point("pairing.kept");
+        // Signed before anything is used up: without a key, the invite stays as it is.
         let identity = core.identity.present();
         let answer = Answer {
             aud: peer,
@@ -223,8 +190,16 @@ impl Federation {
             t: now,
             v: One,
         };
-        let envelope =
-            identity.sign(&answer, now).map_err(|error| bug("an answer was not signed", &error))?;
+        let envelope = identity.sign(&answer, now).map_err(|error| match error {
+            SignError::Revoked { .. } => keyless(),
+            other => bug("an answer was not signed", &other),
+        })?;
+        match core.commit(Step::new(guards, writes, ())).await {
+            Ok(()) => {}
+            Err(StepError::Stale(_)) => return Err(Problem::new(Code::VerificationFailed)),
+            Err(error) => return Err(error.into()),
+        }
+        fail::point("pairing.kept");
         Ok(one_envelope(200, &envelope))
     }
 }

@@ -39,6 +39,10 @@ impl Rate {
         Self { count, period_ms: 60_000 }
     }
 
+    pub(crate) const fn per_hour(count: u32) -> Self {
+        Self { count, period_ms: 3_600_000 }
+    }
+
     fn count_milli(self) -> i64 {
         i64::from(self.count.max(1)) * 1_000
     }

@@ -291,7 +291,9 @@ fn deadline(start: &Start, allowed_ms: i64, now: Timestamp) -> Timestamp {
 
 /// The smallest of what is limited, and of what the contract limits anyway.
 fn least<const N: usize>(limits: [Option<u64>; N], most: u64) -> u64 {
-    limits.into_iter().flatten().fold(most, u64::min)
+    // The first is the grant's.
+    let heeded = if planted!("own_limits_ignored") { 1 } else { N };
+    limits.into_iter().take(heeded).flatten().fold(most, u64::min)
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -162,6 +162,8 @@ enum Ended {
     Barred(Barred),
     #[error("the key that asked for it was revoked")]
     Key,
+    #[error("our own key for streams is revoked: nothing more can be sealed")]
+    Keyless,
     #[error("the bridge is draining")]
     Draining,
     #[error("the bridge was rolled back")]
@@ -183,6 +185,8 @@ impl Sender {
                     //= ID-66
                     Ended::Key => self.send_last(Problem::new(Code::VerificationFailed)).await,
                     Ended::RolledBack => self.send_last(Problem::new(Code::RolledBack)).await,
+                    // Nothing says so under a signature; what was sent before, the news of it, arrives.
+                    Ended::Keyless => Ok(()),
                     Ended::Draining => self.send_last(Problem::new(Code::Draining)).await,
                     _ => Err(error),
                 };
@@ -207,6 +211,11 @@ impl Sender {
             self.asker.check()?;
             let row = self.core.store.reads().run(run)?.ok_or(Ended::Gone)?;
             self.send_status().await?;
+            //= ID-60
+            let keyless = self.core.identity.present().is_withdrawn(Role::Stream, self.core.now());
+            if keyless && !planted!("keyless_stream_stays_open") {
+                return Err(Ended::Keyless);
+            }
             while let Some(batch) = Durable::read(self.core.store.reads(), &row, self.chain)? {
                 self.asker.check()?;
                 let sealed = self.seal(batch, &row)?;

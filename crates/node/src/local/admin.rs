@@ -220,8 +220,11 @@ async fn backup(
 async fn audit_heads(
     State(local): State<Local>,
     _: May<Administer>,
+    uri: Uri,
 ) -> Answered<Vec<AuditHeadView>> {
-    Ok(Answer(local.bridge.audit_heads()))
+    let [all] = query(&uri, ["all"])?;
+    let all = all.map_or(Ok(false), |all| value("all", &all))?;
+    Ok(Answer(if all { local.bridge.all_audit_heads()? } else { local.bridge.audit_heads() }))
 }
 
 fn check_period(name: &str, text: Option<&str>) -> Result<(), LocalProblem> {

@@ -17,7 +17,6 @@ use landbridge_proto::wire::name::InvalidName;
 use landbridge_proto::wire::problem::{Code, Problem};
 use serde::de::DeserializeOwned;
 
-use super::gate::federation_request;
 use super::problem::{LocalCode, LocalProblem};
 
 /// A JSON body of a known form.
@@ -61,7 +60,7 @@ impl<S: Send + Sync> FromRequest<S> for Nothing {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LocalProblem> {
     serde_json::from_slice(bytes).map_err(|error| {
         if is_federation_operation(bytes) {
-            return federation_request();
+            return LocalProblem::misdirected();
         }
         LocalProblem::malformed(error.to_string())
     })

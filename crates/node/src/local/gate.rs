@@ -5,6 +5,7 @@
 //! loopback). CORS headers would only tell a browser to hide the answer, after the work was done.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -17,16 +18,19 @@ use landbridge_planted::planted;
 use landbridge_proto::wire::problem::{Code, Problem};
 
 use super::auth::{Credential, LocalPeer};
-use super::problem::{LocalCode, LocalProblem};
+use super::problem::{LocalCode, LocalProblem, Misdirected};
 use crate::observe;
+use crate::tally::Tally;
 
 /// What the gate must know of its listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Gate {
     /// The user that runs the bridge.
     pub(super) owner: u32,
     /// The address that loopback TCP is bound to.
     pub(super) tcp: Option<SocketAddr>,
+    /// Where what came to the wrong plane is counted.
+    pub(super) tally: Arc<Tally>,
 }
 
 /// Lets a request through to its handler, with its [`Credential`], or answers with a problem.
@@ -37,6 +41,9 @@ pub(super) async fn gate(State(gate): State<Gate>, mut request: Request, next: N
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
+    if response.extensions_mut().remove::<Misdirected>().is_some() {
+        gate.tally.misdirected();
+    }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -45,7 +52,7 @@ pub(super) async fn gate(State(gate): State<Gate>, mut request: Request, next: N
 }
 
 impl Gate {
-    fn check(self, request: &mut Request) -> Result<(), LocalProblem> {
+    fn check(&self, request: &mut Request) -> Result<(), LocalProblem> {
         let Some(peer) = LocalPeer::of(request.extensions()) else {
             tracing::error!("a request reached the local API without its connection's peer");
             return Err(Problem::new(Code::Internal).into());
@@ -60,7 +67,7 @@ impl Gate {
         check_encoding(request.headers())?;
         let path = request.uri().path();
         if path.starts_with("/federation/") || path == "/.well-known/gateway-federation" {
-            return Err(federation_request());
+            return Err(LocalProblem::misdirected());
         }
         let credential = Credential::shown(peer, self.owner, request.headers())?;
         // No handler, log or error below ever meets the secret.
@@ -72,7 +79,7 @@ impl Gate {
     }
 
     fn check_host(
-        self,
+        &self,
         remote: SocketAddr,
         uri: &Uri,
         headers: &HeaderMap,
@@ -96,12 +103,6 @@ impl Gate {
             format!("Host must be localhost:{0} or 127.0.0.1:{0} or [::1]:{0}", ours.port());
         Err(LocalProblem::new(LocalCode::WrongHost, detail))
     }
-}
-
-/// The refusal of a federation request, counted: a peer or a proxy is pointed at the wrong plane.
-pub(super) fn federation_request() -> LocalProblem {
-    observe::federation_on_local();
-    LocalProblem::new(LocalCode::NotFound, "federation requests are not answered on the local API")
 }
 
 fn check_encoding(headers: &HeaderMap) -> Result<(), LocalProblem> {
@@ -162,7 +163,8 @@ mod tests {
         path: &str,
         headers: &[(&str, &str)],
     ) -> (StatusCode, String) {
-        let gate_of = Gate { owner: OWNER, tcp: Some("127.0.0.1:4100".parse().unwrap()) };
+        let tcp = Some("127.0.0.1:4100".parse().unwrap());
+        let gate_of = Gate { owner: OWNER, tcp, tally: Arc::default() };
         let app = Router::new()
             .route("/thing", get(seen))
             .layer(axum::middleware::from_fn_with_state(gate_of, gate));

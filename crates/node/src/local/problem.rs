@@ -45,7 +45,11 @@ pub struct ProblemView {
 
 /// An answer that is a problem.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct LocalProblem(Box<ProblemView>);
+pub struct LocalProblem(Box<ProblemView>, Option<Misdirected>);
+
+/// What was refused is a request of the federation plane. The response carries it to the gate, which counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Misdirected;
 
 /// What only the local plane refuses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -160,7 +164,7 @@ impl LocalProblem {
     #[must_use]
     pub fn new(code: LocalCode, detail: impl Into<String>) -> Self {
         let (text, status, retry_mode, title) = code.row();
-        Self(Box::new(ProblemView {
+        let view = ProblemView {
             code: text.to_owned(),
             detail: Some(detail.into()),
             have: None,
@@ -171,13 +175,21 @@ impl LocalProblem {
             status,
             title: Some(title.to_owned()),
             kind: format!("urn:landbridge:problem:{text}"),
-        }))
+        };
+        Self(Box::new(view), None)
     }
 
     /// A body, path or query that does not have the promised form.
     #[must_use]
     pub fn malformed(detail: impl Into<String>) -> Self {
         Problem::new(Code::Malformed).with_detail(detail).into()
+    }
+
+    /// The refusal of a federation request: a peer or a proxy is pointed at the wrong plane.
+    pub(super) fn misdirected() -> Self {
+        let detail = "federation requests are not answered on the local API";
+        let Self(view, _) = Self::new(LocalCode::NotFound, detail);
+        Self(view, Some(Misdirected))
     }
 
     /// The least time to wait before trying again.
@@ -196,7 +208,7 @@ impl LocalProblem {
 
 impl From<Problem> for LocalProblem {
     fn from(problem: Problem) -> Self {
-        Self(Box::new(ProblemView {
+        let view = ProblemView {
             code: problem.code_text().to_owned(),
             kind: format!("urn:gfp:problem:{}", problem.code_text()),
             title: None,
@@ -207,7 +219,8 @@ impl From<Problem> for LocalProblem {
             retryable: problem.retryable,
             side_effects: problem.side_effects,
             status: problem.status,
-        }))
+        };
+        Self(Box::new(view), None)
     }
 }
 
@@ -229,6 +242,9 @@ impl IntoResponse for LocalProblem {
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"landbridge\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(misdirected) = self.1 {
+            response.extensions_mut().insert(misdirected);
         }
         response
     }

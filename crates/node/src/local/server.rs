@@ -58,7 +58,7 @@ pub(super) struct Local {
 /// Every request must carry its connection's peer: the accept loop's extension, or a
 /// [`super::auth::LocalPeer`].
 pub fn router(bridge: Bridge, options: Options) -> Router {
-    let at_gate = Gate { owner: options.owner, tcp: options.tcp };
+    let at_gate = Gate { owner: options.owner, tcp: options.tcp, tally: bridge.tally() };
     routes()
         .layer(axum::middleware::from_fn(no_stray_query))
         .layer(axum::middleware::from_fn_with_state(at_gate, gate))

@@ -18,6 +18,9 @@ const EXECUTIONS: &str = "executions.log";
 /// The file with a line for each start of what had been executed.
 const REPEATED: &str = "repeated.log";
 
+/// The file with a line for each caution.
+const CAUTIONS: &str = "cautions";
+
 /// The directory of the scripted gateway.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -50,6 +53,12 @@ impl Ledger {
         if let Err(error) = log.and_then(|mut log| log.write_all(format!("{run}\n").as_bytes())) {
             tracing::warn!(%run, %error, "a repeated start was not noted");
         }
+    }
+
+    /// What the gateway's settings are said to weaken. Only tests write it.
+    pub(super) fn cautions(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.dir.join(CAUTIONS)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// When a run was executed; `None` when it never was.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Write};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::status::TrustedStatus;
-use landbridge_proto::wire::document::Incarnation;
+use landbridge_proto::trust::witness::{self, WentBack};
+use landbridge_proto::wire::document::{AuditHead, Incarnation, Status};
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::name::{GatewayId, Timestamp};
 use landbridge_store::{Fault, Handle};
@@ -42,10 +44,21 @@ pub(crate) fn save(
 }
 
 /// A peer as its kept documents show it.
+pub(super) struct Kept {
+    pub(super) view: PeerView,
+    /// That it told of an audit log which contradicts what it told before.
+    pub(super) went_back: Option<WentBack>,
+}
+
+/// A peer as its kept documents show it.
 pub(crate) fn stored_view(
     store: &Handle,
     gateway: &GatewayId,
 ) -> Result<Option<PeerView>, TrustError> {
+    Ok(kept(store, gateway)?.map(|kept| kept.view))
+}
+
+pub(super) fn kept(store: &Handle, gateway: &GatewayId) -> Result<Option<Kept>, TrustError> {
     let rows = store.reads().documents(gateway, DocumentKind::Root)?;
     if rows.is_empty() {
         return Ok(None);
@@ -66,8 +79,47 @@ pub(crate) fn stored_view(
         let said = status.newest().value();
         (said.root_version, said.seq)
     });
-    let status = statuses.into_iter().reduce(|earlier, later| later.remembering(earlier));
-    Ok(Some(PeerView::restore(chain, status)))
+    let told = |status: &TrustedStatus| status.newest().value().clone();
+    let pairs = statuses.iter().zip(statuses.iter().skip(1));
+    let went_back = pairs.rev().find_map(|(one, next)| witness::compare(&told(one), &told(next)));
+    let remembering = |earlier, later: TrustedStatus| later.remembering(earlier, &chain);
+    let status = statuses.into_iter().reduce(remembering);
+    Ok(Some(Kept { view: PeerView::restore(chain, status), went_back }))
+}
+
+/// What each kept status of a gateway says; what cannot be used says nothing.
+pub(crate) fn kept_statuses(
+    store: &Handle,
+    gateway: &GatewayId,
+    chain: &TrustedRoot,
+) -> Result<Vec<Status>, Fault> {
+    let rows = store.reads().documents(gateway, DocumentKind::Status)?;
+    Ok(rows.iter().filter_map(|row| said(row, chain)).collect())
+}
+
+fn said(row: &DocumentRow, chain: &TrustedRoot) -> Option<Status> {
+    let status = TrustedStatus::restore(&parse(row).ok()?, row.at, [], chain).ok()?;
+    Some(status.newest().value().clone())
+}
+
+/// Compares the audit log with what our kept statuses told of it: that its end was cut off, or all of it
+/// written anew, shows by nothing else here.
+//= ID-83
+pub(super) fn audit_altered(store: &Handle, own: &TrustedRoot) -> Result<Option<String>, Fault> {
+    for told in kept_statuses(store, own.gateway(), own)?.iter().rev() {
+        let AuditHead { size, head } = told.audit;
+        if size == 0 || planted!("own_audit_not_compared") {
+            continue;
+        }
+        let found = store.reads().audit(size - 1, 1)?.first().map(|row| row.head);
+        let what = match found {
+            Some(found) if found == head => continue,
+            Some(_) => format!("its first {size} rows are other ones than a status of ours told"),
+            None => format!("it had {size} rows when a status of ours told of it, and has fewer"),
+        };
+        return Ok(Some(what));
+    }
+    Ok(None)
 }
 
 pub(super) fn document(

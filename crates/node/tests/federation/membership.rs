@@ -1,9 +1,18 @@
 //! Memberships: a federation root admits, a person grants, and what lapsed ends.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
 use landbridge_node::clock::Clock as _;
+use landbridge_node::halt::Halted;
 use landbridge_node::local::api::{MembershipShown, ShowMembership};
 use landbridge_node::net::App;
+use landbridge_proto::machine::contract::{DocumentKind, DocumentRow, Write};
 use landbridge_proto::machine::operation::Operation;
+use landbridge_proto::machine::step::Step;
 use landbridge_proto::trust::federation::FederationDraft;
 use landbridge_proto::trust::key::SecretKey;
 use landbridge_proto::trust::signer::{KeySigner, sign_typed};
@@ -13,6 +22,7 @@ use landbridge_proto::wire::document::{
 };
 use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::kind::SignedBy;
+use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{Alias, GatewayId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
 use zeroize::Zeroizing;
@@ -333,4 +343,115 @@ async fn a_revoked_peer_does_not_come_back_by_a_membership() {
     let bytes = admission(&world, |_| {}, vec![shown.clone()]);
     assert_eq!(world.post(PATH, bytes).await.unsigned().await, "verification_failed");
     assert!(world.b.bridge.pairings().await.unwrap().is_empty());
+}
+
+//= ID-64
+#[tokio::test]
+async fn a_halted_bridge_neither_takes_nor_shows_a_membership() {
+    let world = world(4).await;
+    let shown = membership(&world.a, NOW, 30 * MINUTE_MS);
+    world.b.core.halt.set(Some(Halted::default()));
+    let rows = world.b.core.store.reads().audit_head().unwrap().0;
+    let bytes = admission(&world, |_| {}, vec![shown.clone()]);
+    assert_eq!(world.post(PATH, bytes).await.unsigned().await, "halted");
+    assert!(world.b.bridge.pairings().await.unwrap().is_empty());
+    assert_eq!(world.b.core.store.reads().audit_head().unwrap().0, rows);
+    world.b.core.halt.set(None);
+
+    world.a.core.halt.set(Some(Halted::default()));
+    let refused = join(&world, &shown).await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::Halted));
+    assert!(world.b.bridge.pairings().await.unwrap().is_empty(), "nothing was sent");
+    world.a.core.halt.set(None);
+    assert!(join(&world, &shown).await.unwrap().waits);
+}
+
+//= ID-61
+#[tokio::test]
+async fn a_peer_that_was_suspended_or_revoked_here_is_shown_nothing() {
+    let world = world(4).await;
+    join(&world, &membership(&world.a, NOW, 30 * MINUTE_MS)).await.unwrap();
+    accept(&world).await;
+    let newer = membership(&world.a, NOW.plus_ms(1), 30 * MINUTE_MS);
+    world.clock.advance_ms(1);
+    for (status, code) in
+        [(PeerStatus::Suspended, Code::PeerSuspended), (PeerStatus::Revoked, Code::PeerRevoked)]
+    {
+        let mut draft = world.a.draft();
+        draft.set_status(world.b.core.own(), status).unwrap();
+        world.a.put(draft).await;
+        assert_eq!(renew(&world, &newer).await.unwrap_err().code(), Some(code));
+    }
+    assert_eq!(world.b.deeds("membership_shown"), 0);
+    assert_eq!(world.a.deeds("membership_sent"), 1);
+}
+
+//= ID-76
+#[tokio::test]
+async fn a_stranger_cannot_keep_who_shows_a_membership_busy_with_roots() {
+    let world = World::strangers().await;
+    let roots = Arc::new(world.b.endless_roots(400));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    world.serve_app(App::new(move |request| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let version = request.uri().path().rsplit('/').next().and_then(|n| n.parse::<usize>().ok());
+        let root = version.and_then(|version| roots.get(version - 1)).map(Envelope::to_bytes);
+        let body = Full::new(Bytes::from(root.unwrap_or_default()));
+        async { Response::new(body) }
+    }));
+    let refused = join(&world, &membership(&world.a, NOW, 30 * MINUTE_MS)).await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::TooLarge));
+    assert!(asked.load(Ordering::Relaxed) <= limit::CHAIN_ROOTS_MAX + 1);
+    // And roots of somebody else are not walked at all.
+    asked.store(0, Ordering::Relaxed);
+    let other = ShowMembership {
+        membership: String::from_utf8(membership(&world.a, NOW, 1).to_bytes()).unwrap(),
+        gateway: crate::support::nobody(),
+        endpoint: world.b.core.identity.present().root().root().endpoints.first().cloned(),
+        alias: Some(name("eu")),
+    };
+    let refused = world.a.bridge.show_membership(other).await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::VerificationFailed));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+//= ID-68
+#[tokio::test]
+async fn what_is_kept_of_a_gateway_is_not_read_for_whoever_names_it() {
+    let world = world(4).await;
+    world.b.know(&world.a).await;
+    let row = DocumentRow {
+        gateway: world.a.core.own().clone(),
+        kind: DocumentKind::Status,
+        version: 1,
+        envelope: "not to be read".to_owned(),
+        at: NOW,
+    };
+    let write = vec![Write::SaveDocument(row)];
+    world.b.core.commit(Step::new(Vec::new(), write, ())).await.unwrap();
+    let shown = membership(&world.a, NOW, 30 * MINUTE_MS);
+    let foreign = |raw: &mut raw::Admission| raw.aud = crate::support::nobody();
+    let bytes = admission(&world, foreign, vec![shown.clone()]);
+    assert_eq!(world.post(PATH, bytes).await.unsigned().await, "verification_failed");
+    let bytes = admission(&world, |_| {}, vec![shown]);
+    assert_eq!(world.post(PATH, bytes).await.unsigned().await, "internal", "now it is read");
+}
+
+/// As many roots of A as it may show, and one more.
+//= ID-79
+#[tokio::test]
+async fn a_member_shows_a_long_chain_whole_up_to_its_limit() {
+    for (count, taken) in [(limit::CHAIN_ROOTS_MAX, true), (limit::CHAIN_ROOTS_MAX + 1, false)] {
+        let world = world(4).await;
+        let roots = world.a.endless_roots(count - 1);
+        let bytes = admission(&world, |_| {}, vec![membership(&world.a, NOW, 30 * MINUTE_MS)]);
+        let operation = Operation { roots: Some(roots), ..Operation::parse(&bytes).unwrap() };
+        let reply = world.post(PATH, operation.to_bytes()).await;
+        match taken {
+            true => assert_eq!(reply.status, 200),
+            false => assert_eq!(reply.unsigned().await, "too_large"),
+        }
+        assert_eq!(world.b.bridge.pairings().await.unwrap().len(), usize::from(taken));
+    }
 }

@@ -10,10 +10,14 @@ use landbridge_node::local::api::{Join, NewInvite};
 use landbridge_node::net::App;
 use landbridge_node::pairing::There;
 use landbridge_proto::machine::contract::{DocumentKind, PairingRow};
+use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::document::{Revocation, RevocationReason};
 use landbridge_proto::wire::envelope::Envelope;
+use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::limit;
 
-use crate::support::{World, started};
+use crate::support::{NOW, World, started};
 
 fn invite(alias: &str) -> NewInvite {
     serde_json::from_value(serde_json::json!({"alias": alias})).unwrap()
@@ -181,4 +185,38 @@ async fn the_same_pairing_request_twice_is_refused() {
     let again = world.post("/federation/v1/pairing", body).await;
     assert_eq!(again.unsigned().await, "verification_failed");
     assert_eq!(world.b.deeds("pairing_received"), 1);
+}
+
+//= ID-79
+#[tokio::test]
+async fn a_gateway_of_many_roots_can_be_paired_with() {
+    let world = strangers().await;
+    let text = world.b.bridge.invite(invite("us")).await.unwrap().invite;
+    let invite = landbridge_proto::trust::pairing::Invite::parse(&text).unwrap();
+    let body = world.pairing_body(&invite);
+    let shown = |count: usize| {
+        let roots = Some(world.a.endless_roots(count - 1));
+        Operation { roots, ..Operation::parse(&body).unwrap() }.to_bytes()
+    };
+    let path = "/federation/v1/pairing";
+    let refused = world.post(path, shown(limit::CHAIN_ROOTS_MAX + 1)).await;
+    assert_eq!(refused.unsigned().await, "too_large");
+    assert_eq!(world.post(path, shown(70)).await.status, 200);
+    assert_eq!(world.b.bridge.pairings().await.unwrap()[0].root_version, 70);
+}
+
+//= ID-35
+#[tokio::test]
+async fn an_inviter_without_a_key_to_answer_with_does_not_use_up_the_invite() {
+    let world = strangers().await;
+    let text = world.b.bridge.invite(invite("us")).await.unwrap().invite;
+    let invite = landbridge_proto::trust::pairing::Invite::parse(&text).unwrap();
+    let kid = world.b.key(Role::Stream);
+    let one = Revocation { kid, reason: RevocationReason::Retired, since: NOW };
+    world.b.core.trust.revoke_key(&world.b.core, one).await.unwrap();
+    let refused = world.post("/federation/v1/pairing", world.pairing_body(&invite)).await;
+    assert_eq!(refused.unsigned().await, "halted");
+    assert_eq!(world.b.deeds("pairing_received"), 0);
+    let row = world.b.core.store.reads().invite(&invite.id()).unwrap().unwrap();
+    assert!(row.is_open());
 }

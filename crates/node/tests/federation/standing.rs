@@ -5,6 +5,8 @@ use std::time::Duration;
 use landbridge_node::bridge::Principal;
 use landbridge_node::halt::Halted;
 use landbridge_node::local::api::StartRun;
+use landbridge_node::net::App;
+use landbridge_node::net::limit_body::RequestBody;
 use landbridge_node::trust::{NotRevoked, Trust, TrustError};
 use landbridge_proto::machine::admission::Learned;
 use landbridge_proto::machine::contract::{EntryPhase, EntryRow, PairingRow, RunPhase, Write};
@@ -253,6 +255,66 @@ async fn a_key_of_our_own_that_is_revoked_signs_nothing_also_after_a_restart() {
     world.clock.advance_ms(limit::STATUS_LIFE_MS);
     core.trust.refresh_status(core).await.unwrap();
     assert_eq!(core.trust.revoked_keys().len(), 1);
+}
+
+//= ID-60
+#[tokio::test]
+async fn a_quiet_stream_ends_when_the_key_that_seals_it_is_revoked() {
+    let world = World::new().await;
+    let mut open = world.ask_for(started("sealed", "say one\nhang")).await.events();
+    open.accept().await;
+    world.b.revoke(&world.b.key(Role::Stream), Timestamp(0)).await;
+    // The clock stands still: what would come after ten seconds does not come.
+    let told = tokio::time::timeout(Duration::from_secs(5), open.until_broken()).await;
+    let told = told.expect("the stream stays open");
+    assert!(matches!(told.last(), Some(Event::Status(_))), "the news are told: {told:?}");
+}
+
+//= ID-64
+#[tokio::test]
+async fn who_is_told_to_wait_hears_its_client_meanwhile() {
+    let world = World::new().await;
+    world.serve_b();
+    world.b.core.halt.set(Some(Halted::default()));
+    let run = world.start_run("waiting", "hang").await.run;
+    let told = || world.a.calls.connection(&run).unwrap_or_default();
+    soon(|| told().contains("it says to come in")).await;
+    world.a.calls.cancel(&run);
+    // The clock stands still: nobody comes back at the time that it was told.
+    let entry = || world.a.core.store.reads().entry(&run).unwrap().unwrap();
+    soon(|| entry().cancel.is_some()).await;
+}
+
+async fn soon(mut is_so: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("not in time");
+}
+
+#[tokio::test]
+async fn who_answers_anything_at_all_was_not_told_of_a_revocation() {
+    let revoke = async |world: &World, role: &str| {
+        let asked = serde_json::json!({"key": role, "reason": "compromised"});
+        let revoked = world.a.bridge.revoke_key(serde_json::from_value(asked).unwrap()).await;
+        revoked.unwrap().told.iter().map(|told| told.told).collect::<Vec<_>>()
+    };
+    // A peer that read it refuses the very question, and cannot sign that: it shows what it keeps.
+    let world = World::new().await;
+    world.serve_b();
+    assert_eq!(revoke(&world, "request").await, [true]);
+    assert_eq!(world.b.deeds("peer_key_revoked"), 1);
+    let world = World::new().await;
+    world.serve_app(App::new(|request: http::Request<RequestBody>| async move {
+        let is_kept = request.uri().path().starts_with("/federation/v1/status/");
+        let status = if is_kept { 404 } else { 400 };
+        let body = http_body_util::Full::from("anything");
+        http::Response::builder().status(status).body(body).unwrap()
+    }));
+    assert_eq!(revoke(&world, "request").await, [false]);
 }
 
 //= ID-66

@@ -121,10 +121,15 @@ impl World {
 
     /// Anything under B's name and TLS key.
     pub(crate) fn serve_app(&self, app: App) -> CancellationToken {
-        let tls = TransportSecurity::Tls(self.b.core.identity.tls().server_config().unwrap());
+        self.serve_as(&self.b, app)
+    }
+
+    /// Anything under the name and the TLS key of a side.
+    pub(crate) fn serve_as(&self, side: &Side, app: App) -> CancellationToken {
+        let tls = TransportSecurity::Tls(side.core.identity.tls().server_config().unwrap());
         let (server, stop) =
             (Server::new(Accepting::default(), tls, app), CancellationToken::new());
-        tokio::spawn(server.run(self.network.listen(self.b.endpoint.clone()), stop.clone()));
+        tokio::spawn(server.run(self.network.listen(side.endpoint.clone()), stop.clone()));
         stop
     }
 
@@ -301,6 +306,7 @@ impl Side {
             // As after a time without room: nothing that is asked in a test was signed before it.
             unrecorded: Unrecorded::new(true, NOW),
             contacts: Contacts::default(),
+            tally: Arc::default(),
             approvals: Approvals::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
@@ -344,6 +350,7 @@ impl Side {
             unrecorded: Unrecorded::new(true, NOW),
             contacts: Contacts::default(),
             approvals: Approvals::default(),
+            tally: Arc::default(),
         });
         core.trust.refresh_status(&core).await.unwrap();
         let executions = Arc::new(Executions::default());
@@ -568,6 +575,15 @@ impl Events {
             self.ready.extend(self.reader.push(&chunk).unwrap());
         }
         self.ready.pop_front()
+    }
+
+    /// Everything up to where the stream ends or breaks off.
+    pub(crate) async fn until_broken(mut self) -> Vec<Event> {
+        let mut events = Vec::from(self.ready);
+        while let Some(Ok(frame)) = self.body.frame().await {
+            events.extend(self.reader.push(&frame.into_data().unwrap()).unwrap());
+        }
+        events
     }
 
     pub(crate) async fn accept(&mut self) -> Envelope {

@@ -5,6 +5,9 @@ mod abuse;
 mod limits;
 mod local;
 mod round_trip;
+#[path = "../../../../tests/harness/src/skip.rs"]
+#[allow(dead_code, reason = "one file, read by several test crates")]
+mod skip;
 mod slow;
 mod support;
 mod trust;

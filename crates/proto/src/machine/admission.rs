@@ -167,8 +167,13 @@ impl Gate<'_> {
         let have = view.chain().version();
         let newer = view.with_status(&operation.status, self.now).map_err(|fault| {
             let ahead = operation.claimed_root_version().is_some_and(|told| told > have);
-            if planted!("refused_status_kept") {
+            //= ID-19
+            let twice = matches!(fault, StatusError::Equivocated { .. })
+                && !planted!("stapled_equivocation_unnoticed");
+            if twice || planted!("refused_status_kept") {
+                // Whoever keeps what was learned finds the two that speak against each other.
                 learned.status = Some(operation.status.clone());
+                learned.view = Some(view.clone());
             }
             bad_status(&fault, have, ahead).with_learned(&learned)
         })?;
@@ -314,7 +319,8 @@ pub fn judge_start(
         None => {
             //= REQ-21
             let unknown = crate::wire::stream::SideEffects::Unknown;
-            if memory.incarnation > 1 && start.invoked_at < memory.since {
+            let lost = memory.incarnation > 1 && start.invoked_at < memory.since;
+            if lost && !planted!("lost_history_starts") {
                 return refuse(Problem::new(Code::LostHistory).with_side_effects(unknown));
             }
             if now.since_ms(start.invoked_at) > memory.key_window_ms {
@@ -378,15 +384,7 @@ fn refuse(code: Code, story: String) -> Box<Refused> {
 }
 
 fn malformed(fault: &MalformedOperation) -> Box<Refused> {
-    let code = match fault {
-        //= REQ-2
-        //= ID-10
-        MalformedOperation::TooLong
-        | MalformedOperation::TooManyRoots
-        | MalformedOperation::TooManyHeld => Code::TooLarge,
-        MalformedOperation::BadShape => Code::Malformed,
-    };
-    let mut refused = refuse(code, fault.to_string());
+    let mut refused = refuse(fault.code(), fault.to_string());
     refused.problem = refused.problem.with_detail(fault.to_string());
     refused
 }

@@ -211,6 +211,9 @@ impl Executor {
             }
             (RunPhase::Running, Input::Reports(reports)) => self.report(now, reports),
             (RunPhase::Running, Input::Stop(reason)) => Handled::Step(self.stop(now, reason)),
+            (RunPhase::Running, Input::GraceOver) if planted!("grace_without_end") => {
+                Handled::Ignored(self)
+            }
             (RunPhase::Running, Input::GraceOver) => {
                 //= STR-27
                 //= REQ-72
@@ -266,7 +269,7 @@ impl Executor {
         let Terms { day_budget, run_budget, .. } = &self.terms;
         let begun = self.row.phase == RunPhase::Running;
         let over = day_budget.is_exceeded(today) || run_budget.is_exceeded(self.row.booked);
-        if begun && over && self.row.stop.is_none() {
+        if begun && over && self.row.stop.is_none() && !planted!("over_budget_goes_on") {
             return Handled::Step(self.stop(now, StopReason::Budget));
         }
         if !begun && day_budget.is_used_up(today) {

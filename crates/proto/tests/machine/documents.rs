@@ -159,6 +159,20 @@ fn pairing() -> (Envelope, Reader) {
     (envelope, message!(joiner.view(), landbridge_proto::wire::document::PairingRequest))
 }
 
+fn admission() -> (Envelope, Reader) {
+    let (member, other) = (Gateway::new(1), Gateway::new(21));
+    let said = raw::Admission {
+        aud: other.id(),
+        exp: NOW.plus_ms(60_000),
+        iat: NOW,
+        iss: member.id(),
+        membership: Digest::of(b"membership", &[]),
+        v: FormVersion,
+    };
+    let envelope = member.sign(Kind::Admission, Role::Request, &said);
+    (envelope, message!(member.view(), landbridge_proto::wire::document::Admission))
+}
+
 fn request() -> (Envelope, Reader) {
     let (caller, executor) = (Gateway::new(1), Gateway::new(21));
     let said = request_of(&caller, &executor, Body::Start(Box::new(start())));
@@ -244,6 +258,7 @@ fn all() -> Vec<(Envelope, Reader)> {
         federation(),
         membership(),
         pairing(),
+        admission(),
         request(),
         accept(),
         seal(),
@@ -290,6 +305,12 @@ fn no_changed_bit_of_a_membership_is_accepted() {
 #[test]
 fn no_changed_bit_of_a_pairing_is_accepted() {
     no_changed_bit_is_accepted(&pairing());
+}
+
+//= ENV-10
+#[test]
+fn no_changed_bit_of_an_admission_is_accepted() {
+    no_changed_bit_is_accepted(&admission());
 }
 
 //= ENV-10

@@ -361,8 +361,12 @@ fn an_older_status_is_stale_and_a_second_one_with_its_number_is_refused() {
     world.turns_away(Code::StatusStale, &older);
     let raw = raw::Status { refresh_ms: 1, ..world.a.raw_status(NOW) };
     let second = world.a.sign(Kind::Status, Role::Status, &raw);
-    let bytes = body(None, second, world.request(|_| ()));
-    world.turns_away(Code::VerificationFailed, &bytes);
+    let bytes = body(None, second.clone(), world.request(|_| ()));
+    let refused = world.open(&bytes).unwrap_err();
+    assert_eq!(refused.problem.code(), Some(Code::VerificationFailed));
+    assert!(refused.authenticated.is_none());
+    // It is handed on: together with the first it speaks against its signer.
+    assert_eq!(refused.learned.status.unwrap().digest(), second.digest());
     for ms in [0, 1] {
         let bytes = body(None, world.a.status(NOW.plus_ms(ms)), world.request(|_| ()));
         world.open(&bytes).unwrap();
@@ -463,6 +467,23 @@ fn a_start_asks_for_one_thing_and_names_a_session_where_its_mode_has_one() {
     ];
     for change in changes {
         world.turns_away(Code::Malformed, &with(change));
+    }
+}
+
+//= ENV-19
+#[test]
+fn what_a_start_claims_has_its_length() {
+    let world = World::new();
+    let with = |member: &'static str, length: usize| {
+        let mut value = serde_json::to_value(world.said()).unwrap();
+        value["body"]["remoteRunId"] = "x".into();
+        *value["body"].pointer_mut(member).unwrap() = "x".repeat(length).into();
+        let request = world.a.sign(Kind::Request, Role::Request, &value);
+        body(None, world.a.status(NOW), request)
+    };
+    for member in ["/callerIdentity/principal", "/remoteRunId"] {
+        world.open(&with(member, limit::CLAIM_BYTES_MAX)).unwrap();
+        world.turns_away(Code::Malformed, &with(member, limit::CLAIM_BYTES_MAX + 1));
     }
 }
 

@@ -9,6 +9,7 @@ mod forge;
 mod full;
 mod kill9;
 mod lifecycle;
+mod logs;
 mod lossy;
 mod middle;
 mod offline_keys;

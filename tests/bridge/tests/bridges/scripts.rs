@@ -221,3 +221,43 @@ async fn a_quota_of_open_runs_is_guarded_where_they_are_written() {
     assert_eq!(all.iter().filter(|status| **status == 201).count(), 3, "{all:?}");
     assert_eq!(all.iter().filter(|status| **status == 429).count(), 21, "{all:?}");
 }
+
+#[tokio::test]
+async fn a_second_tenant_is_warned_of_walls_that_are_open() {
+    let pair = Pair::start(&[], &[]).await.unwrap();
+    let gateway = pair.b.home().join("gateway");
+    std::fs::create_dir_all(&gateway).unwrap();
+    std::fs::write(gateway.join("cautions"), "the door is open\n").unwrap();
+    let grant = async |agent: &str, tenant: &str| {
+        let line = ["grant", "add", "us", "--agent", agent, "--tenant", tenant];
+        let (code, output) = ends(&pair.b, &line).await;
+        assert_eq!(code, 0);
+        String::from_utf8(output.stderr).unwrap().contains("the door is open")
+    };
+    let logged = || {
+        let log = std::fs::read_to_string(pair.b.home().join("bridge.log")).unwrap();
+        log.matches("the door is open").count()
+    };
+    assert!(!grant("demo", "one:one").await, "one tenant has nobody to listen to");
+    assert!(!grant("more", "one:one").await);
+    assert_eq!(logged(), 0);
+    assert!(grant("other", "two:two").await);
+    let until = tokio::time::Instant::now() + Duration::from_secs(10);
+    while logged() == 0 {
+        assert!(tokio::time::Instant::now() < until, "the log does not say it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_carries_an_id_of_its_clients_own() {
+    let pair = Pair::granted(&[], &[], &[]).await.unwrap();
+    let start = ["--json", "run", "start", "eu", "--agent", "demo", "--prompt", "say x"];
+    let (code, output) = ends(&pair.a, &[&start[..], &["--remote-run-id", "wf-81"]].concat()).await;
+    assert_eq!(code, 0);
+    let frames = lines(&output);
+    assert_eq!(frames[0]["payload"]["remoteRunId"], "wf-81", "{frames:?}");
+    let long = "x".repeat(257);
+    let (code, _) = ends(&pair.a, &[&start[..], &["--remote-run-id", &long]].concat()).await;
+    assert_ne!(code, 0);
+}

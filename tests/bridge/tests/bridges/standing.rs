@@ -126,6 +126,8 @@ async fn a_caller_revoked_under_fifty_streams_is_told_lost_and_shown_nothing_mor
         assert!(millis(&view["ended"]) <= at + ENDED_WITHIN_MS, "{view} after {at}");
         assert!(sealed_at(&pair, run).await <= at + UNDER_WAY_MS, "sealed after it: {view}");
     }
+    // Each stream ended with a problem that the caller verified as the executor's.
+    assert_eq!(ended_with(&pair.a, "peer_revoked").await, STREAMS);
     // They are stopped at the gateway and sealed here.
     until("all stopped", async || count(&pair.b, "run_ended").await == STREAMS).await;
     let events = pair.b.audit().await.unwrap();
@@ -162,6 +164,15 @@ async fn a_caller_revoked_under_fifty_streams_is_told_lost_and_shown_nothing_mor
     let mut history = History::default();
     pair.a.api().follow(&run, &mut history).await.unwrap();
     assert_eq!(history.said("outcome"), "succeeded");
+}
+
+/// How many streams of a bridge's peers ended with a signed problem of this code.
+async fn ended_with(bridge: &Bridge, code: &str) -> usize {
+    let metrics = bridge.api().get("/metrics").await.unwrap();
+    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    let name = format!("landbridge_streams_ended_by_peers_total{{code=\"{code}\"}}");
+    let line = text.lines().find_map(|line| line.strip_prefix(&name));
+    line.map_or(0, |count| count.trim().parse().unwrap())
 }
 
 /// A run to its end: its outcome, and the terminal's code.
@@ -357,7 +368,6 @@ async fn a_revoked_key_is_replaced_at_once_and_what_was_open_goes_on() {
     assert!(pair.b.executions().unwrap().values().all(|count| *count == 1));
 }
 
-/// The switch is thrown with the executor's store locked, and both ways of asking for it are tried.
 //= ID-64
 //= ID-65
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -418,22 +428,41 @@ async fn said_to_be_halted(bridge: &Bridge, because: &str) {
     );
 }
 
+/// The switch is thrown with the executor's store locked, and both ways of asking for it are tried.
 //= ID-65
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_halt_reaches_the_gateway_while_the_store_is_locked() {
-    let pair = Pair::granted(&WIDE, &WIDE, &[]).await.unwrap();
-    let run = pair.run("while-it-is-locked-1", LONG).await.unwrap();
-    until("frames", async || shown(&pair.a, &run).await["frames"].as_u64().unwrap() >= 3).await;
-    let lock = lock(&pair.b.home().join("state/landbridge.db"));
-    // Made by hand: not even the command is needed.
-    std::fs::write(pair.b.home().join("halt"), "").unwrap();
-    let by = Instant::now() + Duration::from_secs(5);
-    while stops_at(&pair.b) == 0 {
-        assert!(Instant::now() < by, "the gateway was not told to stop");
-        sleep(Duration::from_millis(20)).await;
+    for by_hand in [false, true] {
+        let pair = Pair::granted(&WIDE, &WIDE, &[]).await.unwrap();
+        let run = pair.run("while-it-is-locked-1", LONG).await.unwrap();
+        until("frames", async || shown(&pair.a, &run).await["frames"].as_u64().unwrap() >= 3).await;
+        let database = pair.b.home().join("state/landbridge.db");
+        let locked = lock(&database);
+        if by_hand {
+            // Not even the command is needed.
+            std::fs::write(pair.b.home().join("halt"), "").unwrap();
+        } else {
+            let halted = pair.b.json(&["halt", "--because", "locked"]).await.unwrap();
+            assert_eq!((&halted["halted"], &halted["changed"]), (&true.into(), &true.into()));
+        }
+        let by = Instant::now() + Duration::from_secs(5);
+        while stops_at(&pair.b) == 0 {
+            assert!(Instant::now() < by, "the gateway was not told to stop");
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(count_locked(&pair.b), 0, "nothing could be recorded");
+        drop(locked);
+        until("it is recorded", async || count(&pair.b, "run_ended").await == 1).await;
+
+        let locked = lock(&database);
+        let resumed = pair.b.json(&["resume"]).await.unwrap();
+        assert_eq!((&resumed["halted"], &resumed["changed"]), (&false.into(), &true.into()));
+        assert_eq!(resumed["bridge"], "heard");
+        drop(locked);
+        let mut history = History::default();
+        pair.a.api().follow(&run, &mut history).await.unwrap();
+        assert_eq!((history.said("outcome"), history.said("by")), ("cancelled", "executor"));
     }
-    assert_eq!(count_locked(&pair.b), 0, "nothing could be recorded");
-    drop(lock);
 }
 
 /// Holds the store's write lock.

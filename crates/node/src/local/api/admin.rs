@@ -38,6 +38,9 @@ pub struct BridgeView {
     /// Which life of this gateway this is.
     #[serde(default)]
     pub incarnation: u64,
+    /// That the audit log is not the one that our newest status told of; absent where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_altered: Option<String>,
     /// What halts the bridge, by its operator's order; absent where nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted: Option<crate::halt::Halted>,
@@ -77,7 +80,7 @@ pub struct PeerView {
     pub alias: Alias,
     /// Who it is.
     pub gateway: GatewayId,
-    /// `active`, `suspended`, `revoked` or `quarantined`; before both sides accepted, `awaitingAccept`
+    /// `active`, `suspended`, `revoked`, `quarantined` or `unusable`; before both sides accepted, `awaitingAccept`
     /// (a person of this side is waited for) or `awaitingPeer` (accepted here; the other side is).
     pub state: String,
     /// The twelve words, until both sides have accepted.
@@ -88,6 +91,9 @@ pub struct PeerView {
     /// Why it could not be reached the last time, when it could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
+    /// What a person should look at: its audit log went back, or what is kept of it cannot be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
     /// Its endpoints.
     pub endpoints: Vec<String>,
     /// Newest root version known.
@@ -452,13 +458,15 @@ pub struct AuditList {
     pub next: Option<u64>,
 }
 
-/// One of `GET /v1/admin/audit/heads`: how long a peer's audit log was, as its newest status told us.
+/// One of `GET /v1/admin/audit/heads`: how long a peer's audit log was, as its newest status told us; with
+/// `all=true`, as each kept status tells, our own included.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditHeadView {
-    /// The peer.
-    pub alias: Alias,
-    /// Its gateway.
+    /// The peer; absent for our own log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Alias>,
+    /// Whose log it is.
     pub gateway: GatewayId,
     /// When it said so.
     pub issued: String,

@@ -41,6 +41,9 @@ pub struct StartRun {
     /// What the run may use at most; it can only lower what the peer's grant allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<StartLimits>,
+    /// The client's own id of the run, sent along and echoed in `started`; never interpreted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_run_id: Option<String>,
     /// Labels to find it by; kept here, and sent with the caller identity only when put there.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

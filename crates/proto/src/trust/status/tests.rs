@@ -236,3 +236,46 @@ fn statuses_that_do_not_fit_together_are_refused() {
         InvalidStatus::BadRevocations { .. }
     ));
 }
+
+//= ID-82
+#[test]
+fn of_ids_that_no_root_names_the_newest_revocations_are_remembered_and_of_its_own_keys_all() {
+    let chain = chain();
+    let own = chain.root().roles[&Role::Stream].keyids.first().unwrap().clone();
+    let fresh = |n: i64| {
+        let of = |i: i64| {
+            KeyId::new(Digest::of(b"id\n", &[&n.to_be_bytes(), &i.to_be_bytes()]).to_string())
+        };
+        let mut kids: Vec<KeyId> = (0..256).map(|i| of(i).unwrap()).collect();
+        kids.sort();
+        kids
+    };
+    let tell = |n: i64, kids: Vec<KeyId>| {
+        let one = |kid| Revocation { kid, reason: RevocationReason::Retired, since: NOW };
+        at(n, |raw| raw.revoked = kids.into_iter().map(one).collect())
+    };
+    let mut status = first().advance(&tell(1, vec![own.clone()]), &chain, NOW).unwrap();
+    for n in 2..18 {
+        status = status.advance(&tell(n, fresh(n)), &chain, NOW.plus_ms(n)).unwrap();
+    }
+    let known = |status: &TrustedStatus, n: i64| {
+        fresh(n).iter().filter(|kid| status.revocation(kid).is_some()).count()
+    };
+    assert_eq!(status.revocations().count(), limit::REVOCATIONS_KEPT_MAX + 1);
+    // What such an id signed may still be shown: nothing is forgotten, and no more is taken.
+    let refused = status.advance(&tell(18, fresh(18)), &chain, NOW.plus_ms(18)).unwrap_err();
+    let max = limit::REVOCATIONS_KEPT_MAX;
+    assert_eq!(refused, StatusError::TooManyRevocations { max });
+    let same = status.advance(&tell(18, fresh(17)), &chain, NOW.plus_ms(18)).unwrap();
+    assert_eq!((known(&same, 2), known(&same, 17)), (256, 256));
+    // A day later the oldest go, and a key of its own never does.
+    let later = limit::CREDENTIAL_LIFE_MS_MAX + limit::CLOCK_SKEW_MS_MAX + 3;
+    let status = status.advance(&tell(later, fresh(18)), &chain, NOW.plus_ms(later)).unwrap();
+    assert_eq!(status.revocations().count(), max + 1);
+    assert_eq!((known(&status, 2), known(&status, 3), known(&status, 18)), (0, 256, 256));
+    assert!(status.revocation(&own).is_some());
+    let restored = TrustedStatus::restore(&tell(later + 1, fresh(19)), NOW, [], &chain).unwrap();
+    let restored = restored.remembering(status, &chain);
+    assert_eq!(restored.revocations().count(), max + 1);
+    assert!(restored.revocation(&own).is_some());
+}

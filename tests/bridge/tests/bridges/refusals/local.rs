@@ -84,7 +84,7 @@ async fn a_token_does_what_its_verbs_say_and_never_administers() {
 
 #[tokio::test]
 async fn a_federation_request_is_not_answered_on_the_local_plane() {
-    let (scene, tcp) = with_loopback().await;
+    let (mut scene, tcp) = with_loopback().await;
     let operation = Operation {
         roots: None,
         status: scene.forge.status.clone(),
@@ -105,4 +105,13 @@ async fn a_federation_request_is_not_answered_on_the_local_plane() {
     assert_eq!(scene.state().await.runs, 0);
     let reply = scene.forge.post(RUNS, operation.to_bytes(), &[]).await;
     assert!(reply.is_whole_stream(), "{}", reply.text);
+    // Recorded at each side: one row, however many came.
+    for (bridge, count) in [(&mut scene.pair.a, "4"), (&mut scene.pair.b, "2")] {
+        bridge.stop().await.unwrap();
+        bridge.serve().await.unwrap();
+        let audit = bridge.audit().await.unwrap();
+        let rows: Vec<_> =
+            audit.iter().filter(|event| event["deed"] == "local_requests_refused").collect();
+        assert_eq!((rows.len(), &rows[0]["detail"]["federation_request"]), (1, &count.into()));
+    }
 }

@@ -1,5 +1,7 @@
 //! The federation port is no way to the local API, and credentials of HTTP weigh nothing on it.
 
+use std::collections::BTreeMap;
+
 use landbridge_proto::machine::operation::Operation;
 
 use super::*;
@@ -14,9 +16,10 @@ const LOCAL: [&str; 7] = [
     "/federation//v1/runs",
 ];
 
+//= PRB-10
 #[tokio::test]
 async fn the_local_api_is_not_on_the_federation_port() {
-    let scene = Scene::set().await;
+    let mut scene = Scene::set().await;
     let token = token(&scene.pair.b, &[]).await;
     let bearer = format!("Bearer {token}");
     let body = || landbridge_harness::bridge::start("on-the-wrong-port1", "say no").to_string();
@@ -29,6 +32,7 @@ async fn the_local_api_is_not_on_the_federation_port() {
         assert_eq!(reply.refusal(), (404, "not_found", false), "{path}");
     }
     assert_eq!(scene.state().await, before);
+    assert!(counted(&mut scene.pair.b).await["not_found"] >= 2 * LOCAL.len() as u64);
     // At home the token works.
     let own = [("authorization", bearer.as_str())];
     let home = scene.pair.b.api().send(http::Method::GET, "/v1/runs", &own, None).await.unwrap();
@@ -56,9 +60,10 @@ async fn a_token_proves_nothing_to_the_federation_plane() {
     assert!(reply.is_whole_stream(), "{}", reply.text);
 }
 
+//= PRB-10
 #[tokio::test]
 async fn only_the_routes_in_their_one_spelling_are_answered() {
-    let scene = Scene::set().await;
+    let mut scene = Scene::set().await;
     let start = scene.forge.start("only-one-spelling1");
     let request = scene.forge.sign(&start);
     let operation =
@@ -82,7 +87,24 @@ async fn only_the_routes_in_their_one_spelling_are_answered() {
     let large = vec![b' '; landbridge_proto::wire::limit::OPERATION_BYTES_MAX + 1];
     assert_eq!(post(RUNS, &[], &large).await, is(413, "too_large"));
     assert_eq!(scene.state().await, before);
+    let mut counts = counted(&mut scene.pair.b).await;
+    // A also asks, rightly, for what B has not kept of it.
+    assert!(counts.remove("not_found") >= Some(2), "{counts:?}");
+    let others = [("malformed", 2), ("method_not_allowed", 2), ("too_large", 1)];
+    let others = others.into_iter().chain([("unsupported_encoding", 1)]);
+    assert_eq!(counts, others.map(|(code, count)| (code.to_owned(), count)).collect());
+    scene.forge.reconnect();
     scene.served(&start).await;
+}
+
+/// What a bridge counted of strangers' requests: written at its stop, and it serves again.
+async fn counted(bridge: &mut Bridge) -> BTreeMap<String, u64> {
+    bridge.stop().await.unwrap();
+    bridge.serve().await.unwrap();
+    let audit = bridge.audit().await.unwrap();
+    let counted = audit.iter().rfind(|event| event["deed"] == "requests_refused");
+    let counts = counted.expect("a record of the counts")["detail"].as_object().unwrap().iter();
+    counts.map(|(code, count)| (code.clone(), count.as_str().unwrap().parse().unwrap())).collect()
 }
 
 /// A token of a bridge, with these verbs or with all.
