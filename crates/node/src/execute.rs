@@ -36,7 +36,6 @@ pub(crate) use self::linger::take_up as take_up_lingering;
 use crate::adapter::{Hold, Intent, Stopped, Work};
 use crate::approvals::{self, Questions, adapter_for};
 use crate::core::{Core, StepError};
-use crate::fail;
 use crate::progress::progress_of;
 use crate::room;
 use crate::seats::{Seat, Seats, Waits};
@@ -487,7 +486,7 @@ impl Driver {
             return;
         }
         self.begins(&work, &intent);
-        fail::point("run.intent_durable");
+        crate::fail::point("run.intent_durable");
         let (hold, held) = Hold::new();
         self.handover.begins(held);
         tokio::spawn(async move { adapter.start(work, intent, reports, hold).await });

@@ -155,8 +155,13 @@ impl Bridge {
 
     /// Runs a command, whatever it ends with.
     pub async fn output(&self, arguments: &[&str]) -> Output {
-        let mut command = self.command(&["--json"]);
-        let output = command.args(arguments).output();
+        self.printed(&[&["--json"][..], arguments].concat()).await
+    }
+
+    /// As [`Bridge::output`], in the words for people.
+    pub async fn printed(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        let output = command.output();
         tokio::time::timeout(COMMAND_WITHIN, output).await.expect("in time").expect("it can be run")
     }
 

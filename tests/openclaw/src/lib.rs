@@ -14,6 +14,7 @@
 pub mod bridge;
 pub mod dice;
 pub mod follow;
+pub mod people;
 pub mod scenarios;
 pub mod story;
 pub mod world;

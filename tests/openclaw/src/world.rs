@@ -1,11 +1,13 @@
 //! The setting: a model, a gateway, two bridges that were introduced, and a wire that can be cut.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landbridge_harness::gateway::{Gateway, Installed};
 use landbridge_harness::model::Model;
 use landbridge_harness::operator::{Operator, Who};
+use landbridge_harness::plugin::load_approvals;
 use landbridge_harness::proxy::Proxy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -32,6 +34,8 @@ pub struct World {
     pub b: Bridge,
     /// Between A and B.
     pub wire: Proxy,
+    /// Between B and its gateway, where B's device may answer approvals.
+    pub line: Option<Proxy>,
     url: String,
     port: u16,
     token: String,
@@ -95,6 +99,16 @@ impl World {
 
     /// As [`World::set`], with changes to the gateway's configuration.
     pub async fn set_with(change: impl FnOnce(&mut Value)) -> Option<Arc<Self>> {
+        Self::set_up(change, false).await
+    }
+
+    /// As [`World::set`], on a gateway with the product's plugin, which B's device may answer. `settings` are
+    /// the plugin's.
+    pub async fn set_for_approvals(settings: &Value) -> Option<Arc<Self>> {
+        Self::set_up(|config| load_approvals(config, settings), true).await
+    }
+
+    async fn set_up(change: impl FnOnce(&mut Value), approvals: bool) -> Option<Arc<Self>> {
         let installed = Installed::from_env()?;
         let model = Model::start().await.expect("the model starts");
         let gateway = Gateway::start_with(&installed, &model.url(), |config| {
@@ -108,12 +122,17 @@ impl World {
         let wire = Proxy::start(b_port).await.expect("the wire");
         let a = Bridge::init(place.path(), "a", a_port, a_port, &Work::Scripted).await;
         a.settings(ROUTES);
-        let url = gateway.url();
+        let line = match approvals {
+            true => Some(Proxy::start(gateway.port()).await.expect("the line")),
+            false => None,
+        };
+        let through = |line: &Proxy| format!("ws://127.0.0.1:{}", line.port());
+        let url = line.as_ref().map_or_else(|| gateway.url(), through);
         let work = Work::OpenClaw(url.clone());
         let b = Bridge::init(place.path(), "b", b_port, wire.port(), &work).await;
         let (token, port) = (gateway.token().to_owned(), gateway.port());
         let gateway = Mutex::new(gateway);
-        let world = Self { model, gateway, a, b, wire, url, port, token, place };
+        let world = Self { model, gateway, a, b, wire, line, url, port, token, place };
         world.connect(&world.b).await;
         world.a.serve().await;
         world.b.serve().await;
@@ -144,6 +163,12 @@ impl World {
         Bridge::init(self.place.path(), name, port, port, &work).await
     }
 
+    /// Where a file of this name would be; nobody else writes there.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
     /// Writes a file that holds a token, and returns its path.
     pub fn token_file(&self, token: &str) -> String {
         let path = self.place.path().join(format!("token-{}", token.len()));
@@ -154,7 +179,9 @@ impl World {
     /// Pairs a bridge's device with the gateway.
     pub async fn connect(&self, bridge: &Bridge) -> Value {
         let file = self.token_file(&self.token);
-        let paired = bridge.json(&["gateway", "connect", "--token-file", &file]).await;
+        let mut arguments = vec!["gateway", "connect", "--token-file", &file];
+        arguments.extend(self.line.as_ref().map(|_| "--approvals"));
+        let paired = bridge.json(&arguments).await;
         assert_eq!(paired["state"], "paired", "{paired}");
         paired
     }

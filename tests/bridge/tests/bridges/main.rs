@@ -1,6 +1,7 @@
 //! Two real bridges: killed at any moment, attacked, and led through a run's whole life.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod approvals;
 mod audit;
 mod booking;
 mod deciding;
