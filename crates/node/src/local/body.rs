@@ -156,11 +156,12 @@ pub(super) async fn no_stray_query(request: Request, next: Next) -> Response {
 }
 
 /// Paths whose handlers read a query themselves.
-const WITH_QUERY: [&str; 7] = [
+const WITH_QUERY: [&str; 8] = [
     "/v1/runs",
     "/v1/runs/{run}/frames",
     "/v1/gateways/{gateway}",
     "/v1/admin/audit",
+    "/v1/admin/audit/heads",
     "/v1/scopes/{gateway}",
     "/v1/operators/{name}/credential",
     "/v1/approvals",
