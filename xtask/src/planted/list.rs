@@ -1396,6 +1396,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "net::endpoint::tests::everything_else_is_refused",
     },
     Plant {
+        bug: "catalog_version_counted",
+        removes: "versions of catalogs rise also after the database went back",
+        package: "landbridge-node",
+        target: Target::Lib,
+        test: "catalogs::tests::versions_rise_whatever_the_clock_and_the_database_say",
+    },
+    Plant {
         bug: "day_budget_ignored",
         removes: "a day that is used up starts nothing",
         package: "landbridge-node",
@@ -1422,13 +1429,6 @@ pub(super) const PLANTS: &[Plant] = &[
         package: "landbridge-node",
         target: Target::Test("federation"),
         test: "budgets::starts_per_second_are_counted_by_the_second",
-    },
-    Plant {
-        bug: "catalog_version_counted",
-        removes: "versions of catalogs rise also after the database went back",
-        package: "landbridge-node",
-        target: Target::Lib,
-        test: "catalogs::tests::versions_rise_whatever_the_clock_and_the_database_say",
     },
     Plant {
         bug: "approval_of_another_owner",
