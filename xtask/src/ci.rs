@@ -85,8 +85,6 @@ const STEPS: &[(&str, Work)] = &[
     ("planted", Work::Cargo(&["xtask", "planted"], &[])),
     ("fuzz", Work::Cargo(&["xtask", "fuzz", "--short"], &[])),
     ("demo", Work::Demo),
-    // After the demonstration: its program is built.
-    ("fair", Work::Cargo(&["xtask", "fair"], &[])),
     ("shipped", Work::Cargo(&["xtask", "planted", "--shipped"], &[])),
     ("openclaw", Work::Cargo(&["xtask", "openclaw", "test"], &[("LANDBRIDGE_SLOW", "1")])),
     ("deny", Work::Tool("deny", &["deny", "--locked", "check"])),

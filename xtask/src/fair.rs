@@ -1,6 +1,7 @@
 //! `cargo xtask fair`: what a greedy tenant costs its neighbour, measured at two bridges of a release build.
 //!
-//! The bound is one of the project's promises, so CI keeps it. The measuring is the harness's
+//! A machine that does other things meanwhile measures something else, so it is a command of its own and no
+//! step of CI. The measuring is the harness's
 //! (`fair-shares`); here it is given the program to measure.
 
 use std::path::Path;

@@ -77,8 +77,8 @@ impl Setting {
     async fn ceased(&self, count: usize) {
         let until = Instant::now() + Duration::from_secs(20);
         loop {
-            let audit = ["--json", "audit", "show", "--deed", "run_ceased"];
-            let output = self.world.b.output(&audit).await;
+            let output = self.world.b.output(&["audit", "show", "--deed", "run_ceased"]).await;
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             let shown = String::from_utf8_lossy(&output.stdout).into_owned();
             if shown.matches("run_ceased").count() >= count {
                 return;
