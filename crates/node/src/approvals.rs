@@ -5,7 +5,7 @@
 //! at the gateway never both happen, whichever process they happen in. Whoever waits reads the row again
 //! when [`Approvals`] says that something changed.
 //!
-//! What reaches the gateway is decided in one place, [`answer::resolve`], and only after the row says so.
+//! What reaches the gateway is decided in one place, `answer::resolve`, and only after the row says so.
 
 mod adapter;
 mod answer;
