@@ -920,7 +920,7 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "approvals::judging::only_the_operators_own_present_credential_counts",
     },
     Plant {
-        bug: "credential_of_another",
+        bug: "credential_owner_unchecked",
         removes: "a credential is of the person who decided",
         package: "landbridge-proto",
         target: Target::Test("machine"),
@@ -941,7 +941,7 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "approvals::judging::scope_and_key_must_be_the_operators_and_not_revoked",
     },
     Plant {
-        bug: "scope_not_held",
+        bug: "scope_holding_unchecked",
         removes: "an operator holds the scope",
         package: "landbridge-proto",
         target: Target::Test("machine"),
@@ -1018,21 +1018,21 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "approvals::judging::the_requester_never_counts",
     },
     Plant {
-        bug: "catalog_of_another",
+        bug: "catalog_owner_unchecked",
         removes: "a catalog is of the gateway and tenant",
         package: "landbridge-proto",
         target: Target::Test("machine"),
         test: "approvals::judging::a_catalog_of_another_or_of_before_is_refused",
     },
     Plant {
-        bug: "catalog_went_back",
+        bug: "catalog_rollback_unseen",
         removes: "a catalog does not go back",
         package: "landbridge-proto",
         target: Target::Test("machine"),
         test: "approvals::judging::a_catalog_of_another_or_of_before_is_refused",
     },
     Plant {
-        bug: "catalog_equivocated",
+        bug: "catalog_equivocation_unseen",
         removes: "a catalog says one thing under one version",
         package: "landbridge-proto",
         target: Target::Test("machine"),

@@ -278,14 +278,14 @@ fn check_credential(
 ) -> Result<(), Uncounted> {
     let said = credential.value();
     //= APR-11
-    if said.sub != approval.sub && !planted!("credential_of_another") {
+    if said.sub != approval.sub && !planted!("credential_owner_unchecked") {
         return Err(Uncounted::CredentialOfAnother { what: "sub" });
     }
     if credential.digest() != approval.credential && !planted!("credential_unbound") {
         return Err(Uncounted::CredentialOfAnother { what: "credential" });
     }
     //= APR-12
-    if !said.scopes.contains(&approval.scope) && !planted!("scope_not_held") {
+    if !said.scopes.contains(&approval.scope) && !planted!("scope_holding_unchecked") {
         let (sub, scope) = (approval.sub.clone(), approval.scope.clone());
         return Err(Uncounted::ScopeNotHeld { sub, scope });
     }
@@ -363,16 +363,16 @@ fn follows(
 ) -> Result<Verified<Catalog>, Uncounted> {
     let said = verified.value();
     let other = said.iss != *gateway || said.tenant != *tenant;
-    if other && !planted!("catalog_of_another") {
+    if other && !planted!("catalog_owner_unchecked") {
         let (iss, tenant) = (said.iss.clone(), said.tenant.clone());
         return Err(Uncounted::CatalogOfAnother { iss, tenant });
     }
     let Some((have, first)) = kept else { return Ok(verified) };
     let found = said.version;
-    if found < have && !planted!("catalog_went_back") {
+    if found < have && !planted!("catalog_rollback_unseen") {
         return Err(Uncounted::CatalogWentBack { have, found });
     }
-    if found == have && verified.digest() != first && !planted!("catalog_equivocated") {
+    if found == have && verified.digest() != first && !planted!("catalog_equivocation_unseen") {
         let other = verified.digest();
         return Err(Uncounted::CatalogEquivocated { version: have, first, other });
     }
