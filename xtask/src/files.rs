@@ -14,13 +14,15 @@ pub(crate) struct File {
     pub(crate) text: String,
 }
 
-/// The workspace's directory: the parent of this crate's.
+/// The workspace's directory: the parent of this crate's, as cargo tells it to the running process. What it told
+/// the compiler may be another clone's, when both build into one directory.
 ///
 /// # Errors
 ///
 /// Fails when the crate has no parent directory, which means that the tree is broken.
 pub(crate) fn workspace_root() -> Result<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = told.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     here.parent().map(Path::to_path_buf).context("xtask has no parent directory")
 }
 

@@ -13,3 +13,10 @@ pub mod plugin;
 pub mod proxy;
 pub mod skip;
 pub mod terminal;
+
+/// The workspace's directory, as cargo tells it to the running test. What it told the compiler may be another
+/// clone's, when both build into one directory.
+pub(crate) fn workspace_root() -> std::path::PathBuf {
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(std::path::PathBuf::from);
+    told.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).join("../..")
+}

@@ -52,11 +52,11 @@ impl Tools {
 /// Loads the product's plugin for approvals into a gateway's configuration, beside what is there.
 pub fn load_approvals(config: &mut Value, settings: &Value) {
     let id = "landbridge-approvals";
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugin");
+    let folder = crate::workspace_root().join("plugin").to_string_lossy().into_owned();
     let plugins = &mut config["plugins"];
     plugins["enabled"] = json!(true);
     plugins["entries"][id] = json!({"enabled": true, "config": settings});
-    for (list, more) in [("/allow", id), ("/load/paths", folder)] {
+    for (list, more) in [("/allow", id), ("/load/paths", folder.as_str())] {
         let mut all = plugins.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
         all.push(json!(more));
         match list {

@@ -14,6 +14,8 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use crate::files::workspace_root;
+
 /// Builds all tests against real gateways and runs them.
 ///
 /// # Errors
@@ -78,9 +80,11 @@ impl Test {
         let name = format!("{} {}", self.package, self.name);
         eprintln!("== {name} begins");
         let begun = Instant::now();
+        let package = workspace_root()?.join(&self.package);
         let output = Command::new(&self.path)
             .args(["--nocapture", "--test-threads", "1"])
-            .current_dir(root().join(&self.package))
+            .current_dir(&package)
+            .env("CARGO_MANIFEST_DIR", &package)
             .env("LANDBRIDGE_OPENCLAW", folder)
             .env("LANDBRIDGE_BIN", program)
             .stdin(Stdio::null())
@@ -99,7 +103,7 @@ fn build(arguments: &[&str]) -> anyhow::Result<BTreeMap<(String, String), PathBu
     let output = Command::new(cargo)
         .args(arguments)
         .args(["--workspace", "--message-format", "json-render-diagnostics"])
-        .current_dir(root())
+        .current_dir(workspace_root()?)
         .stderr(Stdio::inherit())
         .output()
         .context("cargo could not be started")?;
@@ -114,7 +118,7 @@ fn build(arguments: &[&str]) -> anyhow::Result<BTreeMap<(String, String), PathBu
 fn executable(message: &Value) -> Option<((String, String), PathBuf)> {
     let path = PathBuf::from(message["executable"].as_str()?);
     let manifest = Path::new(message["manifest_path"].as_str()?).parent()?;
-    let package = manifest.strip_prefix(root()).unwrap_or(manifest).to_str()?;
+    let package = manifest.strip_prefix(workspace_root().ok()?).unwrap_or(manifest).to_str()?;
     Some(((package.to_owned(), message["target"]["name"].as_str()?.to_owned()), path))
 }
 
@@ -122,7 +126,7 @@ fn executable(message: &Value) -> Option<((String, String), PathBuf)> {
 fn names() -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for package in PACKAGES {
-        let folder = root().join(package).join("tests");
+        let folder = workspace_root()?.join(package).join("tests");
         for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "rs") {
@@ -133,11 +137,6 @@ fn names() -> anyhow::Result<Vec<String>> {
     names.sort();
     names.dedup();
     Ok(names)
-}
-
-fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
 }
 
 const PACKAGES: [&str; 2] = ["crates/openclaw", "tests/openclaw"];

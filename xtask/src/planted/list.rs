@@ -1445,6 +1445,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "approvals::an_approval_is_used_once",
     },
     Plant {
+        bug: "approval_answer_not_heard",
+        removes: "a decision's end is what the waiting run heard, also where the run was first",
+        package: "landbridge-bridge-tests",
+        target: Target::Test("bridges"),
+        test: "approvals::a_decision_whose_answer_the_run_heard_first_ends_well",
+    },
+    Plant {
         bug: "questions_never_expire",
         removes: "a question that nobody decides is denied in time",
         package: "landbridge-node",

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use landbridge_planted::planted;
 use landbridge_proto::machine::contract::{ApprovalRow, ApprovalState, RunPhase, RunRow};
 use landbridge_proto::machine::step::Step;
 use landbridge_proto::wire::name::ApprovalId;
@@ -33,6 +34,10 @@ pub(super) async fn resolve(core: &Arc<Core>, row: &ApprovalRow, vote: Vote) -> 
     let (Some(run), Some(question)) = (&row.run, &row.question) else { return Resolved::Nobody };
     loop {
         let waiting = core.store.reads().run(run);
+        // Read after the run: the run hears its gateway too, and what it heard is durable before it settles.
+        if let Some(answer) = heard(core, &row.id) {
+            return Resolved::Answered(answer);
+        }
         match waiting {
             Ok(Some(waiting)) if waiting.phase != RunPhase::Settled => {
                 match ask(core, &waiting, question, vote).await {
@@ -52,6 +57,15 @@ pub(super) async fn resolve(core: &Arc<Core>, row: &ApprovalRow, vote: Vote) -> 
             () = core.clock.sleep_until(core.now().plus_ms(RETRY_MS)) => {}
         }
     }
+}
+
+/// What the gateway answered, as far as that is durable by now.
+fn heard(core: &Core, id: &ApprovalId) -> Option<ApprovalDecided> {
+    if planted!("approval_answer_not_heard") {
+        return None;
+    }
+    let row = core.store.reads().approval(id).ok().flatten()?;
+    row.answer.as_deref().and_then(read)
 }
 
 async fn ask(core: &Core, waiting: &RunRow, question: &str, vote: Vote) -> Option<Resolved> {

@@ -82,6 +82,26 @@ async fn an_executor_killed_right_after_the_commit_tells_its_gateway_once() {
     assert_eq!(counted.iter().filter(|event| event["deed"] == "approval_counted").count(), 1);
 }
 
+/// The run that waits hears its gateway too, and may be the first of the two to do so.
+//= APR-24
+//= APR-27
+#[tokio::test]
+async fn a_decision_whose_answer_the_run_heard_first_ends_well() {
+    let pair = Pair::start(&[], &[]).await.unwrap();
+    let alice = pair.caller_decides("alice").await.unwrap();
+    let run = pair.run("heard-by-the-run-000", WAITS).await.unwrap();
+    let id = asked(&pair.a).await;
+    // The gateway takes the answer, but cannot say so to the one who brings it.
+    std::fs::create_dir(pair.b.home().join("gateway").join("effects.log")).unwrap();
+    let line = decide("approve", &id, alice.key.to_str().unwrap());
+    assert!(pair.a.output(&line).await.unwrap().status.success());
+    assert_eq!(outcome(&pair.a, &run).await, "succeeded");
+    let listed = pair.a.api().get(&format!("/v1/runs?label=approval={id}")).await.unwrap();
+    let delivery = text(&listed.json()["runs"][0], "run").unwrap();
+    assert_eq!(outcome(&pair.a, &delivery).await, "succeeded");
+    state(&pair.b, &id, "approved").await;
+}
+
 //= APR-34
 #[tokio::test]
 async fn a_caller_killed_right_after_a_decision_delivers_it() {

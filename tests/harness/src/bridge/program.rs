@@ -54,7 +54,7 @@ fn build(which: &[&str], made: &str) -> anyhow::Result<PathBuf> {
         .args(which)
         .arg("--target-dir")
         .arg(target)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .current_dir(crate::workspace_root())
         .output()
         .context("cargo cannot be run")?;
     if !built.status.success() {
