@@ -220,6 +220,15 @@ pub trait Adapter: Send + Sync + 'static {
         why: StopReason,
     ) -> Result<Stopped, AdapterFault>;
 
+    /// Asks the gateway to stop everything that this bridge ever started there, by what the gateway itself
+    /// knows: for a bridge that is halted and cannot read its own records. May be called again. Returns how
+    /// much there was to stop.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the gateway could not be asked; the bridge asks again.
+    async fn stop_all(&self) -> Result<usize, AdapterFault>;
+
     /// Answers a question that stops a run, at the gateway. May be called again with the same vote: a
     /// gateway takes one answer for a question, and tells a second time what it took.
     ///

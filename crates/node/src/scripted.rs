@@ -243,6 +243,10 @@ fn failed(code: TroubleCode, detail: &str, side_effects: SideEffects) -> Report 
 
 fn fault(run: &RunId, error: &io::Error) -> AdapterFault {
     tracing::warn!(%run, %error, "the scripted gateway cannot use its directory");
+    unusable()
+}
+
+fn unusable() -> AdapterFault {
     let detail = "the scripted gateway cannot use its directory".to_owned();
     AdapterFault(Trouble { code: TroubleCode::GatewayUnavailable, detail })
 }
@@ -357,6 +361,15 @@ impl Adapter for Scripted {
         self.ledger.stop(&work.run, now).map_err(fault)?;
         self.stops.send_replace(());
         Ok(Stopped::Stopping)
+    }
+
+    async fn stop_all(&self) -> Result<usize, AdapterFault> {
+        let stopped = self.ledger.stop_all(self.clock.now()).map_err(|error| {
+            tracing::warn!(%error, "the scripted gateway cannot use its directory");
+            unusable()
+        })?;
+        self.stops.send_replace(());
+        Ok(stopped)
     }
 
     async fn resolve(

@@ -1,6 +1,7 @@
 //! From a home directory to a running bridge, and back to a stopped one.
 
 mod shutdown;
+mod storeless;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::shutdown::Shutdown;
+use self::storeless::Storeless;
 use crate::adapter::Adapter;
 use crate::approvals::{self, Approvals};
 use crate::bridge::Bridge;
@@ -124,6 +126,9 @@ pub enum ServeError {
 
 /// Runs a bridge until it is told to stop or its store fails. `ready` is told once it listens.
 ///
+/// A bridge that is halted and has no store stays, and stops its work at the gateway until it is resumed or
+/// told to stop.
+///
 /// # Errors
 ///
 /// [`ServeError`].
@@ -133,6 +138,20 @@ pub async fn serve(
     ready: impl FnOnce(&Listening),
 ) -> Result<(), ServeError> {
     let shutdown = shutdown.into();
+    let (adapter, clock) = (Arc::clone(&parts.adapter), Arc::clone(&parts.clock));
+    let storeless = Storeless { adapter, clock, halt: parts.halt.clone() };
+    let ended = run(parts, &shutdown, ready).await;
+    if let Err(error) = &ended {
+        storeless.hold(error, &shutdown).await;
+    }
+    ended
+}
+
+async fn run(
+    parts: Parts,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(&Listening),
+) -> Result<(), ServeError> {
     let config = parts.config.clone();
     let exporter = parts.exporter.clone();
     let core = Arc::new(assemble(parts)?);
@@ -171,7 +190,7 @@ pub async fn serve(
         () = shutdown.drain.cancelled() => Ok(()),
         fault = core.store.closed() => Err(ServeError::Store(fault)),
     };
-    shutdown::wind_down(&core, &shutdown, servers, &executions, strangers).await;
+    shutdown::wind_down(&core, shutdown, servers, &executions, strangers).await;
     ended
 }
 

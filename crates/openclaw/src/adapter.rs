@@ -230,6 +230,11 @@ impl Adapter for OpenClaw {
         }
     }
 
+    async fn stop_all(&self) -> Result<usize, AdapterFault> {
+        let up = self.link.up().map_err(|fault| AdapterFault::from(&*fault))?;
+        stop::stop_all(&up.connection).await.map_err(|fault| AdapterFault::from(&fault))
+    }
+
     async fn resolve(
         &self,
         work: &Work,

@@ -88,6 +88,15 @@ pub(crate) fn agent(work: &Work) -> String {
     work.agent.as_str().to_ascii_lowercase()
 }
 
+/// Whether a session at the gateway has a name as bridges give it.
+pub(crate) fn is_of_a_bridge(key: &str) -> bool {
+    let handle = key.strip_prefix("agent:").and_then(|rest| rest.split_once(':'));
+    let owned = handle.and_then(|(_, handle)| handle.strip_prefix(PREFIX)?.split_once('-'));
+    owned.is_some_and(|(owner, run)| {
+        owner.len() == SHORT && is_handle_of(&format!("{PREFIX}{owner}-{run}"), owner)
+    })
+}
+
 fn made(text: &str) -> Result<SessionHandle, InvalidName> {
     SessionHandle::new(text)
 }
@@ -102,10 +111,10 @@ fn is_handle_of(handle: &str, owner: &str) -> bool {
     })
 }
 
-/// 130 bits of the digest, in the alphabet of gateway session keys.
+/// [`SHORT`] letters of the digest, which are 130 bits, in the alphabet of gateway session keys.
 fn short(fields: &[&str]) -> String {
     let mut text = BASE32_NOPAD.encode(&digest(fields)).to_ascii_lowercase();
-    text.truncate(26);
+    text.truncate(SHORT);
     text
 }
 
@@ -120,6 +129,8 @@ fn digest(fields: &[&str]) -> [u8; 32] {
 
 /// What marks the bridge's own sessions and runs at the gateway.
 pub(crate) const PREFIX: &str = "fed-";
+/// How long a digest in a name is.
+const SHORT: usize = 26;
 
 /// OpenClaw has an agent by exactly this id. It bends other names until they are ids, so that `Main` and
 /// `main`, or `a.b` and `a-b`, are one agent there and two in a grant: those are refused.
@@ -168,6 +179,24 @@ pub(crate) mod tests {
             let foreign =
                 Work { session: Some(SessionHandle::new(foreign).unwrap()), ..work('b', "acme") };
             assert_eq!(handle(&foreign), None);
+        }
+    }
+
+    #[test]
+    fn sessions_of_bridges_are_told_from_others() {
+        let work = work('a', "acme");
+        let key = session_key(&work, &handle(&work).unwrap());
+        assert!(is_of_a_bridge(&key), "{key}");
+        let inside = key.strip_prefix("agent:auto:").unwrap();
+        for other in [
+            inside.to_owned(),
+            "agent:auto:main".to_owned(),
+            format!("agent:auto:x{inside}"),
+            format!("{key}a"),
+            key.replace("fed-", "fad-"),
+            key.get(..key.len() - 1).unwrap().to_owned(),
+        ] {
+            assert!(!is_of_a_bridge(&other), "{other}");
         }
     }
 

@@ -1445,6 +1445,13 @@ pub(super) const PLANTS: &[Plant] = &[
         test: "approvals::an_approval_is_used_once",
     },
     Plant {
+        bug: "storeless_bridge_gone",
+        removes: "a halted bridge without a store stops its work at the gateway",
+        package: "landbridge-bridge-tests",
+        target: Target::Test("bridges"),
+        test: "standing::a_halt_reaches_the_gateway_although_the_store_is_lost",
+    },
+    Plant {
         bug: "approval_answer_not_heard",
         removes: "a decision's end is what the waiting run heard, also where the run was first",
         package: "landbridge-bridge-tests",

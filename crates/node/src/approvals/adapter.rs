@@ -115,4 +115,8 @@ impl Adapter for Operators {
             _ => Ok(Stopped::Stopping),
         }
     }
+
+    async fn stop_all(&self) -> Result<usize, AdapterFault> {
+        self.0.adapter.stop_all().await
+    }
 }

@@ -76,6 +76,21 @@ impl Ledger {
         read(&self.path(run, "stop"))
     }
 
+    /// Stops every run that was ever executed and not stopped, also one that has ended: what a script comes to
+    /// is not known here. Gives how many.
+    pub(super) fn stop_all(&self, at: Timestamp) -> io::Result<usize> {
+        let mut stopped = 0;
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "start")
+                && self.create(&path.with_extension("stop"), at)?
+            {
+                stopped += 1;
+            }
+        }
+        Ok(stopped)
+    }
+
     fn path(&self, run: &RunId, what: &str) -> PathBuf {
         // A run's id has no byte that means something in a path.
         self.dir.join(format!("{run}.{what}"))

@@ -717,6 +717,10 @@ impl Adapter for Deaf {
         self.0.stop(work, intent, why).await
     }
 
+    async fn stop_all(&self) -> Result<usize, AdapterFault> {
+        self.0.stop_all().await
+    }
+
     async fn resolve(
         &self,
         _work: &Work,

@@ -465,6 +465,33 @@ async fn a_halt_reaches_the_gateway_while_the_store_is_locked() {
     }
 }
 
+/// A bridge that cannot read its records any more finds what it started at the gateway.
+//= ID-65
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_halt_reaches_the_gateway_although_the_store_is_lost() {
+    let mut pair = Pair::granted(&WIDE, &WIDE, &[]).await.unwrap();
+    let run = pair.run("while-it-is-lost-001", LONG).await.unwrap();
+    until("frames", async || shown(&pair.a, &run).await["frames"].as_u64().unwrap() >= 3).await;
+    pair.b.kill().await.unwrap();
+    let database = pair.b.home().join("state/landbridge.db");
+    for rest in ["", "-wal", "-shm"] {
+        let file = format!("{}{rest}", database.display());
+        std::fs::write(file, "what is left after a disk fault").unwrap();
+    }
+    // A fault of the store is no order to stop anything.
+    let refused = pair.b.output(&["serve"]).await.unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
+    assert_eq!(stops_at(&pair.b), 0);
+
+    let halted = pair.b.json(&["halt", "--because", "its disk is gone"]).await.unwrap();
+    assert_eq!(halted["halted"], true);
+    let mut left = pair.b.command(&["serve"]).unwrap().kill_on_drop(true).spawn().unwrap();
+    until("it is stopped", async || stops_at(&pair.b) == 1).await;
+    assert!(left.try_wait().unwrap().is_none(), "it stays while it is halted");
+    pair.b.json(&["resume"]).await.unwrap();
+    assert_eq!(left.wait().await.unwrap().code(), Some(1));
+}
+
 /// Holds the store's write lock.
 fn lock(database: &Path) -> rusqlite::Connection {
     let lock = rusqlite::Connection::open(database).unwrap();

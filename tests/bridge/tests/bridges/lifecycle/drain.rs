@@ -54,6 +54,10 @@ impl Adapter for Reluctant {
     ) -> Result<Stopped, AdapterFault> {
         self.gateway.stop(work, intent, why).await
     }
+
+    async fn stop_all(&self) -> Result<usize, AdapterFault> {
+        self.gateway.stop_all().await
+    }
 }
 
 /// The executor in a thread and a runtime of its own: when it has stopped, nothing of it goes on.
