@@ -59,6 +59,7 @@ async fn a_gateway_that_is_well() {
         a_foreign_record_is_refused
         sixteen_runs_at_once
         two_bridges_side_by_side
+        a_bridge_without_records_stops_what_it_finds
     }
     scenarios.finish();
 }
@@ -429,4 +430,46 @@ async fn two_bridges_side_by_side(world: Arc<World>) {
     let right = right.end().await;
     assert_eq!(right.end().result.as_deref(), Some("r r r r r r r r r r"));
     assert!(!right.answer().contains('l'));
+}
+
+async fn a_bridge_without_records_stops_what_it_finds(world: Arc<World>) {
+    let other = Bridge::paired(&world.gateway).await;
+    let speaks = work(&format!("m-lost\nmodel: delay 150\nmodel: say {}", "l ".repeat(300)));
+    let sleeps = work(
+        "m-lost-tool\nmodel: tool exec {\"command\":\"sleep 12; echo on > m-lost.txt\"}\nmodel: say done",
+    );
+    let theirs =
+        work("m-stays\nmodel: delay 150\nmodel: say s s s s s s s s s s s s s s s s s s s s");
+    let mut speaking = world.bridge.start(&speaks).await;
+    let mut sleeping = world.bridge.start(&sleeps).await;
+    let mut stays = other.start(&theirs).await;
+    speaking.until(|story| story.answer().len() > 3).await;
+    sleeping.until(|story| !story.calls.is_empty()).await;
+    stays.until(|story| story.answer().len() > 3).await;
+    let (speaking, said) = speaking.abandon().await;
+    let (sleeping, slept) = sleeping.abandon().await;
+
+    let adapter = world.bridge.restarted();
+    let mut stopped = 0;
+    for _ in 0..100 {
+        // A link that is not up yet is asked again, as the bridge does.
+        if let Ok(found) = adapter.stop_all().await {
+            stopped += found;
+        }
+        if stopped >= 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(stopped >= 2, "{stopped}");
+    for (work, intent, before) in [(&speaks, speaking, said), (&sleeps, sleeping, slept)] {
+        let story = adopt(&adapter, work, intent, before.progress.clone()).end().await;
+        assert_ne!(story.end().ending, Ending::Succeeded, "{:#?}", story.all);
+    }
+    // What another bridge's device started is not this one's to stop.
+    assert_eq!(stays.end().await.end().ending, Ending::Succeeded);
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    let left = world.gateway.folder().join("workspace-auto/m-lost.txt");
+    assert!(!left.exists(), "the command went on");
+    assert_eq!(adapter.stop_all().await, Ok(0), "nothing is left to stop");
 }
