@@ -14,12 +14,14 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from make import story  # noqa: E402
+from make import envelopes, story, walks  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 #: Each folder, and what gives the names and the contents of its files.
 FOLDERS = {
     "transcripts": story.transcripts,
+    "envelopes": envelopes.CASES,
+    "walks": walks.CASES,
 }
 
 

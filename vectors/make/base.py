@@ -38,7 +38,7 @@ def pae(media, payload):
 def sign(kind, payload, *keys, media=None):
     """An envelope over a document, or over bytes as they are."""
     payload = payload if isinstance(payload, bytes) else jcs(payload)
-    media = media or f"application/vnd.gfp.{kind}.v1+json"
+    media = f"application/vnd.gfp.{kind}.v1+json" if media is None else media
     signed = pae(media, payload)
     signatures = [
         {"keyid": key.kid, "sig": base64.b64encode(key.secret.sign(signed)).decode()}

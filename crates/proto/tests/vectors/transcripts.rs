@@ -1,8 +1,4 @@
-//! The transcripts of `vectors/`, judged by this implementation.
-//!
-//! Their builder was written from the specification and shares no line with ours, so it can disagree with us.
-
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+//! Transcripts: each ends with the exit code that a verifier must give.
 
 use std::collections::BTreeMap;
 use std::path::Path;

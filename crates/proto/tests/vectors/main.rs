@@ -1,0 +1,16 @@
+//! The vectors of `vectors/`, judged by this implementation.
+//!
+//! Their builder was written from the specification and shares no line with ours, so it can disagree with us.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod envelopes;
+mod folder;
+mod transcripts;
+mod walks;
