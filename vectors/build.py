@@ -14,7 +14,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from make import envelopes, story, walks  # noqa: E402
+from make import envelopes, statuses, story, walks  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 #: Each folder, and what gives the names and the contents of its files.
@@ -22,6 +22,7 @@ FOLDERS = {
     "transcripts": story.transcripts,
     "envelopes": envelopes.CASES,
     "walks": walks.CASES,
+    "statuses": statuses.CASES,
 }
 
 

@@ -12,5 +12,6 @@
 
 mod envelopes;
 mod folder;
+mod statuses;
 mod transcripts;
 mod walks;
