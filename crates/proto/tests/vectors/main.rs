@@ -12,6 +12,7 @@
 
 mod envelopes;
 mod folder;
+mod requests;
 mod statuses;
 mod transcripts;
 mod walks;
