@@ -14,7 +14,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from make import envelopes, requests, statuses, story, walks  # noqa: E402
+from make import approvals, envelopes, requests, statuses, story, walks  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 #: Each folder, and what gives the names and the contents of its files.
@@ -24,6 +24,8 @@ FOLDERS = {
     "walks": walks.CASES,
     "statuses": statuses.CASES,
     "requests": requests.CASES,
+    "catalogs": approvals.CATALOGS,
+    "approvals": approvals.CASES,
 }
 
 

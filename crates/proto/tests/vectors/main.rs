@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod approvals;
 mod envelopes;
 mod folder;
 mod requests;
