@@ -75,7 +75,7 @@ def start():
 
 def request(a, b, now, op="start", body=None):
     return {
-        "aud": b.gid, "body": body or start(), "exp": now + 60_000, "iat": now, "iss": a.gid,
+        "aud": b.gid, "body": start() if body is None else body, "exp": now + 60_000, "iat": now, "iss": a.gid,
         "jti": "AAECAwQFBgcICQoLDA0ODw", "op": op, "proto": [1], "seen": {"n": 1, "seq": NOW},
         "tenant": {"dst": "ops", "src": "acme"}, "v": 1,
     }

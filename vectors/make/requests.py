@@ -209,7 +209,7 @@ for name, clause, changes in (
     ("agent_of_129", "ID-3", {"agentTarget": target(agent="a" * 129)}), ("agent_with_space", "ID-3", {"agentTarget": target(agent="tri age")}),
     ("session_of_129", "ID-3", {"agentTarget": {**SESSION, "session": "s" * 129}}), ("member_unknown", "ENV-19", {"model": "x"}),
     ("key_missing", "ENV-19", {"idempotencyKey": None}), ("invoked_missing", "ENV-19", {"invokedAt": None}),
-    ("identity_missing", "ENV-19", {"callerIdentity": None}), ("prompt_null", "ENV-19", {"callerIdentity": {"principal": 1}}),
+    ("identity_missing", "ENV-19", {"callerIdentity": None}), ("principal_a_number", "ENV-19", {"callerIdentity": {"principal": 1}}),
     ("principal_of_257", "ENV-19", {"callerIdentity": {"principal": "p" * 257}}),
     ("label_name_with_space", "ENV-19", {"callerIdentity": {"principal": "ci", "labels": {"a b": "x"}}}),
     ("labels_empty", "ENV-19", {"callerIdentity": {"principal": "ci", "labels": {}}}),
