@@ -113,5 +113,5 @@ fn judge(vector: &Vector) -> Judged {
 
 #[test]
 fn every_request_is_judged_as_it_must() {
-    judge_all("requests", 150, judge);
+    judge_all("requests", 220, judge);
 }

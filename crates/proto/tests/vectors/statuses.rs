@@ -55,5 +55,5 @@ fn judge(vector: &Vector) -> Judged {
 
 #[test]
 fn every_status_is_judged_as_it_must() {
-    judge_all("statuses", 80, judge);
+    judge_all("statuses", 90, judge);
 }
