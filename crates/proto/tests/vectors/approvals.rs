@@ -1,0 +1,71 @@
+//! Catalogs, and decisions of another gateway's operators.
+
+use landbridge_proto::trust::approval::{Question, Uncounted, check_catalog, judge};
+use landbridge_proto::trust::peer::PeerView;
+use landbridge_proto::trust::root::TrustedRoot;
+use landbridge_proto::trust::verified::verify;
+use landbridge_proto::wire::approval::{ApprovalRequest, Decision, Projection};
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::kind::Role;
+use landbridge_proto::wire::problem::Code;
+use serde::Deserialize;
+
+use crate::folder::{Judged, Vector, envelopes, judge_all};
+
+/// The newest catalog that is kept.
+#[derive(Deserialize)]
+struct Kept {
+    version: u64,
+    digest: Digest,
+}
+
+fn kept(vector: &Vector) -> Option<(u64, Digest)> {
+    vector.get::<Option<Kept>>("kept").map(|kept| (kept.version, kept.digest))
+}
+
+fn view(vector: &Vector) -> PeerView {
+    let roots = envelopes(vector.raw("roots"));
+    let view = PeerView::new(TrustedRoot::introduced(&roots[0]).unwrap());
+    view.with_status(&vector.get("status"), vector.time("now")).unwrap()
+}
+
+fn catalog(vector: &Vector) -> Judged {
+    let (view, now) = (view(vector), vector.time("now"));
+    let envelope = vector.get("catalog");
+    match check_catalog(&view, &vector.get("tenant"), kept(vector), &envelope, now) {
+        Ok(_) => Judged::accepted(),
+        Err(Uncounted::CatalogUnverified(fault)) => fault.into(),
+        Err(fault) => Judged::refused(Code::VerificationFailed, &["catalog"], &fault),
+    }
+}
+
+fn decision(vector: &Vector) -> Judged {
+    let (view, now) = (view(vector), vector.time("now"));
+    let relying = TrustedRoot::introduced(&envelopes(vector.raw("relying"))[0]).unwrap();
+    let keys = relying.keys(Role::Request).unwrap();
+    let request = verify::<ApprovalRequest>(&vector.get("request"), keys, now).unwrap();
+    let projections: Vec<Projection> = vector.get("projections");
+    let question = Question {
+        request: request.value(),
+        digest: request.digest(),
+        deciding: &view,
+        projections: &projections,
+        kept: kept(vector),
+        now,
+    };
+    let decision: Decision = vector.get("decision");
+    match judge(&question, &decision) {
+        Ok(_) => Judged::accepted(),
+        Err(fault) => Judged::refused(Code::ApprovalRefused, &[], &fault),
+    }
+}
+
+#[test]
+fn every_catalog_is_judged_as_it_must() {
+    judge_all("catalogs", 35, catalog);
+}
+
+#[test]
+fn every_decision_is_judged_as_it_must() {
+    judge_all("approvals", 70, decision);
+}
