@@ -73,6 +73,7 @@ for name, clause, changes in (
     ("signed_a_minute_ahead", "REQ-14", {"iat": AT + 60_000, "exp": AT + 90_000}),
     ("ended_a_minute_ago", "REQ-14", {"iat": AT - 61_000, "exp": AT - 60_000}),
     ("of_two_versions", "REQ-16", {"proto": [1, 2]}), ("has_seen_nothing", "ID-41", {"seen": {"n": 0, "seq": 0}}),
+    ("has_seen_nothing_of_a_later_incarnation", "ID-41", {"seen": {"n": 5, "seq": 0}}),
     ("has_seen_the_newest", "ID-41", {"seen": {"n": 1, "seq": AT - 500}}),
     ("traced", "ENV-19", {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"}),
     ("jti_of_64", "ID-3", {"jti": "A" * 64}), ("jti_of_22", "ID-3", {"jti": "_" * 22}),
@@ -308,6 +309,8 @@ key("no_grant_but_another_key_is_kept", "REQ-22", "not_granted", [{**OWNER, "key
 
 # More of the form.
 req("proto_empty", "ENV-19", None, "payload", proto=[])
+req("proto_descending", "ENV-19", None, "payload", proto=[2, 1])
+req("proto_twice", "ENV-19", None, "payload", proto=[1, 1])
 starting("subagent", "REQ-8", "ok", view={"federation": trusting([grant(modes=["subagent"])])}, agentTarget={**SESSION, "mode": "subagent"})
 starting("deadline_with_fraction", "ENV-17", "malformed", "json", deadline=0.5)
 put("four_held", "ID-43", None, body(asked("attach", {"after": 1, "run": RUN}), held=[

@@ -232,7 +232,8 @@ impl Gate<'_> {
             return Err(refuse(Code::ProtocolUnsupported, story));
         }
         //= ID-41
-        if said.seen > self.issued && !planted!("rollback_unnoticed") {
+        let names_one = said.seen.seq > 0;
+        if names_one && said.seen > self.issued && !planted!("rollback_unnoticed") {
             let story = format!("shown {:?}, issued {:?}: rolled back", said.seen, self.issued);
             return Err(refuse(Code::RolledBack, story));
         }

@@ -22,6 +22,8 @@ pub const JTI_BYTES_MIN: usize = 22;
 pub const JTI_BYTES_MAX: usize = 64;
 /// A caller-chosen text such as a principal, a workflow or a step, in bytes.
 pub const CLAIM_BYTES_MAX: usize = 256;
+/// Protocol versions that a request offers.
+pub const PROTO_VERSIONS_MAX: usize = 16;
 /// A W3C trace context, in characters.
 pub const TRACEPARENT_BYTES_MAX: usize = 55;
 /// A problem's detail, in bytes.

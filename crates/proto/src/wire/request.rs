@@ -386,7 +386,8 @@ impl TryFrom<RawRequest> for Request {
     type Error = MalformedRequest;
 
     fn try_from(raw: RawRequest) -> Result<Self, MalformedRequest> {
-        if raw.proto.is_empty() || raw.proto.len() > 16 {
+        let is_ascending = raw.proto.is_sorted_by(|one, next| one < next);
+        if raw.proto.is_empty() || raw.proto.len() > limit::PROTO_VERSIONS_MAX || !is_ascending {
             return Err(MalformedRequest::Versions);
         }
         if raw.traceparent.as_ref().is_some_and(|trace| trace.len() > limit::TRACEPARENT_BYTES_MAX)
