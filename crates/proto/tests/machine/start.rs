@@ -58,6 +58,9 @@ fn a_known_key_with_another_print_is_a_conflict() {
     assert_ne!(print, print_of(&other).unwrap().0);
     let refused = judge(&other, bound(print), Some(&grant()), FIRST, NOW);
     assert_eq!(refused, Err((Code::KeyConflict, SideEffects::None)));
+    // Its positive twin: the body that the key is bound to.
+    let same = judge(&start(), bound(print), Some(&grant()), FIRST, NOW);
+    assert_eq!(same, Ok(StartDecision::Attach(run_id())));
 }
 
 //= REQ-32
