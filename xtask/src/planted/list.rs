@@ -98,7 +98,7 @@ pub(super) const PLANTS: &[Plant] = &[
         removes: "a frame is ever taken",
         package: "landbridge-proto",
         target: Target::Lib,
-        test: "wire::stream::tests::a_line_with_other_bytes_is_refused",
+        test: "wire::stream::tests::an_unknown_event_is_delivered",
     },
     Plant {
         bug: "no_refusal_is_a_verdict",
@@ -1519,7 +1519,7 @@ pub(super) const PLANTS: &[Plant] = &[
         removes: "a local request is ever taken",
         package: "landbridge-node",
         target: Target::Lib,
-        test: "local::gate::tests::a_web_page_is_refused_even_from_our_own_origin",
+        test: "local::gate::tests::the_owner_passes_and_the_secret_header_stays_behind",
     },
     Plant {
         bug: "no_endpoint_is_read",
