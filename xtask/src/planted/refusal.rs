@@ -80,6 +80,8 @@ pub(crate) const REFUSALS: &[Refusal] = &[
     ),
     refusal("no_session_opens", &["openclaw names::"]),
     refusal("no_scope_is_asked", &["openclaw connection::"]),
+    refusal("no_root_follows_another", &["node::federation learning::"]),
+    refusal("no_status_is_taken", &["node::federation learning::", "node::federation standing::"]),
     refusal("no_start_is_admitted", TALKS),
     refusal("no_request_is_admitted", TALKS),
     refusal("no_accept_is_taken", TALKS),

@@ -69,6 +69,8 @@ fn a_key_cancelled_before_its_start_is_refused() {
     let record = Some(KeyRecord::Blocked { at: NOW });
     let refused = judge(&start(), record, Some(&grant()), FIRST, NOW);
     assert_eq!(refused, Err((Code::CancelledBeforeStart, SideEffects::None)));
+    // Its positive twin: a key that nobody cancelled.
+    assert_eq!(judge(&start(), None, Some(&grant()), FIRST, NOW), Ok(StartDecision::Create));
 }
 
 //= REQ-21
