@@ -3,9 +3,11 @@
 //! The table is `docs/attacks.toml`. An attack that no test tries is a hope, and a test that was renamed
 //! away is one too: both are found by text. A test that could not fail is the third kind: so each attack
 //! names the planted bugs under which a test of its must fail (`bites`), or why there is no check of ours
-//! to take away (`bites_not`). `--bite` plants each of them and looks.
+//! to take away (`bites_not`). `--bite` plants each of them and looks. A test that would pass if everything were
+//! refused is the fourth: `--twins` refuses everything, and looks for a test of each attack that fails.
 
 mod bite;
+mod twins;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,9 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, File};
 use crate::finding::Finding;
-use crate::planted::{self, Target};
+use crate::planted::{self, QUICK, Ran, Target, Test, Trials};
 
 const TABLE: &str = "docs/attacks.toml";
+/// How tests are called that change every bit of something, and take their time.
+const LONG: [&str; 2] = ["no_changed_", "no_flipped_"];
 
 /// How to look at the attacks.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -31,10 +35,13 @@ pub(crate) struct Options {
     /// Plant what each attack names, and see that one of its tests fails.
     #[arg(long, conflicts_with = "run")]
     bite: bool,
-    /// With `--bite`: only what builds quickly.
-    #[arg(long, requires = "bite")]
+    /// Refuse everything, and see that one of its tests fails: an honest case passes otherwise.
+    #[arg(long, conflicts_with_all = ["run", "bite"])]
+    twins: bool,
+    /// With `--bite` or `--twins`: only what builds quickly.
+    #[arg(long)]
     short: bool,
-    /// Print the table as JSON on standard output.
+    /// Print the table, or with `--twins` what was found, as JSON on standard output.
     #[arg(long)]
     json: bool,
 }
@@ -58,6 +65,9 @@ struct Attack {
     /// Why there is no check of ours that could be taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bites_not: Option<String>,
+    /// Why no planted bug of ours shows that an honest case passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    twin_not: Option<String>,
     /// Why no test tries it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     missing: Option<String>,
@@ -139,6 +149,45 @@ impl<'a> Place<'a> {
     }
 }
 
+/// A test of an attack that can be run with a bug.
+struct Runnable<'a> {
+    /// As the table names it.
+    name: &'a str,
+    /// The whole name of its package.
+    package: String,
+    place: Place<'a>,
+}
+
+impl Runnable<'_> {
+    fn test(&self) -> Test<'_> {
+        let target = self.place.binary.map_or(Target::Lib, Target::Test);
+        Test { package: &self.package, target, path: self.place.path }
+    }
+
+    /// Sees that it passes without any bug.
+    fn passes(&self, trials: &mut Trials<'_>) -> Result<()> {
+        match trials.control(self.test())? {
+            Ran::Passed => Ok(()),
+            other => bail!("{} does not pass without any bug: {other:?}", self.name),
+        }
+    }
+}
+
+/// The tests of an attack that need no gateway, what builds and runs quickly first; with `short` nothing else.
+fn runnable(attack: &Attack, short: bool) -> Vec<Runnable<'_>> {
+    let tests = attack.tests.iter().filter_map(|name| {
+        let place = Place::read(name).filter(|place| !place.needs_a_gateway())?;
+        Some(Runnable { name, package: format!("landbridge-{}", place.package), place })
+    });
+    let quick = |test: &Runnable<'_>| QUICK.contains(&test.package.as_str());
+    let mut tests: Vec<_> = tests.filter(|test| !short || quick(test)).collect();
+    // Tests of whole processes last, and before them those that change every bit of something.
+    let long = |test: &Runnable<'_>| LONG.iter().any(|how| test.place.function().starts_with(how));
+    let processes = |test: &Runnable<'_>| test.place.package == "bridge-tests";
+    tests.sort_by_key(|test| (processes(test), !quick(test), long(test)));
+    tests
+}
+
 /// Checks the table, prints it, and runs its tests when asked to.
 ///
 /// # Errors
@@ -149,6 +198,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<Vec<Finding>> {
     let mut findings = judge(root, &table)?;
     if options.bite && findings.is_empty() {
         return bite::run(root, &table.attack, *options);
+    }
+    if options.twins && findings.is_empty() {
+        return twins::run(root, &table.attack, *options);
     }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&table.attack)?);
@@ -242,6 +294,9 @@ fn faults(
             } else if !listed.any(|(_, test)| attack.has(*test)) {
                 complain(format!("no test that is listed for {bug} is one of its own"));
             }
+        }
+        if attack.twin_not.is_some() && attack.tests.is_empty() {
+            complain("it has no tests, and a reason why they have no honest case".to_owned());
         }
         for clause in &attack.clauses {
             let definition = format!("**[{clause}]**");
@@ -338,10 +393,28 @@ mod tests {
             ("bites = [\"lie\"]", "bites = [\"truth\"]", 1),
             ("bites = [\"lie\"]", "bites = []", 1),
             ("bites = [\"lie\"]", "bites = [\"lie\"]\nbites_not = \"why\"", 1),
+            ("bites = [\"lie\"]", "bites = [\"lie\"]\ntwin_not = \"why\"", 0),
+            (
+                "tests = [\"proto a::tests::a_lie_is_refused\"]\nbites = [\"lie\"]",
+                "tests = []\nmissing = \"why\"\ntwin_not = \"why\"",
+                1,
+            ),
         ] {
             let found = faults(&attack(&good.replace(from, to)), &sources, &spec, &bugs);
             assert_eq!(found.len(), faulty, "{from} -> {to}: {found:?}");
         }
+    }
+
+    #[test]
+    fn what_runs_quickly_runs_first() {
+        let text = "[[attack]]\nid = 1\nwhat = \"a\"\nclauses = []\ntests = [\"openclaw::restarts a\", \
+                    \"bridge-tests::bridges b\", \"node c::tests::c\", \"proto d::tests::d\"]\n";
+        let attack = attack(text).remove(0);
+        let names = |short| -> Vec<_> {
+            runnable(&attack, short).iter().map(|test| test.place.function()).collect()
+        };
+        assert_eq!(names(false), ["d", "c", "b"]);
+        assert_eq!(names(true), ["d"]);
     }
 
     #[test]

@@ -83,6 +83,7 @@ const STEPS: &[(&str, Work)] = &[
     ("tests", Work::Tests),
     ("clients", Work::Clients),
     ("planted", Work::Cargo(&["xtask", "planted"], &[])),
+    ("twins", Work::Cargo(&["xtask", "attacks", "--twins", "--short"], &[])),
     ("fuzz", Work::Cargo(&["xtask", "fuzz", "--short"], &[])),
     ("demo", Work::Demo),
     ("shipped", Work::Cargo(&["xtask", "planted", "--shipped"], &[])),

@@ -9,6 +9,7 @@
 //! `--shipped` looks for their names in the program that is released.
 
 mod list;
+mod refusal;
 mod shipped;
 mod trial;
 mod wrapper;
@@ -26,6 +27,7 @@ use crate::files;
 use crate::finding::Finding;
 pub(crate) use list::Target;
 use list::{ALSO, PLANTS, Plant};
+pub(crate) use refusal::REFUSALS;
 pub(crate) use trial::{Bug, Ran, Test, Trials};
 pub(crate) use wrapper::as_rustc;
 
@@ -296,6 +298,15 @@ mod tests {
         groups.dedup();
         let distinct: BTreeSet<_> = groups.iter().collect();
         assert_eq!(distinct.len(), groups.len(), "a group is interrupted by another one");
+    }
+
+    #[test]
+    fn what_refuses_everything_is_listed_and_says_so() {
+        let listed = |bug: &str| PLANTS.iter().find(|plant| plant.bug == bug);
+        for refusal in REFUSALS {
+            let plant = listed(refusal.bug).unwrap();
+            assert!(plant.removes.ends_with("is ever taken"), "{}", plant.bug);
+        }
     }
 
     #[test]

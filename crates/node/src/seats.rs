@@ -89,6 +89,9 @@ impl Seats {
         if shared && own > 0 && own >= room.max - taken {
             return Err(NoSeat::Shared);
         }
+        if planted!("no_seat_is_given") {
+            return Err(NoSeat::Full);
+        }
         Ok(self.seat(&mut held, owner))
     }
 

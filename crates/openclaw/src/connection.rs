@@ -262,6 +262,9 @@ fn connect_params(
     if planted!("admin_scope_asked") {
         asked.push("operator.admin");
     }
+    if planted!("no_scope_is_asked") {
+        asked.clear();
+    }
     let scopes = asked.join(",");
     let id = device.id();
     let signed = format!(

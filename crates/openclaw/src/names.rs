@@ -6,6 +6,7 @@
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use landbridge_node::adapter::{Intent, Work};
+use landbridge_planted::planted;
 use landbridge_proto::wire::name::{InvalidName, SessionHandle, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -53,7 +54,10 @@ pub(crate) fn handle(work: &Work) -> Option<SessionHandle> {
     ]);
     match &work.session {
         //= REQ-50
-        Some(handle) => is_handle_of(handle.as_str(), &owner).then(|| handle.clone()),
+        Some(handle) => {
+            let own = is_handle_of(handle.as_str(), &owner) && !planted!("no_session_opens");
+            own.then(|| handle.clone())
+        }
         None => {
             made(&format!("{PREFIX}{owner}-{}", short(&["session-run", work.run.as_str()]))).ok()
         }

@@ -3,8 +3,9 @@
 //! A test that cannot fail proves nothing. Where a check of ours stands, `planted!("name")` says whether
 //! the check is removed. In every ordinary build, the shipped one included, the macro is the word
 //! `false` and the name is not even compiled. Under `--cfg plantable`, which only `cargo xtask planted` and
-//! `cargo xtask attacks --bite` set, it asks the variable `LANDBRIDGE_PLANTED`: so one build of a crate serves all its
-//! bugs. It is not a cargo feature, because features add up and somebody would switch it on.
+//! `cargo xtask attacks` with `--bite` or `--twins` set, it asks the variable `LANDBRIDGE_PLANTED`: so one build of a crate
+//! serves all its bugs. A few of them take nothing away but refuse everything: with them a test must fail that says it sees an honest
+//! case pass. It is not a cargo feature, because features add up and somebody would switch it on.
 
 /// Names the one bug of a process, in a build that can have bugs.
 #[cfg(plantable)]

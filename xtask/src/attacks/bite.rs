@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Attack, Options, Place, TABLE};
+use super::{Attack, Options, TABLE, runnable};
 use crate::finding::Finding;
-use crate::planted::{self, QUICK, Ran, Target, Test, Trials};
+use crate::planted::{self, Ran, Trials};
 
 /// How an attack's tests took one planted bug.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -60,28 +60,12 @@ fn bites(
     at: &planted::Place,
     short: bool,
 ) -> Result<Bite> {
-    let mut ran = false;
-    // Tests of whole processes last: another test bites sooner.
-    let mut tests: Vec<&String> = attack.tests.iter().collect();
-    tests.sort_by_key(|name| name.starts_with("bridge-tests"));
-    for name in tests {
-        let Some(place) = Place::read(name).filter(|place| !place.needs_a_gateway()) else {
-            continue;
-        };
-        let package = format!("landbridge-{}", place.package);
-        if short && !QUICK.contains(&package.as_str()) {
-            continue;
-        }
-        let target = place.binary.map_or(Target::Lib, Target::Test);
-        let test = Test { package: &package, target, path: place.path };
-        match trials.control(test)? {
-            Ran::Passed => {}
-            other => anyhow::bail!("{name} does not pass without any bug: {other:?}"),
-        }
-        ran = true;
-        if matches!(trials.with_bug(test, at.as_bug())?, Some(Ran::Failed | Ran::Hung)) {
-            return Ok(Bite::By(name.clone()));
+    let tests = runnable(attack, short);
+    for test in &tests {
+        test.passes(trials)?;
+        if matches!(trials.with_bug(test.test(), at.as_bug())?, Some(Ran::Failed | Ran::Hung)) {
+            return Ok(Bite::By(test.name.to_owned()));
         }
     }
-    Ok(if ran { Bite::None } else { Bite::NotHere })
+    Ok(if tests.is_empty() { Bite::NotHere } else { Bite::None })
 }

@@ -64,6 +64,9 @@ pub fn in_use(
     windows: impl IntoIterator<Item = (Timestamp, Timestamp)>,
     now: Timestamp,
 ) -> Option<usize> {
+    if planted!("no_key_is_in_use") {
+        return None;
+    }
     let valid = |(nbf, exp): (Timestamp, Timestamp)| now >= nbf && now < exp;
     let windows: Vec<_> = windows.into_iter().enumerate().collect();
     let ready =

@@ -213,6 +213,9 @@ impl Sealed {
         let seed = key
             .open_in_place(nonce, Aad::from(bound(&self.head)), &mut bytes)
             .map_err(|_| SealFault::NotOpened)?;
+        if planted!("no_sealed_key_opens") {
+            return Err(SealFault::NotOpened);
+        }
         let mut opened = Seed::default();
         if seed.len() != opened.len() {
             return Err(SealFault::NotOpened);

@@ -69,6 +69,9 @@ impl Gate {
         if path.starts_with("/federation/") || path == "/.well-known/gateway-federation" {
             return Err(LocalProblem::misdirected());
         }
+        if planted!("nothing_local_is_answered") {
+            return Err(LocalProblem::misdirected());
+        }
         let credential = Credential::shown(peer, self.owner, request.headers())?;
         // No handler, log or error below ever meets the secret.
         request.headers_mut().remove(AUTHORIZATION);

@@ -228,6 +228,9 @@ impl Client {
         if limit_body::is_encoded(response.headers()) {
             return Err(ClientError::Body(BodyError::Encoded));
         }
+        if planted!("no_response_is_taken") {
+            return Err(ClientError::Body(BodyError::Encoded));
+        }
         let mut response = response;
         response.extensions_mut().insert(guard.peer());
         response.extensions_mut().insert(guard.protocol());

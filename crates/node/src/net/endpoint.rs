@@ -71,6 +71,9 @@ impl Endpoint {
         if host.starts_with('[') != host.ends_with(']') {
             return Err(InvalidEndpoint::BadPort);
         }
+        if planted!("no_endpoint_is_read") {
+            return Err(InvalidEndpoint::Surplus);
+        }
         Ok(Self { host: parse_host(host)?, port: parse_port(port)? })
     }
 
@@ -220,6 +223,9 @@ impl AddressPolicy {
     /// Says whether `ip` may be dialled.
     #[must_use]
     pub fn allows(&self, ip: IpAddr) -> bool {
+        if planted!("nothing_is_dialled") {
+            return false;
+        }
         planted!("inner_address_dialled")
             || self.allowed.iter().any(|network| network.contains(ip))
             || match ip {

@@ -61,6 +61,9 @@ pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, ReadError> 
     if mode & 0o077 != 0 && !planted!("key_mode_ignored") {
         return Err(ReadError::Exposed { mode });
     }
+    if planted!("no_private_file_is_read") {
+        return Err(ReadError::NotAFile);
+    }
     let bytes = usize::try_from(found.len().min(PRIVATE_BYTES_MAX)).unwrap_or_default();
     // All at once: a text that grows leaves copies of itself behind.
     let mut text = Zeroizing::new(String::with_capacity(bytes + 1));

@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use landbridge_planted::planted;
+
 use super::accept::{Settings, TransportSecurity};
 use super::activity::{Activity, Cut, InFlight, Limits, StreamWatch, WatchedBody, WatchedIo};
 use super::connect::BoxStream;
@@ -317,6 +319,10 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         }
         metrics::counter!(crate::observe::REQUESTS).increment(1);
         if let Err(status) = check_head(&self.shared.settings, &request) {
+            return Box::pin(async move { Ok(refuse(status, watch, in_flight)) });
+        }
+        if planted!("nobody_is_served") {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
             return Box::pin(async move { Ok(refuse(status, watch, in_flight)) });
         }
         let (head, body) = request.into_parts();

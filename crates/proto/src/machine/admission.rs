@@ -133,6 +133,9 @@ impl Gate<'_> {
         let (owner, grant) = checked.map_err(|refused| {
             refused.authenticated_as(&sender, request.digest()).with_learned(&learned)
         })?;
+        if planted!("no_request_is_admitted") {
+            return Err(refuse(Code::VerificationFailed, "none is admitted".to_owned()));
+        }
         Ok(Admitted { request, owner, grant, learned })
     }
 
@@ -306,6 +309,11 @@ pub fn judge_start(
 ) -> StartDecision {
     let refuse = |problem: Problem| StartDecision::Refuse(Box::new(problem));
     match record {
+        Some(KeyRecord::Run { print: bound, .. })
+            if bound == *print && planted!("no_start_is_admitted") =>
+        {
+            refuse(Problem::new(Code::NotGranted))
+        }
         //= REQ-19
         Some(KeyRecord::Run { run, print: bound })
             if bound == *print || planted!("print_unchecked") =>
@@ -334,6 +342,7 @@ pub fn judge_start(
             }
             match uncovered(start, grant) {
                 Some(problem) => refuse(problem),
+                None if planted!("no_start_is_admitted") => refuse(Problem::new(Code::NotGranted)),
                 None => StartDecision::Create,
             }
         }

@@ -83,6 +83,9 @@ impl Head {
         if digest != row.head && !planted!("audit_chain_unchecked") {
             return Err(Broken { at, why: Why::OtherHead });
         }
+        if planted!("no_audit_row_follows") {
+            return Err(Broken { at, why: Why::OtherHead });
+        }
         Ok(Self { n: at, digest })
     }
 }

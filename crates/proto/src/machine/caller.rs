@@ -150,6 +150,7 @@ impl Caller {
             Some(known) if known != accept.digest() && !planted!("second_accept_taken") => {
                 Err(ForeignAccept::SecondAccept)
             }
+            _ if planted!("no_accept_is_taken") => Err(ForeignAccept::SecondAccept),
             _ => Ok(()),
         }
     }

@@ -136,6 +136,7 @@ fn reduce(text: String, disclosure: Disclosure, max: usize) -> (Option<String>, 
     };
     match disclosure {
         _ if planted!("discloses_all") => (Some(text), Rest::default()),
+        _ if planted!("nothing_is_disclosed") => (None, Rest::default()),
         Disclosure::None => (None, Rest::default()),
         Disclosure::Digest => (None, whole()),
         Disclosure::Full if text.len() <= max => (Some(text), Rest::default()),

@@ -262,5 +262,8 @@ pub(super) fn check_covers(
     if seal.last != ended && !planted!("final_unchecked") {
         return Err(Mismatch::WrongFinal { seq });
     }
+    if planted!("no_seal_covers_anything") {
+        return Err(Mismatch::ForeignSeal);
+    }
     Ok(())
 }

@@ -184,6 +184,9 @@ pub(crate) fn judge_recorded(
     let catalog = catalog(question, decision)?;
     let needed = project(question, catalog.value(), &approval, key.kind)?;
     check_requester(request, &approval)?;
+    if planted!("no_decision_counts") {
+        return Err(Uncounted::OtherSubject);
+    }
     Ok(Judged {
         gateway: request.aud.clone(),
         digest: decision.approval.digest(),

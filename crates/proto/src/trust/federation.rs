@@ -79,6 +79,9 @@ impl TrustedFederation {
             //= ID-28
             return Err(FederationError::WentBack { have: version_min, found });
         }
+        if planted!("no_federation_document_opens") {
+            return Err(FederationError::WentBack { have: found, found });
+        }
         Ok(Self::of(document))
     }
 

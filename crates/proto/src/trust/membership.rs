@@ -99,6 +99,9 @@ impl TrustedMembership {
         // It counts for no longer than the keys that signed it.
         let key_ends = membership.signers().filter_map(|kid| root.keys.get(kid)).map(|key| key.exp);
         let until = key_ends.min().unwrap_or(said.expires).min(said.expires);
+        if planted!("no_membership_counts") {
+            return Err(MembershipError::Expired { at: until });
+        }
         Ok(Self { membership, until })
     }
 

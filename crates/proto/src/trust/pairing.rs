@@ -162,6 +162,9 @@ impl Invite {
         if invite.root_version == 0 {
             return Err(InvalidInvite::RootVersionZero);
         }
+        if planted!("no_invite_is_good") {
+            return Err(InvalidInvite::Damaged);
+        }
         Ok(invite)
     }
 
@@ -206,7 +209,11 @@ impl Invite {
         chain
             .check_pin(self.root_version, &self.root)
             .and_then(|()| chain.check_current(now))
-            .map_err(PairingRefusal::ForeignChain)
+            .map_err(PairingRefusal::ForeignChain)?;
+        if planted!("no_pairing_is_made") {
+            return Err(PairingRefusal::OutOfTime);
+        }
+        Ok(())
     }
 
     /// The inviter's side: checks that a joiner was given this invite.
@@ -238,6 +245,9 @@ impl Invite {
         if !proven && !planted!("invite_proof_unchecked") {
             //= ID-34
             return Err(PairingRefusal::WrongProof);
+        }
+        if planted!("no_pairing_is_made") {
+            return Err(PairingRefusal::OutOfTime);
         }
         Ok(())
     }

@@ -137,7 +137,11 @@ impl PeerView {
         }
         //= ID-30
         let keys = self.chain.keys(role).ok_or(VerifyError::RoleMissing { role })?;
-        verify(envelope, keys, at)
+        let verified = verify(envelope, keys, at)?;
+        if planted!("nothing_of_a_peer_verifies") {
+            return Err(VerifyError::StatusMissing);
+        }
+        Ok(verified)
     }
 
     /// Verifies something that the gateway made earlier and shows again now: under the root and at the time

@@ -303,6 +303,9 @@ impl TrustedRoot {
         if next.issued < self.root().issued {
             return Err(RootError::IssuedBeforePrev { version });
         }
+        if planted!("no_root_follows_another") {
+            return Err(RootError::Empty);
+        }
         Ok(())
     }
 

@@ -333,6 +333,9 @@ fn check(
     }
     //= ID-15
     match chain.digest_of(told.root_version) {
+        Some(digest) if digest == told.root && planted!("no_status_is_taken") => {
+            Err(StatusError::Unverified(VerifyError::StatusMissing))
+        }
         Some(digest) if digest == told.root => Ok(status),
         Some(_) => Err(StatusError::RootForked { version: told.root_version }),
         None => Err(StatusError::RootUnknown { have: chain.version(), told: told.root_version }),

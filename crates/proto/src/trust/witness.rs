@@ -32,6 +32,9 @@ pub enum WentBack {
 #[must_use]
 //= ID-83
 pub fn compare(earlier: &Status, later: &Status) -> Option<WentBack> {
+    if planted!("every_log_went_back") {
+        return Some(WentBack::Rewritten { size: later.audit.size });
+    }
     if earlier.incarnation.n != later.incarnation.n || planted!("audit_heads_not_compared") {
         return None;
     }

@@ -67,6 +67,9 @@ fn strict(encoding: &Encoding, text: &str) -> Result<Vec<u8>, InvalidBase64> {
         //= ENV-3
         return Err(InvalidBase64::NotCanonical);
     }
+    if planted!("no_base64_is_read") {
+        return Err(InvalidBase64::NotCanonical);
+    }
     Ok(bytes)
 }
 

@@ -298,6 +298,9 @@ fn check_signatures(signatures: &[Signature]) -> Result<(), InvalidEnvelope> {
         //= ENV-5
         return Err(InvalidEnvelope::SignaturesUnsorted);
     }
+    if planted!("no_envelope_is_read") {
+        return Err(InvalidEnvelope::Unsigned);
+    }
     Ok(())
 }
 

@@ -93,6 +93,9 @@ pub mod canonical {
         let value: T = serde_json::from_slice(bytes)
             .map_err(|error| InvalidJson::WrongShape { reason: error.to_string() })?;
         same(bytes, &to_vec(&value)?)?;
+        if planted!("no_json_is_read") {
+            return Err(InvalidJson::NotCanonical { at: 0 });
+        }
         Ok(value)
     }
 }

@@ -88,6 +88,9 @@ impl PublicKey {
         if !point.is_torsion_free() && !planted!("key_torsion_unchecked") {
             return Err(InvalidKey::MixedOrder);
         }
+        if planted!("no_key_is_admitted") {
+            return Err(InvalidKey::NotOnCurve);
+        }
         Ok(Self(key))
     }
 
@@ -125,7 +128,8 @@ impl PublicKey {
             return said;
         }
         let signature = ed25519_dalek::Signature::from_bytes(sig);
-        self.0.verify_strict(signed, &signature).map_err(|_| BadSignature)
+        let held = self.0.verify_strict(signed, &signature).map_err(|_| BadSignature);
+        if planted!("no_signature_holds") { Err(BadSignature) } else { held }
     }
 }
 

@@ -170,6 +170,9 @@ impl Kind {
             let text = text.to_ascii_lowercase();
             return Self::ALL.iter().copied().find(|kind| kind.payload_type() == text);
         }
+        if planted!("no_payload_type_is_known") {
+            return None;
+        }
         let found = Self::ALL.iter().copied().find(|kind| kind.payload_type() == text);
         found.or_else(|| planted!("payload_type_guessed").then_some(Self::Seal))
     }

@@ -212,6 +212,7 @@ fn check(
     let wrong = text.bytes().enumerate().find(|&(at, byte)| !allowed(at, byte, text));
     match wrong.filter(|_| !planted!("name_alphabet_unchecked")) {
         Some((at, _)) => Err(InvalidName::BadByte { kind, at, alphabet }),
+        None if planted!("no_name_is_good") => Err(InvalidName::TooLong { kind, max }),
         None => Ok(()),
     }
 }

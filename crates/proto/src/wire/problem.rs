@@ -203,6 +203,9 @@ impl Problem {
         if planted!("every_refusal_a_verdict") {
             return true;
         }
+        if planted!("no_refusal_is_a_verdict") {
+            return false;
+        }
         //= PRB-5
         //= PRB-7
         match self.code() {

@@ -117,6 +117,9 @@ impl FrameLine {
         if text.is_empty() || text.bytes().any(|byte| byte < b' ') {
             return Err(Malformed::BadFrameBytes);
         }
+        if planted!("no_line_is_read") {
+            return Err(Malformed::BadFrameBytes);
+        }
         Ok(Self(text.into()))
     }
 

@@ -144,6 +144,9 @@ impl Frame {
         }
         canonical::from_slice::<serde_json::Value>(shape.payload.get().as_bytes())
             .map_err(|_| MalformedFrame::BadPayload)?;
+        if planted!("no_frame_is_read") {
+            return Err(MalformedFrame::BadShape);
+        }
         Ok(Self { seq: shape.seq, event: shape.event, payload: shape.payload })
     }
 

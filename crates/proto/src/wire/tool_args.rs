@@ -139,6 +139,9 @@ impl<'de> Visitor<'de> for Reader {
                 return Err(A::Error::custom("a member stands there twice"));
             }
         }
+        if planted!("no_arguments_are_read") {
+            return Err(A::Error::custom("no arguments are good"));
+        }
         Ok(Strict::Object)
     }
 }

@@ -557,6 +557,9 @@ fn a_suspended_peer_is_told_so() {
     assert_eq!(refused.problem.code(), Some(Code::PeerSuspended));
     assert!(refused.authenticated.is_some());
     learned_nothing(&refused);
+    // Its positive twin: the same peer, not suspended.
+    let world = World::with(PeerStatus::Active, 1);
+    assert!(world.open(&world.operation(|_| ())).is_ok());
 }
 
 //= REQ-13

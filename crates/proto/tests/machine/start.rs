@@ -58,6 +58,9 @@ fn a_known_key_with_another_print_is_a_conflict() {
     assert_ne!(print, print_of(&other).unwrap().0);
     let refused = judge(&other, bound(print), Some(&grant()), FIRST, NOW);
     assert_eq!(refused, Err((Code::KeyConflict, SideEffects::None)));
+    // Its positive twin: the body that the key is bound to.
+    let same = judge(&start(), bound(print), Some(&grant()), FIRST, NOW);
+    assert_eq!(same, Ok(StartDecision::Attach(run_id())));
 }
 
 //= REQ-32
@@ -66,6 +69,8 @@ fn a_key_cancelled_before_its_start_is_refused() {
     let record = Some(KeyRecord::Blocked { at: NOW });
     let refused = judge(&start(), record, Some(&grant()), FIRST, NOW);
     assert_eq!(refused, Err((Code::CancelledBeforeStart, SideEffects::None)));
+    // Its positive twin: a key that nobody cancelled.
+    assert_eq!(judge(&start(), None, Some(&grant()), FIRST, NOW), Ok(StartDecision::Create));
 }
 
 //= REQ-21

@@ -155,6 +155,10 @@ fn a_line_that_is_no_frame_is_not_released_although_it_is_sealed() {
         let mut reception = Reception::start(&run.accept);
         assert!(reception.take(&peer, lines, &seal, LATER).is_err(), "{line}");
     }
+    // Its positive twin: a frame in its place.
+    let (lines, seal) =
+        sealed(&run, &[r#"{"seq":1,"event":"output","payload":{"a":1,"b":1}}"#], false);
+    assert!(Reception::start(&run.accept).take(&peer, lines, &seal, LATER).is_ok());
 }
 
 //= STR-28

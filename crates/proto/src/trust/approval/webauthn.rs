@@ -91,6 +91,9 @@ pub(super) fn check(expected: &Expected<'_>, made: &Assertion<'_>) -> Result<(),
     check_authenticator(expected.rp_id, made.authenticator_data)?;
     let mut signed = made.authenticator_data.to_vec();
     signed.extend_from_slice(&Sha256::digest(made.client_data));
+    if planted!("no_passkey_is_good") {
+        return Err(BadAssertion::Forged);
+    }
     if check_signature(expected.public, &signed, made.sig) || planted!("passkey_unchecked") {
         Ok(())
     } else {

@@ -118,6 +118,8 @@ fn keys_outside_the_role_are_refused() {
     let both = sign_any(Kind::Seal, &seal(), &[1, 9]);
     assert_eq!(judge(&both, &keys(1, &[1])), Err(stranger.clone()));
     assert_eq!(judge(&sign_any(Kind::Seal, &seal(), &[9]), &keys(0, &[])), Err(stranger));
+    // Its positive twin: a key of the role.
+    assert!(judge(&sign_any(Kind::Seal, &seal(), &[1]), &keys(1, &[1])).is_ok());
 }
 
 #[test]
@@ -129,6 +131,8 @@ fn one_keys_signature_under_another_keys_id_is_refused() {
         judge(&envelope, &keys(1, &[1, 2])),
         Err(VerifyError::ForgedSignature { kid: kid(2) })
     );
+    // Its positive twin: the same signature under its own id.
+    assert!(judge(&sign_any(Kind::Seal, &seal(), &[1]), &keys(1, &[1, 2])).is_ok());
 }
 
 //= ENV-11

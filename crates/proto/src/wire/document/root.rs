@@ -239,5 +239,8 @@ fn check_roles(raw: &RawRoot) -> Result<(), InvalidRoot> {
     if held.len() != raw.keys.len() {
         return Err(InvalidRoot::KeyWithoutRole);
     }
+    if planted!("no_root_fits") {
+        return Err(InvalidRoot::VersionZero);
+    }
     Ok(())
 }

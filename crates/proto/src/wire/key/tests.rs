@@ -62,6 +62,8 @@ fn keys_of_small_order_are_refused() {
     for point in EIGHT_TORSION {
         assert_eq!(PublicKey::admit(point.compress().as_bytes()), Err(InvalidKey::SmallOrder));
     }
+    // Its positive twin: a point of the large order.
+    assert!(PublicKey::admit(ED25519_BASEPOINT_POINT.compress().as_bytes()).is_ok());
 }
 
 //= ID-2
@@ -97,6 +99,13 @@ fn keys_in_another_encoding_are_refused() {
     (negative_zero[0], negative_zero[31]) = (1, 0x80);
     assert!(PublicKey::admit(&negative_zero).is_err());
     assert!(decoded > 0, "the library decodes some of them, which is why we check");
+    // Its positive twin: a small y in its one encoding, of the first point that has a good order.
+    let canonical = |low: u8| {
+        let mut bytes = [0; 32];
+        bytes[0] = low;
+        PublicKey::admit(&bytes)
+    };
+    assert!((0..=0xff).any(|low| canonical(low).is_ok()));
 }
 
 //= ENV-12
@@ -159,6 +168,16 @@ fn a_small_order_commitment_is_refused() {
         sig[32..].copy_from_slice((k * secret).as_bytes());
         assert_eq!(key.check(b"m", &sig), Err(BadSignature));
     }
+    // Its positive twin: a commitment of the large order, made in the same way.
+    let nonce = Scalar::from(13_u64);
+    let r = (ED25519_BASEPOINT_POINT * nonce).compress();
+    let hash =
+        Sha512::new().chain_update(r.as_bytes()).chain_update(public.as_bytes()).chain_update(b"m");
+    let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+    let mut sig = [0; 64];
+    sig[..32].copy_from_slice(r.as_bytes());
+    sig[32..].copy_from_slice((nonce + k * secret).as_bytes());
+    assert_eq!(key.check(b"m", &sig), Ok(()));
 }
 
 //= ENV-12
