@@ -166,7 +166,7 @@ impl Caller {
     /// Starts a run and reads it to its end.
     pub(crate) fn run(&self, request: &Value) -> Result<Stream<'_>> {
         let mut stream = self.open(RUNS, request)?;
-        stream.to_end()?;
+        stream.finish()?;
         Ok(stream)
     }
 

@@ -104,7 +104,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Reads until the stream is closed, and asks for a terminal (STR-26).
-    pub(crate) fn to_end(&mut self) -> Result<()> {
+    pub(crate) fn finish(&mut self) -> Result<()> {
         while self.next()? {}
         ensure!(self.ended, "the stream closed without a terminal");
         Ok(())
@@ -178,8 +178,11 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// The next event, in its exact bytes (STR-1): its name, id and data.
-fn event(reply: &mut Reply) -> Result<Option<(String, Option<String>, Vec<String>)>> {
+/// An event: its name, id and data.
+type Event = (String, Option<String>, Vec<String>);
+
+/// The next event, in its exact bytes (STR-1).
+fn event(reply: &mut Reply) -> Result<Option<Event>> {
     let Some(mut line) = text(reply)? else { return Ok(None) };
     let id = match line.strip_prefix("id: ").map(str::to_owned) {
         Some(id) => {

@@ -20,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
             let answer = cancel(caller, &start)?;
             ensure!(answer["cancel"] == "requested", "it is answered {answer}");
             ensure!(answer["run"] == stream.terms["run"], "another run");
-            stream.to_end()?;
+            stream.finish()?;
             ended(&stream, "cancelled", "cancelled")?;
             let answer = cancel(caller, &start)?;
             ensure!(answer["cancel"] == "already_terminal", "it is answered {answer}");
@@ -36,7 +36,7 @@ pub(super) const CASES: &[Case] = &[
             let body = json!({"reason": "operator", "run": stream.run()?});
             let answer = caller.answer(CANCEL, &caller.request("cancel", body)?)?;
             ensure!(answer["cancel"] == "requested", "it is answered {answer}");
-            stream.to_end()?;
+            stream.finish()?;
             ended(&stream, "cancelled", "cancelled")
         },
     },
@@ -79,7 +79,7 @@ pub(super) const CASES: &[Case] = &[
             stream.until(1)?;
             let told = caller.answer(INSPECT, &caller.about("inspect", &start)?)?;
             cancel(caller, &start)?;
-            stream.to_end()?;
+            stream.finish()?;
             ensure!(told["state"] == "running", "it tells {told}");
             ensure!(told["outcome"] == Value::Null, "it tells {told}");
             ensure!(told["run"] == stream.terms["run"], "another run");
@@ -101,7 +101,7 @@ pub(super) const CASES: &[Case] = &[
             let behind = caller.open(ATTACH, &caller.request("attach", body)?)?;
             let mut behind = behind.behind(&known, after)?;
             cancel(caller, &start)?;
-            behind.to_end()?;
+            behind.finish()?;
             ended(&behind, "cancelled", "cancelled")?;
             let whole = caller.run(&caller.again(&start)?)?;
             ensure!(whole.frames[..after] == kept, "other frames before the cut");
@@ -138,7 +138,7 @@ pub(super) const CASES: &[Case] = &[
             }
             let waited = wire::now() - since;
             cancel(caller, &start)?;
-            stream.to_end()?;
+            stream.finish()?;
             ensure!(stream.alive > 0 && waited < 13_000, "the first alive came after {waited} ms");
             Ok(())
         },

@@ -232,11 +232,14 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "seen-beyond",
         clauses: &["ID-41"],
-        about: "a seen of an incarnation that is still to come is rolled_back, signed",
+        about: "a seen of a status or an incarnation still to come is rolled_back, signed",
         run: |caller| {
-            let n = caller.theirs["incarnation"]["n"].as_u64().unwrap_or_default() + 7;
-            let seen = json!({"n": n, "seq": wire::now()});
-            refused(caller, &changed(caller, "/seen", seen)?, ("rolled_back", true))
+            let n = caller.theirs["incarnation"]["n"].as_u64().unwrap_or_default();
+            for n in [n, n + 7] {
+                let seen = json!({"n": n, "seq": wire::now() + 5_000});
+                refused(caller, &changed(caller, "/seen", seen)?, ("rolled_back", true))?;
+            }
+            Ok(())
         },
     },
     Case {
@@ -251,7 +254,7 @@ pub(super) const CASES: &[Case] = &[
             let mut stream = caller.stream(first, &signed)?;
             let second = caller.post(RUNS, body.as_bytes())?;
             refusal_of(caller, second, Some(&signed), ("replayed", true))?;
-            stream.to_end()?;
+            stream.finish()?;
             let third = caller.post(RUNS, body.as_bytes())?;
             refusal_of(caller, third, Some(&signed), ("replayed", true)).map(drop)
         },

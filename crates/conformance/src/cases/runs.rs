@@ -90,7 +90,7 @@ pub(super) const CASES: &[Case] = &[
             let start = caller.start()?;
             let mut one = caller.open(RUNS, &start)?;
             let two = caller.run(&caller.again(&start)?)?;
-            one.to_end()?;
+            one.finish()?;
             same(&one, &two)
         },
     },
@@ -210,7 +210,7 @@ pub(super) const CASES: &[Case] = &[
             let key = &start["body"]["idempotencyKey"];
             let body = json!({"after": 0, "idempotencyKey": key});
             let mut rest = caller.open(ATTACH, &caller.request("attach", body)?)?;
-            rest.to_end()?;
+            rest.finish()?;
             same(&whole, &rest)
         },
     },
