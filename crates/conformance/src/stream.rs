@@ -105,7 +105,10 @@ impl<'a> Stream<'a> {
 
     /// Reads until the stream is closed, and asks for a terminal (STR-26).
     pub(crate) fn finish(&mut self) -> Result<()> {
-        while self.next()? {}
+        let since = wire::now();
+        while self.next()? {
+            ensure!(wire::now() < since + ENDS_WITHIN_MS, "the run does not end");
+        }
         ensure!(self.ended, "the stream closed without a terminal");
         Ok(())
     }
@@ -206,3 +209,6 @@ fn event(reply: &mut Reply) -> Result<Option<Event>> {
 fn text(reply: &mut Reply) -> Result<Option<String>> {
     Ok(reply.line()?.map(String::from_utf8).transpose()?)
 }
+
+/// How long a run is read that was stopped, or whose prompt is answered soon.
+const ENDS_WITHIN_MS: i64 = 60_000;

@@ -27,6 +27,8 @@ const FAULTS: &[(&str, &str)] = &[
     ("status_seq_unchecked", "status-older"),
     ("status_expiry_unchecked", "status-expired"),
     ("own_limits_ignored", "limit-of-frames"),
+    ("encoding_unchecked", "content-encoding"),
+    ("cancel_only_said", "cancel"),
     ("status_of_the_future", "status-future"),
     ("issuer_unchecked", "issuer"),
     ("audience_unchecked", "audience"),
