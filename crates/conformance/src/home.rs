@@ -3,6 +3,8 @@
 //! It is a peer like any other. It joins by an invite (`spec/identity.md`, Pairing), so an executor needs
 //! nothing made for tests. It listens nowhere; its chain and status go along with what it asks.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -110,7 +112,7 @@ impl Home {
             wire::hash(&[b"GFP-WORDS-v1\n", &chain[0].0.digest(), &self.root.digest(), &id]);
         self.peer = json!({"gid": gid, "spki": place.spki, "url": place.url});
         let kept = json!({"peer": self.peer, "root": self.root.text(), "seeds": self.seeds});
-        std::fs::write(path.join(FILE), kept.to_string())?;
+        keep(&path.join(FILE), &kept)?;
         Ok((gid, phrase(&words)))
     }
 }
@@ -185,7 +187,14 @@ fn make(file: &Path) -> Result<()> {
     let key = Key::of(seed.try_into().ok().context("a seed has 32 bytes")?);
     let root = key.seal("root", &wire::bytes_of(&root)).text();
     let kept = json!({"peer": Value::Null, "root": root, "seeds": seeds});
-    Ok(std::fs::write(file, kept.to_string())?)
+    keep(file, &kept)
+}
+
+/// Writes the home. Whoever reads it can ask for what the kit was granted.
+fn keep(file: &Path, kept: &Value) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    Ok(options.open(file)?.write_all(kept.to_string().as_bytes())?)
 }
 
 fn read_invite(text: &str) -> Result<Value> {
