@@ -84,6 +84,7 @@ const STEPS: &[(&str, Work)] = &[
     ("clients", Work::Clients),
     ("planted", Work::Cargo(&["xtask", "planted"], &[])),
     ("twins", Work::Cargo(&["xtask", "attacks", "--twins", "--short"], &[])),
+    ("conformance", Work::Cargo(&["xtask", "conformance"], &[])),
     ("fuzz", Work::Cargo(&["xtask", "fuzz", "--short"], &[])),
     ("demo", Work::Demo),
     ("shipped", Work::Cargo(&["xtask", "planted", "--shipped"], &[])),

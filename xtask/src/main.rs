@@ -6,6 +6,7 @@
 mod attacks;
 mod ci;
 mod clients;
+mod conformance;
 mod fair;
 mod files;
 mod finding;
@@ -38,6 +39,8 @@ enum Chore {
     Attacks(attacks::Options),
     /// Run what CI runs.
     Ci(ci::Options),
+    /// See that the conformance kit finds each fault that is planted in our own bridge.
+    Conformance,
     /// Measure what a tenant at ten times its share costs another one: a minute, in a release build.
     Fair(fair::Options),
     /// Fuzz every reader that a peer or a stranger can reach; needs a C++ compiler.
@@ -68,6 +71,7 @@ fn main() -> Result<ExitCode> {
     Ok(match Arguments::parse().chore {
         Chore::Attacks(options) => conclude("attacks", &attacks::run(&root, &options)?),
         Chore::Ci(options) => return ci::run(&root, &options),
+        Chore::Conformance => return conformance::run(&root),
         Chore::Fair(options) => return fair::run(&root, &options),
         Chore::Fuzz(options) => return fuzz::run(&root, &options),
         Chore::Layers => conclude("layers", &layers::check(&root)?),

@@ -28,7 +28,7 @@ use crate::finding::Finding;
 pub(crate) use list::Target;
 use list::{ALSO, PLANTS, Plant};
 pub(crate) use refusal::REFUSALS;
-pub(crate) use trial::{Bug, Ran, Test, Trials};
+pub(crate) use trial::{Bug, Ran, Test, Trials, program_with_bugs};
 pub(crate) use wrapper::as_rustc;
 
 /// Which bugs to plant, and what to print.

@@ -56,13 +56,14 @@ async fn our_bridge_passes_every_case() {
 }
 
 #[tokio::test]
-#[ignore = "needs LANDBRIDGE_BIN to be a program that faults can be planted in: see the README"]
+#[ignore = "needs LANDBRIDGE_BIN to be a program that faults can be planted in: run cargo xtask conformance"]
 async fn each_planted_fault_is_found_by_its_case() {
     let mut missed = Vec::new();
     for (fault, case) in FAULTS {
         let told = tried(Some(fault), &["--only", case]).await;
         let verdict = &told["cases"][0];
-        println!("{fault}: {} by {case}: {}", verdict["verdict"], verdict["reason"]);
+        let (told, clauses, why) = (&verdict["verdict"], &verdict["clauses"], &verdict["reason"]);
+        println!("{fault}: {told} by {case}, {clauses}: {why}");
         if verdict["verdict"] != "fail" {
             missed.push(*fault);
         }

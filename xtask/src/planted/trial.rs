@@ -194,7 +194,7 @@ fn executable_in(line: &str) -> Option<Executable> {
 }
 
 /// Builds the program with bugs, and leaves the ordinary one where it is.
-fn program_with_bugs(root: &Path) -> Result<PathBuf> {
+pub(crate) fn program_with_bugs(root: &Path) -> Result<PathBuf> {
     let debug = target_directory(root).join("debug");
     let (ordinary, aside) = (debug.join("landbridge"), debug.join("landbridge.ordinary"));
     let kept = fs::rename(&ordinary, &aside).is_ok();
