@@ -655,8 +655,10 @@ fn a_bridge_that_is_shown_more_than_it_remembers_was_rolled_back() {
     let known = Seen { n: 1, seq: NOW.0.unsigned_abs() };
     let world = World::new();
     world.open(&world.operation(|said| said.seen = known)).unwrap();
-    world.open(&world.operation(|said| said.seen = Seen::default())).unwrap();
-    for seen in [Seen { seq: known.seq + 1, ..known }, Seen { n: 2, seq: 0 }] {
+    for nothing in [Seen::default(), Seen { n: 9, seq: 0 }] {
+        world.open(&world.operation(|said| said.seen = nothing)).unwrap();
+    }
+    for seen in [Seen { seq: known.seq + 1, ..known }, Seen { n: 2, seq: 1 }] {
         world.refuses(Code::RolledBack, |said| said.seen = seen);
     }
 }

@@ -49,7 +49,15 @@ async fn another_audience_tenant_agent_or_operation_is_refused() {
     scene.refused(path, &good, 400, "malformed", true).await;
     scene.refused(RUNS, &bent("/op", "attach".into()), 400, "malformed", false).await;
     scene.refused(RUNS, &bent("/proto", vec![2].into()), 400, "protocol_unsupported", true).await;
-    scene.refused(RUNS, &bent("/seen/n", 9.into()), 503, "rolled_back", true).await;
+    scene
+        .refused(
+            RUNS,
+            &bent("/seen", serde_json::json!({"n": 9, "seq": 1})),
+            503,
+            "rolled_back",
+            true,
+        )
+        .await;
     // The last check: the key stays free, although the request itself is remembered.
     let agent = scene.forge.send(RUNS, &bent("/body/agentTarget/agent", "root".into())).await;
     assert_eq!(agent.refusal(), (403, "not_granted", true));
