@@ -3,6 +3,7 @@
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::trust::root::TrustedRoot;
+use landbridge_proto::wire::approval::{ApprovalRequest, Catalog, OperatorCredential};
 use landbridge_proto::wire::document::{
     Admission, Federation, Membership, PairingRequest, Root, Status,
 };
@@ -38,7 +39,7 @@ pub(crate) fn json(bytes: &[u8]) {
 }
 
 /// The kinds that `document` reads, each by the number that its first byte has.
-pub(crate) const KINDS: [fn(&[u8]); 12] = [
+pub(crate) const KINDS: [fn(&[u8]); 15] = [
     one::<Root>,
     one::<Status>,
     one::<Federation>,
@@ -51,6 +52,9 @@ pub(crate) const KINDS: [fn(&[u8]); 12] = [
     one::<Refusal>,
     one::<Receipt>,
     one::<Admission>,
+    one::<ApprovalRequest>,
+    one::<Catalog>,
+    one::<OperatorCredential>,
 ];
 
 fn one<T: Serialize + DeserializeOwned>(bytes: &[u8]) {

@@ -18,6 +18,7 @@ mod gateway;
 #[allow(dead_code, reason = "shared with the tests of the protocol")]
 mod run;
 
+mod approvals;
 mod documents;
 mod honest;
 pub mod seeds;
@@ -36,7 +37,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 17] = [
     Target {
         name: "envelope",
         property: "an envelope that is read is written as it was",
@@ -106,6 +107,21 @@ pub const TARGETS: [Target; 14] = [
         name: "tool-args",
         property: "a tool's arguments are one object, in which every reader finds the same members",
         check: texts::tool_args,
+    },
+    Target {
+        name: "decision",
+        property: "a decision that counts is the one that was signed",
+        check: approvals::decision,
+    },
+    Target {
+        name: "catalog",
+        property: "a catalog that is taken is the one that was signed",
+        check: approvals::catalog,
+    },
+    Target {
+        name: "approval-record",
+        property: "a record's line that is read is written as it was, and nothing made up is approved",
+        check: approvals::record,
     },
 ];
 

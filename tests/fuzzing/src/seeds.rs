@@ -9,10 +9,10 @@ use landbridge_proto::wire::envelope::Envelope;
 use landbridge_proto::wire::sse::Event;
 use zeroize::Zeroizing;
 
-use crate::TARGETS;
 use crate::documents::KINDS;
 use crate::gateway::{HOUR_MS, NOW};
 use crate::honest::honest;
+use crate::{TARGETS, approvals};
 
 /// The seeds of a target.
 #[must_use]
@@ -49,6 +49,9 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
                 .map(|text| text.as_bytes().to_vec())
                 .into()
         }
+        "decision" => approvals::decisions(),
+        "catalog" => approvals::catalogs(),
+        "approval-record" => approvals::records(),
         _ => Vec::new(),
     }
 }
