@@ -13,40 +13,31 @@ All that lasts is in `--home` (a SQLite database and two files of keys), and wha
 
 import argparse
 import contextlib
-import datetime
 import hmac
-import ipaddress
+import itertools
 import json
 import os
 import secrets
 import signal
-import socket
-import socketserver
 import sqlite3
-import ssl
 import sys
 import threading
 import time
-import urllib.parse
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
+import identity
 import wire
+from server import Server
 from wire import SKEW, Envelope, Key, Problem, Root, b64u, malformed, sha, unb64u, unverified
 
 DAY = 86_400_000
-OPERATION_BYTES_MAX, HEAD_BYTES_MAX = 4_194_304, 16_384
 BATCH_FRAMES_MAX, BATCH_BYTES_MAX, OUTPUT_TEXT_BYTES_MAX = 64, 524_288, 32_768
 ROOT_STEPS_MAX, CHAIN_ROOTS_MAX, HELD_MAX, REVOCATIONS_KEPT_MAX = 32, 256, 3, 4096
 DEADLINE, DEADLINE_MAX, KEY_WINDOW = 600_000, DAY, 7 * DAY
 RUN_FRAMES_MAX, RUN_BYTES_MAX, TERMINAL_BYTES = 100_000, 268_435_456, 600
 STATUS_LIFE, STATUS_REFRESH = 3_600_000, 1_800_000
-ALIVE_SECONDS, SEND_SECONDS, RECEIVE_SECONDS = 8, 30, 15
-RUNS_MAX, CONNECTIONS_MAX = 32, 128
+ALIVE_SECONDS = 8
+RUNS_MAX, REFUSALS_PER_MINUTE = 32, 60
 SOFTWARE = "example executor 1"
-ENVELOPE, PROBLEM = "application/vnd.gfp.envelope+json", "application/problem+json"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value);
@@ -145,7 +136,7 @@ class Executor:
         with open(os.path.join(home, "online.json"), encoding="utf-8") as file:
             self.keys = {role: Key(bytes.fromhex(seed)) for role, seed in json.load(file).items()}
         self.latest = self.store.meta("clock") or 0
-        self.draining, self.peers_read, self.chains, self.unsigned = False, (None, {}), {}, {}
+        self.draining, self.peers_read, self.chains, self.counted, self.refused = False, (None, {}), {}, {}, {}
 
     def now(self):
         """The clock, which never goes back, not over a restart either."""
@@ -314,7 +305,7 @@ class Executor:
         if said["op"] != op:
             raise malformed("another route's op")
         cause = self.cause(asked)
-        if cause not in (None, "draining"):
+        if cause not in (None, "draining", "rolled_back"):  # these two have steps of their own
             raise Problem(cause)
         if self.grant(asked) is None and not self.store.one("SELECT 1 FROM key WHERE gid = ? AND src = ? AND dst = ?", *pair):
             raise Problem("not_granted", "no grant of this tenant pair")
@@ -363,6 +354,8 @@ class Executor:
     def cause(self, asked):
         """Why a peer gets nothing now; asked at each operation and, while a stream is open, each second."""
         peer = self.peers().get(asked.gid)
+        if self.store.meta("rolled_back"):
+            return "rolled_back"
         if peer is None or peer["status"] == "revoked":
             return "peer_revoked"
         if peer["status"] != "active" or self.store.one("SELECT 1 FROM quarantine WHERE gid = ?", asked.gid):
@@ -561,7 +554,7 @@ class Executor:
         """Adds a frame to a run that has no terminal, or the terminal that its limits ask for in its place (STR-4)."""
         with self.store.tx() as db:
             row = self.store.one("SELECT * FROM run WHERE run = ?", run)
-            if row["outcome"]:
+            if row["outcome"] or self.store.meta("rolled_back"):  # ID-40
                 return
             seq, data = row["seq"] + 1, b'{"seq":%d,"event":"%s","payload":%s}'
             frame = data % (seq, event.encode(), wire.write(payload))
@@ -588,10 +581,9 @@ class Executor:
 
     def keep_house(self):
         """Once a second: revoked peers' runs are stopped. Once a minute: what is out of its window goes."""
-        turn = 0
-        while True:
+        for turn in itertools.count(1):
             time.sleep(1)
-            turn, now = turn + 1, self.now()
+            now = self.now()
             for row in self.store.all("SELECT run, gid FROM run WHERE outcome IS NULL AND reason IS NULL"):
                 if self.peers().get(row["gid"], {}).get("status") == "revoked":
                     with self.store.tx():
@@ -604,9 +596,9 @@ class Executor:
                     db.execute("DELETE FROM key WHERE blocked < ? OR run IN (SELECT run FROM run WHERE ended < ?)", (gone, gone))
                     db.execute("DELETE FROM frame WHERE run IN (SELECT run FROM run WHERE ended < ?)", (gone,))
                     db.execute("DELETE FROM run WHERE ended < ?", (gone,))
-                    if self.unsigned:
-                        self.store.audit(f"refused unsigned: {self.unsigned}")  # PRB-10
-                        self.unsigned = {}
+                    if self.counted:
+                        self.store.audit(f"also refused: {self.counted}")
+                self.counted, self.refused = {}, {}
                 if self.status()["seq"] < now - STATUS_REFRESH:
                     self.issue_status()
 
@@ -616,7 +608,7 @@ class Executor:
         """The events of one connection, each as its bytes (stream.md)."""
         row = self.store.one("SELECT accept FROM run WHERE run = ?", run)
         accept, quiet_since = Envelope(json.loads(row["accept"])), time.monotonic()
-        shown, sealed = (asked.said["seen"]["n"], asked.said["seen"]["seq"]), False
+        shown = asked.said["seen"]["n"], asked.said["seen"]["seq"]
         yield b"event: accept\ndata: %s\n\n" % accept.text
 
         def seal(seq, head, final):
@@ -628,7 +620,9 @@ class Executor:
                 row = self.store.one("SELECT seq, head, outcome FROM run WHERE run = ?", run)
                 fresh = (self.store.meta("incarnation"), status["seq"])
                 frames = [] if cause else self.batch(run, after)
-                alive = now - quiet_since >= ALIVE_SECONDS or row["outcome"] and not sealed  # nothing else may be left to say
+                if row["outcome"] and after == row["seq"]:
+                    return  # the terminal was shown, now or to who attached behind it
+                alive = now - quiet_since >= ALIVE_SECONDS
                 if not cause and fresh <= shown and not frames and not alive:
                     self.store.news.wait(min(1, ALIVE_SECONDS - (now - quiet_since)))
                     continue
@@ -641,13 +635,9 @@ class Executor:
             elif frames:
                 after, final = frames[-1]["seq"], bool(row["outcome"]) and frames[-1]["seq"] == row["seq"]
                 lines = b"".join(b"data: %s\n" % frame["bytes"] for frame in frames)
-                sealed = True
                 yield b"id: %d\nevent: frames\n%sdata: %s\n\n" % (after, lines, seal(after, frames[-1]["head"], final))
             else:
-                sealed = True
-                yield b"event: alive\ndata: %s\n\n" % seal(row["seq"], row["head"], bool(row["outcome"]))
-            if row["outcome"] and after == row["seq"] and sealed:
-                return
+                yield b"event: alive\ndata: %s\n\n" % seal(row["seq"], row["head"], False)
             quiet_since = time.monotonic()
 
     def batch(self, run, after):
@@ -663,15 +653,25 @@ class Executor:
     def refusal(self, problem, asked):
         return self.sign("problem", aud=asked.gid, problem=problem.object(), request=b64u(asked.request.digest), t=self.now())
 
+    def count_refusal(self, what):
+        self.counted[what] = self.counted.get(what, 0) + 1
+
+    def record_refusal(self, gid, problem):
+        """PRB-10: a record for each, but no more than a quota of each peer in a minute; the rest are counted."""
+        self.refused[gid] = self.refused.get(gid, 0) + 1
+        if self.refused[gid] > REFUSALS_PER_MINUTE:
+            return self.count_refusal(f"{problem.code} of {gid}")
+        with contextlib.suppress(sqlite3.OperationalError), self.store.tx():
+            self.store.audit(f"refused {gid} {problem.code} {problem.why}")
+
     def answer(self, asked, result):
         return self.sign("answer", aud=asked.gid, request=b64u(asked.request.digest), result=result, t=self.now())
 
     # Pairing, as the one that invites.
 
-    def invite(self, url):
+    def invite(self):
         secret, now = secrets.token_bytes(32), self.now()
-        document = wire.write({"endpoint": self.root.doc["endpoints"][0] if url is None else {**self.root.doc["endpoints"][0], "url": url},
-                               "expires": now + DAY, "genesis": b64u(self.root.digest), "root": b64u(self.root.digest),
+        document = wire.write({"endpoint": self.root.doc["endpoints"][0], "expires": now + DAY, "genesis": b64u(self.root.digest), "root": b64u(self.root.digest),
                                "root_version": self.version, "secret": b64u(secret), "v": 1})
         with self.store.tx() as db:
             db.execute("INSERT INTO invite VALUES (?, ?, ?, NULL)", (b64u(sha(b"GFP-INVITE-v1\n", secret)), secret, now + DAY))
@@ -746,220 +746,7 @@ class Asked:
         self.owner = (gid, self.src, self.dst)
 
 
-# HTTP/1.1 over TLS 1.3.
-
-POSTS = {"/runs": "start", "/runs/attach": "attach", "/runs/cancel": "cancel", "/runs/inspect": "inspect", "/catalog": "catalog",
-         "/pairing": "pairing", "/admission": "admission"}
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-           408: "Request Timeout", 409: "Conflict", 410: "Gone", 413: "Content Too Large", 415: "Unsupported Media Type",
-           422: "Unprocessable Content", 429: "Too Many Requests", 500: "Internal Server Error", 501: "Not Implemented",
-           503: "Service Unavailable"}
-
-
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, address, executor):
-        self.executor, self.places = executor, threading.BoundedSemaphore(CONNECTIONS_MAX)
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.minimum_version = ssl.TLSVersion.TLSv1_3  # ID-37
-        self.tls.load_cert_chain(os.path.join(executor.home, "tls.pem"))
-        self.tls.set_alpn_protocols(["http/1.1"])
-        super().__init__(address, Connection)
-
-
-class Connection(socketserver.BaseRequestHandler):
-    def handle(self):
-        if not self.server.places.acquire(blocking=False):
-            return  # step 1: a connection beyond the caps is closed without an answer
-        try:
-            self.request.settimeout(RECEIVE_SECONDS)
-            with self.server.tls.wrap_socket(self.request, server_side=True) as self.socket:
-                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.buffer = b""
-                while self.exchange():
-                    pass
-        except (OSError, ValueError):
-            pass  # the other side left, or never spoke TLS 1.3
-        finally:
-            self.server.places.release()
-
-    def more(self, deadline):
-        self.socket.settimeout(max(0.01, deadline - time.monotonic()))
-        try:
-            data = self.socket.recv(65_536)
-        except TimeoutError:
-            raise Problem("request_timeout") from None
-        if not data:
-            raise ConnectionError
-        self.buffer += data
-
-    def take(self, size, deadline):
-        parts, have = [], 0
-        while True:
-            part, self.buffer = self.buffer[:size - have], self.buffer[size - have:]
-            parts.append(part)
-            have += len(part)
-            if have == size:
-                return b"".join(parts)
-            self.more(deadline)
-
-    def line(self, end, deadline, most=HEAD_BYTES_MAX):
-        while end not in self.buffer:
-            if len(self.buffer) > most:
-                raise malformed("a head or a line too long")
-            self.more(deadline)
-        found, _, self.buffer = self.buffer.partition(end)
-        return found
-
-    def exchange(self):
-        """One request and its answer; gives whether the connection can be used again."""
-        self.asked, self.unread = None, True
-        if not self.buffer:
-            self.more(time.monotonic() + SEND_SECONDS)  # an idle connection
-        try:
-            return self.answer()
-        except Problem as problem:
-            return self.refuse(problem)
-        except (OSError, ssl.SSLError):
-            raise
-        except sqlite3.OperationalError as wrong:
-            return self.refuse(Problem("store_unavailable", repr(wrong)))
-        except Exception as wrong:  # a fault of ours: said, and nothing was decided
-            import traceback
-            traceback.print_exc()
-            return self.refuse(Problem("internal", repr(wrong)))
-
-    def answer(self):
-        deadline, executor = time.monotonic() + RECEIVE_SECONDS, self.server.executor
-        lines = self.line(b"\r\n\r\n", deadline).decode("latin-1").split("\r\n")
-        pairs = [tuple(part.strip() for part in line.partition(":")[::2]) for line in lines[1:]]
-        self.headers = {name.lower(): value for name, value in pairs}
-        first = lines[0].split(" ")
-        if len(first) != 3 or first[2] != "HTTP/1.1" or len(self.headers) != len(pairs):
-            raise malformed("HTTP")  # also where a header stands twice
-        chunked, length = self.headers.get("transfer-encoding"), self.headers.get("content-length", "0")
-        if chunked not in (None, "chunked") or not (length.isascii() and length.isdigit()) or chunked and length != "0":
-            raise malformed("HTTP")
-        if int(length[:20]) > OPERATION_BYTES_MAX:
-            raise Problem("too_large", "a body")  # step 1
-        method, path = first[:2]  # step 2, byte for byte
-        name = path.removeprefix("/federation/v1") if path.startswith("/federation/v1/") else ""
-        if name in POSTS:
-            if method != "POST":
-                raise Problem("method_not_allowed")
-            if self.headers.get("content-type") != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
-                raise Problem("unsupported_encoding")
-            data = self.body(chunked, int(length), deadline)
-            self.unread = False
-            return self.operation(executor, POSTS[name], data)
-        document = executor.document(name[1:].split("/"))
-        if method != "GET":
-            raise Problem("method_not_allowed")
-        self.unread = chunked or length != "0"
-        return self.send(200, ENVELOPE, document)
-
-    def body(self, chunked, length, deadline):
-        if self.headers.get("expect", "").lower() == "100-continue":
-            self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not chunked:
-            return self.take(length, deadline)
-        data = b""
-        while True:
-            digits = self.line(b"\r\n", deadline, 64).partition(b";")[0]
-            if not 1 <= len(digits) <= 8 or digits.strip(b"0123456789abcdefABCDEF"):
-                raise malformed("a chunk")
-            size = int(digits, 16)
-            if len(data) + size > OPERATION_BYTES_MAX:
-                raise Problem("too_large", "a body")
-            data += self.take(size, deadline)
-            if self.take(2, deadline) != b"\r\n":
-                raise malformed("a chunk")  # trailers are not taken
-            if not size:
-                return data
-
-    def operation(self, executor, op, data):
-        if op == "pairing":
-            return self.send(200, ENVELOPE, executor.pair(data).text)
-        if op == "admission":
-            raise unverified("no federation root is trusted here")
-        self.asked = executor.authenticate(data)
-        executor.admit(self.asked, op)
-        result = executor.decide(self.asked)
-        if op in ("cancel", "inspect"):
-            return self.send(200, ENVELOPE, executor.answer(self.asked, result).text)
-        self.socket.settimeout(SEND_SECONDS)  # STR-19: who does not read is left; no more than one event waits
-        self.socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-                            b"Transfer-Encoding: chunked\r\n\r\n")
-        for event in executor.events(self.asked, *result):
-            self.socket.sendall(b"%x\r\n%b\r\n" % (len(event), event))
-        self.socket.sendall(b"0\r\n\r\n")
-        return True
-
-    def refuse(self, problem):
-        """A problem, signed where the request is authenticated (PRB-1, PRB-2)."""
-        executor, retry = self.server.executor, problem.more.get("retryAfterMs")
-        more = f"Retry-After: {-(-retry // 1000)}\r\n" if retry is not None else ""
-        if self.asked is None:
-            executor.unsigned[problem.code] = executor.unsigned.get(problem.code, 0) + 1
-            return self.send(wire.REGISTRY[problem.code][0], PROBLEM, wire.write(problem.object()), more)
-        with contextlib.suppress(sqlite3.OperationalError), executor.store.tx():
-            executor.store.audit(f"refused {self.asked.gid} {problem.code} {problem.why}")
-        return self.send(wire.REGISTRY[problem.code][0], ENVELOPE, executor.refusal(problem, self.asked).text, more)
-
-    def send(self, status, media, body, more=""):
-        more += "Connection: close\r\n" if self.unread else ""
-        head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
-        self.socket.settimeout(SEND_SECONDS)
-        self.socket.sendall(head.encode() + body)
-        if self.unread:  # what was not read is dropped for a moment, or a reset would overtake the answer
-            with contextlib.suppress(Problem):
-                self.take(OPERATION_BYTES_MAX, time.monotonic() + 2)
-        return not self.unread
-
-
 # Commands.
-
-def init(home, listen, endpoint):
-    os.makedirs(home, mode=0o700)
-    url = endpoint or f"https://{listen}"
-    host = urllib.parse.urlsplit(url).hostname
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "executor")])
-    try:
-        other = x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        other = x509.DNSName(host)
-    today = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(private.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=400)).add_extension(x509.SubjectAlternativeName([other]), False)
-        .sign(private, hashes.SHA256()))
-    spki = private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    keys = {role: Key(secrets.token_bytes(32)) for role in ("root", "stream", "request", "status", "policy")}
-    now = int(time.time() * 1000)
-    ends = {role: now + (400 if role in ("root", "policy") else 180) * DAY for role in keys}  # ID-55
-    root = wire.sign("root", {
-        "endpoints": [{"tls_spki": b64u(sha(spki)), "url": url}], "expires": now + 400 * DAY, "issued": now,
-        "keys": {key.kid: {"alg": "ed25519", "exp": ends[role], "nbf": now, "pub": b64u(key.public)} for role, key in keys.items()},
-        "min_proto": 1, "roles": {role: {"keyids": [key.kid], "threshold": 1} for role, key in keys.items()}, "v": 1, "version": 1,
-    }, keys["root"])
-    gid = wire.gateway_id(root.digest)
-    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    files = {"tls.pem": pem + certificate.public_bytes(serialization.Encoding.PEM)}
-    for file, roles in (("offline.json", ("root", "policy")), ("online.json", ("stream", "request", "status"))):
-        files[file] = json.dumps({role: keys[role].seed.hex() for role in roles}).encode()
-    for file, data in files.items():
-        with open(os.open(os.path.join(home, file), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
-            out.write(data)
-    store = Store(home)
-    federation = wire.sign("federation", {"iss": gid, "issued": now, "peers": [], "roots": [], "v": 1, "version": 1}, keys["policy"])
-    with store.tx():
-        store.put(root=root.text, federation=federation.text, incarnation=1, since=now, clock=now, listen=listen)
-    print(gid)
-
 
 def serve(home):
     executor = Executor(home)
@@ -1008,8 +795,7 @@ def main():
     sub.add_argument("--listen", default="127.0.0.1:7543")
     sub.add_argument("--endpoint", help="the https origin that peers dial, where it is another")
     commands.add_parser("serve")
-    sub = commands.add_parser("invite")
-    sub.add_argument("--url", help="the https origin to write into the invite, where it is not the root's")
+    commands.add_parser("invite")
     sub = commands.add_parser("accept")
     sub.add_argument("alias")
     sub.add_argument("--words", help="the twelve words as the other side reads them; asked for otherwise")
@@ -1024,11 +810,15 @@ def main():
     sub.add_argument("status", choices=["active", "suspended", "revoked"])
     options = parser.parse_args()
     if options.command == "init":
-        init(options.home, options.listen, options.endpoint)
+        values = identity.make(options.home, options.endpoint or f"https://{options.listen}")
+        store = Store(options.home)
+        with store.tx():
+            store.put(listen=options.listen, **values)
+        print(Executor(options.home).gid)
     elif options.command == "serve":
         serve(options.home)
     elif options.command == "invite":
-        print(Executor(options.home).invite(options.url))
+        print(Executor(options.home).invite())
     elif options.command == "accept":
         accept(options.home, options)
     else:

@@ -469,10 +469,11 @@ class Root:
             if kid != b64u(sha(b"GFP-KEY-v1\ned25519\n", public)) or not good_key(public) or key["exp"] > doc["expires"]:
                 raise unverified("a root's key")
         signers = {kid for kid, _ in self.envelope.signatures}
-        allowed = dict(self.keys("root"))
+        allowed = {}
         for root in filter(None, (before, self)):
-            if len(signers & set(root.keys("root"))) < root.threshold("root"):
-                raise unverified("too few root keys")  # ID-4, ID-6
-            allowed.update(root.keys("root"))
+            keys = {kid: key for kid, key in root.keys("root").items() if kid in signers}
+            if len(keys) < root.threshold("root") or any(not k["nbf"] <= doc["issued"] < k["exp"] for k in keys.values()):
+                raise unverified("too few root keys, or one out of its time")  # ID-4, ID-6
+            allowed.update(keys)
         self.envelope.verify(allowed, 1, doc["issued"])
         return self
