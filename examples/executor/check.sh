@@ -9,10 +9,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 kit=${1:-${CONFORMANCE_KIT:-landbridge-conformance}}
 [ $# -eq 0 ] || shift
 work=$(mktemp -d)
-executor() { "${PYTHON:-python3}" "$here/executor.py" --home "$work/executor" "$@"; }
+executor() { "${PYTHON:-python3}" "$here" --home "$work/executor" "$@"; }
 
 executor init --listen "127.0.0.1:${PORT:-7543}"
-"${PYTHON:-python3}" "$here/executor.py" --home "$work/executor" serve >"$work/log" 2>&1 &
+"${PYTHON:-python3}" "$here" --home "$work/executor" serve >"$work/log" 2>&1 &
 served=$!
 trap 'kill "$served" 2>/dev/null || true; wait "$served" 2>/dev/null || true; rm -rf "$work"' EXIT
 tries=0

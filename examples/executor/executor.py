@@ -1,63 +1,28 @@
-#!/usr/bin/env python3
-"""A small executor of the Gateway Federation Protocol, written from `spec/` alone.
+"""What an executor trusts, checks, runs and tells. The order of everything is that of `spec/`."""
 
-    executor.py init --listen 127.0.0.1:7543          keys, a root, a certificate
-    executor.py serve                                 answers peers
-    executor.py invite                                prints one line for the other side
-    executor.py accept ALIAS --agent echo             shows the twelve words, then trusts and grants
-    executor.py peer ALIAS active|suspended|revoked   what becomes of a peer
-
-Its agent says the words of a prompt back; a prompt that ends with "slowly." is answered by nothing, for ever.
-All that lasts is in `--home` (a SQLite database and two files of keys), and what was acknowledged was synced before.
-"""
-
-import argparse
 import contextlib
-import hmac
 import itertools
 import json
 import os
 import secrets
-import signal
 import sqlite3
-import sys
 import threading
 import time
+import traceback
 
-import identity
 import wire
-from server import Server
-from wire import SKEW, Envelope, Key, Problem, Root, b64u, malformed, sha, unb64u, unverified
+from store import Store
+from wire import SKEW, Envelope, Key, Problem, Root, b64u, malformed, sha, unverified
 
 DAY = 86_400_000
 BATCH_FRAMES_MAX, BATCH_BYTES_MAX, OUTPUT_TEXT_BYTES_MAX = 64, 524_288, 32_768
 ROOT_STEPS_MAX, CHAIN_ROOTS_MAX, HELD_MAX, REVOCATIONS_KEPT_MAX = 32, 256, 3, 4096
-DEADLINE, DEADLINE_MAX, KEY_WINDOW = 600_000, DAY, 7 * DAY
+DEADLINE, DEADLINE_MAX, DEADLINE_GRACE, KEY_WINDOW = 600_000, DAY, 30_000, 7 * DAY
 RUN_FRAMES_MAX, RUN_BYTES_MAX, TERMINAL_BYTES = 100_000, 268_435_456, 600
 STATUS_LIFE, STATUS_REFRESH = 3_600_000, 1_800_000
 ALIVE_SECONDS = 8
 RUNS_MAX, REFUSALS_PER_MINUTE = 32, 60
 SOFTWARE = "example executor 1"
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value);
-CREATE TABLE IF NOT EXISTS own_status (seq INTEGER PRIMARY KEY, envelope BLOB);
-CREATE TABLE IF NOT EXISTS audit (n INTEGER PRIMARY KEY, record TEXT, head BLOB);
-CREATE TABLE IF NOT EXISTS invite (id TEXT PRIMARY KEY, secret BLOB, expires INTEGER, gid TEXT);
-CREATE TABLE IF NOT EXISTS root (gid TEXT, version INTEGER, envelope BLOB, PRIMARY KEY (gid, version));
-CREATE TABLE IF NOT EXISTS status (gid TEXT, digest BLOB, seq INTEGER, n INTEGER, root_version INTEGER, era INTEGER,
-  envelope BLOB, PRIMARY KEY (gid, digest));
-CREATE TABLE IF NOT EXISTS revoked (gid TEXT, kid TEXT, since INTEGER, PRIMARY KEY (gid, kid));
-CREATE TABLE IF NOT EXISTS quarantine (gid TEXT PRIMARY KEY, evidence BLOB);
-CREATE TABLE IF NOT EXISTS jti (gid TEXT, jti TEXT, exp INTEGER, PRIMARY KEY (gid, jti));
-CREATE TABLE IF NOT EXISTS run (n INTEGER PRIMARY KEY, run TEXT UNIQUE, gid TEXT, src TEXT, dst TEXT, accept BLOB, body BLOB,
-  deadline INTEGER, frames_max INTEGER, bytes_max INTEGER, disclose TEXT, session TEXT, known INTEGER DEFAULT 0,
-  called INTEGER DEFAULT 0, reason TEXT, seq INTEGER DEFAULT 0, bytes INTEGER DEFAULT 0, head BLOB, outcome TEXT, ended INTEGER);
-CREATE TABLE IF NOT EXISTS key (gid TEXT, src TEXT, dst TEXT, key TEXT, print TEXT, run TEXT, blocked INTEGER,
-  PRIMARY KEY (gid, src, dst, key));
-CREATE TABLE IF NOT EXISTS frame (run TEXT, seq INTEGER, bytes BLOB, head BLOB, PRIMARY KEY (run, seq)) WITHOUT ROWID;
-"""
-
 
 def agent(prompt):
     """The scripted agent: pieces of its answer, and how many seconds each takes. It has no tools and no effects."""
@@ -76,56 +41,6 @@ def pieces(text):
         part = raw[:OUTPUT_TEXT_BYTES_MAX].decode(errors="ignore")
         yield part
         raw = raw[len(part.encode()):]
-
-
-class Store:
-    """SQLite, one connection, one lock. The lock is also what everybody waits with for news."""
-
-    def __init__(self, home):
-        self.db = sqlite3.connect(os.path.join(home, "executor.db"), check_same_thread=False, isolation_level=None)
-        self.db.row_factory = sqlite3.Row
-        self.db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;" + SCHEMA)
-        self.lock = threading.RLock()
-        self.news = threading.Condition(self.lock)
-
-    @contextlib.contextmanager
-    def tx(self):
-        """A transaction. It is synced when this block has been left, and only then may anybody be told."""
-        with self.lock:
-            if self.db.in_transaction:  # ours, since we hold the lock: this is a part of it
-                yield self.db
-                return
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.db
-                self.db.execute("COMMIT")
-            except BaseException:
-                self.db.execute("ROLLBACK")
-                raise
-            self.news.notify_all()
-
-    def all(self, query, *values):
-        with self.lock:
-            return self.db.execute(query, values).fetchall()
-
-    def one(self, query, *values):
-        return next(iter(self.all(query, *values)), None)
-
-    def meta(self, name):
-        row = self.one("SELECT value FROM meta WHERE name = ?", name)
-        return row and row["value"]
-
-    def put(self, **values):
-        self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
-
-    def audit(self, record):
-        """Appends to a chain of digests, inside of the caller's transaction. Statuses publish its head."""
-        size, head = self.audit_head()
-        self.db.execute("INSERT INTO audit VALUES (?, ?, ?)", (size + 1, record, sha(b"audit\n", head, record.encode())))
-
-    def audit_head(self):
-        row = self.one("SELECT n, head FROM audit ORDER BY n DESC LIMIT 1")
-        return (row["n"], row["head"]) if row else (0, sha(b"audit\n"))
 
 
 class Executor:
@@ -583,24 +498,31 @@ class Executor:
         """Once a second: revoked peers' runs are stopped. Once a minute: what is out of its window goes."""
         for turn in itertools.count(1):
             time.sleep(1)
-            now = self.now()
-            for row in self.store.all("SELECT run, gid FROM run WHERE outcome IS NULL AND reason IS NULL"):
-                if self.peers().get(row["gid"], {}).get("status") == "revoked":
-                    with self.store.tx():
-                        self.stop(row["run"], "cancel")  # ID-62
-            if turn % 60 == 0:
-                gone = now - KEY_WINDOW - SKEW  # REQ-25, REQ-69
-                with self.store.tx() as db:
-                    self.store.put(clock=now)
-                    db.execute("DELETE FROM jti WHERE exp < ?", (now - 2 * SKEW,))
-                    db.execute("DELETE FROM key WHERE blocked < ? OR run IN (SELECT run FROM run WHERE ended < ?)", (gone, gone))
-                    db.execute("DELETE FROM frame WHERE run IN (SELECT run FROM run WHERE ended < ?)", (gone,))
-                    db.execute("DELETE FROM run WHERE ended < ?", (gone,))
-                    if self.counted:
-                        self.store.audit(f"also refused: {self.counted}")
-                self.counted, self.refused = {}, {}
-                if self.status()["seq"] < now - STATUS_REFRESH:
-                    self.issue_status()
+            try:
+                self.tidy(self.now(), turn % 60 == 0)
+            except (Problem, sqlite3.Error):
+                traceback.print_exc()  # next time, perhaps
+
+    def tidy(self, now, minute):
+        for row in self.store.all("SELECT * FROM run WHERE outcome IS NULL"):
+            if self.peers().get(row["gid"], {}).get("status") == "revoked":
+                with self.store.tx():
+                    self.stop(row["run"], "cancel")  # ID-62
+            if now > row["deadline"] + DEADLINE_GRACE:  # whoever led it is not there any more (REQ-72)
+                self.end(row["run"], *self.STOPPED["deadline"], effects="unknown" if row["called"] else "none")
+        if minute:
+            gone = now - KEY_WINDOW - SKEW  # REQ-25, REQ-69
+            with self.store.tx() as db:
+                self.store.put(clock=now)
+                db.execute("DELETE FROM jti WHERE exp < ?", (now - 2 * SKEW,))
+                db.execute("DELETE FROM key WHERE blocked < ? OR run IN (SELECT run FROM run WHERE ended < ?)", (gone, gone))
+                db.execute("DELETE FROM frame WHERE run IN (SELECT run FROM run WHERE ended < ?)", (gone,))
+                db.execute("DELETE FROM run WHERE ended < ?", (gone,))
+                if self.counted:
+                    self.store.audit(f"also refused: {self.counted}")
+            self.counted, self.refused = {}, {}
+            if self.status()["seq"] < now - STATUS_REFRESH:
+                self.issue_status()
 
     # Streams.
 
@@ -667,76 +589,6 @@ class Executor:
     def answer(self, asked, result):
         return self.sign("answer", aud=asked.gid, request=b64u(asked.request.digest), result=result, t=self.now())
 
-    # Pairing, as the one that invites.
-
-    def invite(self):
-        secret, now = secrets.token_bytes(32), self.now()
-        document = wire.write({"endpoint": self.root.doc["endpoints"][0], "expires": now + DAY, "genesis": b64u(self.root.digest), "root": b64u(self.root.digest),
-                               "root_version": self.version, "secret": b64u(secret), "v": 1})
-        with self.store.tx() as db:
-            db.execute("INSERT INTO invite VALUES (?, ?, ?, NULL)", (b64u(sha(b"GFP-INVITE-v1\n", secret)), secret, now + DAY))
-        return f"gfp1:{b64u(document)}.{b64u(sha(b'GFP-INVITE-TEXT-v1', bytes([10]), document))[:6]}"
-
-    def pair(self, data):
-        """A pairing: the same body as an operation, from a gateway that is nobody yet. No refusal of it is signed."""
-        roots, status, request, _ = wire.read_operation(data)
-        for envelope in roots:
-            envelope.expect("root")
-        status.expect("status"), request.expect("pairing")
-        if len(roots) > CHAIN_ROOTS_MAX:
-            raise Problem("too_large", "roots")
-        if not roots:
-            raise unverified("a pairing without its chain")
-        gid, now, chain = wire.gateway_id(roots[0].digest), self.now(), []
-        for envelope in roots:
-            chain.append(Root(envelope).check(chain[-1] if chain else None, gid, now))
-        request.verify(chain[-1].keys("request"), chain[-1].threshold("request"), now)
-        said = wire.read(request.payload)
-        wire.PAIRING(said)
-        if said["iss"] != gid or said["aud"] != self.gid or said["genesis"] != b64u(chain[0].digest):
-            raise unverified("not that gateway, or not for us")
-        if not 1 <= said["exp"] - said["iat"] <= wire.REQUEST_LIFE_MAX:
-            raise malformed("a pairing's life")
-        if said["iat"] > now + SKEW or said["exp"] < now - SKEW:
-            raise Problem("clock_skew")
-        with self.store.lock:
-            invite = self.store.one("SELECT * FROM invite WHERE id = ?", said["invite"])
-            proof = invite and hmac.digest(invite["secret"], f"GFP-PAIRING-v1\n{self.gid}\n{gid}".encode(), "sha256")
-            if proof is None or not hmac.compare_digest(proof, unb64u(said["proof"])) or invite["gid"] not in (None, gid):
-                raise unverified("no such invite")
-            if invite["gid"] is None and invite["expires"] <= now:
-                raise unverified("the invite expired")
-            if self.store.one("SELECT 1 FROM jti WHERE gid = ? AND jti = ?", gid, said["jti"]):
-                raise Problem("replayed")
-            self.take_roots(gid, roots, CHAIN_ROOTS_MAX)
-            self.take_status(gid, status, 1)
-            with self.store.tx() as db:
-                db.execute("INSERT INTO jti VALUES (?, ?, ?)", (gid, said["jti"], said["exp"]))
-                if invite["gid"] is None:
-                    db.execute("UPDATE invite SET gid = ? WHERE id = ?", (gid, invite["id"]))  # ID-35
-                    self.store.audit(f"paired {gid}")
-        accepted = self.peers().get(gid, {}).get("status") == "active"
-        return self.answer(Asked(gid, None, request, []), {"pairing": "accepted" if accepted else "pending"})
-
-    def words(self, invite):
-        """The twelve words of a pairing, for two people to compare."""
-        from mnemonic import Mnemonic  # for its list of words, BIP 39's English one, and nothing else
-        listed = Mnemonic("english").wordlist
-        bits = int.from_bytes(sha(b"GFP-WORDS-v1\n", self.root.digest, self.chain(invite["gid"])[0].digest, unb64u(invite["id"])), "big")
-        return [listed[bits >> (256 - 11 * at) & 2047] for at in range(1, 13)]
-
-    def federate(self, change):
-        """Signs the next federation document. It needs the policy key, which `serve` never reads."""
-        with open(os.path.join(self.home, "offline.json"), encoding="utf-8") as file:
-            policy = Key(bytes.fromhex(json.load(file)["policy"]))
-        with self.store.tx():
-            document = wire.read(Envelope(json.loads(self.store.meta("federation"))).payload)
-            peers = {peer["gid"]: peer for peer in document["peers"]}
-            change(peers)
-            document.update(issued=self.now(), peers=[peers[gid] for gid in sorted(peers)], version=document["version"] + 1)
-            self.store.put(federation=wire.sign("federation", document, policy).text)
-
-
 class Asked:
     """A request that passed steps 1 to 10."""
 
@@ -744,91 +596,3 @@ class Asked:
         self.gid, self.said, self.request, self.held = gid, said, request, held
         self.src, self.dst = (said["tenant"]["src"], said["tenant"]["dst"]) if said else (None, None)
         self.owner = (gid, self.src, self.dst)
-
-
-# Commands.
-
-def serve(home):
-    executor = Executor(home)
-    executor.issue_status()
-    executor.take_up()
-    host, _, port = executor.store.meta("listen").rpartition(":")
-    server = Server((host.strip("[]"), int(port)), executor)
-
-    def drain(*_):
-        """STR-44: streams end with `draining`, runs do not end."""
-        executor.draining = True
-        threading.Thread(target=lambda: (time.sleep(1.5), server.shutdown()), daemon=True).start()
-
-    signal.signal(signal.SIGTERM, drain)
-    signal.signal(signal.SIGINT, drain)
-    threading.Thread(target=executor.keep_house, daemon=True).start()
-    print(f"{executor.gid} listens on {host}:{port}", flush=True)
-    server.serve_forever(0.2)
-
-
-def accept(home, options):
-    executor = Executor(home)
-    waiting = [row for row in executor.store.all("SELECT * FROM invite WHERE gid IS NOT NULL") if row["gid"] not in executor.peers()]
-    if len(waiting) != 1:
-        sys.exit(f"{len(waiting)} gateways wait to be accepted")
-    words, gid = executor.words(waiting[0]), waiting[0]["gid"]
-    print(f"{gid} has joined. Do both sides read the same twelve words?\n\n  {' '.join(words)}\n")
-    told = options.words.split() if options.words else input("Type them as the other side reads them out: ").split()
-    if told != words:
-        sys.exit("These are not the words. Nobody was accepted.")
-    grant = {"agents": options.agent, "asks": ["prompt"], "concurrent_max": options.concurrent, "deadline_ms_max": DEADLINE,
-             "disclose": dict.fromkeys(("output", "tool_args", "tool_results"), options.disclose), "local": options.dst,
-             "modes": options.mode or ["session", "turn"], "remote": options.src, "tools": []}
-    root = executor.chain(gid)
-    executor.federate(lambda peers: peers.update({gid: {
-        "alias": options.alias, "endpoints": root[-1].doc["endpoints"], "genesis": b64u(root[0].digest), "gid": gid,
-        "grants": [grant], "min_root_version": len(root), "status": "active"}}))
-    print(f"{options.alias} may ask {', '.join(options.agent)}")
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", default="example-executor")
-    commands = parser.add_subparsers(dest="command", required=True)
-    sub = commands.add_parser("init")
-    sub.add_argument("--listen", default="127.0.0.1:7543")
-    sub.add_argument("--endpoint", help="the https origin that peers dial, where it is another")
-    commands.add_parser("serve")
-    commands.add_parser("invite")
-    sub = commands.add_parser("accept")
-    sub.add_argument("alias")
-    sub.add_argument("--words", help="the twelve words as the other side reads them; asked for otherwise")
-    sub.add_argument("--agent", action="append", required=True)
-    sub.add_argument("--mode", action="append", choices=["session", "turn"])
-    sub.add_argument("--src", default="default", help="the peer's tenant")
-    sub.add_argument("--dst", default="default", help="our tenant")
-    sub.add_argument("--concurrent", type=int, default=16)
-    sub.add_argument("--disclose", default="full", choices=["full", "digest", "none"])
-    sub = commands.add_parser("peer")
-    sub.add_argument("alias")
-    sub.add_argument("status", choices=["active", "suspended", "revoked"])
-    options = parser.parse_args()
-    if options.command == "init":
-        values = identity.make(options.home, options.endpoint or f"https://{options.listen}")
-        store = Store(options.home)
-        with store.tx():
-            store.put(listen=options.listen, **values)
-        print(Executor(options.home).gid)
-    elif options.command == "serve":
-        serve(options.home)
-    elif options.command == "invite":
-        print(Executor(options.home).invite())
-    elif options.command == "accept":
-        accept(options.home, options)
-    else:
-        def change(peers):
-            peer = next(peer for peer in peers.values() if peer["alias"] == options.alias)
-            if peer["status"] == "revoked":
-                sys.exit("revoked for good")  # ID-63
-            peer.update(status=options.status, grants=[] if options.status == "revoked" else peer["grants"])
-        Executor(options.home).federate(change)
-
-
-if __name__ == "__main__":
-    main()

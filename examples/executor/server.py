@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 
+import pairing
 import wire
 from wire import Problem, malformed, unverified
 
@@ -153,7 +154,7 @@ class Connection(socketserver.BaseRequestHandler):
 
     def operation(self, executor, op, data):
         if op == "pairing":
-            return self.send(200, ENVELOPE, executor.pair(data).text)
+            return self.send(200, ENVELOPE, pairing.pair(executor, data).text)
         if op == "admission":
             raise unverified("no federation root is trusted here")
         self.asked = executor.authenticate(data)
