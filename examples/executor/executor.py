@@ -44,6 +44,8 @@ def pieces(text):
 
 
 class Executor:
+    """One gateway's side: what it knows is in `store`, and what stands here can be read from there again."""
+
     def __init__(self, home):
         self.home, self.store = home, Store(home)
         self.root = Root(Envelope(json.loads(self.store.meta("root"))))
@@ -51,7 +53,8 @@ class Executor:
         with open(os.path.join(home, "online.json"), encoding="utf-8") as file:
             self.keys = {role: Key(bytes.fromhex(seed)) for role, seed in json.load(file).items()}
         self.latest = self.store.meta("clock") or 0
-        self.draining, self.peers_read, self.chains, self.counted, self.refused = False, (None, {}), {}, {}, {}
+        self.draining, self.peers_read, self.chains = False, (None, {}), {}
+        self.counted, self.refused = {}, {}  # refusals of this minute: by code, and of each peer
 
     def now(self):
         """The clock, which never goes back, not over a restart either."""
@@ -59,9 +62,8 @@ class Executor:
         return self.latest
 
     def sign(self, kind, **members):
-        role = wire.ROLES[kind]
-        return wire.sign(kind, {**members, "iss": self.gid, "root_version": self.version, "v": 1} if kind != "seal" else
-                         {**members, "root_version": self.version, "v": 1}, self.keys[role])
+        """An envelope of ours about a run or a request."""
+        return wire.sign(kind, {**members, "root_version": self.version, "v": 1}, self.keys[wire.ROLES[kind]])
 
     # What is trusted.
 
@@ -126,32 +128,39 @@ class Executor:
             raise unverified("a status of another root, or of the future")
         if said["expires"] <= now:
             raise Problem("status_stale", "expired")
-        with self.store.tx() as db:
-            # The numbering of statuses begins anew with a root that changed their keys (ID-20).
-            era = max(r.version for i, r in enumerate(chain) if i == 0 or set(r.keys("status")) != set(chain[i - 1].keys("status")))
-            known = self.store.all("SELECT * FROM status WHERE gid = ?", gid)
-            if any(row["digest"] == envelope.digest for row in known) and said["seq"] == max(row["seq"] for row in known):
-                return top
-            counted = [row for row in known if row["era"] == era or said["root_version"] < era]
-            twin = next((row for row in counted if row["seq"] == said["seq"] and row["digest"] != envelope.digest), None)
-            if twin:
-                db.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?)", (gid, self.evidence(gid, twin["envelope"], envelope)))
-                self.store.audit(f"equivocation {gid}")
-            elif (any(row["n"] > said["incarnation"]["n"] or row["root_version"] > said["root_version"] for row in known)
-                    or any(row["seq"] > said["seq"] for row in counted)):
-                raise Problem("status_stale", "older than one before")  # ID-18
-            else:
-                mine = {kid for root in chain for kid in root.doc["keys"]}
-                gone = self.revoked(gid) | {one["kid"] for one in said["revoked"]}
-                if len(gone - mine) > REVOCATIONS_KEPT_MAX:
-                    raise unverified("too many revocations")  # ID-82
-                db.execute("INSERT OR IGNORE INTO status VALUES (?, ?, ?, ?, ?, ?, ?)", (
-                    gid, envelope.digest, said["seq"], said["incarnation"]["n"], said["root_version"], era, envelope.text))
-                db.executemany("INSERT OR IGNORE INTO revoked VALUES (?, ?, ?)",
-                               [(gid, one["kid"], one["since"]) for one in said["revoked"]])
-        if twin:
+        if not self.keep_status(gid, chain, envelope, said):
             raise unverified("two statuses with one number")  # ID-19; no clause names a code
         return top
+
+    def keep_status(self, gid, chain, envelope, said):
+        """The monotony of statuses. Keeps one that is newer, or the proof that there are two with one number (STR-24)."""
+        era = 1  # the numbering begins anew with the last root that changed the keys of the role (ID-20)
+        for before, root in zip(chain, chain[1:]):
+            if set(before.keys("status")) != set(root.keys("status")):
+                era = root.version
+        with self.store.tx() as db:
+            known = self.store.all("SELECT * FROM status WHERE gid = ? ORDER BY seq", gid)
+            if known and known[-1]["digest"] == envelope.digest:
+                return True  # the same again
+            counted = [row for row in known if row["era"] == era or said["root_version"] < era]
+            for row in counted:
+                if row["seq"] == said["seq"] and row["digest"] != envelope.digest:
+                    proof = self.evidence(gid, row["envelope"], envelope)
+                    db.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?)", (gid, proof))
+                    self.store.audit(f"equivocation {gid}")
+                    return False
+            if (any(row["seq"] > said["seq"] for row in counted)
+                    or any(row["n"] > said["incarnation"]["n"] or row["root_version"] > said["root_version"] for row in known)):
+                raise Problem("status_stale", "older than one before")  # ID-18
+            listed = {kid for root in chain for kid in root.doc["keys"]}
+            gone = self.revoked(gid) | {one["kid"] for one in said["revoked"]}
+            if len(gone - listed) > REVOCATIONS_KEPT_MAX:
+                raise unverified("too many revocations")  # ID-82
+            db.execute("INSERT OR IGNORE INTO status VALUES (?, ?, ?, ?, ?, ?, ?)", (
+                gid, envelope.digest, said["seq"], said["incarnation"]["n"], said["root_version"], era, envelope.text))
+            db.executemany("INSERT OR IGNORE INTO revoked VALUES (?, ?, ?)",
+                           [(gid, one["kid"], one["since"]) for one in said["revoked"]])
+            return True
 
     def evidence(self, gid, first, second):
         """What `evidence.md` says of two statuses with one number, kept with the quarantine (STR-47)."""
@@ -201,7 +210,8 @@ class Executor:
         roots, status, request, held = wire.read_operation(data)
         for envelope in roots:
             envelope.expect("root")
-        status.expect("status"), request.expect("request")
+        status.expect("status")
+        request.expect("request")
         gid = wire.issuer(status)
         peer = self.peers().get(gid) if isinstance(gid, str) else None
         if peer is None:
@@ -312,9 +322,10 @@ class Executor:
 
     def op_inspect(self, asked, body):
         run = self.find(asked, body)
-        result = {"accept": b64u(Envelope(json.loads(run["accept"])).digest), "deadline": run["deadline"], "head": b64u(run["head"]),
-                  "run": run["run"], "seq": run["seq"], "state": "terminal" if run["outcome"] else "running"}
-        return {**result, "outcome": run["outcome"]} if run["outcome"] else result
+        accept = Envelope(json.loads(run["accept"]))
+        result = {"accept": b64u(accept.digest), "deadline": run["deadline"], "head": b64u(run["head"]), "run": run["run"],
+                  "seq": run["seq"]}
+        return {**result, "outcome": run["outcome"], "state": "terminal"} if run["outcome"] else {**result, "state": "running"}
 
     def op_cancel(self, asked, body):
         key = self.key(asked, body["idempotencyKey"]) if "idempotencyKey" in body else None
@@ -347,21 +358,23 @@ class Executor:
         if body["invokedAt"] > now + SKEW:
             raise Problem("clock_skew")
         target, limits = body["agentTarget"], body.get("limits", {})
-        if (grant is None or "prompt" not in body or "prompt" not in grant["asks"] or target["agent"] not in grant["agents"]
-                or target["mode"] not in grant["modes"]):
+        if grant is None or "prompt" not in body or "prompt" not in grant["asks"]:
             raise Problem("not_granted")
-        if "session" in target and not any(
-                json.loads(row["body"])["agentTarget"]["agent"] == target["agent"] for row in self.store.all(
-                    "SELECT body FROM run WHERE gid = ? AND src = ? AND dst = ? AND session = ? AND known",
-                    *asked.owner, target["session"])):
-            raise Problem("session_unknown")
+        if target["agent"] not in grant["agents"] or target["mode"] not in grant["modes"]:
+            raise Problem("not_granted")
+        if "session" in target:
+            led = self.store.all("SELECT body FROM run WHERE gid = ? AND src = ? AND dst = ? AND session = ? AND known",
+                                 *asked.owner, target["session"])
+            if target["agent"] not in [json.loads(row["body"])["agentTarget"]["agent"] for row in led]:
+                raise Problem("session_unknown")  # REQ-45
         self.room(asked, grant)
         deadline = now + min(grant["deadline_ms_max"], DEADLINE_MAX if "deadline" in body else DEADLINE)
         deadline = min(deadline, body.get("deadline", deadline))
         run = "run-" + wire.gateway_id(secrets.token_bytes(16))[4:]
         status = self.store.one("SELECT n, seq FROM status WHERE gid = ? ORDER BY n DESC, seq DESC LIMIT 1", asked.gid)
-        accept = self.sign("accept", aud=asked.gid, deadline=deadline, key=body["idempotencyKey"], print=printed, proto=1, run=run,
-                           seen={"n": status["n"], "seq": status["seq"]}, tenant=asked.said["tenant"])
+        accept = self.sign(
+            "accept", aud=asked.gid, deadline=deadline, iss=self.gid, key=body["idempotencyKey"], print=printed, proto=1, run=run,
+            seen={"n": status["n"], "seq": status["seq"]}, tenant=asked.said["tenant"])
         self.store.db.execute(
             "INSERT INTO run (run, gid, src, dst, accept, body, deadline, frames_max, bytes_max, disclose, session, head) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (
@@ -433,7 +446,9 @@ class Executor:
                 db.execute("UPDATE run SET called = 1 WHERE run = ?", (run,))  # REQ-26: once, also after a crash
             session = row["session"] or "s-" + secrets.token_hex(8)
             started = {"agent": body["agentTarget"]["agent"], "session": session, "software": SOFTWARE}
-            self.append(run, "started", {**started, **({"remoteRunId": body["remoteRunId"]} if "remoteRunId" in body else {})})
+            if "remoteRunId" in body:
+                started["remoteRunId"] = body["remoteRunId"]
+            self.append(run, "started", started)
             written = 0
             for seconds, text in agent(body["prompt"]):
                 reason = self.wait(run, seconds)
@@ -442,8 +457,8 @@ class Executor:
                 for piece in pieces(text):
                     self.append(run, "output", {"channel": "answer", **self.disclosed(row["disclose"], piece)})
                 written += len(text.split())
-            asked_words = len(body["prompt"].split())
-            usage = {"cacheRead": 0, "cacheWrite": 0, "input": asked_words, "output": written, "total": asked_words + written}
+            given = len(body["prompt"].split())
+            usage = {"cacheRead": 0, "cacheWrite": 0, "input": given, "output": written, "total": given + written}
             self.append(run, "tokenUsage", usage)
             if not reason and usage["total"] > body.get("limits", {}).get("tokens", wire.INTEGER_MAX):
                 return self.end(run, "failed", "budget_exceeded", usage=usage)  # REQ-57
@@ -473,7 +488,8 @@ class Executor:
                 return
             seq, data = row["seq"] + 1, b'{"seq":%d,"event":"%s","payload":%s}'
             frame = data % (seq, event.encode(), wire.write(payload))
-            if event != "terminal" and (seq >= row["frames_max"] or row["bytes"] + len(frame) + TERMINAL_BYTES > row["bytes_max"]):
+            full = seq >= row["frames_max"] or row["bytes"] + len(frame) + TERMINAL_BYTES > row["bytes_max"]
+            if full and event != "terminal":
                 return self.end(run, "failed", "budget_exceeded")
             head = sha(b"GFP-CHAIN-v1\n", row["head"], seq.to_bytes(8, "big"), sha(b"GFP-LEAF-v1\n", frame))
             db.execute("INSERT INTO frame VALUES (?, ?, ?, ?)", (run, seq, frame, head))
@@ -534,7 +550,8 @@ class Executor:
         yield b"event: accept\ndata: %s\n\n" % accept.text
 
         def seal(seq, head, final):
-            return self.sign("seal", accept=b64u(accept.digest), final=final, head=b64u(head), run=run, seq=seq, t=self.now()).text
+            return self.sign("seal", accept=b64u(accept.digest), final=final, head=b64u(head),
+                             run=run, seq=seq, t=self.now()).text
 
         while True:
             with self.store.lock:
@@ -573,7 +590,8 @@ class Executor:
         return out
 
     def refusal(self, problem, asked):
-        return self.sign("problem", aud=asked.gid, problem=problem.object(), request=b64u(asked.request.digest), t=self.now())
+        return self.sign("problem", aud=asked.gid, iss=self.gid, problem=problem.object(),
+                         request=b64u(asked.request.digest), t=self.now())
 
     def count_refusal(self, what):
         self.counted[what] = self.counted.get(what, 0) + 1
@@ -587,7 +605,7 @@ class Executor:
             self.store.audit(f"refused {gid} {problem.code} {problem.why}")
 
     def answer(self, asked, result):
-        return self.sign("answer", aud=asked.gid, request=b64u(asked.request.digest), result=result, t=self.now())
+        return self.sign("answer", aud=asked.gid, iss=self.gid, request=b64u(asked.request.digest), result=result, t=self.now())
 
 class Asked:
     """A request that passed steps 1 to 10."""

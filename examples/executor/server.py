@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 import traceback
+from http import HTTPStatus
 
 import pairing
 import wire
@@ -17,12 +18,8 @@ from wire import Problem, malformed, unverified
 OPERATION_BYTES_MAX, HEAD_BYTES_MAX, CONNECTIONS_MAX = 4_194_304, 16_384, 128
 RECEIVE_SECONDS, SEND_SECONDS, IDLE_SECONDS = 15, 30, 60
 ENVELOPE, PROBLEM = "application/vnd.gfp.envelope+json", "application/problem+json"
-POSTS = {"/runs": "start", "/runs/attach": "attach", "/runs/cancel": "cancel", "/runs/inspect": "inspect", "/catalog": "catalog",
-         "/pairing": "pairing", "/admission": "admission"}
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-           408: "Request Timeout", 409: "Conflict", 410: "Gone", 413: "Content Too Large", 415: "Unsupported Media Type",
-           422: "Unprocessable Content", 429: "Too Many Requests", 500: "Internal Server Error", 501: "Not Implemented",
-           503: "Service Unavailable"}
+POSTS = {"/runs": "start", "/runs/attach": "attach", "/runs/cancel": "cancel", "/runs/inspect": "inspect",
+         "/catalog": "catalog", "/pairing": "pairing", "/admission": "admission"}
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -115,14 +112,15 @@ class Connection(socketserver.BaseRequestHandler):
         chunked, length = self.headers.get("transfer-encoding"), self.headers.get("content-length", "0")
         if chunked not in (None, "chunked") or not (length.isascii() and length.isdigit()) or chunked and length != "0":
             raise malformed("HTTP")
-        if int(length[:20]) > OPERATION_BYTES_MAX:
+        if len(length) > 16 or int(length) > OPERATION_BYTES_MAX:
             raise Problem("too_large", "a body")  # step 1
         method, path = first[:2]  # step 2, byte for byte
         name = path.removeprefix("/federation/v1") if path.startswith("/federation/v1/") else ""
         if name in POSTS:
             if method != "POST":
                 raise Problem("method_not_allowed")
-            if self.headers.get("content-type") != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
+            coding = self.headers.get("content-encoding", "identity")
+            if self.headers.get("content-type") != "application/json" or coding != "identity":
                 raise Problem("unsupported_encoding")
             data = self.body(chunked, int(length), deadline)
             self.unread = False
@@ -182,7 +180,7 @@ class Connection(socketserver.BaseRequestHandler):
 
     def send(self, status, media, body, more=""):
         more += "Connection: close\r\n" if self.unread else ""
-        head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
+        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
         self.socket.settimeout(SEND_SECONDS)
         self.socket.sendall(head.encode() + body)
         if self.unread:  # what was not read is dropped for a moment, or a reset would overtake the answer

@@ -273,15 +273,16 @@ def read_operation(data):
     value = parse(data, 8)
     if not isinstance(value, dict) or list(value) != [m for m in ("roots", "status", "request", "held") if m in value]:
         raise malformed("members of the body")
-    if not {"status", "request"} <= set(value) or any(m in value and not isinstance(value[m], list) for m in ("roots", "held")):
-        raise malformed("members of the body")
     roots, held = value.get("roots", []), value.get("held", [])
+    if not {"status", "request"} <= set(value) or not isinstance(roots, list) or not isinstance(held, list):
+        raise malformed("members of the body")
     if [] in value.values():
         raise malformed("an empty list")
     # The body's members do not ascend, those of envelopes do: this compares the order of all of them.
     if json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") != data:
         raise malformed("white space, or another spelling")
-    return [Envelope(one) for one in roots], Envelope(value["status"]), Envelope(value["request"]), [Envelope(one) for one in held]
+    roots, held = [Envelope(one) for one in roots], [Envelope(one) for one in held]
+    return roots, Envelope(value["status"]), Envelope(value["request"]), held
 
 
 # Forms of documents (ENV-19, ID-3): functions that raise where a value is not of the form.
@@ -455,8 +456,10 @@ class Root:
         if before is None:
             if gateway_id(self.digest) != gid or self.version != 1 or "prev" in doc:
                 raise unverified("not the first root of this gateway")
-        elif (self.version != before.version + 1 or doc.get("prev") != b64u(before.digest) or doc["issued"] < before.doc["issued"]):
+        elif self.version != before.version + 1 or doc.get("prev") != b64u(before.digest):
             raise unverified("a root that does not follow")
+        elif doc["issued"] < before.doc["issued"]:
+            raise unverified("a root older than the one it follows")
         if doc["issued"] > now + SKEW or not 1 <= doc["expires"] - doc["issued"] <= ROOT_LIFE_MAX:
             raise unverified("a root's dates")
         listed = [kid for role in roles.values() for kid in role["keyids"]]
