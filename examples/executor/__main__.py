@@ -5,6 +5,7 @@
     invite                                prints one line for the other side
     accept ALIAS --agent echo             shows the twelve words, then trusts and grants
     peer ALIAS active|suspended|revoked   what becomes of a peer
+    halt, go-on                           stops everything at once, and takes that back
 
 Its agent says the words of a prompt back; a prompt that ends with "slowly." is answered by nothing, for ever.
 """
@@ -48,6 +49,12 @@ def serve(options):
     server.serve_forever(0.2)
 
 
+def halt(options, yes):
+    store = Store(options.home)
+    with store.tx():
+        store.put(halted=yes)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", default="example-executor", help="where all that lasts is kept")
@@ -75,6 +82,8 @@ def main():
     add = command("peer", lambda options: pairing.become(Executor(options.home), options.alias, options.status))
     add("alias")
     add("status", choices=["active", "suspended", "revoked"])
+    command("halt", lambda options: halt(options, 1))
+    command("go-on", lambda options: halt(options, 0))
     options = parser.parse_args()
     options.run(options)
 

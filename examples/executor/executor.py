@@ -279,6 +279,8 @@ class Executor:
     def cause(self, asked):
         """Why a peer gets nothing now; asked at each operation and, while a stream is open, each second."""
         peer = self.peers().get(asked.gid)
+        if self.store.meta("halted"):
+            return "halted"
         if self.store.meta("rolled_back"):
             return "rolled_back"
         if peer is None or peer["status"] == "revoked":
@@ -502,6 +504,7 @@ class Executor:
 
     def take_up(self):
         """After a start: runs that the agent had not been asked for are led, the others died with it (STR-45, STR-27)."""
+        self.tidy(self.now(), False)
         for row in self.store.all("SELECT * FROM run WHERE outcome IS NULL ORDER BY n"):
             if not row["called"]:
                 threading.Thread(target=self.lead, args=(row["run"],), daemon=True).start()
@@ -511,7 +514,7 @@ class Executor:
                 self.end(row["run"], "failed", "interrupted", effects="unknown")
 
     def keep_house(self):
-        """Once a second: revoked peers' runs are stopped. Once a minute: what is out of its window goes."""
+        """Once a second: runs of revoked peers, or all where an operator halted us, are stopped. Once a minute: what is out of its window goes."""
         for turn in itertools.count(1):
             time.sleep(1)
             try:
@@ -521,9 +524,9 @@ class Executor:
 
     def tidy(self, now, minute):
         for row in self.store.all("SELECT * FROM run WHERE outcome IS NULL"):
-            if self.peers().get(row["gid"], {}).get("status") == "revoked":
+            if self.store.meta("halted") or self.peers().get(row["gid"], {}).get("status") == "revoked":
                 with self.store.tx():
-                    self.stop(row["run"], "cancel")  # ID-62
+                    self.stop(row["run"], "cancel")  # ID-62, ID-65
             if now > row["deadline"] + DEADLINE_GRACE:  # whoever led it is not there any more (REQ-72)
                 self.end(row["run"], *self.STOPPED["deadline"], effects="unknown" if row["called"] else "none")
         if minute:

@@ -25,6 +25,8 @@ def invite(executor):
 
 def pair(executor, data):
     """Answers a pairing: the same body as an operation, from a gateway that is nobody yet, so no refusal is signed."""
+    if executor.store.meta("halted"):
+        raise Problem("halted")  # ID-64
     roots, status, request, _ = wire.read_operation(data)
     for envelope in roots:
         envelope.expect("root")

@@ -31,7 +31,8 @@ CHANGE, RESIGN, NEW_KEY = "after_change", "resign_same_key", "new_key"
 REGISTRY = {
     "malformed": (400, False, CHANGE), "protocol_unsupported": (400, False, CHANGE),
     "verification_failed": (401, False, CHANGE), "clock_skew": (401, True, RESIGN), "not_granted": (403, False, CHANGE),
-    "peer_suspended": (403, False, CHANGE), "peer_revoked": (403, False, CHANGE), "rolled_back": (503, True, RESIGN),
+    "peer_suspended": (403, False, CHANGE), "peer_revoked": (403, False, CHANGE), "halted": (503, True, RESIGN),
+    "rolled_back": (503, True, RESIGN),
     "not_supported": (501, False, CHANGE), "not_found": (404, False, None), "method_not_allowed": (405, False, CHANGE),
     "request_timeout": (408, True, RESIGN), "root_unknown": (409, True, RESIGN), "status_stale": (409, True, RESIGN),
     "replayed": (409, True, RESIGN), "cursor_ahead": (409, False, None), "cancelled_before_start": (409, False, NEW_KEY),
