@@ -373,7 +373,7 @@ class Executor:
         deadline = now + min(grant["deadline_ms_max"], DEADLINE_MAX if "deadline" in body else DEADLINE)
         deadline = min(deadline, body.get("deadline", deadline))
         run = "run-" + wire.gateway_id(secrets.token_bytes(16))[4:]
-        status = self.store.one("SELECT n, seq FROM status WHERE gid = ? ORDER BY n DESC, seq DESC LIMIT 1", asked.gid)
+        status = self.store.one("SELECT n, seq FROM status WHERE gid = ? ORDER BY n DESC, era DESC, seq DESC LIMIT 1", asked.gid)
         accept = self.sign(
             "accept", aud=asked.gid, deadline=deadline, iss=self.gid, key=body["idempotencyKey"], print=printed, proto=1, run=run,
             seen={"n": status["n"], "seq": status["seq"]}, tenant=asked.said["tenant"])
@@ -395,10 +395,10 @@ class Executor:
             raise Problem("draining", retryAfterMs=2000)
         everyone = self.store.all("SELECT gid, src, dst FROM run WHERE outcome IS NULL")
         mine = sum(tuple(row) == asked.owner for row in everyone)
-        shared = sum(len(peer["grants"]) for peer in self.peers().values()) > 1
-        if mine >= grant.get("concurrent_max", RUNS_MAX) or shared and 0 < mine >= RUNS_MAX - len(everyone):
+        free, pairs = RUNS_MAX - len(everyone), sum(len(peer["grants"]) for peer in self.peers().values())
+        if mine >= grant.get("concurrent_max", RUNS_MAX) or (pairs > 1 and mine >= max(1, free)):
             raise Problem("rate_limited", retryAfterMs=1000)
-        if len(everyone) >= RUNS_MAX:
+        if not free:
             raise Problem("overloaded", retryAfterMs=1000)
 
     def key(self, asked, key):
@@ -451,24 +451,26 @@ class Executor:
             if "remoteRunId" in body:
                 started["remoteRunId"] = body["remoteRunId"]
             self.append(run, "started", started)
-            written = 0
+            given, written, most = len(body["prompt"].split()), 0, body.get("limits", {}).get("tokens", wire.INTEGER_MAX)
             for seconds, text in agent(body["prompt"]):
+                if given + written > most:
+                    with self.store.tx():
+                        self.stop(run, "budget")  # REQ-57
                 reason = self.wait(run, seconds)
                 if reason:
                     break
                 for piece in pieces(text):
                     self.append(run, "output", {"channel": "answer", **self.disclosed(row["disclose"], piece)})
                 written += len(text.split())
-            given = len(body["prompt"].split())
             usage = {"cacheRead": 0, "cacheWrite": 0, "input": given, "output": written, "total": given + written}
             self.append(run, "tokenUsage", usage)
-            if not reason and usage["total"] > body.get("limits", {}).get("tokens", wire.INTEGER_MAX):
-                return self.end(run, "failed", "budget_exceeded", usage=usage)  # REQ-57
         if reason:
             return self.end(run, *self.STOPPED[reason], usage=usage)
         self.end(run, "succeeded", usage=usage)
 
-    STOPPED = {"cancel": ("cancelled", "cancelled"), "deadline": ("expired", "deadline_exceeded")}
+    #: How a run ends that was stopped, by the reason.
+    STOPPED = {"cancel": ("cancelled", "cancelled"), "deadline": ("expired", "deadline_exceeded"),
+               "budget": ("failed", "budget_exceeded")}
 
     def disclosed(self, how, text):
         """STR-32."""
@@ -514,7 +516,7 @@ class Executor:
                 self.end(row["run"], "failed", "interrupted", effects="unknown")
 
     def keep_house(self):
-        """Once a second: runs of revoked peers, or all where an operator halted us, are stopped. Once a minute: what is out of its window goes."""
+        """Tidies once a second, and once a minute more thoroughly."""
         for turn in itertools.count(1):
             time.sleep(1)
             try:
@@ -523,6 +525,7 @@ class Executor:
                 traceback.print_exc()  # next time, perhaps
 
     def tidy(self, now, minute):
+        """Stops runs that nobody may want any more; each minute, what is out of its window goes, and a status is issued in time."""
         for row in self.store.all("SELECT * FROM run WHERE outcome IS NULL"):
             if self.store.meta("halted") or self.peers().get(row["gid"], {}).get("status") == "revoked":
                 with self.store.tx():
@@ -609,6 +612,7 @@ class Executor:
 
     def answer(self, asked, result):
         return self.sign("answer", aud=asked.gid, iss=self.gid, request=b64u(asked.request.digest), result=result, t=self.now())
+
 
 class Asked:
     """A request that passed steps 1 to 10."""
