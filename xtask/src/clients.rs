@@ -1,4 +1,5 @@
-//! The clients in other languages: their own tests, and three verifiers that have to agree.
+//! What is written in other languages: the clients' own tests, three verifiers that have to agree, and an
+//! executor under the conformance kit.
 //!
 //! What they need to be tested (a compiler for TypeScript, a type checker and `cryptography` for Python)
 //! comes from npm and PyPI in pinned versions, into a cache folder outside the tree; what is built goes to
@@ -21,10 +22,10 @@ pub(crate) fn missing() -> Option<&'static str> {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
-    let python = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))";
+    let python = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))";
     let node = "process.exit(Number(process.versions.node.split('.')[0]) < 20 ? 1 : 0)";
     if !works("python3", &["-c", python]) {
-        Some("python3 of version 3.9 or later with its venv module is not installed")
+        Some("python3 of version 3.11 or later with its venv module is not installed")
     } else if !works("node", &["--eval", node]) {
         Some("node of version 20 or later is not installed")
     } else if !works("npm", &["--version"]) {
@@ -40,11 +41,12 @@ pub(crate) fn missing() -> Option<&'static str> {
 ///
 /// Fails with the first command that did not end well.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let bin =
-        std::env::var_os("LANDBRIDGE_BIN").map_or_else(|| build(root), |set| Ok(set.into()))?;
+    let bin = std::env::var_os("LANDBRIDGE_BIN")
+        .map_or_else(|| build(root, "landbridge"), |set| Ok(set.into()))?;
     let place = Place { root, bin, tools: install(root)?, out: target(root).join("clients") };
     place.typescript()?;
-    place.python()
+    place.python()?;
+    place.executor()
 }
 
 struct Place<'a> {
@@ -88,6 +90,15 @@ impl Place<'_> {
         Ok(())
     }
 
+    /// The second executor, under the conformance kit.
+    fn executor(&self) -> Result<()> {
+        let kit = build(self.root, "landbridge-conformance")?;
+        let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut command = self.with_places(Command::new("examples/executor/check.sh"));
+        command.arg(kit).env("PYTHON", self.tools.join("venv/bin/python"));
+        step(command.env("PORT", free.to_string()))
+    }
+
     /// Tells a test where everything is.
     fn with_places(&self, mut command: Command) -> Command {
         command
@@ -102,11 +113,12 @@ impl Place<'_> {
     }
 }
 
-fn build(root: &Path) -> Result<PathBuf> {
+/// Builds a program of the package of the same name.
+fn build(root: &Path, name: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["build", "--locked", "--package", "landbridge", "--bin", "landbridge"];
+    let arguments = ["build", "--locked", "--package", name, "--bin", name];
     step(Command::new(cargo).current_dir(root).args(arguments))?;
-    Ok(target(root).join("debug/landbridge"))
+    Ok(target(root).join("debug").join(name))
 }
 
 fn target(root: &Path) -> PathBuf {

@@ -11,6 +11,8 @@ use crate::wire::{self, Envelope};
 pub(crate) struct Known {
     accept_text: String,
     heads: Vec<[u8; 32]>,
+    /// The last of its frames is the terminal.
+    ended: bool,
 }
 
 /// A stream that begins at some frame of a run.
@@ -69,12 +71,14 @@ impl<'a> Stream<'a> {
         self.head = *known.heads.get(after).context("a frame that is known")?;
         self.heads.truncate(0);
         self.after = after as u64;
+        self.ended = known.ended && after + 1 == known.heads.len();
         Ok(self)
     }
 
     /// The accept and the chain so far.
     pub(crate) fn known(&self) -> Known {
-        Known { accept_text: self.accept_text.clone(), heads: self.heads.clone() }
+        let (accept_text, heads) = (self.accept_text.clone(), self.heads.clone());
+        Known { accept_text, heads, ended: self.ended }
     }
 
     /// The head after all frames, as text.
@@ -100,7 +104,8 @@ impl<'a> Stream<'a> {
     /// The terminal's payload.
     pub(crate) fn terminal(&self) -> Result<Value> {
         ensure!(self.ended, "the run has no terminal");
-        Ok(self.frame(self.frames.len() - 1)?["payload"].clone())
+        let last = self.frames.len().checked_sub(1).context("the terminal was told before")?;
+        Ok(self.frame(last)?["payload"].clone())
     }
 
     /// Reads until the stream is closed, and asks for a terminal (STR-26).
