@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
@@ -217,31 +215,44 @@ impl JsonSchema for StreamEvent {
     }
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/schemas")
-}
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
 
-fn text(schema: &Value) -> String {
-    serde_json::to_string_pretty(schema).unwrap() + "\n"
-}
+    use serde_json::Value;
 
-#[test]
-fn the_schemas_of_the_specification_are_those_of_the_types() {
-    let file = |name: &str| folder().join(format!("{name}.schema.json"));
-    let all = all();
-    if std::env::var_os("BLESS").is_some() {
-        for (name, schema) in &all {
-            fs::write(file(name), text(schema)).unwrap();
+    use super::{BY_HAND, all};
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/schemas")
+    }
+
+    fn text(schema: &Value) -> String {
+        serde_json::to_string_pretty(schema).unwrap() + "\n"
+    }
+
+    #[test]
+    fn the_schemas_of_the_specification_are_those_of_the_types() {
+        let file = |name: &str| folder().join(format!("{name}.schema.json"));
+        let all = all();
+        if std::env::var_os("BLESS").is_some() {
+            for (name, schema) in &all {
+                fs::write(file(name), text(schema)).unwrap();
+            }
         }
-    }
-    for (name, schema) in &all {
-        let found = fs::read_to_string(file(name)).unwrap_or_default();
-        assert_eq!(found, text(schema), "{name}: run this test with BLESS=1");
-    }
-    let entries = fs::read_dir(folder()).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    for name in names {
-        let Some(name) = name.strip_suffix(".schema.json") else { continue };
-        assert!(name == BY_HAND || all.contains_key(name), "{name}: no type is behind this schema");
+        for (name, schema) in &all {
+            let found = fs::read_to_string(file(name)).unwrap_or_default();
+            assert_eq!(found, text(schema), "{name}: run this test with BLESS=1");
+        }
+        let entries = fs::read_dir(folder()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        for name in names {
+            let Some(name) = name.strip_suffix(".schema.json") else { continue };
+            assert!(
+                name == BY_HAND || all.contains_key(name),
+                "{name}: no type is behind this schema"
+            );
+        }
     }
 }
