@@ -79,6 +79,9 @@ fn exact(schema: &mut Schema) {
     let Some(members) = schema.as_object_mut() else { return };
     members.remove("default");
     members.remove("format");
+    if let Some(Value::String(text)) = members.get_mut("description") {
+        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
     if let Some(Value::Array(types)) = members.get_mut("type") {
         types.retain(|word| word != "null");
         if let [one] = types.as_slice() {

@@ -333,9 +333,7 @@ struct RawRequest {
     aud: GatewayId,
     #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::anything"))]
     body: serde_json::Value,
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
     exp: Timestamp,
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
     iat: Timestamp,
     iss: GatewayId,
     jti: Jti,
