@@ -147,6 +147,8 @@ impl fmt::Display for Code {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Problem {
+    /// A code of the registry; a reader takes others too.
+    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::code"))]
     code: String,
     /// What happened this time, one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -287,13 +287,17 @@ pub struct Cancel {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawTarget {
+    /// The last frame that the caller has; 0 for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<u64>,
+    /// The run, by the key that started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<IdempotencyKey>,
+    /// Why, for the executor's audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(length(max = limit::CLAIM_BYTES_MAX)))]
     reason: Option<String>,
+    /// The run, by the executor's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<RunId>,
 }
@@ -330,21 +334,33 @@ impl PayloadKind for Request {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawRequest {
+    /// The executor's gateway: one string.
     aud: GatewayId,
+    /// What is asked, in the form of `op`.
     #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::anything"))]
     body: serde_json::Value,
+    /// When it stops being good; at most 300 s after `iat`.
     exp: Timestamp,
+    /// When it was signed.
     iat: Timestamp,
+    /// The caller's gateway.
     iss: GatewayId,
+    /// Random, never used again.
     jti: Jti,
+    /// Which operation.
     op: Op,
+    /// The protocol versions that the caller speaks, ascending.
     #[cfg_attr(test, schemars(length(min = 1, max = limit::PROTO_VERSIONS_MAX), extend("uniqueItems" = true)))]
     proto: Vec<u32>,
+    /// The newest of the executor that the caller knows.
     seen: Seen,
+    /// The tenant pair.
     tenant: TenantPair,
+    /// W3C trace context, passed on and never interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(length(max = limit::TRACEPARENT_BYTES_MAX)))]
     traceparent: Option<String>,
+    /// The form's version.
     v: One,
 }
 

@@ -16,6 +16,7 @@ use super::key::PublicKey;
 use super::kind::{Kind, PayloadKind, Role};
 use super::limit;
 use super::name::ScopeName;
+use super::problem::Code;
 use super::sse::FrameLine;
 use super::tool_args::ToolArgs;
 
@@ -123,6 +124,12 @@ pub(crate) fn signature(_: &mut SchemaGenerator) -> Schema {
 
 pub(crate) fn digest(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<Digest>()
+}
+
+/// A problem's code. The registry stands there as examples: a reader does not refuse what it does not know.
+pub(crate) fn code(_: &mut SchemaGenerator) -> Schema {
+    let registry: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    json_schema!({"type": "string", "examples": registry})
 }
 
 /// Who may sign what, with the roles that every gateway needs.

@@ -197,15 +197,19 @@ pub struct SignedApproval {
     proof: Proof,
 }
 
+/// An approval's payload with its proof, as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawSignedApproval {
+    /// The bytes that the operator signed, base64.
     #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::payload::<Approval>"))]
     payload: String,
+    /// What the payload is: an approval.
     #[serde(rename = "payloadType")]
     #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::payload_type::<Approval>"))]
     payload_type: String,
+    /// How it is signed.
     proof: Proof,
 }
 
