@@ -9,5 +9,7 @@
 //! comments of the form `//= REQ-7` name the clause that a line obeys.
 
 pub mod machine;
+#[cfg(test)]
+mod schemas;
 pub mod trust;
 pub mod wire;

@@ -13,6 +13,8 @@ pub mod limit;
 pub mod name;
 pub mod problem;
 pub mod request;
+#[cfg(test)]
+pub(crate) mod schema;
 pub mod sse;
 pub mod stream;
 pub mod tool_args;

@@ -18,6 +18,7 @@ use super::transcript::LineFault;
 
 /// One line of an approval's record.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Line {
     /// What the file is about. Nothing is trusted because it stands here.
@@ -25,16 +26,32 @@ pub enum Line {
     /// A root, from the gateway's first on. Whose it is, its place says.
     Root {
         /// The root.
+        #[cfg_attr(
+            test,
+            schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::document::Root>")
+        )]
         value: Envelope,
     },
     /// A status, by its number.
     Status {
         /// The status.
+        #[cfg_attr(
+            test,
+            schemars(
+                schema_with = "crate::wire::schema::envelope::<crate::wire::document::Status>"
+            )
+        )]
         value: Envelope,
     },
     /// A federation document of the relying gateway, by its version.
     Federation {
         /// The document.
+        #[cfg_attr(
+            test,
+            schemars(
+                schema_with = "crate::wire::schema::envelope::<crate::wire::document::Federation>"
+            )
+        )]
         value: Envelope,
     },
     /// The bytes that were approved.
@@ -50,6 +67,12 @@ pub enum Line {
     /// The question to that gateway.
     Request {
         /// The approval request.
+        #[cfg_attr(
+            test,
+            schemars(
+                schema_with = "crate::wire::schema::envelope::<crate::wire::approval::ApprovalRequest>"
+            )
+        )]
         value: Envelope,
     },
     /// A decision of an operator of that gateway.
@@ -68,6 +91,8 @@ pub enum Line {
 
 /// What an approval's record is about.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(inline))]
 pub struct Header {
     /// The question.
     pub id: ApprovalId,
@@ -79,6 +104,7 @@ pub struct Header {
 
 /// What the decisions of a record come to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// As many approved as were needed.

@@ -17,6 +17,7 @@ use super::transcript::LineFault;
 
 /// What two statements contradict each other about.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Contradiction {
     /// Two seals under one accept whose chains differ.
@@ -41,6 +42,7 @@ impl Contradiction {
 
 /// One line of evidence.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Line {
     /// What the file is about. Nothing is trusted because it stands here.
@@ -48,26 +50,45 @@ pub enum Line {
     /// A root of the gateway, from its first on.
     Root {
         /// The root.
+        #[cfg_attr(
+            test,
+            schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::document::Root>")
+        )]
         value: Envelope,
     },
     /// A status of the gateway: what it says of its keys. Not one of the contradicting statements.
     Status {
         /// The status.
+        #[cfg_attr(
+            test,
+            schemars(
+                schema_with = "crate::wire::schema::envelope::<crate::wire::document::Status>"
+            )
+        )]
         value: Envelope,
     },
     /// The exact bytes of the start's body, of which both accepts speak.
     Body {
         /// The JSON text.
+        #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::start_text"))]
         value: String,
     },
     /// An accept.
     Accept {
         /// The accept.
+        #[cfg_attr(
+            test,
+            schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::stream::Accept>")
+        )]
         value: Envelope,
     },
     /// A seal.
     Seal {
         /// The seal.
+        #[cfg_attr(
+            test,
+            schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::stream::Seal>")
+        )]
         value: Envelope,
     },
     /// The head of the second seal's chain at the number of the first seal.
@@ -83,12 +104,20 @@ pub enum Line {
     /// One of two statuses with one number.
     Said {
         /// The status.
+        #[cfg_attr(
+            test,
+            schemars(
+                schema_with = "crate::wire::schema::envelope::<crate::wire::document::Status>"
+            )
+        )]
         value: Envelope,
     },
 }
 
 /// What evidence is about.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(inline))]
 pub struct Header {
     /// The gateway that contradicted itself.
     pub gateway: GatewayId,

@@ -100,6 +100,17 @@ macro_rules! names {
                 write!(f, "{}({})", stringify!($name), self.0)
             }
         }
+
+        #[cfg(test)]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                super::schema::name(&[$(stringify!($doc)),*], $min, $max, $ok)
+            }
+        }
     )*};
 }
 
@@ -150,6 +161,7 @@ names! {
 
 /// (caller's tenant, executor's tenant): the unit of ownership, grants and quotas.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TenantPair {
     /// The executor's tenant.
@@ -171,6 +183,7 @@ pub struct Owner {
 #[derive(
     Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 

@@ -17,6 +17,7 @@ use super::sse::FrameLine;
 
 /// One line of a transcript.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Line {
     /// What the file is about. Nothing is trusted because it stands here.
@@ -26,6 +27,10 @@ pub enum Line {
         /// Whose.
         of: Side,
         /// The root.
+        #[cfg_attr(
+            test,
+            schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::document::Root>")
+        )]
         value: Envelope,
     },
     /// A status of one side, in the order in which they arrived.
@@ -33,16 +38,32 @@ pub enum Line {
         /// Whose.
         of: Side,
         /// The status.
+        #[cfg_attr(
+            test,
+            schemars(
+                schema_with = "crate::wire::schema::envelope::<crate::wire::document::Status>"
+            )
+        )]
         value: Envelope,
     },
     /// What the caller asked.
     Request {
         /// The request.
+        #[cfg_attr(
+            test,
+            schemars(
+                schema_with = "crate::wire::schema::envelope::<crate::wire::request::Request>"
+            )
+        )]
         value: Envelope,
     },
     /// The executor's first word.
     Accept {
         /// The accept.
+        #[cfg_attr(
+            test,
+            schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::stream::Accept>")
+        )]
         value: Envelope,
     },
     /// One frame.
@@ -53,17 +74,29 @@ pub enum Line {
     /// The executor's word for all frames so far.
     Seal {
         /// The seal.
+        #[cfg_attr(
+            test,
+            schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::stream::Seal>")
+        )]
         value: Envelope,
     },
     /// The caller's own word about what it received.
     Receipt {
         /// The receipt.
+        #[cfg_attr(
+            test,
+            schemars(
+                schema_with = "crate::wire::schema::envelope::<crate::wire::request::Receipt>"
+            )
+        )]
         value: Envelope,
     },
 }
 
 /// What a transcript is about.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(inline))]
 pub struct Header {
     /// The gateway that asked.
     pub caller: GatewayId,
@@ -78,6 +111,7 @@ pub struct Header {
 
 /// A side of a run.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The gateway that asked.
