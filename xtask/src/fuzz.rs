@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn the_sources_name_the_targets() {
         let found = targets(&crate::files::workspace_root().unwrap()).unwrap();
-        assert_eq!(found.len(), 14, "{found:?}");
+        assert_eq!(found.len(), 17, "{found:?}");
         assert_eq!(found[0].0, "envelope");
     }
 
