@@ -194,6 +194,9 @@ fn runnable(attack: &Attack, short: bool) -> Vec<Runnable<'_>> {
 ///
 /// Fails when the tree cannot be read, or a test fails.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<Vec<Finding>> {
+    if options.short && !options.bite && !options.twins {
+        bail!("--short shortens --bite and --twins: say which");
+    }
     let table = read(root)?;
     let mut findings = judge(root, &table)?;
     if options.bite && findings.is_empty() {
