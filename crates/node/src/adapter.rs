@@ -156,6 +156,7 @@ pub enum Stopped {
 
 /// The gateway as the bridge sees it now.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Description {
     /// Which adapter: `openclaw` or `scripted`.

@@ -34,6 +34,7 @@ const FILE_BYTES_MAX: u64 = 4_096;
 
 /// What is known of a halt.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Halted {
     /// When it was ordered, by the clock of whoever did; absent where nobody could write it down.

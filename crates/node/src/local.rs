@@ -12,6 +12,7 @@ mod body;
 mod evidence;
 mod gate;
 mod list;
+mod openapi;
 pub mod problem;
 mod runs;
 mod scopes;

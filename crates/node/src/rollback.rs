@@ -21,6 +21,7 @@ pub use self::recover::{RecoverError, Recovered, mark_restored, recover};
 
 /// That this bridge was rolled back, and what is known of it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RolledBack {
     /// When it was found out.
     pub at: Timestamp,

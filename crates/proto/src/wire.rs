@@ -13,7 +13,7 @@ pub mod limit;
 pub mod name;
 pub mod problem;
 pub mod request;
-#[cfg(test)]
+#[cfg(any(test, feature = "schemas"))]
 pub(crate) mod schema;
 pub mod sse;
 pub mod stream;

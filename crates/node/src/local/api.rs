@@ -23,6 +23,10 @@ pub use self::scopes::{
 };
 pub use self::trust::{FederationVersionView, MembershipShown, MembershipView, ShowMembership};
 
+/// How a duration is written, such as `10m`.
+#[cfg(test)]
+const DURATION: &str = "^[1-9][0-9]*(ms|s|m|h|d)$";
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]

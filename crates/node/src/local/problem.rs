@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a local client reads when something went wrong; `code` may be the contract's or local.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProblemView {
     /// The code.
@@ -113,6 +114,12 @@ impl LocalCode {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.row().0
+    }
+
+    /// The HTTP status that carries it.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        self.row().1
     }
 
     const fn row(self) -> (&'static str, u16, Option<RetryMode>, &'static str) {

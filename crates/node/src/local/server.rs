@@ -14,7 +14,7 @@ use super::auth::{May, Read};
 use super::body::no_stray_query;
 use super::gate::{Gate, gate};
 use super::problem::{LocalCode, LocalProblem};
-use super::{admin, evidence, runs, standing};
+use super::{admin, evidence, openapi, runs, standing};
 use crate::bridge::Bridge;
 use crate::observe::Exporter;
 
@@ -74,6 +74,7 @@ fn routes() -> Router<Local> {
         .merge(super::trust::routes())
         .merge(standing::routes())
         .merge(super::approvals::routes())
+        .merge(openapi::routes())
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(render_metrics))

@@ -17,6 +17,7 @@ use super::server::Local;
 
 /// `POST /v1/admin/keys/revoke`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RevokeKey {
     /// The key's id, or the role that it holds now.
@@ -25,11 +26,13 @@ pub struct RevokeKey {
     pub reason: RevocationReason,
     /// Since when it is not ours alone any more, RFC 3339; now where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub since: Option<String>,
 }
 
 /// A key of ours that is revoked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RevokedKey {
     /// The key.
@@ -37,6 +40,7 @@ pub struct RevokedKey {
     /// Why.
     pub reason: RevocationReason,
     /// Since when.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub since: String,
     /// Which peers took the news at once; the others learn it with the next thing they hear from us.
     pub told: Vec<PeerTold>,
@@ -44,6 +48,7 @@ pub struct RevokedKey {
 
 /// Whether a peer took the news.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PeerTold {
     /// The peer.
@@ -57,6 +62,7 @@ pub struct PeerTold {
 
 /// `POST /v1/admin/peers/{gateway}/test`: what was found on the way to a peer's signature.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PeerTest {
     /// The peer.
@@ -75,6 +81,7 @@ pub struct PeerTest {
 
 /// One step of a test.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TestStep {
     /// `standing`, `address`, `reach`, `tls`, `chain`, `status`, `answer` or `clock`.
@@ -90,6 +97,7 @@ pub struct TestStep {
 
 /// What came of a step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum StepState {
     /// It holds.
@@ -104,6 +112,7 @@ pub enum StepState {
 
 /// Why what was received of a run is disputed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DisputeView {
     /// The executor's key.
@@ -111,8 +120,10 @@ pub struct DisputeView {
     /// Why it was revoked, in its owner's words.
     pub reason: RevocationReason,
     /// Since when, in its owner's words.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub since: String,
     /// When the revocation arrived here.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub received: String,
     /// The first frame that it puts in doubt; 0: the accept, and all frames.
     pub from_frame: u64,

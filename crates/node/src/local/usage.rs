@@ -16,6 +16,7 @@ use crate::core::unreadable;
 
 /// `GET /v1/admin/usage`: one for each grant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UsageView {
     /// Our name for the peer.

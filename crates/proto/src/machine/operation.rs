@@ -11,26 +11,29 @@ use crate::wire::problem::Code;
 
 /// An operation as it crosses. Nothing of it is verified yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
     /// Newer roots of the sender, oldest first; absent when there is no reason to send any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::envelopes::<crate::wire::document::Root>", length(min = 1, max = limit::CHAIN_ROOTS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(schema_with = "crate::wire::schema::envelopes::<crate::wire::document::Root>", length(min = 1, max = limit::CHAIN_ROOTS_MAX)))]
     pub roots: Option<Vec<Envelope>>,
     /// The sender's freshest status.
     #[cfg_attr(
-        test,
+        any(test, feature = "schemas"),
         schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::document::Status>")
     )]
     pub status: Envelope,
     /// What is asked.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::any_request"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::any_request")
+    )]
     pub request: Envelope,
     /// What the sender holds under the receiver's own signature, so that a receiver that lost its
     /// history can see it; absent when there is no reason to show any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::any_envelopes", length(min = 1, max = limit::HELD_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(schema_with = "crate::wire::schema::any_envelopes", length(min = 1, max = limit::HELD_MAX)))]
     pub held: Option<Vec<Envelope>>,
 }
 

@@ -31,7 +31,7 @@ const TEXT_CHECK_CHARS: usize = 6;
 
 /// An invitation to pair.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Invite {
     /// Where the inviter listens, and the certificate that it shows there.
@@ -43,10 +43,13 @@ pub struct Invite {
     /// The digest of its newest root, through which its chain must pass.
     pub root: Digest,
     /// The newest root's version.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub root_version: u64,
     /// What the joiner proves to know.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::digest"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::digest")
+    )]
     pub secret: InviteSecret,
     /// The form's version.
     pub v: FormVersion,

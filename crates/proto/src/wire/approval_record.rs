@@ -18,7 +18,7 @@ use super::transcript::LineFault;
 
 /// One line of an approval's record.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Line {
     /// What the file is about. Nothing is trusted because it stands here.
@@ -27,7 +27,7 @@ pub enum Line {
     Root {
         /// The root.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::document::Root>")
         )]
         value: Envelope,
@@ -36,7 +36,7 @@ pub enum Line {
     Status {
         /// The status.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(
                 schema_with = "crate::wire::schema::envelope::<crate::wire::document::Status>"
             )
@@ -47,7 +47,7 @@ pub enum Line {
     Federation {
         /// The document.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(
                 schema_with = "crate::wire::schema::envelope::<crate::wire::document::Federation>"
             )
@@ -68,7 +68,7 @@ pub enum Line {
     Request {
         /// The approval request.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(
                 schema_with = "crate::wire::schema::envelope::<crate::wire::approval::ApprovalRequest>"
             )
@@ -91,8 +91,8 @@ pub enum Line {
 
 /// What an approval's record is about.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(inline))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(inline))]
 pub struct Header {
     /// The question.
     pub id: ApprovalId,
@@ -104,7 +104,7 @@ pub struct Header {
 
 /// What the decisions of a record come to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// As many approved as were needed.

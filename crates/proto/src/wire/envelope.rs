@@ -19,7 +19,7 @@ use super::{base64, limit};
 
 /// A payload, its kind, and at least one signature that nobody has checked yet.
 #[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "Raw", into = "Raw")]
 pub struct Envelope {
     kind: Kind,
@@ -225,31 +225,40 @@ impl fmt::Debug for Signature {
 
 /// The envelope as it is written.
 #[derive(Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Raw {
     /// The signed bytes, base64.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::any_payload"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::any_payload")
+    )]
     payload: String,
     /// What the payload is.
     #[serde(rename = "payloadType")]
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::any_payload_type"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::any_payload_type")
+    )]
     payload_type: String,
     /// Who signed, in the order of their keys.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::SIGNATURES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::SIGNATURES_MAX)))]
     signatures: Vec<RawSignature>,
 }
 
 /// One signature as it is written.
 #[derive(Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Signature"))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(rename = "Signature"))]
 #[serde(deny_unknown_fields)]
 struct RawSignature {
     /// The id of the key that is said to have signed.
     keyid: KeyId,
     /// The signature, base64.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::signature"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::signature")
+    )]
     sig: String,
 }
 

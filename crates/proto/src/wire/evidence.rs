@@ -17,7 +17,7 @@ use super::transcript::LineFault;
 
 /// What two statements contradict each other about.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Contradiction {
     /// Two seals under one accept whose chains differ.
@@ -42,7 +42,7 @@ impl Contradiction {
 
 /// One line of evidence.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Line {
     /// What the file is about. Nothing is trusted because it stands here.
@@ -51,7 +51,7 @@ pub enum Line {
     Root {
         /// The root.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::document::Root>")
         )]
         value: Envelope,
@@ -60,7 +60,7 @@ pub enum Line {
     Status {
         /// The status.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(
                 schema_with = "crate::wire::schema::envelope::<crate::wire::document::Status>"
             )
@@ -70,14 +70,17 @@ pub enum Line {
     /// The exact bytes of the start's body, of which both accepts speak.
     Body {
         /// The JSON text.
-        #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::start_text"))]
+        #[cfg_attr(
+            any(test, feature = "schemas"),
+            schemars(schema_with = "crate::wire::schema::start_text")
+        )]
         value: String,
     },
     /// An accept.
     Accept {
         /// The accept.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::stream::Accept>")
         )]
         value: Envelope,
@@ -86,7 +89,7 @@ pub enum Line {
     Seal {
         /// The seal.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::stream::Seal>")
         )]
         value: Envelope,
@@ -105,7 +108,7 @@ pub enum Line {
     Said {
         /// The status.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(
                 schema_with = "crate::wire::schema::envelope::<crate::wire::document::Status>"
             )
@@ -116,8 +119,8 @@ pub enum Line {
 
 /// What evidence is about.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(inline))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(inline))]
 pub struct Header {
     /// The gateway that contradicted itself.
     pub gateway: GatewayId,

@@ -18,7 +18,7 @@ use super::name::KeyId;
 
 /// Signature algorithms. The algorithm belongs to the key; no message chooses it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 pub enum Algorithm {
     /// Ed25519 (RFC 8032), with the strict rules of this module.
     #[serde(rename = "ed25519")]

@@ -12,7 +12,7 @@ use landbridge_planted::planted;
 
 /// What a gateway's key is for. One key has one role.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 pub enum Role {
     /// Signs roots: says which keys have which role.
     #[serde(rename = "root")]

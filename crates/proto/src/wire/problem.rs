@@ -15,7 +15,7 @@ use super::stream::SideEffects;
 
 /// How a caller may try again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RetryMode {
     /// Sign a new request, with the same idempotency key. Never a verdict on the run.
@@ -144,15 +144,18 @@ impl fmt::Display for Code {
 
 /// What went wrong, for a peer's eyes.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Problem {
     /// A code of the registry; a reader takes others too.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::code"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::code")
+    )]
     code: String,
     /// What happened this time, one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(length(max = limit::DETAIL_BYTES_MAX), regex(pattern = crate::wire::schema::NO_CONTROLS)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::DETAIL_BYTES_MAX), regex(pattern = crate::wire::schema::NO_CONTROLS)))]
     pub detail: Option<String>,
     /// The newest root version that the receiver has, with `root_unknown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@
 //! retry signs a new request around the same bytes. Canonical form makes "the bytes" well defined.
 
 mod answer;
-#[cfg(test)]
+#[cfg(any(test, feature = "schemas"))]
 mod schema;
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ use super::tool_args::ToolArgs;
 
 /// An operation; its route is `/federation/v1/` and its path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// Start a run, or attach to the one that the key is bound to.
@@ -119,8 +119,8 @@ impl Body {
 
 /// The body of a start.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(extend("allOf" = crate::wire::schema::rule::start())))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(extend("allOf" = crate::wire::schema::rule::start())))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Start {
     /// For whom at the executor.
@@ -148,7 +148,7 @@ pub struct Start {
     pub prompt: Option<String>,
     /// The caller's own id for the run; echoed, never interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(length(max = limit::CLAIM_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::CLAIM_BYTES_MAX)))]
     pub remote_run_id: Option<String>,
     /// Call one tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,31 +157,31 @@ pub struct Start {
 
 /// What one run may use at most, as its caller asks. At least one member, each at least 1.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(extend("minProperties" = 1)))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(extend("minProperties" = 1)))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StartLimits {
     /// Frame bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub bytes: Option<u64>,
     /// Millionths of a dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub cost_micro_usd: Option<u64>,
     /// Frames, the terminal included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub frames: Option<u64>,
     /// Model tokens of every kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub tokens: Option<u64>,
 }
 
 /// A decision of the caller's operators about a run of the executor.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalGrant {
     /// The question, as the executor named it.
@@ -192,25 +192,25 @@ pub struct ApprovalGrant {
 
 /// A question to the executor's operators.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalAsked {
     /// The approval request, signed by the caller.
     #[cfg_attr(
-        test,
+        any(test, feature = "schemas"),
         schemars(
             schema_with = "crate::wire::schema::envelope::<super::approval::ApprovalRequest>"
         )
     )]
     pub request: Envelope,
     /// The subject's bytes.
-    #[cfg_attr(test, schemars(length(max = limit::SUBJECT_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::SUBJECT_BYTES_MAX)))]
     pub subject: String,
 }
 
 /// One tool, called directly.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ToolCall {
     /// Its arguments.
@@ -221,8 +221,8 @@ pub struct ToolCall {
 
 /// For whom at the executor.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(extend("allOf" = crate::wire::schema::rule::agent_target())))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(extend("allOf" = crate::wire::schema::rule::agent_target())))]
 #[serde(deny_unknown_fields)]
 pub struct AgentTarget {
     /// The agent.
@@ -236,23 +236,26 @@ pub struct AgentTarget {
 
 /// On whose behalf a caller asks. A claim that its gateway vouches for.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CallerIdentity {
     /// The caller's own labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::labels"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::labels")
+    )]
     pub labels: BTreeMap<String, String>,
     /// A person or service of the caller.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::CLAIM_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::CLAIM_BYTES_MAX)))]
     pub principal: String,
     /// A step of the workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(length(max = limit::CLAIM_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::CLAIM_BYTES_MAX)))]
     pub step: Option<String>,
     /// A workflow of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(length(max = limit::CLAIM_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::CLAIM_BYTES_MAX)))]
     pub workflow: Option<String>,
 }
 
@@ -284,7 +287,7 @@ pub struct Cancel {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawTarget {
     /// The last frame that the caller has; 0 for all.
@@ -295,7 +298,7 @@ struct RawTarget {
     idempotency_key: Option<IdempotencyKey>,
     /// Why, for the executor's audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(length(max = limit::CLAIM_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::CLAIM_BYTES_MAX)))]
     reason: Option<String>,
     /// The run, by the executor's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -304,7 +307,7 @@ struct RawTarget {
 
 /// A body that asks for nothing in particular.
 #[derive(Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
@@ -331,13 +334,16 @@ impl PayloadKind for Request {
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawRequest {
     /// The executor's gateway: one string.
     aud: GatewayId,
     /// What is asked, in the form of `op`.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::anything"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::anything")
+    )]
     body: serde_json::Value,
     /// When it stops being good; at most 300 s after `iat`.
     exp: Timestamp,
@@ -350,7 +356,7 @@ struct RawRequest {
     /// Which operation.
     op: Op,
     /// The protocol versions that the caller speaks, ascending.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::PROTO_VERSIONS_MAX), extend("uniqueItems" = true)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::PROTO_VERSIONS_MAX), extend("uniqueItems" = true)))]
     proto: Vec<u32>,
     /// The newest of the executor that the caller knows.
     seen: Seen,
@@ -358,7 +364,7 @@ struct RawRequest {
     tenant: TenantPair,
     /// W3C trace context, passed on and never interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(length(max = limit::TRACEPARENT_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::TRACEPARENT_BYTES_MAX)))]
     traceparent: Option<String>,
     /// The form's version.
     v: One,

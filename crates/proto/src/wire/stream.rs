@@ -24,7 +24,7 @@ use super::problem::Problem;
 
 /// The newest of the other side that a bridge knows: how a rollback is noticed.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Seen {
     /// Its incarnation.
@@ -35,7 +35,7 @@ pub struct Seen {
 
 /// The executor's signed word that a key is bound to a run: the session-level signature.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Accept {
     /// The caller's gateway.
@@ -51,7 +51,7 @@ pub struct Accept {
     /// The protocol version that was chosen from the request's list.
     pub proto: u32,
     /// The executor's root version.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub root_version: u64,
     /// The run.
     pub run: RunId,
@@ -70,7 +70,7 @@ impl PayloadKind for Accept {
 
 /// The executor's signature over the head of a run's chain.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
     /// `D(accept)`.
@@ -81,7 +81,7 @@ pub struct Seal {
     /// The chain's head at `seq`.
     pub head: Digest,
     /// The executor's root version.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub root_version: u64,
     /// The run.
     pub run: RunId,
@@ -183,7 +183,7 @@ impl Frame {
 
 /// A text's channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     /// The answer.
@@ -194,7 +194,7 @@ pub enum Channel {
 
 /// Cumulative usage of a run. Counts are tokens; cost is in millionths of a US dollar.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// Tokens read by the model.
@@ -217,7 +217,7 @@ pub struct Usage {
 
 /// How a phase ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
     /// It did what was asked.
@@ -232,7 +232,7 @@ pub enum Ending {
 
 /// What may have happened in the world.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SideEffects {
     /// Nothing was started, so nothing happened.
@@ -245,7 +245,7 @@ pub enum SideEffects {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It did what was asked.
@@ -289,7 +289,7 @@ impl Outcome {
 
 /// What stands for a text that disclosure or a limit has reduced.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 pub struct Rest {
     /// The SHA-256 of the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -299,14 +299,17 @@ pub struct Rest {
     pub size: Option<u64>,
     /// The text was cut.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::only_true"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::only_true")
+    )]
     pub truncated: bool,
 }
 
 /// The payload of `terminal`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(extend("allOf" = crate::wire::schema::rule::terminal())))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(extend("allOf" = crate::wire::schema::rule::terminal())))]
 #[serde(rename_all = "camelCase")]
 pub struct Terminal {
     /// How.
@@ -331,7 +334,7 @@ pub struct Terminal {
 
 /// Which side ended the run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// The executor, in its sealed log.
@@ -342,7 +345,7 @@ pub enum By {
 
 /// The payload of `approvalRequested`. What counts is the signed request; the rest is for readers.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalRequested {
     /// The question.
@@ -355,7 +358,10 @@ pub struct ApprovalRequested {
     /// What the subject is.
     pub kind: SubjectKind,
     /// The approval request's envelope, canonical JSON text.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::envelope_text"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::envelope_text")
+    )]
     pub request: String,
     /// The caller's scopes that would do.
     pub scopes: BTreeSet<ScopeName>,
@@ -365,7 +371,7 @@ pub struct ApprovalRequested {
 
 /// A subject with its bytes.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 pub struct SubjectShown {
     /// Whether the bytes are all that will be acted on.
     pub binding: Binding,
@@ -381,7 +387,7 @@ pub struct SubjectShown {
 
 /// The payload of `approvalResolved`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 pub struct ApprovalResolved {
     /// The question.
     pub approval: ApprovalId,
@@ -396,7 +402,7 @@ pub struct ApprovalResolved {
 
 /// Who decided an approval.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ResolvedBy {
     /// Operators of the other gateway, through this contract.
@@ -413,7 +419,7 @@ pub enum ResolvedBy {
 
 /// What an executor of this version writes into frames.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(
     tag = "event",
     content = "payload",
@@ -445,7 +451,10 @@ pub enum Event {
         rest: Rest,
         /// All earlier text of the channel is void.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::only_true"))]
+        #[cfg_attr(
+            any(test, feature = "schemas"),
+            schemars(schema_with = "crate::wire::schema::only_true")
+        )]
         replace: bool,
     },
     /// Usage so far.

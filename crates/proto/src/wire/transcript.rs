@@ -17,7 +17,7 @@ use super::sse::FrameLine;
 
 /// One line of a transcript.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Line {
     /// What the file is about. Nothing is trusted because it stands here.
@@ -28,7 +28,7 @@ pub enum Line {
         of: Side,
         /// The root.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::document::Root>")
         )]
         value: Envelope,
@@ -39,7 +39,7 @@ pub enum Line {
         of: Side,
         /// The status.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(
                 schema_with = "crate::wire::schema::envelope::<crate::wire::document::Status>"
             )
@@ -50,7 +50,7 @@ pub enum Line {
     Request {
         /// The request.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(
                 schema_with = "crate::wire::schema::envelope::<crate::wire::request::Request>"
             )
@@ -61,7 +61,7 @@ pub enum Line {
     Accept {
         /// The accept.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::stream::Accept>")
         )]
         value: Envelope,
@@ -75,7 +75,7 @@ pub enum Line {
     Seal {
         /// The seal.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(schema_with = "crate::wire::schema::envelope::<crate::wire::stream::Seal>")
         )]
         value: Envelope,
@@ -84,7 +84,7 @@ pub enum Line {
     Receipt {
         /// The receipt.
         #[cfg_attr(
-            test,
+            any(test, feature = "schemas"),
             schemars(
                 schema_with = "crate::wire::schema::envelope::<crate::wire::request::Receipt>"
             )
@@ -95,8 +95,8 @@ pub enum Line {
 
 /// What a transcript is about.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(inline))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(inline))]
 pub struct Header {
     /// The gateway that asked.
     pub caller: GatewayId,
@@ -111,7 +111,7 @@ pub struct Header {
 
 /// A side of a run.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The gateway that asked.

@@ -10,6 +10,7 @@ use crate::local::standing::PeerTold;
 
 /// `GET /v1/admin/bridge`: who this bridge is and how it does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BridgeView {
     /// Our gateway id.
@@ -19,6 +20,7 @@ pub struct BridgeView {
     /// Our root's version.
     pub root_version: u64,
     /// When our root expires.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub root_expires: String,
     /// Where peers reach us.
     pub endpoints: Vec<String>,
@@ -54,6 +56,7 @@ pub struct BridgeView {
 
 /// Where a copy of the database is put; `landbridge backup` adds the rest.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackupInto {
     /// A directory of the bridge's machine; the copy must not be there yet.
@@ -62,6 +65,7 @@ pub struct BackupInto {
 
 /// `GET /v1/admin/settings`: one setting as it holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SettingView {
     /// Its name, such as `retention.journal`.
@@ -74,6 +78,7 @@ pub struct SettingView {
 
 /// A peer, as `peer list` and `peer show` print it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PeerView {
     /// Our name for it.
@@ -99,6 +104,7 @@ pub struct PeerView {
     /// Newest root version known.
     pub root_version: Option<u64>,
     /// When its newest status was issued.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub status_issued: Option<String>,
     /// Evidence that it contradicted itself, by id, oldest first.
     #[serde(default)]
@@ -111,6 +117,7 @@ pub struct PeerView {
 
 /// Why a peer could not be reached.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Trouble {
     /// One sentence.
@@ -122,6 +129,7 @@ pub struct Trouble {
 
 /// How an unfinished pairing stands on both sides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PairingStanding {
     /// A person of this side accepted.
@@ -138,6 +146,7 @@ pub struct PairingStanding {
 
 /// A tenant pair of a peer, from our side.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TenantLink {
     /// Our tenant.
@@ -148,17 +157,20 @@ pub struct TenantLink {
 
 /// `POST /v1/admin/invites`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewInvite {
     /// What we will call the newcomer.
     pub alias: Alias,
     /// For how long, such as `"24h"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("pattern" = super::DURATION)))]
     pub expires_in: Option<String>,
 }
 
 /// The invite, shown once.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InviteView {
     /// Its public id.
@@ -166,6 +178,7 @@ pub struct InviteView {
     /// One line for the other side's `peer join`.
     pub invite: String,
     /// When it stops working.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub expires: String,
     /// An earlier invite for the same name was open, and is withdrawn now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -174,6 +187,7 @@ pub struct InviteView {
 
 /// `GET /v1/admin/invites`: an invite that was made here, without its secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OpenInvite {
     /// Its public id.
@@ -183,8 +197,10 @@ pub struct OpenInvite {
     /// `open`, `used`, `withdrawn` or `expired`.
     pub state: String,
     /// When it was made.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub created: String,
     /// Until when it works, or would have.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub expires: String,
     /// Who used it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,6 +218,7 @@ impl fmt::Debug for InviteView {
 
 /// `POST /v1/admin/joins`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Join {
     /// The invite's line.
@@ -221,6 +238,7 @@ impl fmt::Debug for Join {
 
 /// A pairing that waits for a person, or was just made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PairingView {
     /// The other gateway.
@@ -242,6 +260,7 @@ pub struct PairingView {
 
 /// `POST /v1/admin/peers/{gateway}/address`: where a peer is to be looked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LookAt {
     /// `https://host:port`.
@@ -250,6 +269,7 @@ pub struct LookAt {
 
 /// What was found there: the peer, by its own signature.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FoundAt {
     /// Its root version, as far as it is known now.
@@ -264,6 +284,7 @@ pub struct FoundAt {
 
 /// `GET` and `PUT /v1/admin/federation`: our signed federation document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FederationView {
     /// Its version; 0 before the first.
@@ -277,6 +298,7 @@ pub struct FederationView {
 
 /// `POST /v1/admin/tokens`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewToken {
     /// What people call it.
@@ -301,11 +323,13 @@ pub struct NewToken {
     pub starts_per_minute_max: Option<u32>,
     /// For how long, such as `"90d"`; for ever by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("pattern" = super::DURATION)))]
     pub expires_in: Option<String>,
 }
 
 /// Which runs exist for a token.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SeesView {
     /// Those that it started itself.
@@ -317,6 +341,7 @@ pub enum SeesView {
 
 /// A token; `secret` only in the answer that made it.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TokenView {
     /// Its public id.
@@ -338,10 +363,13 @@ pub struct TokenView {
     /// How many runs it may start in a minute, likewise.
     pub starts_per_minute_max: u32,
     /// When it was made.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub created: String,
     /// When it stops working.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub expires: Option<String>,
     /// When it was revoked.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub revoked: Option<String>,
     /// The secret, once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -368,6 +396,7 @@ impl fmt::Debug for TokenView {
 
 /// `PUT /v1/admin/federation`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PutFederation {
     /// The new version's envelope, canonical bytes, signed by our policy key.
@@ -379,6 +408,7 @@ pub struct PutFederation {
 
 /// `PUT /v1/admin/root`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PutRoot {
     /// The next root's envelope, canonical bytes, signed by a threshold of the root keys of both roots.
@@ -387,6 +417,7 @@ pub struct PutRoot {
 
 /// The root of our own that is in force.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OwnRootView {
     /// Its version.
@@ -395,6 +426,7 @@ pub struct OwnRootView {
 
 /// Evidence that a peer contradicted itself, as `evidence list` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EvidenceView {
     /// Its id.
@@ -406,6 +438,7 @@ pub struct EvidenceView {
     /// `seals`, `accepts` or `statuses`: which two statements contradict each other.
     pub kind: String,
     /// When it was found.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub found: String,
     /// The run of ours in which it was found.
     pub run: Option<RunId>,
@@ -415,6 +448,7 @@ pub struct EvidenceView {
 
 /// One piece of evidence, as `evidence show` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EvidenceDetail {
     /// What it is.
@@ -432,6 +466,7 @@ pub struct EvidenceDetail {
 
 /// `POST /v1/admin/peers/{gateway}/resume`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resume {
     /// Why, in a person's words: for the audit log.
@@ -440,6 +475,7 @@ pub struct Resume {
 
 /// A quarantine that ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Resumed {
     /// The peer.
@@ -450,6 +486,7 @@ pub struct Resumed {
 
 /// `GET /v1/admin/audit`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditList {
     /// In order.
@@ -461,6 +498,7 @@ pub struct AuditList {
 /// One of `GET /v1/admin/audit/heads`: how long a peer's audit log was, as its newest status told us; with
 /// `all=true`, as each kept status tells, our own included.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditHeadView {
     /// The peer; absent for our own log.
@@ -469,6 +507,7 @@ pub struct AuditHeadView {
     /// Whose log it is.
     pub gateway: GatewayId,
     /// When it said so.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub issued: String,
     /// How many rows its log had.
     pub rows: u64,
@@ -478,6 +517,7 @@ pub struct AuditHeadView {
 
 /// One row of the audit log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditView {
     /// Its number, from 1.

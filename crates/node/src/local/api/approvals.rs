@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /v1/approvals`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalList {
     /// Newest first.
@@ -21,6 +22,7 @@ pub struct ApprovalList {
 
 /// An approval without its subject, for lists.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalBrief {
     /// The approval.
@@ -46,11 +48,14 @@ pub struct ApprovalBrief {
     /// `exact`: the subject is all that will be acted on; `observed`: it is what the relying side sees of it.
     pub binding: Binding,
     /// When it was asked.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub created: String,
     /// When it is too late.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub expires: String,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub decided: Option<String>,
     /// The run that waits, as this bridge names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +64,7 @@ pub struct ApprovalBrief {
 
 /// The other gateway of an approval.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalPeer {
     /// Its id.
@@ -70,6 +76,7 @@ pub struct ApprovalPeer {
 
 /// `GET /v1/approvals/{id}`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalView {
     /// What lists show.
@@ -104,6 +111,7 @@ impl fmt::Debug for ApprovalView {
 
 /// One decision.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionView {
     /// The gateway whose operator it was.
@@ -117,11 +125,13 @@ pub struct DecisionView {
     /// What was decided.
     pub vote: Vote,
     /// When it was accepted here.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub at: String,
 }
 
 /// `POST /v1/approvals`: ask for an approval that a workflow here waits for.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AskApproval {
     /// What is to be approved, whole.
@@ -163,6 +173,7 @@ impl fmt::Debug for AskApproval {
 
 /// `POST /v1/approvals/{id}/decisions`: an operator of ours decided.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DecideApproval {
     /// What the operator signed.

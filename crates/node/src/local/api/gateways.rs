@@ -8,6 +8,7 @@ use super::TenantLink;
 
 /// `GET /v1/gateways`: what may be reached.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RouteView {
     /// The logical gateway id.
@@ -34,17 +35,21 @@ pub struct RouteView {
 
 /// What this side saw of a peer; nobody was asked for it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HealthView {
     /// Whether the last attempt reached it; `null`: there was none since this bridge started.
     pub reachable: Option<bool>,
     /// When something of it last verified.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub last_contact: Option<String>,
     /// The last attempt that gave nothing usable, however long ago.
     pub last_error: Option<ContactError>,
     /// When its newest known status was issued.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub status_issued: Option<String>,
     /// Until when that status is good.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub status_expires: Option<String>,
     /// What it signs can be verified now, without asking it anew.
     pub status_fresh: bool,
@@ -52,9 +57,11 @@ pub struct HealthView {
 
 /// An attempt that gave nothing usable.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ContactError {
     /// When.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub at: String,
     /// Why.
     pub detail: String,
@@ -62,11 +69,14 @@ pub struct ContactError {
 
 /// What this side allows a run by a route. What the peer grants is for the peer to say.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayLimits {
     /// The deadline of a run that names none.
+    #[cfg_attr(test, schemars(extend("pattern" = super::DURATION)))]
     pub deadline_default: String,
     /// The longest deadline.
+    #[cfg_attr(test, schemars(extend("pattern" = super::DURATION)))]
     pub deadline_max: String,
     /// The largest prompt, in bytes.
     pub prompt_bytes_max: Option<usize>,
@@ -74,6 +84,7 @@ pub struct GatewayLimits {
 
 /// `POST /v1/gateways/{gateway}/test`: a real, signed round trip that starts nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RouteTest {
     /// The executor answered with its own signature.

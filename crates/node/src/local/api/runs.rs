@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// `POST /v1/runs`: start a run at another gateway.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StartRun {
     /// The logical gateway id, a route of the configuration or a peer's alias.
@@ -37,6 +38,7 @@ pub struct StartRun {
     pub caller_identity: Option<CallerIdentity>,
     /// How long the run may take, such as `"10m"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("pattern" = super::DURATION)))]
     pub deadline: Option<String>,
     /// What the run may use at most; it can only lower what the peer's grant allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +53,7 @@ pub struct StartRun {
 
 /// `toolCall` of a start.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallTool {
     /// The tool, as the executor's gateway names it.
@@ -85,6 +88,7 @@ impl fmt::Debug for StartRun {
 
 /// A run, as its client sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RunView {
     /// The run, as this bridge names it.
@@ -115,10 +119,13 @@ pub struct RunView {
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// When it was invoked.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub created: String,
     /// When it must have ended.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub deadline: String,
     /// When it ended here.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub ended: Option<String>,
     /// This answer attached to a run that the key had started before.
     #[serde(default)]
@@ -133,6 +140,7 @@ pub struct RunView {
 
 /// `GET /v1/runs`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RunList {
     /// Newest first.
@@ -143,6 +151,7 @@ pub struct RunList {
 
 /// `POST /v1/runs/{run}/cancel`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CancelView {
     /// The run.

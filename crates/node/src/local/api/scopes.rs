@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// A catalog: one of `GET /v1/scopes`, or `GET /v1/scopes/{gateway}` of a peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogView {
     /// Whose.
@@ -19,8 +20,10 @@ pub struct CatalogView {
     /// Its version.
     pub version: u64,
     /// When it was issued.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub issued: String,
     /// When it stops being good.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub expires: String,
     /// It is good now.
     pub good: bool,
@@ -34,6 +37,7 @@ pub struct CatalogView {
 
 /// `POST /v1/admin/scopes/publish`: what is to be published, each tenant's scopes whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Publish {
     /// The tenants. Those that are not named stay as they are.
@@ -42,6 +46,7 @@ pub struct Publish {
 
 /// What is to be published of one tenant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PublishTenant {
     /// The tenant.
@@ -52,6 +57,7 @@ pub struct PublishTenant {
 
 /// `POST /v1/admin/scopes/learn`: a peer's catalog that somebody brought.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LearnCatalog {
     /// The peer, as it is called here.
@@ -64,6 +70,7 @@ pub struct LearnCatalog {
 
 /// One of `GET /v1/admin/projections`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectionView {
     /// The peer.
@@ -78,6 +85,7 @@ pub struct ProjectionView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// When it ends.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub expires: String,
     /// What was read when it was signed, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +97,7 @@ pub struct ProjectionView {
 
 /// Whether an approval can count through a projection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ProjectionState {
     /// It can.
@@ -103,6 +112,7 @@ pub enum ProjectionState {
 
 /// One of `GET /v1/operators`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorView {
     /// What they are called.
@@ -120,6 +130,7 @@ pub struct OperatorView {
 
 /// `GET /v1/operators`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorList {
     /// By tenant and name.
@@ -130,9 +141,11 @@ pub struct OperatorList {
 
 /// `GET /v1/operators/{name}/credential`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialView {
     /// When it stops being good.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub expires: String,
     /// Its digest, which the operator's approval names.
     pub digest: Digest,

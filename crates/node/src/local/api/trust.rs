@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// `POST /v1/admin/admissions`: show a membership of ours at another gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShowMembership {
     /// The membership's envelope, canonical bytes.
@@ -23,6 +24,7 @@ pub struct ShowMembership {
 
 /// What became of a membership that was shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MembershipShown {
     /// The gateway.
@@ -35,6 +37,7 @@ pub struct MembershipShown {
 
 /// A membership that is kept of another gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MembershipView {
     /// The gateway.
@@ -42,9 +45,11 @@ pub struct MembershipView {
     /// The federation root that vouches for it.
     pub federation: Alias,
     /// When it was issued.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub issued: String,
     /// From when on it does not count; absent when it does not count now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub until: Option<String>,
     /// Why it does not count; absent when it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,11 +61,13 @@ pub struct MembershipView {
 
 /// A kept version of our federation document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FederationVersionView {
     /// Its version.
     pub version: u64,
     /// Since when it is, or was, in force.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub in_force_since: String,
     /// Whether it is as our policy key signed it.
     pub verifies: bool,
@@ -69,6 +76,7 @@ pub struct FederationVersionView {
     pub digest: Option<Digest>,
     /// When it was signed; absent when it does not verify.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub issued: Option<String>,
     /// The policy keys that signed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

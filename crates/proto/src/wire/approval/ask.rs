@@ -14,29 +14,35 @@ use crate::wire::name::{
 
 /// An approval request whose members fit together.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawApprovalRequest", into = "RawApprovalRequest")]
 pub struct ApprovalRequest(RawApprovalRequest);
 
 /// An approval request as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RawApprovalRequest {
     /// The deciding gateway.
     pub aud: GatewayId,
     /// When it is too late.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub expires: Timestamp,
     /// The question, as the relying gateway names it.
     pub id: ApprovalId,
     /// The relying gateway.
     pub iss: GatewayId,
     /// When it was asked.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub issued: Timestamp,
     /// People at least.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::QUORUM_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::QUORUM_MAX)))]
     pub quorum: u32,
     /// On whose behalf the thing is to happen: they never decide it.
     pub requester: Requester,
@@ -46,7 +52,7 @@ pub struct RawApprovalRequest {
     /// What is needed, in the relying gateway's words.
     pub scope: ScopeName,
     /// The deciding gateway's scopes that would do.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::SCOPES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::SCOPES_MAX)))]
     pub scopes: BTreeSet<ScopeName>,
     /// What is to be approved.
     pub subject: Subject,
@@ -58,7 +64,7 @@ pub struct RawApprovalRequest {
 
 /// The tenants of an approval, told by what the gateways do, since either may be the caller.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalTenants {
     /// The deciding gateway's tenant.
@@ -83,19 +89,19 @@ impl ApprovalTenants {
 
 /// On whose behalf something is asked.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Requester {
     /// The gateway that vouches for the name.
     pub gateway: GatewayId,
     /// The name.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::CLAIM_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::CLAIM_BYTES_MAX)))]
     pub principal: String,
 }
 
 /// The bytes that are approved, by their digest.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Subject {
     /// Whether the bytes are all that will be acted on.
@@ -105,16 +111,16 @@ pub struct Subject {
     /// What it is.
     pub kind: SubjectKind,
     /// The bytes' media type.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::MEDIA_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::MEDIA_BYTES_MAX)))]
     pub media: String,
     /// How many bytes.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::SUBJECT_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::SUBJECT_BYTES_MAX)))]
     pub size: u64,
 }
 
 /// How much of what will happen the bytes are.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Binding {
     /// All of it.

@@ -14,48 +14,57 @@ use crate::wire::name::{GatewayId, ScopeName, TenantId, Timestamp};
 
 /// A catalog whose scopes are in order and whose life is allowed.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawCatalog", into = "RawCatalog")]
 pub struct Catalog(RawCatalog);
 
 /// A catalog as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RawCatalog {
     /// When it stops being good.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub expires: Timestamp,
     /// The gateway.
     pub iss: GatewayId,
     /// When it was issued.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub issued: Timestamp,
     /// The scopes, by name.
-    #[cfg_attr(test, schemars(length(max = limit::SCOPES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::SCOPES_MAX)))]
     pub scopes: Vec<Scope>,
     /// The gateway's tenant that they belong to.
     pub tenant: TenantId,
     /// The form's version.
     pub v: FormVersion,
     /// Higher than that of every catalog of the tenant before.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub version: u64,
 }
 
 /// One thing that operators may decide.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
     /// With what it is exercised.
     pub assurance: Assurance,
     /// Not to be mapped anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::only_true"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::only_true")
+    )]
     pub deprecated: bool,
     /// What a holder may decide, for the people who map it.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::DESCRIPTION_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::DESCRIPTION_BYTES_MAX)))]
     pub description: String,
     /// Its name.
     pub name: ScopeName,
@@ -63,14 +72,14 @@ pub struct Scope {
 
 /// With what a scope is exercised.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Assurance {
     /// Kinds of keys.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1)))]
     pub methods: BTreeSet<KeyMethod>,
     /// People at least.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::QUORUM_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::QUORUM_MAX)))]
     pub min_signers: u32,
 }
 

@@ -12,16 +12,16 @@ use crate::wire::name::{GatewayId, OperatorName, ScopeName, TenantId, Timestamp}
 
 /// A person who may decide for one tenant, as the federation document lists them.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Operator {
     /// Their keys, by id.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::OPERATOR_KEYS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::OPERATOR_KEYS_MAX)))]
     pub keys: Vec<OperatorKey>,
     /// What they are called.
     pub name: OperatorName,
     /// What they may decide.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::SCOPES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::SCOPES_MAX)))]
     pub scopes: BTreeSet<ScopeName>,
     /// For which tenant.
     pub tenant: TenantId,
@@ -29,28 +29,34 @@ pub struct Operator {
 
 /// A credential whose members fit together.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawOperatorCredential", into = "RawOperatorCredential")]
 pub struct OperatorCredential(RawOperatorCredential);
 
 /// A credential as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RawOperatorCredential {
     /// When it stops being good.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub expires: Timestamp,
     /// The gateway whose operator this is.
     pub iss: GatewayId,
     /// When it was issued.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub issued: Timestamp,
     /// The operator's keys, by id.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::OPERATOR_KEYS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::OPERATOR_KEYS_MAX)))]
     pub keys: Vec<OperatorKey>,
     /// What they may decide.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::SCOPES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::SCOPES_MAX)))]
     pub scopes: BTreeSet<ScopeName>,
     /// The operator.
     pub sub: OperatorName,

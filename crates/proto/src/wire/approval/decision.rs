@@ -20,13 +20,13 @@ use super::operator_key::KeyMethod;
 
 /// An approval whose members fit together.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawApproval", into = "RawApproval")]
 pub struct Approval(RawApproval);
 
 /// An approval as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RawApproval {
     /// The relying gateway.
@@ -36,10 +36,16 @@ pub struct RawApproval {
     /// What was decided.
     pub decision: Vote,
     /// When it stops being good.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub exp: Timestamp,
     /// When it was signed.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub iat: Timestamp,
     /// The deciding gateway.
     pub iss: GatewayId,
@@ -63,7 +69,7 @@ pub struct RawApproval {
 
 /// What an operator decided.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Vote {
     /// Let it happen, once.
@@ -107,7 +113,7 @@ fn check(raw: &RawApproval) -> Result<(), InvalidApproval> {
 
 /// How an approval is signed, by the kind of its key.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Proof {
     /// An Ed25519 signature.
@@ -115,7 +121,10 @@ pub enum Proof {
         /// The key.
         kid: KeyId,
         /// The signature, base64.
-        #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::signature"))]
+        #[cfg_attr(
+            any(test, feature = "schemas"),
+            schemars(schema_with = "crate::wire::schema::signature")
+        )]
         sig: String,
     },
     /// An SSHSIG.
@@ -123,7 +132,10 @@ pub enum Proof {
         /// The key.
         kid: KeyId,
         /// Its bytes, base64, without armour.
-        #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::base64"))]
+        #[cfg_attr(
+            any(test, feature = "schemas"),
+            schemars(schema_with = "crate::wire::schema::base64")
+        )]
         sig: String,
     },
     /// An SSHSIG by a security key.
@@ -131,21 +143,33 @@ pub enum Proof {
         /// The key.
         kid: KeyId,
         /// Its bytes, base64, without armour.
-        #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::base64"))]
+        #[cfg_attr(
+            any(test, feature = "schemas"),
+            schemars(schema_with = "crate::wire::schema::base64")
+        )]
         sig: String,
     },
     /// A WebAuthn assertion.
     Webauthn {
         /// The authenticator's data, base64.
-        #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::base64"))]
+        #[cfg_attr(
+            any(test, feature = "schemas"),
+            schemars(schema_with = "crate::wire::schema::base64")
+        )]
         authenticator_data: String,
         /// The client's data (JSON), base64.
-        #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::base64"))]
+        #[cfg_attr(
+            any(test, feature = "schemas"),
+            schemars(schema_with = "crate::wire::schema::base64")
+        )]
         client_data: String,
         /// The key.
         kid: KeyId,
         /// The signature, base64.
-        #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::base64"))]
+        #[cfg_attr(
+            any(test, feature = "schemas"),
+            schemars(schema_with = "crate::wire::schema::base64")
+        )]
         sig: String,
     },
 }
@@ -190,7 +214,7 @@ impl Proof {
 /// An approval's payload with its proof. What it says is known once the proof was checked, and lent by
 /// nothing here.
 #[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawSignedApproval", into = "RawSignedApproval")]
 pub struct SignedApproval {
     payload: Vec<u8>,
@@ -199,15 +223,21 @@ pub struct SignedApproval {
 
 /// An approval's payload with its proof, as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawSignedApproval {
     /// The bytes that the operator signed, base64.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::payload::<Approval>"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::payload::<Approval>")
+    )]
     payload: String,
     /// What the payload is: an approval.
     #[serde(rename = "payloadType")]
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::payload_type::<Approval>"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::payload_type::<Approval>")
+    )]
     payload_type: String,
     /// How it is signed.
     proof: Proof,
@@ -321,17 +351,20 @@ impl SignedApproval {
 
 /// A decision with all that is needed to judge it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
     /// The operator's word.
     pub approval: SignedApproval,
     /// The deciding gateway's scopes.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::envelope::<super::Catalog>"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::envelope::<super::Catalog>")
+    )]
     pub catalog: Envelope,
     /// Who the operator is.
     #[cfg_attr(
-        test,
+        any(test, feature = "schemas"),
         schemars(schema_with = "crate::wire::schema::envelope::<super::OperatorCredential>")
     )]
     pub credential: Envelope,

@@ -12,7 +12,7 @@ use crate::wire::name::KeyId;
 
 /// What a person's key is, and how it signs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KeyMethod {
     /// An Ed25519 key in a file.
@@ -43,7 +43,7 @@ impl KeyMethod {
 
 /// A person's public key whose members fit its kind.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawOperatorKey", into = "RawOperatorKey")]
 pub struct OperatorKey {
     raw: RawOperatorKey,
@@ -52,15 +52,15 @@ pub struct OperatorKey {
 
 /// A person's public key as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(extend("allOf" = crate::wire::schema::rule::operator_key())))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(extend("allOf" = crate::wire::schema::rule::operator_key())))]
 #[serde(deny_unknown_fields)]
 pub struct RawOperatorKey {
     /// The algorithm.
     pub alg: OperatorAlgorithm,
     /// Of a security key: what it signs for, usually `ssh:`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::URL_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::URL_BYTES_MAX)))]
     pub application: Option<String>,
     /// The key's id, from algorithm and bytes.
     pub kid: KeyId,
@@ -68,20 +68,20 @@ pub struct RawOperatorKey {
     pub kind: KeyMethod,
     /// Of a passkey: the pages on which it may be used.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::ENDPOINTS_MAX), inner(length(min = 1, max = limit::URL_BYTES_MAX))))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::ENDPOINTS_MAX), inner(length(min = 1, max = limit::URL_BYTES_MAX))))]
     pub origins: BTreeSet<String>,
     /// Its bytes, base64url.
     #[serde(rename = "pub")]
     pub public: String,
     /// Of a passkey: whom it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::URL_BYTES_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::URL_BYTES_MAX)))]
     pub rp_id: Option<String>,
 }
 
 /// Algorithms of people's keys.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 pub enum OperatorAlgorithm {
     /// Ed25519 (RFC 8032), as strict as everywhere else.
     #[serde(rename = "ed25519")]

@@ -14,7 +14,7 @@ use crate::wire::name::{ScopeName, SubjectKind, TenantId, Timestamp};
 /// An approval by a holder of `remote_scope` in the peer's tenant `remote` fulfils our `local_scope` in
 /// our tenant `local`. Stands below the peer that it is about.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Projection {
     /// What else must hold.
@@ -22,54 +22,69 @@ pub struct Projection {
     /// The catalog entry that a person read, by its digest.
     pub entry: Digest,
     /// When it stops.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub exp: Timestamp,
     /// Our tenant.
     pub local: TenantId,
     /// What we need.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::unreserved_scope"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::unreserved_scope")
+    )]
     pub local_scope: ScopeName,
     /// When it begins.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub nbf: Timestamp,
     /// The peer's tenant.
     pub remote: TenantId,
     /// What its operators hold.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::unreserved_scope"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::unreserved_scope")
+    )]
     pub remote_scope: ScopeName,
 }
 
 /// What must hold for an approval besides the names.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Constraints {
     /// The longest life of an approval, in milliseconds.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::APPROVAL_LIFE_MS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::APPROVAL_LIFE_MS_MAX)))]
     pub max_ttl_ms: i64,
     /// Kinds of keys that count.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1)))]
     pub methods: BTreeSet<KeyMethod>,
     /// People at least.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::QUORUM_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::QUORUM_MAX)))]
     pub min_signers: u32,
     /// Whether it counts for subjects of which a part was seen only.
     pub observed: bool,
     /// Kinds of subjects.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1)))]
     pub subject_kinds: BTreeSet<SubjectKind>,
 }
 
 /// What a run under a grant needs when its gateway asks for a person's approval.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalRule {
     /// People at least.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::QUORUM_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::QUORUM_MAX)))]
     pub quorum: u32,
     /// Our scope.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::unreserved_scope"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::unreserved_scope")
+    )]
     pub scope: ScopeName,
 }
 

@@ -13,7 +13,7 @@ use crate::wire::limit;
 
 /// One address of a gateway's federation plane.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// The digest of the subject public key info of the TLS certificate that it shows. Without it

@@ -22,60 +22,63 @@ pub use super::grant::Grant;
 
 /// A federation document whose parts fit together.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawFederation", into = "RawFederation")]
 pub struct Federation(RawFederation);
 
 /// A federation document as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RawFederation {
     /// The gateway whose decisions these are.
     pub iss: GatewayId,
     /// When they were signed.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub issued: Timestamp,
     /// People who may decide for our tenants, in the order of tenant and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::OPERATORS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::OPERATORS_MAX)))]
     pub operators: Vec<Operator>,
     /// Other gateways, in the order of their ids.
-    #[cfg_attr(test, schemars(length(max = limit::PEERS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::PEERS_MAX)))]
     pub peers: Vec<Peer>,
     /// Federation roots, in the order of their names.
-    #[cfg_attr(test, schemars(length(max = limit::FEDERATION_ROOTS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::FEDERATION_ROOTS_MAX)))]
     pub roots: Vec<FederationRoot>,
     /// The form's version.
     pub v: FormVersion,
     /// 1, 2, 3 and so on; never goes down.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub version: u64,
 }
 
 /// Another gateway.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
     /// What it is called here.
     pub alias: Alias,
     /// Where to reach it until its root says otherwise; empty for a peer that only calls.
-    #[cfg_attr(test, schemars(length(max = limit::ENDPOINTS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::ENDPOINTS_MAX)))]
     pub endpoints: Vec<Endpoint>,
     /// The digest of its first root.
     pub genesis: Digest,
     /// Its id.
     pub gid: GatewayId,
     /// What its tenants may ask, in the order of (local, remote), each pair once.
-    #[cfg_attr(test, schemars(length(max = limit::GRANTS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::GRANTS_MAX)))]
     pub grants: Vec<Grant>,
     /// No root before this version is accepted any more.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub min_root_version: u64,
     /// Whose decisions count here and for what, in the order of tenants and scopes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::PROJECTIONS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::PROJECTIONS_MAX)))]
     pub projections: Vec<Projection>,
     /// Whether it is talked to at all.
     pub status: PeerStatus,
@@ -83,7 +86,7 @@ pub struct Peer {
 
 /// Whether a peer is talked to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PeerStatus {
     /// It is.
@@ -96,26 +99,26 @@ pub enum PeerStatus {
 
 /// Somebody who may vouch for members.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FederationRoot {
     /// Its keys by id.
-    #[cfg_attr(test, schemars(extend("minProperties" = 1, "maxProperties" = limit::KEYS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(extend("minProperties" = 1, "maxProperties" = limit::KEYS_MAX)))]
     pub keys: BTreeMap<KeyId, RootKey>,
     /// The most members that it may vouch for.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::MEMBERS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::MEMBERS_MAX)))]
     pub max_members: u32,
     /// Peers that are talked to only while a membership of this root counts for them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1)))]
     pub members: BTreeSet<GatewayId>,
     /// Its name.
     pub name: Alias,
     /// The tenants that its members may speak for.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1)))]
     pub tenants: BTreeSet<TenantId>,
     /// How many of its keys must sign.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::KEYS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::KEYS_MAX)))]
     pub threshold: u64,
 }
 

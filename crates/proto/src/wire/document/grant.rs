@@ -10,8 +10,8 @@ use crate::wire::name::{AgentName, TenantId, TenantPair, ToolName};
 
 /// What one tenant pair may ask for, how much of it, and what its frames may show.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(extend("allOf" = crate::wire::schema::rule::grant())))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(extend("allOf" = crate::wire::schema::rule::grant())))]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Agents of the local gateway. No two tenant pairs share one.
@@ -20,28 +20,28 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalRule>,
     /// The kinds of work.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1)))]
     pub asks: BTreeSet<Ask>,
     /// Frame bytes of one run; the contract's limit where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub bytes_max: Option<u64>,
     /// Runs at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub concurrent_max: Option<u64>,
     /// Millionths of a dollar in a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub cost_micro_usd_per_day: Option<u64>,
     /// The longest deadline of a run.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::DEADLINE_MS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::DEADLINE_MS_MAX)))]
     pub deadline_ms_max: i64,
     /// What frames may show.
     pub disclose: Disclose,
     /// Frames of one run; the contract's limit where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub frames_max: Option<u64>,
     /// The tenant of this gateway.
     pub local: TenantId,
@@ -51,11 +51,11 @@ pub struct Grant {
     pub remote: TenantId,
     /// Runs started in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub starts_per_second: Option<u64>,
     /// Model tokens in a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub tokens_per_day: Option<u64>,
     /// Tools that may be called directly; empty exactly where no tool call may be asked.
     pub tools: BTreeSet<ToolName>,
@@ -63,7 +63,7 @@ pub struct Grant {
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 pub enum Ask {
     /// Deliver a grant.
     #[serde(rename = "approvalGrant")]
@@ -83,7 +83,7 @@ pub enum Ask {
 #[derive(
     Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
 )]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// A fresh session.
@@ -97,7 +97,7 @@ pub enum Mode {
 
 /// What frames may show of a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Disclose {
     /// The agent's words.
@@ -110,7 +110,7 @@ pub struct Disclose {
 
 /// How much of something is shown.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Disclosure {
     /// Nothing.

@@ -12,29 +12,35 @@ use crate::wire::name::{Alias, GatewayId, TenantId, Timestamp};
 
 /// A membership whose figures fit together.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawMembership", into = "RawMembership")]
 pub struct Membership(RawMembership);
 
 /// A membership as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RawMembership {
     /// When it stops being good.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub expires: Timestamp,
     /// The federation root's name.
     pub federation: Alias,
     /// The digest of the member's first root.
     pub genesis: Digest,
     /// When it was issued.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub issued: Timestamp,
     /// The member.
     pub member: GatewayId,
     /// The tenants that the member may speak for.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1)))]
     pub tenants: BTreeSet<TenantId>,
     /// The form's version.
     pub v: FormVersion,

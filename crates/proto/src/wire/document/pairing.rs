@@ -14,24 +14,30 @@ use crate::wire::name::{GatewayId, Jti, Timestamp};
 
 /// A pairing request whose figures fit together.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawPairingRequest", into = "RawPairingRequest")]
 pub struct PairingRequest(RawPairingRequest);
 
 /// A pairing request as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RawPairingRequest {
     /// The inviting gateway.
     pub aud: GatewayId,
     /// When the request stops being good.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub exp: Timestamp,
     /// The digest of the joiner's first root.
     pub genesis: Digest,
     /// When it was signed.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub iat: Timestamp,
     /// The invite's public id.
     pub invite: Digest,

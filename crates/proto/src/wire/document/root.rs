@@ -16,47 +16,56 @@ use crate::wire::name::{GatewayId, KeyId, Timestamp};
 
 /// A root whose keys and roles fit together. Who signed it is another question.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawRoot", into = "RawRoot")]
 pub struct Root(RawRoot);
 
 /// A root as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(extend("allOf" = crate::wire::schema::rule::root())))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), schemars(extend("allOf" = crate::wire::schema::rule::root())))]
 #[serde(deny_unknown_fields)]
 pub struct RawRoot {
     /// Where the gateway listens; empty for one that cannot be reached.
-    #[cfg_attr(test, schemars(length(max = limit::ENDPOINTS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::ENDPOINTS_MAX)))]
     pub endpoints: Vec<Endpoint>,
     /// When this root stops being good.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub expires: Timestamp,
     /// When it was issued.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub issued: Timestamp,
     /// The keys by id.
-    #[cfg_attr(test, schemars(extend("minProperties" = 1, "maxProperties" = limit::KEYS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(extend("minProperties" = 1, "maxProperties" = limit::KEYS_MAX)))]
     pub keys: BTreeMap<KeyId, RootKey>,
     /// The lowest protocol version that the gateway speaks.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub min_proto: u32,
     /// The digest of the root before this one; absent in the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prev: Option<Digest>,
     /// Who may sign what. `catalog` and `operator-ca` may be absent, the others not.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::roles"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::roles")
+    )]
     pub roles: BTreeMap<Role, RoleHolders>,
     /// The form's version.
     pub v: FormVersion,
     /// 1, 2, 3 and so on.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub version: u64,
 }
 
 /// A key of a root.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RootKey {
     /// The key's algorithm.
@@ -72,14 +81,14 @@ pub struct RootKey {
 
 /// The keys of one role.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RoleHolders {
     /// Their ids.
-    #[cfg_attr(test, schemars(length(min = 1, max = limit::KEYS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1, max = limit::KEYS_MAX)))]
     pub keyids: BTreeSet<KeyId>,
     /// How many of them must sign.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::KEYS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::KEYS_MAX)))]
     pub threshold: u64,
 }
 

@@ -10,40 +10,46 @@ use crate::wire::name::{GatewayId, KeyId, Timestamp};
 
 /// A status whose figures fit together.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(try_from = "RawStatus", into = "RawStatus")]
 pub struct Status(RawStatus);
 
 /// A status as it is written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RawStatus {
     /// How long the gateway's audit log is, and its head: every peer that keeps it is a witness.
     pub audit: AuditHead,
     /// When this status stops being good.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub expires: Timestamp,
     /// Which life of the gateway this is; a new one begins after a restored backup.
     pub incarnation: Incarnation,
     /// The gateway.
     pub iss: GatewayId,
     /// When it was issued.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub issued: Timestamp,
     /// How soon a reader should ask for the next one.
-    #[cfg_attr(test, schemars(range(min = 1, max = limit::STATUS_LIFE_MS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::STATUS_LIFE_MS_MAX)))]
     pub refresh_ms: i64,
     /// Keys that the gateway disowns, in the order of their ids, each once.
-    #[cfg_attr(test, schemars(length(max = limit::REVOCATIONS_MAX)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::REVOCATIONS_MAX)))]
     pub revoked: Vec<Revocation>,
     /// The digest of the newest root.
     pub root: Digest,
     /// The newest root's version.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub root_version: u64,
     /// The issuance time in milliseconds; strictly increasing.
-    #[cfg_attr(test, schemars(range(min = 0)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 0)))]
     pub seq: i64,
     /// The form's version.
     pub v: FormVersion,
@@ -51,20 +57,23 @@ pub struct RawStatus {
 
 /// A life of a gateway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Incarnation {
     /// Its number, from 1.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub n: u64,
     /// When it began.
-    #[cfg_attr(test, schemars(schema_with = "crate::wire::schema::time"))]
+    #[cfg_attr(
+        any(test, feature = "schemas"),
+        schemars(schema_with = "crate::wire::schema::time")
+    )]
     pub since: Timestamp,
 }
 
 /// The end of an audit log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuditHead {
     /// The digest of its last record and all before.
@@ -75,7 +84,7 @@ pub struct AuditHead {
 
 /// A key that its gateway disowns.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// The key.
@@ -88,7 +97,7 @@ pub struct Revocation {
 
 /// Why a key is disowned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationReason {
     /// Somebody else may have it.

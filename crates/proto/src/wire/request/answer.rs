@@ -11,7 +11,7 @@ use crate::wire::stream::{One, Outcome, SideEffects};
 
 /// Signed answer to a cancel, an inspect or a pairing, bound to the request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// The caller's gateway.
@@ -23,7 +23,7 @@ pub struct Answer {
     /// What was found or done.
     pub result: Findings,
     /// The version of the executor's root whose key signed.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub root_version: u64,
     /// When.
     pub t: Timestamp,
@@ -38,7 +38,7 @@ impl PayloadKind for Answer {
 
 /// What an executor found or did.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Findings {
     /// Of an inspect: `D(accept)`.
@@ -72,7 +72,7 @@ pub struct Findings {
 
 /// What came of a cancel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CancelResult {
     /// Recorded; the stream says what comes of it.
@@ -85,7 +85,7 @@ pub enum CancelResult {
 
 /// Whether a person has accepted a pairing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PairingResult {
     /// Not yet.
@@ -96,7 +96,7 @@ pub enum PairingResult {
 
 /// Whether a run goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// It does.
@@ -107,7 +107,7 @@ pub enum RunState {
 
 /// A signed problem, bound to the request that it answers.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// The caller's gateway.
@@ -119,7 +119,7 @@ pub struct Refusal {
     /// `D(request)`.
     pub request: Digest,
     /// The version of the executor's root whose key signed.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub root_version: u64,
     /// When.
     pub t: Timestamp,
@@ -134,7 +134,7 @@ impl PayloadKind for Refusal {
 
 /// The caller's own signed statement about what it received of a run.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// `D(accept)`, where one was received.
@@ -153,7 +153,7 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
     /// The version of the caller's root whose key signed.
-    #[cfg_attr(test, schemars(range(min = 1)))]
+    #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1)))]
     pub root_version: u64,
     /// The executor's name of the run, where an accept told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,7 +173,7 @@ impl PayloadKind for Receipt {
 
 /// Why a caller ended a run itself.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lost {
     /// The problem's code.
