@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Two real bridges on this machine, introduced to each other, for the clients' tests.
 
-Prints one JSON object when both are ready (`home`, `socket`, `url`, `token`, `executor`), and goes on until its
+Prints one JSON object when both are ready (`home`, `socket`, `url`, `token`, `executor` and its `endpoint`), and goes on until its
 standard input ends. `LANDBRIDGE_BIN` names the program.
 """
 
@@ -31,7 +31,7 @@ class Bridge:
             "init", "--listen", at, "--endpoint", f"https://{at}", "--adapter", "scripted",
             "--danger-allow-addresses", "127.0.0.0/8",
         )
-        self.gateway = made["gateway"]
+        self.gateway, self.endpoint = made["gateway"], f"https://{at}"
 
     def environment(self):
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LANDBRIDGE_")}
@@ -104,7 +104,7 @@ def main():
         token = a.json("token", "create", "tests")["secret"]
         told = {
             "home": a.home, "socket": os.path.join(a.home, "landbridge.sock"), "url": f"http://127.0.0.1:{port}",
-            "token": token, "executor": b.gateway,
+            "token": token, "executor": b.gateway, "endpoint": b.endpoint,
         }
         print(json.dumps(told), flush=True)
         sys.stdin.read()

@@ -47,8 +47,8 @@ enum Work {
     Tests,
     /// The demonstration, which must not take long once it is built.
     Demo,
-    /// The clients in other languages, where these are installed.
-    Clients,
+    /// What is written in other languages, where these are installed.
+    Clients(fn(&Path) -> Result<()>),
 }
 
 /// How a step ended.
@@ -81,7 +81,8 @@ const STEPS: &[(&str, Work)] = &[
         ),
     ),
     ("tests", Work::Tests),
-    ("clients", Work::Clients),
+    ("clients", Work::Clients(clients::run)),
+    ("openapi", Work::Clients(clients::drive)),
     ("planted", Work::Cargo(&["xtask", "planted"], &[])),
     ("twins", Work::Cargo(&["xtask", "attacks", "--twins", "--short"], &[])),
     ("conformance", Work::Cargo(&["xtask", "conformance"], &[])),
@@ -158,15 +159,15 @@ fn perform(root: &Path, work: &Work) -> Result<End> {
         Work::Tool(..) => Ok(End::Skipped("the tool is not installed")),
         Work::Tests => tests(root),
         Work::Demo => demo(root),
-        Work::Clients => Ok(clients(root)),
+        Work::Clients(run) => Ok(clients(root, *run)),
     }
 }
 
-fn clients(root: &Path) -> End {
+fn clients(root: &Path, run: fn(&Path) -> Result<()>) -> End {
     if let Some(why) = clients::missing() {
         return End::Skipped(why);
     }
-    match clients::run(root) {
+    match run(root) {
         Ok(()) => End::Passed,
         Err(error) => {
             eprintln!("{error:#}");

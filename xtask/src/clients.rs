@@ -1,5 +1,5 @@
-//! What is written in other languages: the clients' own tests, three verifiers that have to agree, and an
-//! executor under the conformance kit.
+//! What is written in other languages: the clients' own tests, three verifiers that have to agree, an
+//! executor under the conformance kit, and what drives a bridge by its OpenAPI descriptions.
 //!
 //! What they need to be tested (a compiler for TypeScript, a type checker and `cryptography` for Python)
 //! comes from npm and PyPI in pinned versions, into a cache folder outside the tree; what is built goes to
@@ -41,9 +41,8 @@ pub(crate) fn missing() -> Option<&'static str> {
 ///
 /// Fails with the first command that did not end well.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let bin = std::env::var_os("LANDBRIDGE_BIN")
-        .map_or_else(|| build(root, "landbridge"), |set| Ok(set.into()))?;
-    let place = Place { root, bin, tools: install(root)?, out: target(root).join("clients") };
+    let tools = install(root, "clients", &LISTS)?;
+    let place = Place { root, bin: program(root)?, tools, out: target(root).join("clients") };
     place.typescript()?;
     place.python()?;
     place.executor()
@@ -113,6 +112,27 @@ impl Place<'_> {
     }
 }
 
+/// Drives two bridges by their own OpenAPI descriptions.
+///
+/// # Errors
+///
+/// Fails when something cannot be built or installed, or when a bridge had a fault or an answer that is not
+/// in its description.
+pub(crate) fn drive(root: &Path) -> Result<()> {
+    let bin = program(root)?;
+    let python =
+        install(root, "openapi", &["tests/openapi/requirements.txt"])?.join("venv/bin/python");
+    let mut command = Command::new(python);
+    command.arg(root.join("tests/openapi/drive.py")).current_dir(root).stdin(Stdio::null());
+    step(command.env("LANDBRIDGE_BIN", bin).env("LANDBRIDGE_TREE", root))
+}
+
+/// The program under test: that of `LANDBRIDGE_BIN`, or one that is built.
+fn program(root: &Path) -> Result<PathBuf> {
+    std::env::var_os("LANDBRIDGE_BIN")
+        .map_or_else(|| build(root, "landbridge"), |set| Ok(set.into()))
+}
+
 /// Builds a program of the package of the same name.
 fn build(root: &Path, name: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -125,30 +145,34 @@ fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |set| root.join(set))
 }
 
-/// Installs the tools unless they are there already; the folder is named by the lists of them.
-fn install(root: &Path) -> Result<PathBuf> {
+/// Installs what the lists name unless it is there already; the folder is named by the lists.
+fn install(root: &Path, purpose: &str, lists: &[&str]) -> Result<PathBuf> {
     let listed =
-        |path: &str| fs::read(root.join(path)).with_context(|| format!("cannot read {path}"));
-    let lists = LISTS.iter().map(|path| listed(path)).collect::<Result<Vec<_>>>()?;
-    let name = HEXLOWER.encode(&Sha256::digest(lists.concat()));
-    let folder = files::cache()?.join(format!("clients-{}", name.get(..16).unwrap_or_default()));
+        |path: &&str| fs::read(root.join(path)).with_context(|| format!("cannot read {path}"));
+    let contents = lists.iter().map(listed).collect::<Result<Vec<_>>>()?;
+    let name = HEXLOWER.encode(&Sha256::digest(contents.concat()));
+    let folder = files::cache()?.join(format!("{purpose}-{}", name.get(..16).unwrap_or_default()));
     if folder.join(STAMP).exists() {
         return Ok(folder);
     }
-    eprintln!("installing what the clients' tests need from npm and PyPI (about 120 MB, once)");
+    eprintln!("installing what the step {purpose} needs from npm and PyPI (about 120 MB, once)");
     // In place, because a virtual environment knows where it is. Without the stamp it is done anew.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
-    for (path, content) in LISTS.iter().zip(&lists) {
-        let name = Path::new(path).file_name().context("a list without a name")?;
-        fs::write(folder.join(name), content)?;
-    }
-    let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    step(Command::new("npm").args(npm).current_dir(&folder).stdin(Stdio::null()))?;
-    step(Command::new("python3").args(["-m", "venv", "venv"]).current_dir(&folder))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"];
-    let mut command = Command::new(folder.join("venv/bin/python"));
-    step(command.args(pip).args(["--requirement", "requirements-test.txt"]).current_dir(&folder))?;
+    for (path, content) in lists.iter().zip(&contents) {
+        let name = Path::new(path).file_name().context("a list without a name")?.to_string_lossy();
+        fs::write(folder.join(&*name), content)?;
+        if name == "package-lock.json" {
+            let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+            step(Command::new("npm").args(npm).current_dir(&folder).stdin(Stdio::null()))?;
+        } else if name.starts_with("requirements") {
+            step(Command::new("python3").args(["-m", "venv", "venv"]).current_dir(&folder))?;
+            let mut command = Command::new(folder.join("venv/bin/python"));
+            let list = ["--requirement", &name];
+            step(command.args(pip).args(list).current_dir(&folder))?;
+        }
+    }
     fs::write(folder.join(STAMP), "")?;
     Ok(folder)
 }

@@ -18,7 +18,7 @@ mod stream;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use landbridge_planted::planted;
@@ -95,14 +95,11 @@ impl Federation {
                 documents::get(&self.core, &path)
                     .unwrap_or_else(|| self.turn_away(&Problem::new(Code::NotFound)))
             }
-            (Some(_), _) => self.turn_away(&Problem::new(Code::MethodNotAllowed)),
-            (None, _)
-                if path == pairing::PATH
-                    || path == admission::PATH
-                    || documents::is_document(&path) =>
-            {
-                self.turn_away(&Problem::new(Code::MethodNotAllowed))
+            (Some(_), _) => self.wrong_method(&Method::POST),
+            (None, _) if path == pairing::PATH || path == admission::PATH => {
+                self.wrong_method(&Method::POST)
             }
+            (None, _) if documents::is_document(&path) => self.wrong_method(&Method::GET),
             (None, _) => self.turn_away(&Problem::new(Code::NotFound)),
         };
         let status = response.status().as_u16().to_string();
@@ -265,6 +262,15 @@ impl Federation {
             self.core.tally.refused(problem);
         }
         unsigned(problem)
+    }
+
+    /// Refuses the method of a route, and names the one that it takes (RFC 9110, 15.5.6).
+    fn wrong_method(&self, allowed: &Method) -> Response<ResponseBody> {
+        let mut response = self.turn_away(&Problem::new(Code::MethodNotAllowed));
+        if let Ok(allowed) = HeaderValue::from_str(allowed.as_str()) {
+            response.headers_mut().insert(ALLOW, allowed);
+        }
+        response
     }
 
     //= PRB-1

@@ -11,6 +11,7 @@ use landbridge_proto::wire::problem::{Code, Problem};
 use super::revoke::tell;
 use super::views::instant;
 use super::{Bridge, TOKEN_TAG};
+use crate::backup::BackupError;
 use crate::config::{Effective, Period};
 use crate::core::{Core, unreadable};
 use crate::halt::BECAUSE_BYTES_MAX;
@@ -290,14 +291,24 @@ impl Bridge {
     ///
     /// # Errors
     ///
-    /// A problem when there is a copy already, or none can be made.
+    /// `malformed` for a directory whose place would depend on where the bridge was started, `input_refused`
+    /// when there is a copy already or the directory cannot be used.
     pub async fn backup(&self, into: &std::path::Path) -> Result<(), Problem> {
+        if !into.is_absolute() {
+            let detail =
+                "`directory` is an absolute path: the bridge may run elsewhere than you do";
+            return Err(Problem::new(Code::Malformed).with_detail(detail));
+        }
         let (store, into) = (self.core.store.clone(), into.to_owned());
         let subject = into.to_string_lossy().into_owned();
         let copied =
             tokio::task::spawn_blocking(move || crate::backup::copy_database(&store, &into)).await;
         match copied {
             Ok(Ok(())) => {}
+            Ok(Err(error @ (BackupError::Exists(_) | BackupError::File { .. }))) => {
+                let detail = crate::core::chained(&error);
+                return Err(Problem::new(Code::InputRefused).with_detail(detail));
+            }
             Ok(Err(error)) => {
                 return Err(Problem::new(Code::Internal).with_detail(error.to_string()));
             }

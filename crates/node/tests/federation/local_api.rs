@@ -189,6 +189,36 @@ async fn the_owner_administers_through_the_socket() {
 }
 
 #[tokio::test]
+async fn a_backup_without_a_place_of_its_own_is_refused() {
+    let (plane, place) = (Plane::new().await, tempfile::tempdir().unwrap());
+    let back_up = async |directory: &str| {
+        plane.ask(Method::POST, "/v1/admin/backup", Some(json!({"directory": directory}))).await
+    };
+    for relative in ["", "backup", "./backup"] {
+        assert_eq!(back_up(relative).await.code(), "malformed", "{relative:?}");
+    }
+    let directory = place.path().to_str().unwrap();
+    std::fs::write(place.path().join("landbridge.db"), "another").unwrap();
+    let over_another = back_up(directory).await;
+    assert_eq!((over_another.status, over_another.code().as_str()), (422, "input_refused"));
+    let below_a_file = format!("{directory}/landbridge.db/x");
+    assert_eq!(back_up(&below_a_file).await.code(), "input_refused");
+}
+
+#[tokio::test]
+async fn both_planes_are_described_to_whoever_asks() {
+    let plane = Plane::new().await;
+    for name in ["federation-3.1.json", "federation-3.2.json", "local-3.1.json", "local-3.2.json"] {
+        let path = format!("/v1/openapi/{name}");
+        let answer = plane.ask_as("", Method::GET, &path, None).await;
+        let told: Value = serde_json::from_str(&answer.text()).unwrap();
+        let version = told["openapi"].as_str().unwrap();
+        assert!(name.contains(version.rsplit_once('.').unwrap().0), "{name}: {version}");
+    }
+    assert_eq!(plane.ask(Method::GET, "/v1/openapi/x.json", None).await.code(), "not_found");
+}
+
+#[tokio::test]
 async fn health_needs_no_credential_and_what_is_not_there_is_said_in_one_form() {
     let plane = Plane::new().await;
     for path in ["/livez", "/readyz"] {

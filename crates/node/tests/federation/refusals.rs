@@ -60,6 +60,9 @@ async fn routes_are_compared_byte_for_byte() {
     ] {
         let reply = world.send(method, path, &[JSON], bytes.clone()).await;
         assert_eq!(reply.status, 405);
+        let takes = reply.headers.get("allow").and_then(|allow| allow.to_str().ok());
+        let due = if path.ends_with("root") || path.ends_with("status") { "GET" } else { "POST" };
+        assert_eq!(takes, Some(due), "{path}");
         assert_eq!(reply.unsigned().await, "method_not_allowed", "{path}");
     }
     assert_eq!(world.b.open_runs(), 0);

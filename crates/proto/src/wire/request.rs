@@ -6,6 +6,7 @@
 mod answer;
 #[cfg(any(test, feature = "schemas"))]
 mod schema;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -15,14 +16,16 @@ use serde::{Deserialize, Serialize};
 pub use self::answer::{
     Answer, CancelResult, Findings, Lost, PairingResult, Receipt, Refusal, RunState,
 };
+pub use self::target::{Attach, Cancel, Target};
+use self::target::{RawTarget, inspected};
 use super::approval::{Decision, OPERATORS_AGENT};
 pub use super::document::{Ask, Mode};
 use super::envelope::Envelope;
 use super::kind::{Kind, PayloadKind};
 use super::limit;
 use super::name::{
-    AgentName, ApprovalId, GatewayId, IdempotencyKey, Jti, RunId, SessionHandle, TenantPair,
-    Timestamp, ToolName,
+    AgentName, ApprovalId, GatewayId, IdempotencyKey, Jti, SessionHandle, TenantPair, Timestamp,
+    ToolName,
 };
 use super::stream::{One, Seen};
 use super::tool_args::ToolArgs;
@@ -259,74 +262,11 @@ pub struct CallerIdentity {
     pub workflow: Option<String>,
 }
 
-/// A run, by its id or by its key (a caller whose response was lost has no id).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Target {
-    /// By the key that started it.
-    Key(IdempotencyKey),
-    /// By the executor's id.
-    Run(RunId),
-}
-
-/// The body of an attach.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Attach {
-    /// The last frame that the caller has; 0 for all.
-    pub after: u64,
-    /// Which run.
-    pub target: Target,
-}
-
-/// The body of a cancel.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Cancel {
-    /// Which run.
-    pub target: Target,
-    /// Why, for the executor's audit.
-    pub reason: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawTarget {
-    /// The last frame that the caller has; 0 for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    after: Option<u64>,
-    /// The run, by the key that started it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    idempotency_key: Option<IdempotencyKey>,
-    /// Why, for the executor's audit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::CLAIM_BYTES_MAX)))]
-    reason: Option<String>,
-    /// The run, by the executor's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    run: Option<RunId>,
-}
-
 /// A body that asks for nothing in particular.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
-
-impl RawTarget {
-    fn new(target: &Target) -> Self {
-        match target {
-            Target::Key(key) => Self { idempotency_key: Some(key.clone()), ..Self::default() },
-            Target::Run(run) => Self { run: Some(run.clone()), ..Self::default() },
-        }
-    }
-
-    fn target(&mut self) -> Result<Target, MalformedRequest> {
-        match (self.run.take(), self.idempotency_key.take()) {
-            (Some(run), None) => Ok(Target::Run(run)),
-            (None, Some(key)) => Ok(Target::Key(key)),
-            _ => Err(MalformedRequest::NotOneTarget),
-        }
-    }
-}
 
 impl PayloadKind for Request {
     const KIND: Kind = Kind::Request;
@@ -406,38 +346,6 @@ pub enum MalformedRequest {
     /// No or too many protocol versions.
     #[error("a request lists 1 to 16 protocol versions")]
     Versions,
-}
-
-impl TryFrom<RawTarget> for Attach {
-    type Error = MalformedRequest;
-
-    fn try_from(mut raw: RawTarget) -> Result<Self, MalformedRequest> {
-        match (raw.after, &raw.reason) {
-            (Some(after), None) => Ok(Self { after, target: raw.target()? }),
-            _ => Err(MalformedRequest::Body("an attach has after and no reason".to_owned())),
-        }
-    }
-}
-
-impl TryFrom<RawTarget> for Cancel {
-    type Error = MalformedRequest;
-
-    fn try_from(mut raw: RawTarget) -> Result<Self, MalformedRequest> {
-        if raw.after.is_some() {
-            return Err(MalformedRequest::Body("a cancel has no after".to_owned()));
-        }
-        if raw.reason.as_ref().is_some_and(|reason| reason.len() > limit::CLAIM_BYTES_MAX) {
-            return Err(MalformedRequest::TooLong("reason"));
-        }
-        Ok(Self { target: raw.target()?, reason: raw.reason })
-    }
-}
-
-fn inspected(mut raw: RawTarget) -> Result<Target, MalformedRequest> {
-    if raw.after.is_some() || raw.reason.is_some() {
-        return Err(MalformedRequest::Body("an inspect names the run only".to_owned()));
-    }
-    raw.target()
 }
 
 impl TryFrom<RawRequest> for Request {

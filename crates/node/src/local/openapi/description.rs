@@ -1,6 +1,6 @@
 //! A description of one plane, put together from its operations.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -221,6 +221,9 @@ impl Operation {
         for (status, answer) in &self.answers {
             answers.insert(status.to_string(), answer.clone());
         }
+        for (status, about) in BEFORE_ANY_PLANE {
+            answers.insert(status.to_string(), json!({"description": about}));
+        }
         for (status, codes) in by_status {
             let name = codes.join(".");
             let refusal = json!({"$ref": format!("#/components/responses/{name}")});
@@ -246,6 +249,10 @@ impl Operation {
     }
 }
 
+/// Answers without a body, to what no plane reads.
+const BEFORE_ANY_PLANE: [(u16, &str); 2] =
+    [(414, "The target is too long."), (431, "The header is too large.")];
+
 fn refusal_of(codes: &[&str], content: Value) -> Value {
     let told = codes.iter().map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
     let mut refusal = json!({"description": told, "content": content});
@@ -261,7 +268,7 @@ fn status_of(code: &str) -> u16 {
     let contract = Code::ALL.iter().find(|known| known.as_str() == code).map(|code| code.status());
     let local =
         || LocalCode::ALL.into_iter().find(|known| known.as_str() == code).map(LocalCode::status);
-    contract.or_else(local).unwrap_or_else(|| panic!("no code {code}"))
+    contract.or_else(local).expect("a code of either registry")
 }
 
 /// A plane.
@@ -308,10 +315,15 @@ impl Plane {
     }
 }
 
-/// Texts in one line each.
+/// Texts in one line each, and no reference to a schema that is not in the description.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(members) => {
+            if members.get("contentSchema").is_some_and(|schema| {
+                schema["$ref"].as_str().is_some_and(|target| target.starts_with("urn:"))
+            }) {
+                members.remove("contentSchema");
+            }
             if let Some(Value::String(text)) = members.get_mut("description") {
                 *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             }

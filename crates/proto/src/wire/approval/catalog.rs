@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::operator_key::KeyMethod;
 use crate::wire::digest::{Digest, tag};
@@ -76,11 +76,22 @@ pub struct Scope {
 #[serde(deny_unknown_fields)]
 pub struct Assurance {
     /// Kinds of keys.
+    #[serde(deserialize_with = "distinct")]
     #[cfg_attr(any(test, feature = "schemas"), schemars(length(min = 1)))]
     pub methods: BTreeSet<KeyMethod>,
     /// People at least.
     #[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 1, max = limit::QUORUM_MAX)))]
     pub min_signers: u32,
+}
+
+/// Entries of which none stands there twice.
+fn distinct<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<KeyMethod>, D::Error> {
+    let listed = Vec::<KeyMethod>::deserialize(from)?;
+    let distinct: BTreeSet<_> = listed.iter().copied().collect();
+    if distinct.len() == listed.len() {
+        return Ok(distinct);
+    }
+    Err(serde::de::Error::custom("a kind of key is named twice"))
 }
 
 /// Why a catalog does not fit together.
