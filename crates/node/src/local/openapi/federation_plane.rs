@@ -123,16 +123,16 @@ fn introduction(path: &'static str, id: &'static str, about: &'static str) -> Op
     Operation::new("post", path, id, about)
         .takes(reference("operation"))
         .gives(200, "An envelope of the kind `answer`.", &[(ENVELOPE, envelope())])
-        .refuses(STRANGER)
         .refuses(&[
-            "clock_skew",
-            "draining",
-            "not_granted",
-            "protocol_unsupported",
-            "rate_limited",
-            "replayed",
-            "rolled_back",
+            "halted",
+            "internal",
+            "malformed",
+            "method_not_allowed",
+            "request_timeout",
             "store_unavailable",
+            "too_large",
+            "unsupported_encoding",
+            "verification_failed",
         ])
 }
 
