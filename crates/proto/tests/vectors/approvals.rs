@@ -1,6 +1,8 @@
 //! Catalogs, and decisions of another gateway's operators.
 
-use landbridge_proto::trust::approval::{Question, Uncounted, check_catalog, judge};
+use landbridge_proto::trust::approval::{
+    Question, Standing, Tally, Uncounted, check_catalog, judge,
+};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::verified::verify;
@@ -39,7 +41,8 @@ fn catalog(vector: &Vector) -> Judged {
     }
 }
 
-fn decision(vector: &Vector) -> Judged {
+/// Lends `then` the question of a vector.
+fn asked<T>(vector: &Vector, then: impl FnOnce(&Question<'_>) -> T) -> T {
     let (view, now) = (view(vector), vector.time("now"));
     let relying = TrustedRoot::introduced(&envelopes(vector.raw("relying"))[0]).unwrap();
     let keys = relying.keys(Role::Request).unwrap();
@@ -53,11 +56,32 @@ fn decision(vector: &Vector) -> Judged {
         kept: kept(vector),
         now,
     };
+    then(&question)
+}
+
+fn decision(vector: &Vector) -> Judged {
     let decision: Decision = vector.get("decision");
-    match judge(&question, &decision) {
+    match asked(vector, |question| judge(question, &decision)) {
         Ok(_) => Judged::accepted(),
         Err(fault) => Judged::refused(Code::ApprovalRefused, &[], &fault),
     }
+}
+
+fn tally(vector: &Vector) -> Judged {
+    let decisions: Vec<Decision> = vector.get("decisions");
+    let tally = asked(vector, |question| {
+        let mut tally = Tally::new(question.request);
+        for judged in decisions.iter().filter_map(|one| judge(question, one).ok()) {
+            tally.count(&judged);
+        }
+        tally
+    });
+    let verdict = match tally.standing() {
+        Standing::Approved => "approved",
+        Standing::Denied => "denied",
+        Standing::Open { .. } => "undecided",
+    };
+    Judged::told(verdict, None, format!("{} of {} approved", tally.have(), tally.need()))
 }
 
 #[test]
@@ -67,5 +91,10 @@ fn every_catalog_is_judged_as_it_must() {
 
 #[test]
 fn every_decision_is_judged_as_it_must() {
-    judge_all("approvals", 70, decision);
+    judge_all("approvals", 190, decision);
+}
+
+#[test]
+fn decisions_are_counted_as_they_must() {
+    judge_all("tallies", 30, tally);
 }
