@@ -15,7 +15,7 @@ import sys
 sys.dont_write_bytecode = True
 
 from make import (  # noqa: E402
-    approvals, envelopes, federations, invites, members, pairings, proofs, requests, statuses, story, tallies, walks)
+    approvals, asks, envelopes, federations, invites, members, pairings, proofs, requests, statuses, story, tallies, walks)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 #: Each folder, and what gives the names and the contents of its files.
@@ -28,6 +28,7 @@ FOLDERS = {
     "catalogs": approvals.CATALOGS,
     "approvals": proofs.CASES,
     "tallies": tallies.CASES,
+    "asks": asks.CASES,
     "federations": federations.CASES,
     "invites": invites.CASES,
     "pairings": pairings.CASES,

@@ -19,6 +19,7 @@ LET_THROUGH = {
         transcripts/frame_payload_minus_zero transcripts/frame_payload_not_sorted transcripts/frame_payload_upper_hex
     """,
     "an order": """
+        asks/scopes_descend
         federations/agents_descend federations/asks_descend federations/grants_by_remote_first
         federations/grants_descend federations/members_descend federations/operator_twice federations/operators_descend
         federations/peers_descend federations/projection_methods_descend federations/projection_twice
@@ -32,6 +33,7 @@ LET_THROUGH = {
         walks/keyids_descend
     """,
     "a relation between numbers": """
+        asks/life_longer_than_a_day asks/life_negative asks/life_zero
         admissions/life_negative admissions/life_too_long admissions/life_zero federations/projection_ends_as_it_begins
         federations/projection_ends_before_it_begins federations/projection_lives_too_long
         federations/root_threshold_of_more_keys_than_it_has pairings/life_negative pairings/life_too_long

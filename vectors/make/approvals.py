@@ -120,12 +120,15 @@ for name, clause, changes in (
     ("tenant_deciding_of_another", "APR-17", {"tenant": {**TENANTS, "deciding": "acme-us"}}),
     ("tenant_relying_of_another", "APR-17", {"tenant": {**TENANTS, "relying": "other"}}),
     ("request_of_another", "APR-17", {"request": b64u(sha(b"request"))}), ("subject_of_another", "APR-17", {"subject": b64u(sha(b"subject"))}),
-    ("subject_without_prefix", "APR-17", {"subject": b64u(sha(SUBJECT))}), ("scope_not_asked", "APR-17", {"scope": "dba"}),
+    ("subject_without_prefix", "APR-17", {"subject": b64u(sha(SUBJECT))}),
     ("sub_of_another", "APR-11", {"sub": "bob"}), ("expired", "APR-18", {"exp": AT - 1, "iat": AT - 1000}),
     ("expires_now", "APR-18", {"exp": AT}), ("not_begun", "APR-18", {"iat": AT + 60_001}),
     ("before_its_request", "APR-18", {"iat": AT - 120_001}),
 ):
     put(name, clause, NO if name != "expires_now" else None, decided(**changes))
+DBA = scope("dba")
+put("scope_not_asked", "APR-17", NO, decided(shown=held(scopes=["dba"]), listing=listed(scopes=[DBA]), scope="dba"),
+    projections=[projection(DBA, remote_scope="dba")])
 put("credential_of_another", "APR-11", None, decided(credential=b64u(sha(b"credential"))))
 put("request_asked_again", "APR-17", NO, decided(asked=question(issued=AT - 59_999)))
 put("decision_for_a_longer_life_than_any", "APR-18", None, decided(iat=AT - 1000, exp=AT - 1000 + DAY + 1))

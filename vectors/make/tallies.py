@@ -28,6 +28,7 @@ def put(name, clause, verdict, decisions, request=TWO, **members):
 
 
 put("two_people", "APR-22", "approved", [says("alice", TWO), says("bob", TWO)])
+put("a_key_of_somebody_who_counted_by_another", "APR-22", "approved", [says("alice", TWO), says("alice", TWO, key=BOB), says("bob", TWO)])
 put("three_people_where_two_do", "APR-22", "approved", [says("alice", TWO), says("bob", TWO), says("carol", TWO)])
 put("one_person_again_and_another", "APR-22", "approved", [says("alice", TWO), says("alice", TWO), says("bob", TWO)])
 put("deny_after_enough", "APR-23", "approved", [says("alice", ONE), says("bob", ONE, decision="deny")], ONE)

@@ -1,7 +1,7 @@
 //! Catalogs, and decisions of another gateway's operators.
 
 use landbridge_proto::trust::approval::{
-    Question, Standing, Tally, Uncounted, check_catalog, judge,
+    Question, Standing, Tally, Uncounted, check_ask, check_catalog, judge,
 };
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
@@ -12,7 +12,7 @@ use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::problem::Code;
 use serde::Deserialize;
 
-use crate::folder::{Judged, Vector, envelopes, judge_all};
+use crate::folder::{Judged, Vector, chain_of, envelopes, judge_all};
 
 /// The newest catalog that is kept.
 #[derive(Deserialize)]
@@ -67,6 +67,20 @@ fn decision(vector: &Vector) -> Judged {
     }
 }
 
+/// As the deciding gateway.
+fn ask(vector: &Vector) -> Judged {
+    let now = vector.time("now");
+    let relying = PeerView::new(chain_of(&envelopes(vector.raw("relying")), now));
+    let relying = relying.with_status(&vector.get("status"), now).unwrap();
+    let (own, tenants) = (vector.get("gateway"), vector.get("tenant"));
+    let subject = vector.text("subject");
+    let request = vector.get("request");
+    match check_ask(&request, &relying, &own, &tenants, subject.as_bytes(), now) {
+        Ok(_) => Judged::accepted(),
+        Err(fault) => Judged::refused(Code::ApprovalRefused, &[], &fault),
+    }
+}
+
 fn tally(vector: &Vector) -> Judged {
     let decisions: Vec<Decision> = vector.get("decisions");
     let tally = asked(vector, |question| {
@@ -92,6 +106,11 @@ fn every_catalog_is_judged_as_it_must() {
 #[test]
 fn every_decision_is_judged_as_it_must() {
     judge_all("approvals", 190, decision);
+}
+
+#[test]
+fn every_question_is_judged_as_it_must() {
+    judge_all("asks", 50, ask);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn judge(vector: &Vector) -> Judged {
         }
     };
     let roots = envelopes(vector.raw("roots"));
-    let chain = TrustedRoot::genesis(&roots[0], &invite.inviter())
+    let chain = TrustedRoot::introduced(&roots[0])
         .and_then(|chain| chain.advance_whole(&roots[1..], now))
         .map_err(PairingRefusal::ForeignChain);
     match chain.and_then(|chain| invite.check_inviter(&chain, now)) {

@@ -55,6 +55,7 @@ fn judge(vector: &Vector) -> Judged {
     let now = vector.time("now");
     let own = chain_of(&envelopes(vector.raw("roots")), now);
     let federation = TrustedFederation::open(&vector.get("federation"), &own, 1, now).unwrap();
+    let federation = federation.with_memberships(&envelopes(vector.raw("memberships")), now);
     let peers: BTreeMap<_, _> = vector
         .get::<Vec<Known>>("peers")
         .into_iter()
