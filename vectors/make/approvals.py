@@ -101,7 +101,7 @@ def decided(asked=None, shown=None, listing=None, key=ALICE, proof=None, raw=Non
 
 CASES = Folder({
     "relying": [A.root], "roots": [B.root], "status": STATUS, "request": question(), "projections": [projection()], "kept": None,
-    "now": AT, "decision": decided(),
+    "at": AT, "now": AT, "decision": decided(),
 })
 CASES.clause = "APR-6"
 
@@ -195,3 +195,8 @@ NAMESAKE = question(requester={"gateway": A.gid, "principal": "alice"})
 put("namesake_of_the_requester_decides", "APR-22", "ok", decided(NAMESAKE), request=NAMESAKE)
 ENDED = question(expires=AT - 1)
 put("request_ended", "APR-25", None, decided(ENDED), request=ENDED)
+# What is known of the deciding gateway.
+OLD = sign("status", B.status(at=AT - HOUR), B.key["status"])
+put("status_on_its_last_instant", "ID-21", "ok", status=OLD, at=AT - HOUR, now=AT - 1, decision=decided(iat=AT - 2000))
+put("status_expired", "ID-21", None, status=OLD, at=AT - HOUR, now=AT + 1, phase="status")
+put("status_long_expired", "ID-21", None, status=sign("status", B.status(at=NOW), B.key["status"]), at=NOW, phase="status")

@@ -17,7 +17,7 @@ def says(sub, asked, key=None, keys=None, shown=None, scopes=("sre-lead",), **ch
 
 ONE, TWO, THREE = (question(quorum=quorum) for quorum in (1, 2, 3))
 CASES = Folder({
-    "relying": [A.root], "roots": [B.root], "status": STATUS, "request": ONE, "projections": [projection()], "kept": None, "now": AT,
+    "relying": [A.root], "roots": [B.root], "status": STATUS, "request": ONE, "projections": [projection()], "kept": None, "at": AT, "now": AT,
     "decisions": [says("alice", ONE)],
 })
 CASES.clause, CASES.verdict = "APR-22", "approved"

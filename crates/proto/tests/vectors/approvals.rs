@@ -25,14 +25,15 @@ fn kept(vector: &Vector) -> Option<(u64, Digest)> {
     vector.get::<Option<Kept>>("kept").map(|kept| (kept.version, kept.digest))
 }
 
-fn view(vector: &Vector) -> PeerView {
+/// The deciding gateway, as it is known since `at`.
+fn view(vector: &Vector, at: &str) -> PeerView {
     let roots = envelopes(vector.raw("roots"));
     let view = PeerView::new(TrustedRoot::introduced(&roots[0]).unwrap());
-    view.with_status(&vector.get("status"), vector.time("now")).unwrap()
+    view.with_status(&vector.get("status"), vector.time(at)).unwrap()
 }
 
 fn catalog(vector: &Vector) -> Judged {
-    let (view, now) = (view(vector), vector.time("now"));
+    let (view, now) = (view(vector, "now"), vector.time("now"));
     let envelope = vector.get("catalog");
     match check_catalog(&view, &vector.get("tenant"), kept(vector), &envelope, now) {
         Ok(_) => Judged::accepted(),
@@ -43,7 +44,7 @@ fn catalog(vector: &Vector) -> Judged {
 
 /// Lends `then` the question of a vector.
 fn asked<T>(vector: &Vector, then: impl FnOnce(&Question<'_>) -> T) -> T {
-    let (view, now) = (view(vector), vector.time("now"));
+    let (view, now) = (view(vector, "at"), vector.time("now"));
     let relying = TrustedRoot::introduced(&envelopes(vector.raw("relying"))[0]).unwrap();
     let keys = relying.keys(Role::Request).unwrap();
     let request = verify::<ApprovalRequest>(&vector.get("request"), keys, now).unwrap();
