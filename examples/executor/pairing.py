@@ -60,6 +60,8 @@ def pair(executor, data):
             raise Problem("replayed")
         executor.take_roots(gid, roots, CHAIN_ROOTS_MAX)
         executor.take_status(gid, status, 1)
+        if executor.revoked(gid) & {kid for kid, _ in request.signatures}:
+            raise unverified("a revoked key")  # ID-22
         with store.tx() as db:
             db.execute("INSERT INTO jti VALUES (?, ?, ?)", (gid, said["jti"], said["exp"]))
             if row["gid"] is None:

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use landbridge_proto::machine::contract::{DocumentKind, Guard, InviteRow, PairingRow, Write};
 use landbridge_proto::machine::step::Step;
-use landbridge_proto::trust::pairing::{Invite, PairingRefusal};
+use landbridge_proto::trust::pairing::{Invite, PairingRefusal, is_timely};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::signer::SignError;
 use landbridge_proto::trust::verified::Verified;
@@ -70,11 +70,10 @@ impl Federation {
     fn caller(&self, body: &Bytes) -> Result<Caller, Problem> {
         let operation = introduction::read(body)?;
         let is_right = |view: &PeerView, said: &PairingRequest, now: Timestamp| {
-            let skew_ms = limit::CLOCK_SKEW_MS_MAX;
             if said.aud != *self.core.own() || said.iss != *view.gateway() {
                 return Err(refuse(&"the request is of or for another gateway"));
             }
-            if said.iat > now.plus_ms(skew_ms) || now >= said.exp.plus_ms(skew_ms) {
+            if !is_timely(said.iat, said.exp, now) {
                 return Err(refuse(&PairingRefusal::OutOfTime));
             }
             Ok(())
