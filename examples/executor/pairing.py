@@ -35,7 +35,7 @@ def pair(executor, data):
     if len(roots) > CHAIN_ROOTS_MAX:
         raise Problem("too_large", "roots")
     if not roots:
-        raise unverified("a pairing without its chain")
+        raise malformed("a pairing without its chain")
     gid, now, chain = wire.gateway_id(roots[0].digest), executor.now(), []
     for envelope in roots:
         chain.append(Root(envelope).check(chain[-1] if chain else None, gid, now))

@@ -154,9 +154,9 @@ for name, wrong in (("with_space", W.replace(',"held"', ', "held"')), ("cut", W[
         W[W.index(',"request"'):W.index(',"held"')], "")[:-1] + W[W.index(',"request"'):W.index(',"held"')] + "}"),
         ("request_missing", W.replace(W[W.index(',"request"'):W.index(',"held"')], "")), ("member_unknown", W[:-1] + ',"x":1}')):
     show(f"body_{name}", "REQ-1", "malformed", wrong, "body")
-show("without_a_membership", "ID-68", None, body(held="absent"), "body")
-show("with_two_memberships", "ID-68", None, body(held=[member(), member()]), "body")
-show("without_roots", "ID-79", None, body(roots="absent"), "body")
+show("without_a_membership", "ID-68", "malformed", body(held="absent"), "body")
+show("with_two_memberships", "ID-68", "malformed", body(held=[member(), member()]), "body")
+show("without_roots", "ID-79", "malformed", body(roots="absent"), "body")
 ROOT = json.dumps(M.root, separators=(",", ":"))
 show("with_257_roots", "ID-79", "too_large", ['{"roots":[', [ROOT + ",", 256], ROOT + "]," + W[W.index('"status"'):]], "body")
 show("request_of_another_kind", "ENV-8", VF, body(asked(kind="pairing")), "envelope")

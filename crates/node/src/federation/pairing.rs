@@ -74,7 +74,9 @@ impl Federation {
                 return Err(refuse(&"the request is of or for another gateway"));
             }
             if !is_timely(said.iat, said.exp, now) {
-                return Err(refuse(&PairingRefusal::OutOfTime));
+                //= REQ-14
+                tracing::info!("a pairing was refused: it is out of time");
+                return Err(Problem::new(Code::ClockSkew));
             }
             Ok(())
         };
@@ -150,6 +152,10 @@ impl Federation {
         let peer = view.gateway().clone();
         let said = request.value();
         //= REQ-17
+        let seen = core.store.reads().jti_seen(&peer, &said.jti);
+        if seen.map_err(|fault| unreadable(&fault))? {
+            return Err(Problem::new(Code::Replayed));
+        }
         let jti = (peer.clone(), said.jti.clone());
         let keep_until = said.exp.plus_ms(limit::CLOCK_SKEW_MS_MAX + 1);
         let mut guards = vec![Guard::JtiUnseen { issuer: jti.0.clone(), jti: jti.1.clone() }];

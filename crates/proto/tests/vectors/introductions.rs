@@ -8,7 +8,7 @@ use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::trust::membership::{
     MembershipError, TrustedMembership, check_admission, has_room,
 };
-use landbridge_proto::trust::pairing::Invite;
+use landbridge_proto::trust::pairing::{Invite, PairingRefusal};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::trust::verified::Verified;
@@ -84,10 +84,15 @@ fn pairing(vector: &Vector) -> Result<(), Judged> {
     };
     match shown.filter(|one| one.row().is_open()) {
         None => refused("no such invite is open".to_owned()),
-        Some(shown) => shown
-            .document
-            .check_joiner(&request, view.gateway(), now)
-            .or_else(|fault| refused(fault.to_string())),
+        Some(shown) => shown.document.check_joiner(&request, view.gateway(), now).or_else(
+            |fault| match fault {
+                PairingRefusal::OutOfTime => {
+                    let told = Judged::told("refused", Some(Code::ClockSkew), fault.to_string());
+                    Err(told.in_phase(&["pairing"]))
+                }
+                fault => refused(fault.to_string()),
+            },
+        ),
     }
 }
 

@@ -41,7 +41,10 @@ const PEER: &[&str] = &[
 
 pub(super) fn plane() -> Value {
     let mut operations: Vec<Operation> = Op::ALL.into_iter().map(operation).collect();
-    operations.push(introduction(pairing::PATH, "pair", "Join by an invite (Pairing)."));
+    operations.push(
+        introduction(pairing::PATH, "pair", "Join by an invite (Pairing).")
+            .refuses(&["clock_skew", "replayed"]),
+    );
     operations.push(introduction(admission::PATH, "admit", "Show a membership (Admission)."));
     operations.extend(documents());
     let plane = Plane {
@@ -129,6 +132,8 @@ fn introduction(path: &'static str, id: &'static str, about: &'static str) -> Op
             "malformed",
             "method_not_allowed",
             "request_timeout",
+            "root_unknown",
+            "status_stale",
             "store_unavailable",
             "too_large",
             "unsupported_encoding",
