@@ -233,7 +233,11 @@ fn judge_start(body: &Value) -> Result<()> {
     ensure!(body["agentTarget"]["mode"] == "session", "a start in another mode");
     ensure!(body["agentTarget"]["session"].is_null(), "a fresh session has no name");
     ensure!(body["callerIdentity"]["principal"].is_string(), "a start is on somebody's behalf");
-    ensure!(body["invokedAt"].as_i64().is_some_and(|at| at <= wire::now() + SKEW_MS), "invokedAt");
+    let invoked = body["invokedAt"].as_i64().context("a start says when it was decided")?;
+    ensure!(invoked <= wire::now() + SKEW_MS, "a start of the future");
+    let deadline = &body["deadline"];
+    let fits = deadline.as_i64().is_some_and(|deadline| deadline > invoked);
+    ensure!(deadline.is_null() || fits, "a deadline of {deadline}");
     Ok(())
 }
 

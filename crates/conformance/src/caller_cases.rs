@@ -7,8 +7,10 @@
 mod accepts;
 mod cancels;
 mod contradictions;
+mod envelopes;
 mod events;
 mod refusals;
+mod roots;
 mod seals;
 mod statuses;
 mod streams;
@@ -65,10 +67,17 @@ pub(crate) fn try_all(stage: &Stage, is_chosen: impl Fn(&str) -> bool, report: &
     }
 }
 
-const SIDE_BY_SIDE: [&[Case<Stage>]; 6] =
-    [streams::CASES, events::CASES, seals::CASES, accepts::CASES, refusals::CASES, cancels::CASES];
-const ALONE: [&[Case<Stage>]; 4] =
-    [statuses::FIRST, statuses::CASES, cancels::LATER, contradictions::CASES];
+const SIDE_BY_SIDE: [&[Case<Stage>]; 7] = [
+    streams::CASES,
+    events::CASES,
+    seals::CASES,
+    envelopes::CASES,
+    accepts::CASES,
+    refusals::CASES,
+    cancels::CASES,
+];
+const ALONE: [&[Case<Stage>]; 5] =
+    [statuses::FIRST, statuses::CASES, roots::CASES, cancels::LATER, contradictions::CASES];
 const AT_ONCE: usize = 6;
 
 /// Two frames are sealed and told, then comes what must not be believed: the caller leaves the connection

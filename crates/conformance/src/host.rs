@@ -118,68 +118,75 @@ impl Host {
     /// Makes a key of the role `stream` and a root that names it, beside the former key where it is kept.
     /// A status that names the root is published.
     pub(crate) fn rotate(&self, keeps_former: bool) -> Result<Envelope> {
-        let mut kept = self.kept();
-        let before =
-            Envelope::read(kept["roots"][roots(&kept) - 1].as_str().unwrap_or("").as_bytes())?;
+        let root = self.next_root(keeps_former)?;
+        self.put_in_force(&self.key("root")?.seal("root", &wire::bytes_of(&root)))
+    }
+
+    /// As [`Host::rotate`], to a root of which `change` made something else, signed by these keys.
+    pub(crate) fn rotate_as(
+        &self,
+        change: impl FnOnce(&mut Value) -> Result<()>,
+        signers: &[Key],
+    ) -> Result<Envelope> {
+        let mut root = self.next_root(true)?;
+        change(&mut root)?;
+        let root = wire::bytes_of(&root);
+        let mut signed = signers.first().context("a signer")?.seal("root", &root);
+        for key in &signers[1..] {
+            signed.signatures.extend(key.seal("root", &root).signatures);
+        }
+        signed.signatures.sort();
+        self.put_in_force(&signed)
+    }
+
+    /// As [`Host::rotate_as`], until it is deposed: a root that no caller may take.
+    pub(crate) fn usurp(
+        &self,
+        change: impl FnOnce(&mut Value) -> Result<()>,
+        signers: &[Key],
+    ) -> Result<()> {
+        let kept = self.kept().clone();
+        *self.usurped.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        self.rotate_as(change, signers).map(drop)
+    }
+
+    fn next_root(&self, keeps_former: bool) -> Result<Value> {
+        let version = self.version();
+        let before = self.root(version).context("there is a root")?;
         let mut root = wire::document(&before.payload)?;
-        let name = format!("stream-{}", roots(&kept) + 1);
         let seed = wire::random::<32>()?;
+        let mut kept = self.kept();
+        let name = format!("stream-{}", version + 1);
         kept["seeds"][&name] = json!(BASE64URL_NOPAD.encode(&seed));
         kept["stream"] = json!(name);
+        let revoked = kept["revoked"].as_array().into_iter().flatten();
+        let revoked: Vec<Value> = revoked.map(|one| one["kid"].clone()).collect();
+        drop(kept);
         let (key, now) = (Key::of(seed), wire::now());
-        let revoked: Vec<Value> = kept["revoked"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|one| one["kid"].clone())
-            .collect();
         let listed = root["roles"]["stream"]["keyids"].as_array().cloned().unwrap_or_default();
-        let mut ids: Vec<Value> = vec![json!(key.kid)];
-        for kid in listed {
-            if !keeps_former || revoked.contains(&kid) {
-                root["keys"].as_object_mut().context("keys")?.remove(kid.as_str().unwrap_or(""));
-            } else {
-                ids.push(kid);
-            }
-        }
-        ids.sort_by_key(ToString::to_string);
+        let (good, gone): (Vec<Value>, Vec<Value>) =
+            listed.into_iter().partition(|kid| keeps_former && !revoked.contains(kid));
+        let keys = root["keys"].as_object_mut().context("a root has keys")?;
+        gone.iter().filter_map(Value::as_str).for_each(|kid| drop(keys.remove(kid)));
         let life =
             json!({"alg": "ed25519", "exp": now + KEY_LIFE_MS, "nbf": now, "pub": key.public()});
-        root["keys"][&key.kid] = life;
+        keys.insert(key.kid.clone(), life);
+        let mut ids = [good, vec![json!(key.kid)]].concat();
+        ids.sort_by_key(ToString::to_string);
         root["roles"]["stream"]["keyids"] = json!(ids);
         root["expires"] = json!(now + KEY_LIFE_MS);
         root["issued"] = json!(now);
         root["prev"] = json!(before.name());
-        root["version"] = json!(roots(&kept) + 1);
-        drop(kept);
-        let root = self.key("root")?.seal("root", &wire::bytes_of(&root));
+        root["version"] = json!(version + 1);
+        Ok(root)
+    }
+
+    fn put_in_force(&self, root: &Envelope) -> Result<Envelope> {
         self.kept()["roots"].as_array_mut().context("roots")?.push(json!(root.text()));
         self.keep()?;
         let status = self.status(|_| {})?;
         self.publish(status.clone());
         Ok(status)
-    }
-
-    /// Makes a next root that its former root key did not sign, with keys of a stranger, and speaks by it.
-    pub(crate) fn usurp(&self) -> Result<()> {
-        let true_key = self.key("root")?;
-        let kept = self.kept().clone();
-        *self.usurped.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-        let stranger = Key::of(wire::random::<32>()?);
-        self.rotate(true)?;
-        let mut kept = self.kept();
-        let at = roots(&kept) - 1;
-        let said = Envelope::read(kept["roots"][at].as_str().unwrap_or_default().as_bytes())?;
-        let mut root = wire::document(&said.payload)?;
-        let keys = root["keys"].as_object_mut().context("keys")?;
-        let mut life = keys.remove(&true_key.kid).context("a root key")?;
-        life["pub"] = json!(stranger.public());
-        keys.insert(stranger.kid.clone(), life);
-        root["roles"]["root"]["keyids"] = json!([stranger.kid]);
-        kept["roots"][at] = json!(stranger.seal("root", &wire::bytes_of(&root)).text());
-        drop(kept);
-        self.publish(self.status(|_| {})?);
-        Ok(())
     }
 
     /// Takes back what [`Host::usurp`] did.
@@ -351,10 +358,6 @@ fn made(listen: &str) -> Result<Value> {
         "roots": [root], "seeds": seeds, "seq": 0, "stream": "stream",
         "tls_cert": BASE64URL_NOPAD.encode(cert.der()), "tls_key": tls.serialize_pem(), "url": url,
     }))
-}
-
-fn roots(kept: &Value) -> usize {
-    kept["roots"].as_array().map_or(0, Vec::len)
 }
 
 fn text(value: &Value, name: &str) -> Result<String> {

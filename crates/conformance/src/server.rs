@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +27,7 @@ type Line = BufReader<StreamOwned<ServerConnection, TcpStream>>;
 /// What listens, and what came there.
 pub(crate) struct Server {
     pub(crate) host: Host,
+    address: SocketAddr,
     own: Arc<ServerConfig>,
     /// Another key for TLS than the root names.
     stranger: Arc<ServerConfig>,
@@ -61,6 +62,7 @@ impl Server {
             TcpListener::bind(listen).with_context(|| format!("cannot listen at {listen}"))?;
         let server = Arc::new(Self {
             host,
+            address: listener.local_addr()?,
             own,
             stranger,
             is_stranger: AtomicBool::new(false),
@@ -68,15 +70,27 @@ impl Server {
             log: Mutex::default(),
             words: Mutex::default(),
         });
-        let accepting = Arc::clone(&server);
+        server.listen(listener, "");
+        Ok(server)
+    }
+
+    /// Listens at another port too, and returns its origin. What comes there is `moved` in the log.
+    pub(crate) fn listen_elsewhere(self: &Arc<Self>) -> Result<String> {
+        let listener = TcpListener::bind((self.address.ip(), 0))?;
+        let url = format!("https://{}", listener.local_addr()?);
+        self.listen(listener, "moved ");
+        Ok(url)
+    }
+
+    fn listen(self: &Arc<Self>, listener: TcpListener, place: &'static str) {
+        let accepting = Arc::clone(self);
         thread::spawn(move || {
             for socket in listener.incoming().flatten() {
                 let server = Arc::clone(&accepting);
                 // What a connection dies of is the caller's to notice, and a case's to expect.
-                thread::spawn(move || server.serve(socket).ok());
+                thread::spawn(move || server.serve(socket, place).ok());
             }
         });
-        Ok(server)
     }
 
     /// Shows another TLS key, or its own again.
@@ -107,6 +121,18 @@ impl Server {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until somebody asked for this.
+    pub(crate) fn must_be_asked(&self, entry: &str) -> Result<()> {
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until {
+            if self.log().iter().any(|known| known == entry) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        anyhow::bail!("nobody asks: {entry}")
+    }
+
     /// Waits until somebody paired, and returns the words.
     pub(crate) fn paired(&self, within: Duration) -> Result<String> {
         let until = Instant::now() + within;
@@ -119,7 +145,7 @@ impl Server {
         anyhow::bail!("nobody joined")
     }
 
-    fn serve(&self, socket: TcpStream) -> Result<()> {
+    fn serve(&self, socket: TcpStream, place: &str) -> Result<()> {
         socket.set_read_timeout(Some(Duration::from_secs(20)))?;
         socket.set_write_timeout(Some(Duration::from_secs(20)))?;
         socket.set_nodelay(true)?;
@@ -130,7 +156,7 @@ impl Server {
         let entry = format!("{} {}", exchange.method, exchange.path);
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push(match strange {
             true => format!("stranger {entry}"),
-            false => entry,
+            false => format!("{place}{entry}"),
         });
         if exchange.method == "GET" {
             return match self.document(&exchange.path) {

@@ -66,6 +66,22 @@ pub(super) const CASES: &[Case<Stage>] = &[
         },
     },
     Case {
+        id: "cancel-answer-of-another-kind",
+        clauses: &["ENV-8", "REQ-31"],
+        about: "an answer's words, signed as a seal, are none",
+        run: |stage| {
+            cancelled(stage, |run| {
+                let mut asked = run.asked("cancel")?;
+                let said = json!({"cancel": "requested", "run": run.script()?.run});
+                let told = stage.host().answer(&asked.signed, said)?;
+                let told = stage.host().stream_key()?.seal("seal", &told.payload);
+                asked.exchange.envelope(200, &told)?;
+                let asked = run.asked("cancel")?;
+                answer(run, asked, "requested", |_| {})
+            })
+        },
+    },
+    Case {
         id: "cancel-too-late",
         clauses: &["REQ-31", "STR-30"],
         about: "a run that succeeded although it was cancelled did succeed",

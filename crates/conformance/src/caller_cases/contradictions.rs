@@ -90,7 +90,8 @@ fn quarantined(stage: &Stage, contradict: impl FnOnce(&mut Run<'_>) -> Result<()
         ensure!(asked.is_none(), "a peer in quarantine is asked for work");
         Ok(())
     });
-    stage.lift()?;
+    let lifted = stage.lift();
     came?;
+    lifted?;
     stage.start()?.serve()
 }

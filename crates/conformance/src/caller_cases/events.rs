@@ -182,6 +182,25 @@ pub(super) const CASES: &[Case<Stage>] = &[
         },
     },
     Case {
+        id: "frame-extremes",
+        clauses: &["STR-5", "STR-8"],
+        about: "the deepest nesting, the largest integers and any text are taken",
+        run: |stage| {
+            let deepest = (0..JSON_DEPTH_MAX - 2).fold(json!({}), |inner, _| json!({"a": inner}));
+            let integers = json!([9_007_199_254_740_991_i64, -9_007_199_254_740_991_i64]);
+            let text = "\u{0}\u{1f}\"\\/\u{7f}\u{e9}\u{2028}\u{1f30d}";
+            let mut run = stage.start()?;
+            let frames = [
+                script::started(),
+                ("output", json!({"channel": "answer", "ext": deepest, "text": "deep"})),
+                ("output", json!({"channel": "answer", "ext": {"n": integers}, "text": text})),
+                script::succeeded(),
+            ];
+            run.begin_with(&frames)?.close();
+            run.serve()
+        },
+    },
+    Case {
         id: "frame-too-large",
         clauses: &["STR-3"],
         about: "a frame of one byte more is not",
@@ -253,4 +272,5 @@ fn sized(bytes: usize, seq: usize) -> (&'static str, serde_json::Value) {
 }
 
 const FRAME_BYTES_MAX: usize = 262_144;
+const JSON_DEPTH_MAX: usize = 16;
 const SHORTLY: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! What the executor says of itself: statuses, keys that come and go, and where it listens.
+//! What the executor says of itself: statuses, and the TLS key by which it says it.
 
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cases::Case;
 use crate::host::Host;
-use crate::script::{self, Script};
+use crate::script;
 use crate::stage::Stage;
 use crate::wire::{self, Envelope};
 
@@ -128,89 +128,6 @@ pub(super) const CASES: &[Case<Stage>] = &[
         },
     },
     Case {
-        id: "root-is-asked-for",
-        clauses: &["ID-52", "ID-14", "ID-51"],
-        about: "a key of a root that the caller does not know: it asks, and goes on",
-        run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
-            stage.host().rotate(true)?;
-            // Nothing told the caller of the root but the key itself.
-            let _left = open.write(run.batch(3, 5)?);
-            open.close();
-            run.serve()
-        },
-    },
-    Case {
-        id: "root-told-by-status",
-        clauses: &["ID-52", "ID-51"],
-        about: "a status in the stream names a new root: the stream goes on under its key",
-        run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
-            let status = stage.host().rotate(true)?;
-            open.write(script::event("status", &[&status.text()]) + &run.batch(3, 5)?)?;
-            open.close();
-            run.must_end("succeeded").or_else(|_| run.serve())
-        },
-    },
-    Case {
-        id: "root-not-signed-by-the-former",
-        clauses: &["ID-6"],
-        about: "a root that the former root's key did not sign, and the key that it names",
-        run: |stage| usurped(stage),
-    },
-    Case {
-        id: "accept-by-former-key",
-        clauses: &["ID-53"],
-        about: "an accept by a key that left the root counts once a present key seals it",
-        run: |stage| {
-            let host = stage.host();
-            let former = host.stream_key()?;
-            let version = host.version();
-            host.rotate(false)?;
-            // So that the caller knows that the key is a former one.
-            stage.start()?.serve()?;
-            let mut run = stage.start()?;
-            let asked = run.asked("start")?;
-            let mut accept = Script::accept_of(host, &asked)?;
-            accept["root_version"] = json!(version);
-            let accept = former.seal("accept", &wire::bytes_of(&accept));
-            run.lead(Script::under(accept, &script::five())?);
-            asked.accept(run.script()?)?.close();
-            let again = run.asked_for_frames()?;
-            ensure!(again.op() == "start", "an accept that nobody vouches for now was acted on");
-            let mut open = again.accept(run.script()?)?;
-            open.write(run.batch(1, 2)?)?;
-            open.close();
-            run.must_be_told(2)?;
-            ensure!(run.asked_for_frames()?.op() == "attach", "an accept that a seal names");
-            run.serve()
-        },
-    },
-    Case {
-        id: "seal-by-former-key",
-        clauses: &["STR-10", "ENV-9"],
-        about: "a seal by a key that left the root",
-        run: |stage| {
-            let former = stage.host().stream_key()?;
-            stage.host().rotate(false)?;
-            // So that the caller has the root before the former key signs.
-            stage.start()?.serve()?;
-            super::seals::resealed(stage, &former)
-        },
-    },
-    Case {
-        id: "seal-by-revoked-key",
-        clauses: &["ID-22", "STR-10"],
-        about: "a status in the stream revokes a key: what it seals from then on is not told",
-        run: revoked,
-    },
-    Case {
         id: "rolled-back",
         clauses: &["ID-43", "PRB-6"],
         about: "an executor that does not remember is shown its own newest status",
@@ -317,46 +234,4 @@ fn expired(stage: &Stage) -> Result<()> {
     ensure!(asked == since, "something is asked of an executor whose status expired");
     run.serve()?;
     other.serve()
-}
-
-fn usurped(stage: &Stage) -> Result<()> {
-    let host = stage.host();
-    let before = host.stream_key()?;
-    let mut run = stage.start()?;
-    let mut open = run.begin()?;
-    open.write(run.batch(1, 2)?)?;
-    run.must_be_told(2)?;
-    host.usurp()?;
-    let _left = open.write(run.batch(3, 5)?);
-    open.must_be_left()?;
-    drop(open);
-    // It may come again meanwhile, and be shown the same.
-    if let Some(asked) = run.asked_within("attach", Duration::from_secs(3))? {
-        let first = asked.after() + 1;
-        let mut open = asked.accept(run.script()?)?;
-        let _left = open.write(run.batch(first, 5)?);
-        open.must_be_left()?;
-    }
-    let told = run.must_be_told(2);
-    host.depose()?;
-    ensure!(host.stream_key()?.kid == before.kid, "the kit has its key again");
-    told?;
-    run.serve()
-}
-
-fn revoked(stage: &Stage) -> Result<()> {
-    let host = stage.host();
-    let former = host.stream_key()?;
-    host.rotate(true)?;
-    let mut run = stage.start()?;
-    let mut open = run.begin()?;
-    open.write(run.batch(1, 2)?)?;
-    run.must_be_told(2)?;
-    let status = host.revoke(&former.kid)?;
-    open.write(script::event("status", &[&status.text()]))?;
-    let seal = former.seal("seal", &run.script()?.seal(host, 3)?.payload);
-    open.write(run.script()?.batch_under(3, 3, &seal))?;
-    open.must_be_left()?;
-    run.must_be_told(2)?;
-    run.serve()
 }

@@ -136,6 +136,23 @@ pub(super) const CASES: &[Case<Stage>] = &[
         },
     },
     Case {
+        id: "byte-by-byte",
+        clauses: &["STR-2", "STR-10"],
+        about: "an honest stream may arrive in pieces of any size",
+        run: |stage| {
+            let mut run = stage.start()?;
+            let mut open = run.begin()?;
+            for piece in run.batch(1, 2)?.as_bytes().chunks(1) {
+                open.write(piece)?;
+            }
+            for piece in (run.batch(3, 3)? + &run.batch(4, 5)?).as_bytes().chunks(97) {
+                open.write(piece)?;
+            }
+            open.close();
+            run.must_end("succeeded")
+        },
+    },
+    Case {
         id: "end-without-terminal",
         clauses: &["STR-22"],
         about: "a stream that closes in good order before the terminal is no end",
