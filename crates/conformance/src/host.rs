@@ -294,7 +294,7 @@ impl Host {
     }
 
     /// Whether cases were run against this caller since it joined; from now on they were.
-    pub(crate) fn was_looked_at(&self) -> Result<bool> {
+    pub(crate) fn was_tried(&self) -> Result<bool> {
         let before = std::mem::replace(&mut self.kept()["caller"]["tried"], json!(true));
         self.keep()?;
         Ok(before == true)

@@ -190,7 +190,8 @@ fn try_caller(cli: &Cli, run: &Run, mut report: Report) -> Result<bool> {
         cancel: run.cancel.clone(),
         lift: run.lift.clone(),
     };
-    let stage = Stage { server: Server::begin(host, listen)?, orders };
+    let is_new = !host.was_tried()?;
+    let stage = Stage { server: Server::begin(host, listen)?, orders, is_new };
     caller_cases::try_all(&stage, |id| run.is_chosen(id), &mut report);
     Ok(report.end())
 }

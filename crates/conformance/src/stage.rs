@@ -33,6 +33,8 @@ pub(crate) struct Orders {
 pub(crate) struct Stage {
     pub(crate) server: Arc<Server>,
     pub(crate) orders: Orders,
+    /// No case was tried on this caller before.
+    pub(crate) is_new: bool,
 }
 
 /// One run that the caller was told to start.

@@ -124,6 +124,37 @@ pub(super) const CASES: &[Case<Stage>] = &[
         },
     },
     Case {
+        id: "root-with-a-bad-status",
+        clauses: &["ID-81"],
+        about: "a root is kept although the status that came with it is refused",
+        run: |stage| {
+            let host = stage.host();
+            let mut run = stage.start()?;
+            let mut open = run.begin()?;
+            open.write(run.batch(1, 2)?)?;
+            run.must_be_told(2)?;
+            host.rotate(true)?;
+            host.publish(host.status(|status| status["root"] = json!("A".repeat(43)))?);
+            let _left = open.write(run.batch(3, 5)?);
+            open.close();
+            let came = run.serve();
+            host.publish(host.status(|_| {})?);
+            came
+        },
+    },
+    Case {
+        id: "key-not-yet",
+        clauses: &["ENV-13", "STR-10"],
+        about: "a seal by a key whose time has not come",
+        run: |stage| timed(stage, |now| (now + 3_600_000, now + 86_400_000), Duration::ZERO),
+    },
+    Case {
+        id: "key-no-more",
+        clauses: &["ENV-13", "STR-10"],
+        about: "a seal by a key whose time is over",
+        run: |stage| timed(stage, |now| (now - 1, now + 1_500), Duration::from_secs(2)),
+    },
+    Case {
         id: "endpoint-moved",
         clauses: &["ID-77"],
         about: "a root that is newer than the person's word says where the executor is",
@@ -239,6 +270,40 @@ fn usurped(
     });
     let told = run.must_be_told(2);
     host.depose()?;
+    came?;
+    told?;
+    run.serve()
+}
+
+/// A good root names the key that the kit seals with, and the key has another time. A third key ends the run.
+fn timed(stage: &Stage, time: impl Fn(i64) -> (i64, i64), wait: Duration) -> Result<()> {
+    let host = stage.host();
+    let mut run = stage.start()?;
+    let mut open = run.begin()?;
+    open.write(run.batch(1, 2)?)?;
+    run.must_be_told(2)?;
+    let change = |root: &mut Value| {
+        let (nbf, exp) = time(wire::now());
+        let kid = host.stream_key()?.kid;
+        root["keys"][&kid]["nbf"] = json!(nbf);
+        root["keys"][&kid]["exp"] = json!(exp);
+        Ok(())
+    };
+    let came = host.rotate_as(change, &[host.key("root")?]).and_then(|status| {
+        open.write(script::event("status", &[&status.text()]))?;
+        std::thread::sleep(wait);
+        let _left = open.write(run.batch(3, 5)?);
+        open.must_be_left()?;
+        if let Some(asked) = run.asked_within("attach", Duration::from_secs(1))? {
+            let first = asked.after() + 1;
+            let mut open = asked.accept(run.script()?)?;
+            let _left = open.write(run.batch(first, 5)?);
+            open.must_be_left()?;
+        }
+        Ok(())
+    });
+    let told = run.must_be_told(2);
+    host.rotate(true)?;
     came?;
     told?;
     run.serve()

@@ -19,7 +19,7 @@ pub(super) const FIRST: &[Case<Stage>] = &[Case {
     about: "a caller asks for its own status of before, before it first asks for anything else",
     run: |stage| {
         let (caller, _) = stage.host().caller()?;
-        if stage.host().was_looked_at()? {
+        if !stage.is_new {
             return Err(crate::cases::Skipped("the caller ran before; invite it anew").into());
         }
         stage.start()?.serve()?;
