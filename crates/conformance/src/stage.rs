@@ -326,10 +326,9 @@ impl Run<'_> {
         let run = self.script.as_ref().map(|script| script.run.as_str());
         let named = body["idempotencyKey"] == self.key || body["run"].as_str() == run;
         ensure!(named, "{} of another run", asked.op());
-        ensure!(
-            asked.after() <= self.told.len().max(self.hears()?),
-            "an attach behind what was sealed"
-        );
+        // What a caller has, its user may be told: nothing else is behind a cursor.
+        let after = asked.after();
+        ensure!(self.is_told(after, TOLD_WITHIN)?, "an attach after {after}, which nobody is told");
         Ok(())
     }
 

@@ -29,6 +29,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
             cancelled(stage, |run| {
                 drop(run.asked("cancel")?);
                 run.asked("cancel")?.exchange.unsigned("not_found")?;
+                run.asked("cancel")?.refuse(stage.host(), "draining")?;
                 let asked = run.asked("cancel")?;
                 answer(run, asked, "requested", |_| {})
             })

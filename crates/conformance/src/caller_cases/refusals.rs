@@ -199,19 +199,22 @@ pub(super) const CASES: &[Case<Stage>] = &[
         id: "attach-refused-for-now",
         clauses: &["STR-43", "PRB-6"],
         about: "an accepted run is kept when its attach is refused for another reason than its end",
+        run: |stage| kept(stage, &["peer_suspended", "not_granted", "draining", "halted"]),
+    },
+    Case {
+        id: "attach-refused-otherwise",
+        clauses: &["STR-43"],
+        about: "an accepted run is kept when its attach is refused with a code that is final elsewhere",
         run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
-            open.close();
-            for code in ["peer_suspended", "not_granted", "draining", "halted"] {
-                run.asked("attach")?.refuse(stage.host(), code)?;
-                run.must_be_told(2)?;
-                run.must_go_on()?;
-            }
-            run.serve()
+            let codes = ["key_conflict", "key_expired", "input_refused", "too_large", "malformed"];
+            kept(stage, &codes)
         },
+    },
+    Case {
+        id: "attach-refused-as-ahead",
+        clauses: &["STR-43"],
+        about: "an accepted run is kept when the executor says that the cursor is beyond its last frame",
+        run: |stage| kept(stage, &["cursor_ahead"]),
     },
     Case {
         id: "attach-refused-unsigned",
@@ -258,7 +261,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
             let asked = run.asked("start")?;
             let mut accept = crate::script::Script::accept_of(stage.host(), &asked)?;
             // `LOST_GRACE_MS` later is in a few seconds.
-            accept["deadline"] = json!(wire::now() - 115_000);
+            accept["deadline"] = json!(wire::now() - 112_000);
             let accept = stage.host().sign("accept", &accept)?;
             run.lead(crate::script::Script::under(accept, &crate::script::five())?);
             let mut open = asked.accept(run.script()?)?;
@@ -280,6 +283,21 @@ fn no_verdicts(
     for way in ways {
         refuse(run.asked("start")?, way)?;
         run.must_be_told(0)?;
+        run.must_go_on()?;
+    }
+    run.serve()
+}
+
+/// The attach of a run is refused, signed, with these codes; the caller keeps the run and comes again.
+fn kept(stage: &Stage, codes: &[&str]) -> Result<()> {
+    let mut run = stage.start()?;
+    let mut open = run.begin()?;
+    open.write(run.batch(1, 2)?)?;
+    run.must_be_told(2)?;
+    open.close();
+    for code in codes {
+        run.asked("attach")?.refuse(stage.host(), code)?;
+        run.must_be_told(2)?;
         run.must_go_on()?;
     }
     run.serve()

@@ -213,13 +213,13 @@ fn expired(stage: &Stage) -> Result<()> {
     let mut open = run.begin()?;
     let short = host.status(|status| {
         let issued = status["issued"].as_i64().unwrap_or_default();
-        status["expires"] = json!(issued + 2_000);
+        status["expires"] = json!(issued + 3_000);
         status["refresh_ms"] = json!(1_000);
     })?;
     host.publish(short.clone());
     open.write(script::event("status", &[&short.text()]) + &run.batch(1, 2)?)?;
     run.must_be_told(2)?;
-    thread::sleep(Duration::from_millis(2_200));
+    thread::sleep(Duration::from_millis(3_200));
     let _left = open.write(run.batch(3, 3)?);
     let asked = stage.server.log().iter().filter(|entry| entry.starts_with("POST")).count();
     let mut other = stage.start()?;

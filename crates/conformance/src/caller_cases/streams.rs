@@ -153,6 +153,29 @@ pub(super) const CASES: &[Case<Stage>] = &[
         },
     },
     Case {
+        id: "chunked",
+        clauses: &["STR-2", "STR-22"],
+        about: "a stream may come in chunks of HTTP/1.1; one without its last chunk was cut",
+        run: |stage| {
+            let mut run = stage.start()?;
+            run.begin()?.close();
+            for (first, last) in [(1, 2), (3, 5)] {
+                let mut asked = run.asked("attach")?;
+                let media = "HTTP/1.1 200 Kit\r\nContent-Type: text/event-stream\r\n";
+                let head = format!("{media}Transfer-Encoding: chunked\r\n\r\n");
+                let body = run.script()?.accepted() + &run.batch(first, last)?;
+                let chunks = body.as_bytes().chunks(333);
+                let chunk = |bytes: &[u8]| {
+                    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+                };
+                asked.exchange.write(head.as_bytes())?;
+                asked.exchange.write(&chunks.map(chunk).collect::<Vec<_>>().concat())?;
+                run.must_be_told(last)?;
+            }
+            run.must_end("succeeded")
+        },
+    },
+    Case {
         id: "end-without-terminal",
         clauses: &["STR-22"],
         about: "a stream that closes in good order before the terminal is no end",
