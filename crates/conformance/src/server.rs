@@ -170,7 +170,9 @@ impl Server {
             *self.words.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
             return Ok(());
         }
-        let request = asked::request_of(&exchange.body)?;
+        let request = asked::request_of(&exchange.body).inspect_err(|fault| {
+            eprintln!("landbridge-conformance: {} cannot be read: {fault:#}", exchange.path);
+        })?;
         let named = |name: &str| {
             wire::document(&request.payload).ok()?["body"][name].as_str().map(str::to_owned)
         };

@@ -332,9 +332,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// How much the user was told by now.
-    pub(crate) fn hears(&mut self) -> Result<usize> {
-        while self.hear(Instant::now() + A_MOMENT)?.is_some() {}
+    /// How much the user was told by now, and in so much time.
+    pub(crate) fn hears(&mut self, within: Duration) -> Result<usize> {
+        while self.hear(Instant::now() + within)?.is_some() {}
         Ok(self.told.len())
     }
 }
@@ -358,5 +358,5 @@ const ASKS_WITHIN: Duration = Duration::from_secs(40);
 const TOLD_WITHIN: Duration = Duration::from_secs(15);
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// How long it is looked whether something is told that must not be.
-const A_MOMENT: Duration = Duration::from_millis(250);
+pub(crate) const A_MOMENT: Duration = Duration::from_millis(250);
 const TRIES_MAX: usize = 6;

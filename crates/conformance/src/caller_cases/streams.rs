@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::asked;
 use crate::cases::Case;
 use crate::script::{self, Script};
-use crate::stage::{Run, Stage};
+use crate::stage::{A_MOMENT, Stage};
 
 pub(super) const CASES: &[Case<Stage>] = &[
     Case {
@@ -201,7 +201,8 @@ pub(super) const CASES: &[Case<Stage>] = &[
             open.close();
             let mut open = run.asked("attach")?.accept(run.script()?)?;
             let _dropped = open.write(run.batch(1, 3)?);
-            run.hears_at_most(3)?;
+            let told = run.hears(A_MOMENT)?;
+            ensure!(told <= 3, "the user is told {told} frames of 3");
             drop(open);
             run.serve()
         },
@@ -275,6 +276,8 @@ fn cut_from(stage: &Stage, first: usize) -> Result<()> {
     while at + 1 < FRAMES {
         let asked = run.asked("attach")?;
         ensure!(asked.after() == at, "an attach after {} of {at}", asked.after());
+        let told = run.hears(Duration::ZERO)?;
+        ensure!(told <= at, "the user is told frame {told}, whose seal was cut off");
         let mut open = asked.accept(run.script()?)?;
         open.write(run.batch(at + 1, at + 1)?)?;
         at += 1;
@@ -289,15 +292,6 @@ fn cut_from(stage: &Stage, first: usize) -> Result<()> {
         }
     }
     run.serve()
-}
-
-impl Run<'_> {
-    /// The user has no frame beyond this one.
-    fn hears_at_most(&mut self, count: usize) -> Result<()> {
-        let told = self.hears()?;
-        ensure!(told <= count, "the user is told {told} frames of {count}");
-        Ok(())
-    }
 }
 
 /// Runs that share the bytes of an event.
