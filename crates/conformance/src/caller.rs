@@ -233,7 +233,7 @@ impl Caller {
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// The codes of answers: status, `retryable`, `retryMode`.
-const REGISTRY: [(&str, u16, bool, Option<&str>); 31] = [
+pub(crate) const REGISTRY: [(&str, u16, bool, Option<&str>); 31] = [
     ("malformed", 400, false, CHANGE),
     ("protocol_unsupported", 400, false, CHANGE),
     ("verification_failed", 401, false, CHANGE),

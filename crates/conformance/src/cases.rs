@@ -15,16 +15,16 @@ use crate::caller::{Caller, INSPECT, RUNS, Refusal};
 use crate::http::Reply;
 use crate::wire::Envelope;
 
-/// One thing that is tried.
-pub(crate) struct Case {
+/// One thing that is tried, on an executor or, as another `T`, on a caller.
+pub(crate) struct Case<T = Caller> {
     pub(crate) id: &'static str,
     /// The clauses that it tests, by their ids in `spec/`.
     pub(crate) clauses: &'static [&'static str],
     pub(crate) about: &'static str,
-    pub(crate) run: fn(&Caller) -> Result<()>,
+    pub(crate) run: fn(&T) -> Result<()>,
 }
 
-/// The profile of all cases that there are.
+/// The profile of these cases.
 pub(crate) const PROFILE: &str = "core-executor";
 
 /// A case that cannot be tried here, and why.

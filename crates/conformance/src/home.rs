@@ -208,7 +208,7 @@ fn read_invite(text: &str) -> Result<Value> {
 }
 
 /// The first 132 bits, eleven for each word.
-fn phrase(digest: &[u8; 32]) -> String {
+pub(crate) fn phrase(digest: &[u8; 32]) -> String {
     let bit = |at: usize| usize::from(digest[at / 8] >> (7 - at % 8) & 1);
     let index = |word: usize| (0..11).fold(0, |sum, at| sum << 1 | bit(word * 11 + at));
     let list = bip39::Language::English.word_list();

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::cases::{self, Case, PROFILE, Skipped};
+use crate::caller_cases;
+use crate::cases::{self, Case, Skipped};
 
 /// The verdicts so far.
 pub(crate) struct Report {
+    profile: &'static str,
     expected: BTreeMap<String, String>,
     json: bool,
     cases: Vec<Value>,
@@ -17,19 +19,19 @@ pub(crate) struct Report {
 
 impl Report {
     /// Nothing was tried yet. `expected` are cases that are known to fail, as `case=reason`.
-    pub(crate) fn new(expected: &[String], json: bool) -> Result<Self> {
+    pub(crate) fn new(profile: &'static str, expected: &[String], json: bool) -> Result<Self> {
         let mut known = BTreeMap::new();
         for one in expected {
             let (id, reason) = one.split_once('=').context("--expect-fail CASE=REASON")?;
-            ensure!(cases::all().any(|case| case.id == id), "there is no case {id}");
+            ensure!(ids(profile).contains(&id), "there is no case {id}");
             known.insert(id.to_owned(), reason.to_owned());
         }
-        Ok(Self { expected: known, json, cases: Vec::new(), counts: BTreeMap::new() })
+        Ok(Self { profile, expected: known, json, cases: Vec::new(), counts: BTreeMap::new() })
     }
 
     /// Takes what came of a case.
-    pub(crate) fn tried(&mut self, case: &Case, came: Result<()>) {
-        let (verdict, reason) = self.verdict(case, came);
+    pub(crate) fn tried<T>(&mut self, case: &Case<T>, came: Result<()>) {
+        let (verdict, reason) = self.verdict(case.id, came);
         *self.counts.entry(verdict).or_default() += 1;
         if !self.json {
             let clauses = case.clauses.join(" ");
@@ -38,7 +40,7 @@ impl Report {
                 println!("{:<13}  {reason}", "");
             }
         }
-        let mut entry = described(case);
+        let mut entry = described(case, self.profile);
         entry["verdict"] = json!(verdict);
         entry["reason"] = json!(reason);
         self.cases.push(entry);
@@ -48,17 +50,20 @@ impl Report {
     pub(crate) fn end(self) -> bool {
         let failed = self.counts.contains_key("fail");
         if self.json {
-            println!("{}", json!({"cases": self.cases, "counts": self.counts, "v": 1}));
+            println!(
+                "{}",
+                json!({"cases": self.cases, "counts": self.counts, "profile": self.profile, "v": 1})
+            );
         } else {
             let counts: Vec<String> =
                 self.counts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
-            println!("\n{} cases: {}", self.cases.len(), counts.join(", "));
+            println!("\n{}: {} cases: {}", self.profile, self.cases.len(), counts.join(", "));
         }
         !failed
     }
 
-    fn verdict(&self, case: &Case, came: Result<()>) -> (&'static str, Option<String>) {
-        let expected = self.expected.get(case.id);
+    fn verdict(&self, id: &str, came: Result<()>) -> (&'static str, Option<String>) {
+        let expected = self.expected.get(id);
         match (came, expected) {
             (Ok(()), None) => ("pass", None),
             (Ok(()), Some(_)) => ("fail", Some("it was expected to fail, and passed".to_owned())),
@@ -69,15 +74,32 @@ impl Report {
     }
 }
 
-/// Prints the cases.
-pub(crate) fn list(json: bool) {
+/// Prints the cases of a profile, or of all.
+pub(crate) fn list(profile: Option<&str>, json: bool) {
+    let executor = cases::all().map(|case| described(case, cases::PROFILE));
+    let caller = caller_cases::all().map(|case| described(case, caller_cases::PROFILE));
+    let all = executor.chain(caller);
+    let all: Vec<Value> =
+        all.filter(|case| profile.is_none_or(|profile| case["profile"] == profile)).collect();
     if json {
-        let cases: Vec<Value> = cases::all().map(described).collect();
-        println!("{}", json!({"cases": cases, "v": 1}));
+        println!("{}", json!({"cases": all, "v": 1}));
         return;
     }
-    for case in cases::all() {
-        println!("{:<30}  {:<40}  {}", case.id, case.clauses.join(" "), case.about);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for case in all {
+        let clauses = case["clauses"].as_array().into_iter().flatten().map(text);
+        let clauses = clauses.collect::<Vec<_>>().join(" ");
+        let (profile, id, about) =
+            (text(&case["profile"]), text(&case["id"]), text(&case["about"]));
+        println!("{profile:<13}  {id:<30}  {clauses:<40}  {about}");
+    }
+}
+
+/// The ids of a profile's cases.
+pub(crate) fn ids(profile: &str) -> Vec<&'static str> {
+    match profile {
+        caller_cases::PROFILE => caller_cases::all().map(|case| case.id).collect(),
+        _ => cases::all().map(|case| case.id).collect(),
     }
 }
 
@@ -90,7 +112,16 @@ pub(crate) fn joined(gateway: &str, words: &str, json: bool) {
     println!("Joined {gateway}. Its operator has to see these words, and accept:\n\n  {words}");
 }
 
-fn described(case: &Case) -> Value {
+/// Prints one line of what becomes of an invite.
+pub(crate) fn invited(name: &str, value: &str, json: bool) {
+    if json {
+        println!("{}", json!({name: value, "v": 1}));
+        return;
+    }
+    println!("{name}: {value}");
+}
+
+fn described<T>(case: &Case<T>, profile: &str) -> Value {
     let (id, clauses, about) = (case.id, case.clauses, case.about);
-    json!({"about": about, "clauses": clauses, "id": id, "profile": PROFILE})
+    json!({"about": about, "clauses": clauses, "id": id, "profile": profile})
 }
