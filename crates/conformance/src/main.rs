@@ -9,17 +9,20 @@ mod home;
 mod http;
 mod report;
 mod stream;
+mod succession;
+mod terms;
 mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use crate::caller::{Caller, Terms};
+use crate::caller::Caller;
 use crate::home::Home;
 use crate::report::Report;
+use crate::terms::Terms;
 
 /// Tries an implementation of the Gateway Federation Protocol against its clauses.
 #[derive(Debug, Parser)]
@@ -45,32 +48,22 @@ enum Command {
         invite: String,
     },
     /// Run the cases against the executor.
-    Run(Run),
+    Run(Box<Run>),
 }
 
 #[derive(Args, Debug)]
 struct Run {
+    /// Run the cases of this profile; may be repeated. `core-executor` unless cases are named.
+    #[arg(long = "profile", value_name = "NAME")]
+    profiles: Vec<String>,
     /// Run these cases only.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// A case that is known to fail, and why.
     #[arg(long = "expect-fail", value_name = "CASE=REASON")]
     expected: Vec<String>,
-    /// The agent that the executor grants to the kit.
-    #[arg(long)]
-    agent: String,
-    /// The kit's tenant.
-    #[arg(long, default_value = "default")]
-    src: String,
-    /// The executor's tenant.
-    #[arg(long, default_value = "default")]
-    dst: String,
-    /// A prompt that the agent answers soon and successfully, best with several frames.
-    #[arg(long, default_value = "Say hello.")]
-    prompt: String,
-    /// A prompt that keeps the agent at work until it is stopped; without one, some cases are skipped.
-    #[arg(long)]
-    endless_prompt: Option<String>,
+    #[command(flatten)]
+    terms: Terms,
 }
 
 fn main() -> ExitCode {
@@ -87,25 +80,16 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::List => report::list(cli.json),
         Command::Join { invite } => {
-            let (gateway, words) = Home::open(&cli.home)?.join(&cli.home, invite)?;
+            let (gateway, words) = Home::open(&cli.home)?.join(invite)?;
             report::joined(&gateway, &words, cli.json);
         }
         Command::Run(run) => {
-            for id in &run.only {
-                ensure!(cases::all().any(|case| case.id == id), "there is no case {id}");
-            }
-            let terms = Terms {
-                agent: run.agent.clone(),
-                src: run.src.clone(),
-                dst: run.dst.clone(),
-                prompt: run.prompt.clone(),
-                endless: run.endless_prompt.clone(),
-            };
-            let caller = Caller::new(Home::open(&cli.home)?, terms)?;
+            let wanted = cases::wanted(&run.profiles, &run.only)?;
             let mut report = Report::new(&run.expected, cli.json)?;
-            for case in cases::all() {
-                if run.only.is_empty() || run.only.iter().any(|id| id == case.id) {
-                    report.tried(case, (case.run)(&caller));
+            for (profile, cases) in wanted {
+                let caller = Caller::new(Home::open(&cli.home)?, run.terms.clone())?;
+                for case in cases {
+                    report.tried(profile, case, (case.run)(&caller));
                 }
             }
             return Ok(if report.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE });

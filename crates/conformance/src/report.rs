@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::cases::{self, Case, PROFILE, Skipped};
+use crate::cases::{self, Case, Skipped};
 
 /// The verdicts so far.
 pub(crate) struct Report {
@@ -21,14 +21,14 @@ impl Report {
         let mut known = BTreeMap::new();
         for one in expected {
             let (id, reason) = one.split_once('=').context("--expect-fail CASE=REASON")?;
-            ensure!(cases::all().any(|case| case.id == id), "there is no case {id}");
+            ensure!(cases::all().any(|(_, case)| case.id == id), "there is no case {id}");
             known.insert(id.to_owned(), reason.to_owned());
         }
         Ok(Self { expected: known, json, cases: Vec::new(), counts: BTreeMap::new() })
     }
 
     /// Takes what came of a case.
-    pub(crate) fn tried(&mut self, case: &Case, came: Result<()>) {
+    pub(crate) fn tried(&mut self, profile: &str, case: &Case, came: Result<()>) {
         let (verdict, reason) = self.verdict(case, came);
         *self.counts.entry(verdict).or_default() += 1;
         if !self.json {
@@ -38,7 +38,7 @@ impl Report {
                 println!("{:<13}  {reason}", "");
             }
         }
-        let mut entry = described(case);
+        let mut entry = described(profile, case);
         entry["verdict"] = json!(verdict);
         entry["reason"] = json!(reason);
         self.cases.push(entry);
@@ -72,12 +72,14 @@ impl Report {
 /// Prints the cases.
 pub(crate) fn list(json: bool) {
     if json {
-        let cases: Vec<Value> = cases::all().map(described).collect();
+        let cases: Vec<Value> =
+            cases::all().map(|(profile, case)| described(profile, case)).collect();
         println!("{}", json!({"cases": cases, "v": 1}));
         return;
     }
-    for case in cases::all() {
-        println!("{:<30}  {:<40}  {}", case.id, case.clauses.join(" "), case.about);
+    for (profile, case) in cases::all() {
+        let clauses = case.clauses.join(" ");
+        println!("{profile:<13}  {:<30}  {clauses:<40}  {}", case.id, case.about);
     }
 }
 
@@ -90,7 +92,7 @@ pub(crate) fn joined(gateway: &str, words: &str, json: bool) {
     println!("Joined {gateway}. Its operator has to see these words, and accept:\n\n  {words}");
 }
 
-fn described(case: &Case) -> Value {
+fn described(profile: &str, case: &Case) -> Value {
     let (id, clauses, about) = (case.id, case.clauses, case.about);
-    json!({"about": about, "clauses": clauses, "id": id, "profile": PROFILE})
+    json!({"about": about, "clauses": clauses, "id": id, "profile": profile})
 }

@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
         clauses: &["ID-1", "ID-7", "ID-8"],
         about: "no key has two roles or outlives its root, and the root's life is bounded",
         run: |caller| {
-            for root in &caller.roots {
+            for root in &caller.roots() {
                 let (issued, expires) = (root["issued"].as_i64(), root["expires"].as_i64());
                 let life = expires.zip(issued).map_or(0, |(expires, issued)| expires - issued);
                 ensure!((1..=34_560_000_000).contains(&life), "a root lives {life} ms");
@@ -56,7 +56,8 @@ pub(super) const CASES: &[Case] = &[
         about: "the status is fresh, short-lived and names the current root",
         run: |caller| {
             let status = document(caller, "/federation/v1/status")?;
-            let root = &caller.roots[caller.roots.len() - 1];
+            let roots = caller.roots();
+            let root = &roots[roots.len() - 1];
             let status = status.verified("status", root, "status", wire::now())?;
             let time = |name: &str| status[name].as_i64().unwrap_or_default();
             let life = time("expires") - time("issued");
