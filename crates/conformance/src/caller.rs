@@ -199,7 +199,7 @@ impl Caller {
             let refusal = self.refusal(&mut reply, Some(request))?;
             bail!("a stream was due, and the answer is {status} {}", refusal.code);
         }
-        Stream::new(self, reply)
+        Stream::new(self, reply, request)
     }
 
     /// Starts a run and reads it to its end.

@@ -9,6 +9,7 @@ mod envelope;
 mod form;
 mod held;
 mod owners;
+mod pairing;
 mod points;
 mod quotas;
 mod request;
@@ -77,6 +78,7 @@ const PROFILES: &[Profile] = &[
         ],
     },
     Profile { name: "owners", groups: &[owners::CASES] },
+    Profile { name: "pairing", groups: &[pairing::CASES] },
     Profile { name: "quotas", groups: &[quotas::CASES] },
     Profile { name: "tools", groups: &[tools::CASES] },
     Profile { name: "sessions", groups: &[sessions::CASES] },

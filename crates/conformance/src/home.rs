@@ -98,6 +98,34 @@ impl Home {
         })
     }
 
+    /// The same, for whom this is the executor although nobody was introduced; not kept.
+    pub(crate) fn acquainted(mut self, gid: &str, place: &Place) -> Self {
+        self.peer = json!({"gid": gid, "spki": place.spki, "url": place.url});
+        self
+    }
+
+    /// A pairing by an invite's secret.
+    pub(crate) fn pairing(&self, gid: &str, secret: &[u8]) -> Result<Value> {
+        let id = wire::hash(&[b"GFP-INVITE-v1\n", secret]);
+        let mut proof = Hmac::<sha2::Sha256>::new_from_slice(secret)?;
+        proof.update(format!("GFP-PAIRING-v1\n{gid}\n{}", self.gid).as_bytes());
+        let now = wire::now();
+        Ok(json!({
+            "aud": gid, "exp": now + 60_000, "genesis": self.roots[0].name(), "iat": now,
+            "invite": wire::text_of(id), "iss": self.gid,
+            "jti": BASE64URL_NOPAD.encode(&wire::random::<16>()?),
+            "proof": BASE64URL_NOPAD.encode(&proof.finalize().into_bytes()), "v": 1,
+        }))
+    }
+
+    /// The body with which the kit shows itself to who does not know it: with all its roots.
+    pub(crate) fn introduction(&self, request: &Envelope) -> Result<String> {
+        let status = self.key("status")?.seal("status", &wire::bytes_of(&self.status(&[])));
+        let roots: Vec<String> = self.roots.iter().map(Envelope::text).collect();
+        let (roots, status, asked) = (roots.join(","), status.text(), request.text());
+        Ok(format!(r#"{{"roots":[{roots}],"status":{status},"request":{asked}}}"#))
+    }
+
     /// Joins by an invite, and returns the twelve words.
     pub(crate) fn join(&mut self, invite: &str) -> Result<(String, String)> {
         let invite = read_invite(invite)?;
@@ -116,20 +144,9 @@ impl Home {
         let gid = gid_of(&chain[0].0);
         let secret = BASE64URL_NOPAD.decode(text(&invite, "secret")?.as_bytes())?;
         let id = wire::hash(&[b"GFP-INVITE-v1\n", &secret]);
-        let mut proof = Hmac::<sha2::Sha256>::new_from_slice(&secret)?;
-        proof.update(format!("GFP-PAIRING-v1\n{gid}\n{}", self.gid).as_bytes());
-        let now = wire::now();
-        let pairing = json!({
-            "aud": gid, "exp": now + 60_000, "genesis": self.roots[0].name(), "iat": now,
-            "invite": wire::text_of(id), "iss": self.gid,
-            "jti": BASE64URL_NOPAD.encode(&wire::random::<16>()?),
-            "proof": BASE64URL_NOPAD.encode(&proof.finalize().into_bytes()), "v": 1,
-        });
-        let request = self.key("request")?.seal("pairing", &wire::bytes_of(&pairing));
-        let status = self.key("status")?.seal("status", &wire::bytes_of(&self.status(&[])));
-        let roots: Vec<String> = self.roots.iter().map(Envelope::text).collect();
-        let (roots, status, asked) = (roots.join(","), status.text(), request.text());
-        let body = format!(r#"{{"roots":[{roots}],"status":{status},"request":{asked}}}"#);
+        let request = self.pairing(&gid, &secret)?;
+        let request = self.key("request")?.seal("pairing", &wire::bytes_of(&request));
+        let body = self.introduction(&request)?;
         let json = [("Content-Type", "application/json")];
         let to = ("POST", "/federation/v1/pairing");
         let mut reply = http::ask(&place, to, &json, body.as_bytes())?;
@@ -227,7 +244,8 @@ fn keep(file: &Path, kept: &Value) -> Result<()> {
     Ok(options.open(file)?.write_all(kept.to_string().as_bytes())?)
 }
 
-fn read_invite(text: &str) -> Result<Value> {
+/// What an invite says, when it is whole.
+pub(crate) fn read_invite(text: &str) -> Result<Value> {
     let text: String = text.split_ascii_whitespace().collect();
     let told = text.strip_prefix("gfp1:").and_then(|rest| rest.rsplit_once('.'));
     let (document, check) = told.context("an invite is gfp1:<document>.<check>")?;

@@ -18,6 +18,8 @@ pub(crate) struct Known {
 /// A stream that begins at some frame of a run.
 pub(crate) struct Stream<'a> {
     caller: &'a Caller,
+    /// The digest of what it answers.
+    request: String,
     reply: Reply,
     /// The accept's bytes.
     pub(crate) accept_text: String,
@@ -45,7 +47,7 @@ pub(crate) struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     /// Reads the accept (STR-2, REQ-29).
-    pub(crate) fn new(caller: &'a Caller, mut reply: Reply) -> Result<Self> {
+    pub(crate) fn new(caller: &'a Caller, mut reply: Reply, request: &Envelope) -> Result<Self> {
         let media = reply.header("content-type").unwrap_or_default();
         ensure!(media == "text/event-stream", "a stream is of the type {media}");
         let (name, _, mut data) = event(&mut reply)?.context("the stream has no event")?;
@@ -56,6 +58,7 @@ impl<'a> Stream<'a> {
         let head = wire::hash(&[b"GFP-STREAM-v1\n", &accept.digest()]);
         Ok(Self {
             caller,
+            request: request.name(),
             reply,
             accept_text,
             accept,
@@ -192,6 +195,7 @@ impl<'a> Stream<'a> {
                 ensure!(data.len() == 1 && id.is_none(), "a problem is one line of data");
                 let told = Envelope::read(data[0].as_bytes())?;
                 let told = self.caller.statement("problem", &told)?;
+                ensure!(told["request"] == self.request, "a problem of another request");
                 ensure!(event(&mut self.reply)?.is_none(), "an event after the problem");
                 self.problem = Some(told["problem"].clone());
                 return Ok(false);

@@ -33,8 +33,8 @@ pub(crate) struct Terms {
     /// The second kit's agent.
     #[arg(long, default_value = "other")]
     pub(crate) other_agent: String,
-    /// The agent, kit's tenant and executor's tenant of a grant with `concurrent_max` 1 and
-    /// `starts_per_second` 1.
+    /// The agent, kit's tenant and executor's tenant of a grant with `concurrent_max` 1,
+    /// `starts_per_second` 1, and output disclosed as digests.
     #[arg(long, value_name = "AGENT:SRC:DST")]
     pub(crate) tight: Option<String>,
     /// A tool of the agent, granted, that may be called often.
@@ -46,6 +46,9 @@ pub(crate) struct Terms {
     /// Arguments with which the tool is at work for some seconds.
     #[arg(long)]
     pub(crate) slow_tool_args: Option<String>,
+    /// A prompt of which the run reports that it used tokens, and goes on.
+    #[arg(long)]
+    pub(crate) usage_prompt: Option<String>,
     /// A prompt of which the run waits for somebody's approval.
     #[arg(long)]
     pub(crate) waiting_prompt: Option<String>,
@@ -72,13 +75,15 @@ impl Terms {
     }
 
     /// Has an operator's deed done; what it is about is the variable `ABOUT` of the command.
-    pub(crate) fn done(&self, name: &str, about: &str) -> Result<()> {
+    ///
+    /// Returns what the command printed.
+    pub(crate) fn done(&self, name: &str, about: &str) -> Result<String> {
         let mut command = Command::new("sh");
         command.arg("-c").arg(self.hook(name)?).env("ABOUT", about).stdin(Stdio::null());
         let output = command.output().context("a hook cannot be run")?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "the hook {name} ends with {}: {said}", output.status);
-        Ok(())
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// A term that is given, or why the case is skipped.

@@ -45,6 +45,8 @@ const FAULTS: &[(&str, &str)] = &[
     ("cofactored", "signature-cofactor"),
     ("commitment_as_a_point", "signature-two-spellings"),
     ("owner_unchecked", "run-of-another-caller"),
+    ("invite_proof_unchecked", "pairing-proof"),
+    ("invite_reused", "pairing-used-invite"),
     ("start_rate_ignored", "quota-of-starts"),
     ("duplicate_tool_args", "tool-args-names"),
     ("session_guessed", "session-of-another-caller"),
@@ -69,6 +71,9 @@ const FAULTS: &[(&str, &str)] = &[
     ("key_order_unchecked", "root-key-points"),
     ("key_torsion_unchecked", "root-key-points"),
     ("retired_keys_trusted", "root-former-key"),
+    ("revoked_askers_stream_goes_on", "root-key-revoked"),
+    ("over_budget_goes_on", "limit-of-tokens"),
+    ("discloses_all", "disclosed-as-digests"),
     ("status_role_kept", "root-status-key-rotated"),
     ("suspended_served", "suspended"),
     ("halt_ignored_by_executor", "halted"),
@@ -80,8 +85,9 @@ const FAULTS: &[(&str, &str)] = &[
 ];
 
 /// All profiles but the core.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "owners",
+    "pairing",
     "quotas",
     "tools",
     "sessions",
@@ -92,7 +98,7 @@ const OTHERS: [&str; 9] = [
     "restores",
 ];
 /// How the kit is told what there is.
-const RUN: [&str; 19] = [
+const RUN: [&str; 21] = [
     "run",
     "--agent",
     "demo",
@@ -110,17 +116,20 @@ const RUN: [&str; 19] = [
     r#"{"ms":5000}"#,
     "--waiting-prompt",
     "approval exec 60000 rm\nsay after",
+    "--usage-prompt",
+    "usage 20 30\nsay more\nhang",
     "--scope",
     "sre-lead",
 ];
 /// What an operator does for the kit; the script says how.
-const DEEDS: [&str; 16] = [
+const DEEDS: [&str; 17] = [
     "activate",
     "approve",
     "deny",
     "drain",
     "grant",
     "halt",
+    "invite",
     "keep",
     "lift",
     "recover",
@@ -140,8 +149,12 @@ const WIDE: [(&str, &str); 3] = [
     ("LANDBRIDGE_LIMITS_RUNS_OPEN_PER_PEER_MAX", "1000"),
 ];
 
+/// What our bridge does otherwise than the specification says, and why it is so.
+const KNOWN: &[(&str, &str)] =
+    &[("pairing-time", "a stranger learns the one code verification_failed, whatever is wrong")];
+
 /// Fewer would mean that a list of cases was lost: of the core, and of all other profiles.
-const CASES_MIN: [usize; 2] = [119, 97];
+const CASES_MIN: [usize; 2] = [120, 108];
 
 #[tokio::test]
 async fn our_bridge_passes_every_case_of_the_core() {
@@ -157,7 +170,11 @@ async fn our_bridge_passes_every_case_of_the_other_profiles() {
 async fn passes(further: &[&str], cases_min: usize) {
     let told = tried(None, further).await;
     let cases = told["cases"].as_array().unwrap();
-    let others: Vec<&Value> = cases.iter().filter(|case| case["verdict"] != "pass").collect();
+    let due = |case: &&Value| {
+        let known = KNOWN.iter().any(|(id, _)| case["id"] == *id);
+        case["verdict"] != if known { "expected-fail" } else { "pass" }
+    };
+    let others: Vec<&Value> = cases.iter().filter(due).collect();
     assert!(others.is_empty(), "{others:#?}");
     assert!(cases.len() >= cases_min, "{} cases", cases.len());
 }
@@ -195,14 +212,17 @@ async fn tried(fault: Option<&str>, further: &[&str]) -> Value {
     bridge.enrol("carol", &["sre-lead"]).await.unwrap();
     operator.does("grant").await;
     bridge.json(&["grant", "add", "other", "--agent", "other"]).await.unwrap();
-    let tight = ["--tenant", "tight:tight", "--concurrent", "1", "--starts-per-second", "1"];
-    let tight = [&["grant", "add", "kit", "--agent", "tight"][..], &tight].concat();
-    bridge.json(&tight).await.unwrap();
+    let tight = ["grant", "add", "kit", "--agent", "tight", "--tenant", "tight:tight"];
+    let limits = ["--concurrent", "1", "--starts-per-second", "1", "--disclose-output", "digest"];
+    bridge.json(&[&tight[..], &limits].concat()).await.unwrap();
 
     let mut line: Vec<String> = RUN.into_iter().map(str::to_owned).collect();
     line.extend(["--other-home".to_owned(), homes[1].display().to_string()]);
     for deed in DEEDS {
         line.extend(["--hook".to_owned(), format!("{deed}={}", operator.line(deed))]);
+    }
+    for (case, reason) in KNOWN {
+        line.extend(["--expect-fail".to_owned(), format!("{case}={reason}")]);
     }
     line.extend(further.iter().map(|word| (*word).to_owned()));
     let line: Vec<&str> = line.iter().map(String::as_str).collect();

@@ -178,5 +178,5 @@ pub(super) const CASES: &[Case] = &[
 
 /// Has the executor killed without a goodbye, and started again.
 pub(super) fn restart(caller: &Caller) -> Result<()> {
-    caller.terms.done("restart", "")
+    caller.terms.done("restart", "").map(drop)
 }

@@ -70,6 +70,24 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
+        id: "status-of-the-caller",
+        clauses: &["ID-11", "ID-46"],
+        about: "the caller's newest status up to a number is told as it was stapled, or not_found",
+        run: |caller| {
+            caller.run(&caller.start()?)?;
+            let own = caller.status();
+            let seq = wire::document(&own.payload)?["seq"].as_i64().unwrap_or_default();
+            let path = |gid: &str, seq: i64| format!("/federation/v1/status/{gid}/{seq}");
+            for seq in [seq, seq + 1_000] {
+                let told = document(caller, &path(&caller.home.gid, seq))?;
+                ensure!(told.text() == own.text(), "another status up to {seq}");
+            }
+            let nobody = format!("gw1-{}", "a".repeat(52));
+            got(caller, ("GET", &path(&nobody, seq)), "not_found")?;
+            got(caller, ("GET", &path(&caller.home.gid, 1)), "not_found")
+        },
+    },
+    Case {
         id: "route-unknown",
         clauses: &["REQ-4"],
         about: "a path that is no route byte for byte is not_found",

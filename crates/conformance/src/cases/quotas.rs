@@ -5,9 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::endings::endless;
+use super::endings::{ended, endless};
 use super::{Case, Skipped, refusal_of};
 use crate::caller::{Caller, INSPECT, RUNS};
+use crate::stream::Stream;
+use crate::wire;
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -63,12 +65,14 @@ pub(super) const CASES: &[Case] = &[
         about: "starts beyond starts_per_second are rate_limited, and served after the time that is told",
         run: |caller| {
             calm();
-            let mut refused = None;
+            let (mut refused, since) = (None, wire::now());
             // Each run ends before the next start, so that the other quota is not the reason.
-            for _ in 0..10 {
+            for served in 0..10 {
                 let start = tight(caller, caller.start()?)?;
                 let (mut reply, signed) = caller.send(RUNS, &start)?;
                 if reply.status == 200 {
+                    let due = 2 + (wire::now() - since) / 1_000;
+                    ensure!(served < due, "{} starts are served in {due} seconds", served + 1);
                     caller.stream(reply, &signed)?.finish()?;
                     continue;
                 }
@@ -99,7 +103,48 @@ pub(super) const CASES: &[Case] = &[
             stream.finish()
         },
     },
+    Case {
+        id: "limit-of-tokens",
+        clauses: &["REQ-57"],
+        about: "a run that reports more tokens than its start allows is stopped, budget_exceeded",
+        run: |caller| {
+            let prompt = caller.terms.given(&caller.terms.usage_prompt, "--usage-prompt")?;
+            let mut start = caller.start_of(prompt)?;
+            start["body"]["limits"] = json!({"tokens": 1});
+            let run = caller.run(&start)?;
+            ended(&run, "failed", "budget_exceeded")?;
+            let reported = frames(&run)?.iter().any(|frame| frame["event"] == "tokenUsage");
+            ensure!(reported, "it was stopped before it reported a usage");
+            Ok(())
+        },
+    },
+    Case {
+        id: "disclosed-as-digests",
+        clauses: &["STR-32"],
+        about: "output of a grant that discloses digests is told by digest and size, nowhere as text",
+        run: |caller| {
+            calm();
+            let run = caller.run(&tight(caller, caller.start()?)?)?;
+            let told = frames(&run)?;
+            let output: Vec<&Value> =
+                told.iter().filter(|frame| frame["event"] == "output").collect();
+            for frame in &output {
+                let payload = &frame["payload"];
+                ensure!(payload["text"].is_null(), "a text is told: {frame}");
+                let told = payload["digest"].is_string() && payload["size"].is_u64();
+                ensure!(told, "no digest and size: {frame}");
+            }
+            let result = &run.terminal()?["result"];
+            ensure!(!output.is_empty(), "the prompt has no output");
+            ensure!(!result.is_string(), "the terminal tells the text: {result}");
+            Ok(())
+        },
+    },
 ];
+
+fn frames(run: &Stream<'_>) -> Result<Vec<Value>> {
+    (0..run.frames.len()).map(|at| run.frame(at)).collect()
+}
 
 /// A start under the tight grant.
 fn tight(caller: &Caller, mut start: Value) -> Result<Value> {

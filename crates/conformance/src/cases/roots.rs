@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use curve25519_dalek::constants;
 use serde_json::{Value, json};
 
+use super::endings::{cancel, endless};
 use super::{Case, refusal_of};
 use crate::caller::{Caller, RUNS};
 use crate::home::Home;
@@ -57,6 +58,29 @@ pub(super) const CASES: &[Case] = &[
             let later = Caller::new(home, caller.terms.clone())?;
             later.restate(later.key("status")?.seal("status", &wire::bytes_of(&status)));
             served(&later)
+        },
+    },
+    Case {
+        id: "root-key-revoked",
+        clauses: &["ID-22", "ID-66"],
+        about: "a stream that a key opened ends with verification_failed once its owner revokes the key",
+        run: |caller| {
+            endless(caller)?;
+            let later = advanced(caller, |next| next.renewed("request", &["request", "spare"]))?;
+            let (start, spare) = (endless(&later)?, later.key("spare")?);
+            let signed = spare.seal("request", &wire::bytes_of(&start));
+            let reply = later.post(RUNS, later.operation(&signed).as_bytes())?;
+            let mut stream = later.stream(reply, &signed)?;
+            stream.until(1)?;
+            let revoking = wire::bytes_of(&later.home.status(&[&spare.kid]));
+            later.restate(later.key("status")?.seal("status", &revoking));
+            later.run(&later.start()?)?;
+            let code = stream.cut_off()?;
+            ensure!(code == "verification_failed", "the stream ends with {code}");
+            // The run is the owner's, and not the key's.
+            let answer = cancel(&later, &start)?;
+            ensure!(answer["cancel"] == "requested", "it is answered {answer}");
+            Ok(())
         },
     },
     Case {

@@ -105,7 +105,7 @@ pub(super) const CASES: &[Case] = &[
         run: |caller| {
             caller.terms.needs(&["halt", "resume", "restart"])?;
             caller.terms.done("halt", "")?;
-            let tried = caller.terms.done("restart", "").and_then(|()| barred(caller, "halted"));
+            let tried = caller.terms.done("restart", "").and_then(|_| barred(caller, "halted"));
             caller.terms.done("resume", "")?;
             tried?;
             settled(caller, |caller| caller.run(&caller.start()?).map(drop))

@@ -61,6 +61,7 @@ grant)
         --disclose-tool-args full --disclose-tool-results full
     ;;
 withdraw) bridge grant remove kit ;;
+invite) "$program" --home "$home" peer invite "newcomer-$$" </dev/null 2>/dev/null ;;
 approve | deny) bridge approval "$deed" "$ABOUT" --key "$home/carol.key" --yes ;;
 *) echo "no such deed: $deed" >&2; exit 64 ;;
 esac
