@@ -280,7 +280,8 @@ fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const JSON: (&str, &str) = ("Content-Type", "application/json");
+/// The media type of an operation.
+pub(crate) const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// The codes of answers: status, `retryable`, `retryMode`.
 const REGISTRY: [(&str, u16, bool, Option<&str>); 32] = [

@@ -10,6 +10,7 @@ mod form;
 mod held;
 mod owners;
 mod pairing;
+mod patience;
 mod points;
 mod quotas;
 mod request;
@@ -84,6 +85,7 @@ const PROFILES: &[Profile] = &[
     Profile { name: "sessions", groups: &[sessions::CASES] },
     Profile { name: "approvals", groups: &[catalogs::CASES, approvals::CASES] },
     Profile { name: "crashes", groups: &[crashes::CASES] },
+    Profile { name: "patience", groups: &[patience::CASES] },
     Profile { name: "rotation", groups: &[roots::CASES, rotation::CASES] },
     Profile { name: "restores", groups: &[restores::CASES] },
     Profile { name: "standing", groups: &[standing::CASES] },

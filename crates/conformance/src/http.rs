@@ -107,9 +107,19 @@ impl Reply {
 /// Sends a request and reads the head of its answer.
 pub(crate) fn ask(
     place: &Place,
-    (method, path): (&str, &str),
+    route: (&str, &str),
     headers: &[(&str, &str)],
     body: &[u8],
+) -> Result<Reply> {
+    begin(place, route, headers, (body.len(), body))
+}
+
+/// The same, with a body that may be shorter than the head says.
+pub(crate) fn begin(
+    place: &Place,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    (length, body): (usize, &[u8]),
 ) -> Result<Reply> {
     let authority = place.authority()?;
     let mut socket = place.socket()?;
@@ -120,7 +130,7 @@ pub(crate) fn ask(
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     if method == "POST" {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        head.push_str(&format!("Content-Length: {length}\r\n"));
     }
     head.push_str("Connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).context("the executor takes no request")?;

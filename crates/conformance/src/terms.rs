@@ -46,6 +46,9 @@ pub(crate) struct Terms {
     /// Arguments with which the tool is at work for some seconds.
     #[arg(long)]
     pub(crate) slow_tool_args: Option<String>,
+    /// A prompt that is answered with ten megabytes, in small pieces and soon.
+    #[arg(long)]
+    pub(crate) flood_prompt: Option<String>,
     /// A prompt of which the run reports that it used tokens, and goes on.
     #[arg(long)]
     pub(crate) usage_prompt: Option<String>,

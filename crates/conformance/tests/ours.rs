@@ -51,7 +51,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("duplicate_tool_args", "tool-args-names"),
     ("session_guessed", "session-of-another-caller"),
     ("turns_at_once", "session-in-order"),
-    ("catalog_ungranted", "catalog-not-granted"),
+    ("catalog_ungranted", "grant-withdrawn"),
     ("ask_audience_unchecked", "question-to-another"),
     ("ask_life_unchecked", "question-expired"),
     ("ask_subject_unchecked", "question-of-other-bytes"),
@@ -74,6 +74,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("revoked_askers_stream_goes_on", "root-key-revoked"),
     ("over_budget_goes_on", "limit-of-tokens"),
     ("discloses_all", "disclosed-as-digests"),
+    ("slow_body_waited_for", "slow-request"),
     ("status_role_kept", "root-status-key-rotated"),
     ("suspended_served", "suspended"),
     ("halt_ignored_by_executor", "halted"),
@@ -84,7 +85,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("lost_history_starts", "restored-shown-a-status"),
 ];
 
-/// All profiles but the core.
+/// All profiles but the core and the slowest one.
 const OTHERS: [&str; 10] = [
     "owners",
     "pairing",
@@ -98,7 +99,7 @@ const OTHERS: [&str; 10] = [
     "restores",
 ];
 /// How the kit is told what there is.
-const RUN: [&str; 21] = [
+const RUN: [&str; 23] = [
     "run",
     "--agent",
     "demo",
@@ -116,6 +117,8 @@ const RUN: [&str; 21] = [
     r#"{"ms":5000}"#,
     "--waiting-prompt",
     "approval exec 60000 rm\nsay after",
+    "--flood-prompt",
+    "count 60000 0",
     "--usage-prompt",
     "usage 20 30\nsay more\nhang",
     "--scope",
@@ -153,8 +156,8 @@ const WIDE: [(&str, &str); 3] = [
 const KNOWN: &[(&str, &str)] =
     &[("pairing-time", "a stranger learns the one code verification_failed, whatever is wrong")];
 
-/// Fewer would mean that a list of cases was lost: of the core, and of all other profiles.
-const CASES_MIN: [usize; 2] = [120, 108];
+/// Fewer would mean that a list of cases was lost: of the core, of the other profiles, and of the slowest one.
+const CASES_MIN: [usize; 3] = [120, 108, 2];
 
 #[tokio::test]
 async fn our_bridge_passes_every_case_of_the_core() {
@@ -165,6 +168,11 @@ async fn our_bridge_passes_every_case_of_the_core() {
 async fn our_bridge_passes_every_case_of_the_other_profiles() {
     let profiles: Vec<&str> = OTHERS.iter().flat_map(|name| ["--profile", *name]).collect();
     passes(&profiles, CASES_MIN[1]).await;
+}
+
+#[tokio::test]
+async fn our_bridge_waits_for_nobody() {
+    passes(&["--profile", "patience"], CASES_MIN[2]).await;
 }
 
 async fn passes(further: &[&str], cases_min: usize) {

@@ -60,7 +60,7 @@ pub(super) const CASES: &[Case] = &[
         clauses: &["APR-14"],
         about: "a question that another key signed is approval_refused",
         run: |caller| {
-            let (asked, _) = question(caller, |_| {})?;
+            let asked = doubtful(caller, |_| {})?;
             let mut other = asked.clone();
             other.signatures[0].1[0] ^= 1;
             bad(caller, &other)?;
@@ -84,7 +84,7 @@ pub(super) const CASES: &[Case] = &[
                         *place = json!(value);
                     }
                 };
-                bad(caller, &question(caller, bend)?.0)?;
+                bad(caller, &doubtful(caller, bend)?)?;
             }
             Ok(())
         },
@@ -98,9 +98,9 @@ pub(super) const CASES: &[Case] = &[
             let over = |asked: &mut Value| {
                 (asked["issued"], asked["expires"]) = (json!(old), json!(old + 300_000));
             };
-            bad(caller, &question(caller, over)?.0)?;
+            bad(caller, &doubtful(caller, over)?)?;
             let long = |asked: &mut Value| asked["expires"] = json!(wire::now() + 86_500_000);
-            bad(caller, &question(caller, long)?.0)
+            bad(caller, &doubtful(caller, long)?)
         },
     },
     Case {
@@ -109,8 +109,8 @@ pub(super) const CASES: &[Case] = &[
         about: "a question whose subject has another digest or size is approval_refused",
         run: |caller| {
             let digest = wire::text_of([7; 32]);
-            bad(caller, &question(caller, |asked| asked["subject"]["digest"] = json!(digest))?.0)?;
-            bad(caller, &question(caller, |asked| asked["subject"]["size"] = json!(1))?.0)
+            bad(caller, &doubtful(caller, |asked| asked["subject"]["digest"] = json!(digest))?)?;
+            bad(caller, &doubtful(caller, |asked| asked["subject"]["size"] = json!(1))?)
         },
     },
     Case {
@@ -246,6 +246,15 @@ fn question(caller: &Caller, bend: impl FnOnce(&mut Value)) -> Result<(Envelope,
     });
     bend(&mut asked);
     Ok((caller.key("request")?.seal("approval-request", &wire::bytes_of(&asked)), id))
+}
+
+/// A question that must be refused; whoever takes it all the same finds that it ends soon.
+fn doubtful(caller: &Caller, bend: impl FnOnce(&mut Value)) -> Result<Envelope> {
+    let soon = |asked: &mut Value| {
+        asked["expires"] = json!(wire::now() + 3_000);
+        bend(asked);
+    };
+    Ok(question(caller, soon)?.0)
 }
 
 /// A start that brings a question.

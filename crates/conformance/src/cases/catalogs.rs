@@ -8,7 +8,7 @@ use crate::caller::Caller;
 use crate::wire::{self, Envelope};
 
 /// Where a catalog is asked for.
-const CATALOG: &str = "/federation/v1/catalog";
+pub(super) const CATALOG: &str = "/federation/v1/catalog";
 
 pub(super) const CASES: &[Case] = &[
     Case {

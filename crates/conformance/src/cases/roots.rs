@@ -268,11 +268,13 @@ pub(super) const CASES: &[Case] = &[
         clauses: &["ID-2"],
         about: "a key of small order, with a torsion, or not spelt canonically is refused",
         run: |caller| {
-            let base = constants::ED25519_BASEPOINT_POINT + constants::EIGHT_TORSION[1];
+            let beside = constants::ED25519_BASEPOINT_POINT + constants::EIGHT_TORSION[1];
+            let small = constants::EIGHT_TORSION;
+            // The neutral point again, by a y of p + 1.
             let mut other = [0xff; 32];
             (other[0], other[31]) = (0xee, 0x7f);
-            let small = constants::EIGHT_TORSION[1].compress().to_bytes();
-            for point in [small, base.compress().to_bytes(), other] {
+            let points = [small[0], small[1], beside].map(|one| one.compress().to_bytes());
+            for point in points.into_iter().chain([other]) {
                 bent(caller, |root| {
                     let kid = root["roles"]["stream"]["keyids"][0].as_str().map(str::to_owned);
                     let kid = kid.unwrap_or_default();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
+use super::catalogs::CATALOG;
 use super::endings::{cancel, ended, endless};
 use super::{Case, operation_refused, refusal_of};
 use crate::caller::{ATTACH, CANCEL, Caller, INSPECT, RUNS};
@@ -14,7 +15,7 @@ use crate::wire;
 pub(super) const CASES: &[Case] = &[
     Case {
         id: "grant-withdrawn",
-        clauses: &["REQ-19", "REQ-22", "STR-41"],
+        clauses: &["APR-2", "REQ-19", "REQ-22", "STR-41"],
         about: "without its grant a run goes on under its terms, and new work is not_granted",
         run: |caller| {
             caller.terms.needs(&["withdraw", "grant"])?;
@@ -23,8 +24,9 @@ pub(super) const CASES: &[Case] = &[
             stream.until(1)?;
             caller.terms.done("withdraw", "")?;
             let tried = without_a_grant(caller, &start);
-            caller.terms.done("grant", "")?;
+            let undone = caller.terms.done("grant", "");
             tried?;
+            undone?;
             stream.finish()?;
             ended(&stream, "cancelled", "cancelled")?;
             caller.run(&caller.start()?).map(drop)
@@ -45,8 +47,9 @@ pub(super) const CASES: &[Case] = &[
                 ensure!(code == "peer_suspended", "the stream ends with {code}");
                 Ok(())
             });
-            caller.terms.done("activate", "")?;
+            let undone = caller.terms.done("activate", "");
             tried?;
+            undone?;
             let body = json!({"after": stream.seq(), "run": stream.run()?});
             let rest = caller.open(ATTACH, &caller.request("attach", body)?)?;
             let mut rest = rest.onward(stream.chained())?;
@@ -87,8 +90,9 @@ pub(super) const CASES: &[Case] = &[
                 home::chain(&caller.place)?;
                 Ok(())
             })();
-            caller.terms.done("resume", "")?;
+            let undone = caller.terms.done("resume", "");
             tried?;
+            undone?;
             let whole = settled(caller, |caller| {
                 caller.run(&caller.again(&start)?).map(|run| (run.frames.clone(), run.terminal()))
             })?;
@@ -106,8 +110,9 @@ pub(super) const CASES: &[Case] = &[
             caller.terms.needs(&["halt", "resume", "restart"])?;
             caller.terms.done("halt", "")?;
             let tried = caller.terms.done("restart", "").and_then(|_| barred(caller, "halted"));
-            caller.terms.done("resume", "")?;
+            let undone = caller.terms.done("resume", "");
             tried?;
+            undone?;
             settled(caller, |caller| caller.run(&caller.start()?).map(drop))
         },
     },
@@ -135,8 +140,9 @@ pub(super) const CASES: &[Case] = &[
                 ensure!(code == "draining", "the stream ends with {code}");
                 Ok(())
             })();
-            caller.terms.done("restart", "")?;
+            let undone = caller.terms.done("restart", "");
             tried?;
+            undone?;
             let body = json!({"after": stream.seq(), "run": stream.run()?});
             let rest = caller.open(ATTACH, &caller.request("attach", body)?)?;
             let mut rest = rest.onward(stream.chained())?;
@@ -170,8 +176,9 @@ pub(super) const CASES: &[Case] = &[
             let later = caller.other()?;
             let tried = barred(&later, "peer_suspended")
                 .and_then(|()| caller.run(&caller.start()?).map(drop));
-            caller.terms.done("lift", "")?;
+            let undone = caller.terms.done("lift", "");
             tried?;
+            undone?;
             later.run(&later.start()?).map(drop)
         },
     },
@@ -209,6 +216,8 @@ fn barred(caller: &Caller, code: &str) -> Result<()> {
 fn without_a_grant(caller: &Caller, start: &serde_json::Value) -> Result<()> {
     let (reply, signed) = caller.send(RUNS, &caller.start()?)?;
     refusal_of(caller, reply, Some(&signed), ("not_granted", true))?;
+    let catalog = caller.request("catalog", json!({}))?;
+    operation_refused(caller, CATALOG, &catalog, "not_granted")?;
     caller.open(RUNS, &caller.again(start)?)?.until(1)?;
     let told = caller.answer(INSPECT, &caller.about("inspect", start)?)?;
     ensure!(told["state"] == "running", "it tells {told}");
