@@ -121,14 +121,20 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "root-threshold",
         clauses: &["ENV-11", "ID-6", "ID-7"],
-        about: "a root whose own root keys are too few for its threshold is verification_failed",
-        run: |caller| bent(caller, |root| root["roles"]["root"]["threshold"] = json!(2)),
+        about: "a root with a threshold of no key, or of more keys than there are, is refused",
+        run: |caller| {
+            for (role, threshold) in [("root", 2), ("stream", 2), ("stream", 0)] {
+                bent(caller, |root| root["roles"][role]["threshold"] = json!(threshold))?;
+            }
+            Ok(())
+        },
     },
     Case {
         id: "root-gap",
         clauses: &["ID-5"],
-        about: "a root two versions ahead, without the one between, is verification_failed",
+        about: "a root two versions ahead, without the one between or as if there were none, is refused",
         run: |caller| {
+            bent(caller, |root| root["version"] = json!(root["version"].as_u64().map(|v| v + 1)))?;
             let caller = caller.renewed()?;
             let between = Next::after(&caller.home, caller.home.root())?.signed();
             refused(&caller, &[Next::after(&caller.home, &between)?.signed()], REFUSED)
