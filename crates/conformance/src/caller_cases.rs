@@ -43,7 +43,7 @@ pub(crate) fn try_all(stage: &Stage, is_chosen: impl Fn(&str) -> bool, report: &
     };
     let [first, later @ ..] = ALONE;
     for case in chosen(&[first]) {
-        report.tried(case, (case.run)(stage));
+        report.tried(PROFILE, case, (case.run)(stage));
     }
     let cases = chosen(&SIDE_BY_SIDE);
     let next = AtomicUsize::new(0);
@@ -59,11 +59,11 @@ pub(crate) fn try_all(stage: &Stage, is_chosen: impl Fn(&str) -> bool, report: &
         }
         drop(tell);
         for (case, came) in came {
-            report.tried(case, came);
+            report.tried(PROFILE, case, came);
         }
     });
     for case in chosen(&later) {
-        report.tried(case, (case.run)(stage));
+        report.tried(PROFILE, case, (case.run)(stage));
     }
 }
 

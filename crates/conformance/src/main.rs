@@ -15,6 +15,8 @@ mod script;
 mod server;
 mod stage;
 mod stream;
+mod succession;
+mod terms;
 mod wire;
 
 use std::path::PathBuf;
@@ -22,14 +24,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use crate::caller::{Caller, Terms};
+use crate::caller::Caller;
 use crate::home::Home;
 use crate::host::Host;
 use crate::report::Report;
 use crate::server::Server;
 use crate::stage::{Orders, Stage};
+use crate::terms::Terms;
 
 /// Tries an implementation of the Gateway Federation Protocol against its clauses.
 #[derive(Debug, Parser)]
@@ -51,7 +54,7 @@ enum Command {
     List {
         /// Of this profile only.
         #[arg(long)]
-        profile: Option<Profile>,
+        profile: Option<String>,
     },
     /// Join the executor under test by its invite; its operator then compares the words and accepts.
     Join {
@@ -68,55 +71,31 @@ enum Command {
     Run(Box<Run>),
 }
 
-/// Who is under test.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Profile {
-    /// An executor; the kit is its caller.
-    CoreExecutor,
-    /// A caller; the kit is its executor.
-    CoreCaller,
-}
-
-impl Profile {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::CoreExecutor => cases::PROFILE,
-            Self::CoreCaller => caller_cases::PROFILE,
-        }
-    }
-}
-
 #[derive(Args, Debug)]
 struct Run {
-    /// Who is under test.
-    #[arg(long, default_value = "core-executor")]
-    profile: Profile,
+    /// Run the cases of this profile; profiles of executors may be several. `core-executor` unless cases are named.
+    #[arg(long = "profile", value_name = "NAME")]
+    profiles: Vec<String>,
     /// Run these cases only.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// A case that is known to fail, and why.
     #[arg(long = "expect-fail", value_name = "CASE=REASON")]
     expected: Vec<String>,
-    /// The agent that the executor grants to the kit, or that the caller asks the kit for.
-    #[arg(long)]
-    agent: String,
-    /// The kit's tenant.
-    #[arg(long, default_value = "default")]
-    src: String,
-    /// The executor's tenant.
-    #[arg(long, default_value = "default")]
-    dst: String,
-    /// A prompt that the agent answers soon and successfully, best with several frames.
-    #[arg(long, default_value = "Say hello.")]
-    prompt: String,
-    /// A prompt that keeps the agent at work until it is stopped; without one, some cases are skipped.
-    #[arg(long)]
-    endless_prompt: Option<String>,
+    #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
+    orders: OfCaller,
+}
+
+/// What a caller under test needs besides the agent that it asks the kit for.
+#[derive(Args, Clone, Debug)]
+struct OfCaller {
     /// Of a caller: where the kit listens.
-    #[arg(long, required_if_eq("profile", "core-caller"))]
+    #[arg(long)]
     listen: Option<String>,
     /// Of a caller: the shell command that starts a run at the kit; the README says what it is given.
-    #[arg(long, required_if_eq("profile", "core-caller"))]
+    #[arg(long)]
     start: Option<String>,
     /// Of a caller: the shell command that cancels a run; without one, some cases are skipped.
     #[arg(long)]
@@ -138,9 +117,9 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
-        Command::List { profile } => report::list(profile.map(Profile::name), cli.json),
+        Command::List { profile } => report::list(profile.as_deref(), cli.json)?,
         Command::Join { invite } => {
-            let (gateway, words) = Home::open(&cli.home)?.join(&cli.home, invite)?;
+            let (gateway, words) = Home::open(&cli.home)?.join(invite)?;
             report::joined(&gateway, &words, cli.json);
         }
         Command::Invite { listen } => {
@@ -150,14 +129,11 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             report::invited("words", &words, cli.json);
         }
         Command::Run(run) => {
-            let profile = run.profile.name();
-            for id in &run.only {
-                ensure!(report::ids(profile).contains(&id.as_str()), "there is no case {id}");
-            }
-            let report = Report::new(profile, &run.expected, cli.json)?;
-            let passed = match run.profile {
-                Profile::CoreExecutor => try_executor(cli, run, report)?,
-                Profile::CoreCaller => try_caller(cli, run, report)?,
+            let report = Report::new(&run.expected, cli.json)?;
+            let of_caller = run.profiles.iter().any(|name| name == caller_cases::PROFILE);
+            let passed = match of_caller {
+                true => try_caller(cli, run, report)?,
+                false => try_executor(cli, run, report)?,
             };
             return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -166,29 +142,29 @@ fn run(cli: &Cli) -> Result<ExitCode> {
 }
 
 fn try_executor(cli: &Cli, run: &Run, mut report: Report) -> Result<bool> {
-    let terms = Terms {
-        agent: run.agent.clone(),
-        src: run.src.clone(),
-        dst: run.dst.clone(),
-        prompt: run.prompt.clone(),
-        endless: run.endless_prompt.clone(),
-    };
-    let caller = Caller::new(Home::open(&cli.home)?, terms)?;
-    for case in cases::all().filter(|case| run.is_chosen(case.id)) {
-        report.tried(case, (case.run)(&caller));
+    for (profile, cases) in cases::wanted(&run.profiles, &run.only)? {
+        let caller = Caller::new(Home::open(&cli.home)?, run.terms.clone())?;
+        for case in cases {
+            report.tried(profile, case, (case.run)(&caller));
+        }
     }
     Ok(report.end())
 }
 
 fn try_caller(cli: &Cli, run: &Run, mut report: Report) -> Result<bool> {
-    let listen = run.listen.as_deref().context("--listen")?;
+    ensure!(run.profiles.len() == 1, "a caller and an executor are tried in two runs");
+    for id in &run.only {
+        ensure!(caller_cases::all().any(|case| case.id == *id), "there is no case {id} of callers");
+    }
+    let orders = &run.orders;
+    let listen = orders.listen.as_deref().context("a caller needs --listen")?;
     let host = Host::open(&cli.home, listen)?;
     host.caller()?;
     let orders = Orders {
-        agent: run.agent.clone(),
-        start: run.start.clone().context("--start")?,
-        cancel: run.cancel.clone(),
-        lift: run.lift.clone(),
+        agent: run.terms.agent.clone(),
+        start: orders.start.clone().context("a caller needs --start")?,
+        cancel: orders.cancel.clone(),
+        lift: orders.lift.clone(),
     };
     let is_new = !host.was_tried()?;
     let stage = Stage { server: Server::begin(host, listen)?, orders, is_new };

@@ -10,7 +10,6 @@ use crate::cases::{self, Case, Skipped};
 
 /// The verdicts so far.
 pub(crate) struct Report {
-    profile: &'static str,
     expected: BTreeMap<String, String>,
     json: bool,
     cases: Vec<Value>,
@@ -19,18 +18,18 @@ pub(crate) struct Report {
 
 impl Report {
     /// Nothing was tried yet. `expected` are cases that are known to fail, as `case=reason`.
-    pub(crate) fn new(profile: &'static str, expected: &[String], json: bool) -> Result<Self> {
+    pub(crate) fn new(expected: &[String], json: bool) -> Result<Self> {
         let mut known = BTreeMap::new();
         for one in expected {
             let (id, reason) = one.split_once('=').context("--expect-fail CASE=REASON")?;
-            ensure!(ids(profile).contains(&id), "there is no case {id}");
+            ensure!(all().any(|case| case["id"] == id), "there is no case {id}");
             known.insert(id.to_owned(), reason.to_owned());
         }
-        Ok(Self { profile, expected: known, json, cases: Vec::new(), counts: BTreeMap::new() })
+        Ok(Self { expected: known, json, cases: Vec::new(), counts: BTreeMap::new() })
     }
 
     /// Takes what came of a case.
-    pub(crate) fn tried<T>(&mut self, case: &Case<T>, came: Result<()>) {
+    pub(crate) fn tried<T>(&mut self, profile: &str, case: &Case<T>, came: Result<()>) {
         let (verdict, reason) = self.verdict(case.id, came);
         *self.counts.entry(verdict).or_default() += 1;
         if !self.json {
@@ -40,7 +39,7 @@ impl Report {
                 println!("{:<13}  {reason}", "");
             }
         }
-        let mut entry = described(case, self.profile);
+        let mut entry = described(profile, case);
         entry["verdict"] = json!(verdict);
         entry["reason"] = json!(reason);
         self.cases.push(entry);
@@ -50,14 +49,11 @@ impl Report {
     pub(crate) fn end(self) -> bool {
         let failed = self.counts.contains_key("fail");
         if self.json {
-            println!(
-                "{}",
-                json!({"cases": self.cases, "counts": self.counts, "profile": self.profile, "v": 1})
-            );
+            println!("{}", json!({"cases": self.cases, "counts": self.counts, "v": 1}));
         } else {
             let counts: Vec<String> =
                 self.counts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
-            println!("\n{}: {} cases: {}", self.profile, self.cases.len(), counts.join(", "));
+            println!("\n{} cases: {}", self.cases.len(), counts.join(", "));
         }
         !failed
     }
@@ -74,16 +70,20 @@ impl Report {
     }
 }
 
+/// Every case of every profile.
+fn all() -> impl Iterator<Item = Value> {
+    let executor = cases::all().map(|(profile, case)| described(profile, case));
+    executor.chain(caller_cases::all().map(|case| described(caller_cases::PROFILE, case)))
+}
+
 /// Prints the cases of a profile, or of all.
-pub(crate) fn list(profile: Option<&str>, json: bool) {
-    let executor = cases::all().map(|case| described(case, cases::PROFILE));
-    let caller = caller_cases::all().map(|case| described(case, caller_cases::PROFILE));
-    let all = executor.chain(caller);
-    let all: Vec<Value> =
-        all.filter(|case| profile.is_none_or(|profile| case["profile"] == profile)).collect();
+pub(crate) fn list(profile: Option<&str>, json: bool) -> Result<()> {
+    let wanted = |case: &Value| profile.is_none_or(|profile| case["profile"] == profile);
+    let all: Vec<Value> = all().filter(wanted).collect();
+    ensure!(!all.is_empty(), "there is no profile {}", profile.unwrap_or_default());
     if json {
         println!("{}", json!({"cases": all, "v": 1}));
-        return;
+        return Ok(());
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     for case in all {
@@ -93,14 +93,7 @@ pub(crate) fn list(profile: Option<&str>, json: bool) {
             (text(&case["profile"]), text(&case["id"]), text(&case["about"]));
         println!("{profile:<13}  {id:<30}  {clauses:<40}  {about}");
     }
-}
-
-/// The ids of a profile's cases.
-pub(crate) fn ids(profile: &str) -> Vec<&'static str> {
-    match profile {
-        caller_cases::PROFILE => caller_cases::all().map(|case| case.id).collect(),
-        _ => cases::all().map(|case| case.id).collect(),
-    }
+    Ok(())
 }
 
 /// Prints what came of joining.
@@ -121,7 +114,7 @@ pub(crate) fn invited(name: &str, value: &str, json: bool) {
     println!("{name}: {value}");
 }
 
-fn described<T>(case: &Case<T>, profile: &str) -> Value {
+fn described<T>(profile: &str, case: &Case<T>) -> Value {
     let (id, clauses, about) = (case.id, case.clauses, case.about);
     json!({"about": about, "clauses": clauses, "id": id, "profile": profile})
 }

@@ -94,7 +94,7 @@ impl Stage {
 
     /// Lifts the quarantine, or says that nobody told how.
     pub(crate) fn lift(&self) -> Result<()> {
-        let lift = self.orders.lift.as_ref().context(Skipped("--lift is not given"))?;
+        let lift = self.orders.lift.as_ref().context(Skipped("--lift is not given".to_owned()))?;
         ensure!(self.order(lift, "").stdout(Stdio::null()).status()?.success(), "--lift failed");
         Ok(())
     }
@@ -263,7 +263,7 @@ impl Run<'_> {
     /// Tells the caller to cancel the run.
     pub(crate) fn cancel(&self) -> Result<()> {
         let order = self.stage.orders.cancel.as_ref();
-        let order = order.context(Skipped("--cancel is not given"))?;
+        let order = order.context(Skipped("--cancel is not given".to_owned()))?;
         let told = self.stage.order(order, &self.key).stdout(Stdio::null()).status()?;
         ensure!(told.success(), "--cancel failed");
         Ok(())

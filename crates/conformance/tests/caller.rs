@@ -65,25 +65,16 @@ const FAULTS: &[(&str, &str)] = &[
     ("any_byte_is_a_sign_of_life", "silence"),
 ];
 
-/// What our bridge does otherwise than the clause says, until one of them is changed.
-const EXPECTED: &[&str] = &[
-    "verdict-key-expired=the bridge writes lost: the key may have been led and forgotten",
-    "attach-refused-as-ahead=the bridge writes lost: the executor forgot what it sealed",
-    "verdict-cancelled-before-start=the bridge writes cancelled: a cancel of ours came first",
-];
-
 /// Fewer would mean that a list of cases was lost.
-const CASES_MIN: usize = 161;
+const CASES_MIN: usize = 160;
 /// Bridges at once; most of their time they wait.
 const AT_ONCE: usize = 4;
 
 #[tokio::test]
 async fn our_bridge_passes_every_case_as_a_caller() {
-    let expected: Vec<&str> = EXPECTED.iter().flat_map(|case| ["--expect-fail", case]).collect();
-    let told = tried(None, &expected).await;
+    let told = tried(None, &[]).await;
     let cases = told["cases"].as_array().unwrap();
-    let is_due = |case: &&Value| case["verdict"] == "pass" || case["verdict"] == "expected-fail";
-    let others: Vec<&Value> = cases.iter().filter(|case| !is_due(case)).collect();
+    let others: Vec<&Value> = cases.iter().filter(|case| case["verdict"] != "pass").collect();
     assert!(others.is_empty(), "{others:#?}");
     assert!(cases.len() >= CASES_MIN, "{} cases", cases.len());
 }

@@ -136,7 +136,7 @@ pub(super) const LATER: &[Case<Stage>] = &[Case {
 }];
 
 fn able(stage: &Stage) -> Result<Run<'_>> {
-    stage.orders.cancel.as_ref().context(Skipped("--cancel is not given"))?;
+    stage.orders.cancel.as_ref().context(Skipped("--cancel is not given".to_owned()))?;
     stage.start()
 }
 

@@ -74,7 +74,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
 /// new work waits until the quarantine is lifted.
 fn quarantined(stage: &Stage, contradict: impl FnOnce(&mut Run<'_>) -> Result<()>) -> Result<()> {
     // Without it the peering would end here for all cases that follow.
-    stage.orders.lift.as_ref().context(Skipped("--lift is not given"))?;
+    stage.orders.lift.as_ref().context(Skipped("--lift is not given".to_owned()))?;
     let mut run = stage.start()?;
     let mut open = run.begin()?;
     open.write(run.batch(1, 2)?)?;

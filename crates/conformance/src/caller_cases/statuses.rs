@@ -20,7 +20,9 @@ pub(super) const FIRST: &[Case<Stage>] = &[Case {
     run: |stage| {
         let (caller, _) = stage.host().caller()?;
         if !stage.is_new {
-            return Err(crate::cases::Skipped("the caller ran before; invite it anew").into());
+            return Err(
+                crate::cases::Skipped("the caller ran before; invite it anew".to_owned()).into()
+            );
         }
         stage.start()?.serve()?;
         let log = stage.server.log();
