@@ -149,10 +149,6 @@ const WIDE: [(&str, &str); 3] = [
     ("LANDBRIDGE_LIMITS_RUNS_OPEN_PER_PEER_MAX", "1000"),
 ];
 
-/// What our bridge does otherwise than the specification says, and why it is so.
-const KNOWN: &[(&str, &str)] =
-    &[("pairing-time", "a stranger learns the one code verification_failed, whatever is wrong")];
-
 /// Fewer would mean that a list of cases was lost: of the core, of the other profiles, and of the slowest one.
 const CASES_MIN: [usize; 3] = [120, 108, 2];
 
@@ -175,11 +171,7 @@ async fn our_bridge_waits_for_nobody() {
 async fn passes(further: &[&str], cases_min: usize) {
     let told = tried(None, further).await;
     let cases = told["cases"].as_array().unwrap();
-    let due = |case: &&Value| {
-        let known = KNOWN.iter().any(|(id, _)| case["id"] == *id);
-        case["verdict"] != if known { "expected-fail" } else { "pass" }
-    };
-    let others: Vec<&Value> = cases.iter().filter(due).collect();
+    let others: Vec<&Value> = cases.iter().filter(|case| case["verdict"] != "pass").collect();
     assert!(others.is_empty(), "{others:#?}");
     assert!(cases.len() >= cases_min, "{} cases", cases.len());
 }
@@ -225,9 +217,6 @@ async fn tried(fault: Option<&str>, further: &[&str]) -> Value {
     line.extend(["--other-home".to_owned(), homes[1].display().to_string()]);
     for deed in DEEDS {
         line.extend(["--hook".to_owned(), format!("{deed}={}", operator.line(deed))]);
-    }
-    for (case, reason) in KNOWN {
-        line.extend(["--expect-fail".to_owned(), format!("{case}={reason}")]);
     }
     line.extend(further.iter().map(|word| (*word).to_owned()));
     let line: Vec<&str> = line.iter().map(String::as_str).collect();

@@ -72,19 +72,22 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "pairing-of-another",
         clauses: &["ID-34", "ID-4"],
-        about: "a pairing in another's name, for another gateway or with another first root is refused",
+        about: "a pairing in another's name or for another gateway is refused, and one whose genesis is not its name's",
         run: |caller| {
             let (secret, newcomer) = (invited(caller)?, stranger(caller)?);
-            for (name, value) in [
-                ("iss", json!(caller.home.gid)),
-                ("aud", json!(newcomer.gid)),
-                ("genesis", json!(wire::text_of([7; 32]))),
-            ] {
+            let bent = |members: &[(&str, Value)]| -> Result<Value> {
                 let mut pairing = newcomer.pairing(&caller.gid, &secret)?;
-                pairing[name] = value;
-                refused(caller, &newcomer, &pairing)?;
-            }
-            Ok(())
+                for (name, value) in members {
+                    pairing[*name] = value.clone();
+                }
+                Ok(pairing)
+            };
+            let kit = &caller.home;
+            let (name, genesis) = (json!(kit.gid), json!(kit.roots[0].name()));
+            refused(caller, &newcomer, &bent(&[("iss", name), ("genesis", genesis)])?)?;
+            refused(caller, &newcomer, &bent(&[("aud", json!(kit.gid))])?)?;
+            let another = json!(wire::text_of([7; 32]));
+            refused_as(caller, &newcomer, &bent(&[("genesis", another)])?, "malformed")
         },
     },
     Case {
@@ -118,12 +121,7 @@ pub(super) const CASES: &[Case] = &[
                 let mut pairing = newcomer.pairing(&caller.gid, &secret)?;
                 let iat = wire::now() + skew;
                 (pairing["iat"], pairing["exp"]) = (json!(iat), json!(iat + life));
-                let signed = newcomer.key("request")?.seal("pairing", &wire::bytes_of(&pairing));
-                let mut reply = shown(caller, &newcomer.introduction(&signed)?)?;
-                ensure!(reply.status != 200, "it is taken, and {code} was due");
-                // Whether a stranger's request counts as authenticated is not what is tried here.
-                let told: Value = told(caller, &mut reply)?;
-                ensure!(told["code"] == code, "{code} was due, and it is {told}");
+                refused_as(caller, &newcomer, &pairing, code)?;
             }
             Ok(())
         },
@@ -180,11 +178,15 @@ fn pending(caller: &Caller, by: &Home, pairing: &Value) -> Result<Value> {
 }
 
 fn refused(caller: &Caller, by: &Home, pairing: &Value) -> Result<()> {
+    refused_as(caller, by, pairing, REFUSED)
+}
+
+fn refused_as(caller: &Caller, by: &Home, pairing: &Value, code: &str) -> Result<()> {
     let signed = by.key("request")?.seal("pairing", &wire::bytes_of(pairing));
     let mut reply = shown(caller, &by.introduction(&signed)?)?;
     ensure!(reply.status != 200, "it is taken");
     let told = told(caller, &mut reply)?;
-    ensure!(told["code"] == REFUSED, "{REFUSED} was due, and it is {told}");
+    ensure!(told["code"] == code, "{code} was due, and it is {told}");
     Ok(())
 }
 

@@ -99,6 +99,7 @@ fn operation(op: Op) -> Operation {
     };
     match op {
         Op::Start => operation.gives(200, "The run's stream.", &stream).refuses(&[
+            "approval_refused",
             "cancelled_before_start",
             "gateway_unavailable",
             "input_refused",
