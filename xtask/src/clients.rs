@@ -82,7 +82,9 @@ impl Place<'_> {
         let python = || self.with_places(Command::new(self.tools.join("venv/bin/python")));
         let types = ["-m", "mypy", "--strict", "--no-incremental", "--package", "landbridge"];
         step(python().args(types).env("MYPYPATH", self.root.join("clients/python/src")))?;
-        step(python().args(["vectors/build.py", "--check"]))?;
+        for made in ["clients/generate.py", "vectors/build.py"] {
+            step(python().args([made, "--check"]))?;
+        }
         for tests in ["clients/python/tests", "clients/tests"] {
             step(python().args(["-m", "unittest", "discover", "--start-directory", tests]))?;
         }

@@ -1,65 +1,15 @@
 /** A client of one bridge's local API: start, stream, cancel, list, wait, export. */
 
+import type { CancelView, Filters, Frame as FrameView, ProblemView, RouteView, RunList, RunView, StartRun } from './api.js';
+
 /** The bridge sends a comment every 15 seconds, so a longer silence is a dead connection. */
 const SILENCE_MS = 45_000;
 const [PAUSE_MS, PAUSE_MS_MAX] = [200, 5_000];
 const LINE_CHARS_MAX = 1_048_576;
 
-/** A run as `GET /v1/runs/{run}` tells it. Times are RFC 3339 texts. */
-export interface Run {
-  run: string;
-  gateway: string;
-  peer: string;
-  agent: string | null;
-  tenant: { src: string; dst: string };
-  idempotencyKey: string;
-  labels: Record<string, string>;
-  phase: string;
-  frames: number;
-  outcome: string | null;
-  session: string | null;
-  remoteRun: string | null;
-  connection: string | null;
-  attached: boolean;
-  cancelRequested: boolean;
-  created: string;
-  deadline: string;
-  ended: string | null;
-  disputed?: { kid: string; reason: string; since: string; fromFrame: number; received: string }[];
-}
-
-/** What a run is started with. `idempotencyKey` names your decision: keep it before you start. */
-export interface Start {
-  gateway: string;
-  idempotencyKey: string;
-  prompt?: string;
-  toolCall?: { tool: string; args?: Record<string, unknown> };
-  agent?: string;
-  mode?: 'session' | 'turn' | 'subagent';
-  session?: string;
-  callerIdentity?: { principal: string; workflow?: string; step?: string; labels?: Record<string, string> };
-  deadline?: string;
-  limits?: { tokens?: number; costMicroUsd?: number; frames?: number; bytes?: number };
-  labels?: Record<string, string>;
-}
-
 /** One event of a run. `line` is the line exactly as it was sealed; its bytes can be hashed. */
-export interface Frame {
-  seq: number;
-  event: string;
-  payload: Record<string, unknown>;
+export interface Frame extends FrameView {
   line: string;
-}
-
-export interface Filters {
-  gateway?: string;
-  state?: 'open' | 'settled';
-  outcome?: string;
-  labels?: Record<string, string>;
-  since?: string;
-  until?: string;
-  /** Runs in a page, not in all. */
-  limit?: number;
 }
 
 /** A refusal of the bridge; `code` says what happened. */
@@ -67,18 +17,20 @@ export class Problem extends Error {
   readonly code: string;
   readonly detail: string | undefined;
   readonly retryable: boolean;
+  readonly retryMode: string | undefined;
   readonly retryAfterMs: number | undefined;
 
   constructor(
     readonly status: number,
-    readonly body: Record<string, unknown>,
+    readonly body: Partial<ProblemView>,
   ) {
-    const text = (name: string): string | undefined => (typeof body[name] === 'string' ? body[name] : undefined);
+    const text = (name: keyof ProblemView): string | undefined => (typeof body[name] === 'string' ? body[name] : undefined);
     super([text('code') ?? 'unknown', text('detail')].filter(Boolean).join(': '));
     this.name = 'Problem';
     this.code = text('code') ?? 'unknown';
     this.detail = text('detail');
     this.retryable = body.retryable === true;
+    this.retryMode = text('retryMode');
     this.retryAfterMs = typeof body.retryAfterMs === 'number' ? body.retryAfterMs : undefined;
   }
 
@@ -123,29 +75,33 @@ export class Client {
   }
 
   /** Starts a run, or finds the one that its key started. Repeat it with the same request when the answer is unknown. */
-  start(request: Start, signal?: AbortSignal): Promise<Run> {
-    return this.#json<Run>('POST', '/v1/runs', request, signal);
+  start(request: StartRun, signal?: AbortSignal): Promise<RunView> {
+    return this.#json('POST', '/v1/runs', request, signal);
   }
 
   /** The run as it is now. */
-  show(run: string, signal?: AbortSignal): Promise<Run> {
-    return this.#json<Run>('GET', `/v1/runs/${encodeURIComponent(run)}`, undefined, signal);
+  show(run: string, signal?: AbortSignal): Promise<RunView> {
+    return this.#json('GET', at(run), undefined, signal);
   }
 
-  /** Asks for the end of a run. */
-  async cancel(run: string, signal?: AbortSignal): Promise<'requested' | 'alreadyTerminal'> {
-    type Answer = { state: 'requested' | 'alreadyTerminal' };
-    return (await this.#json<Answer>('POST', `/v1/runs/${encodeURIComponent(run)}/cancel`, undefined, signal)).state;
+  /** Asks for the end of a run: `requested`, or `alreadyTerminal`. */
+  async cancel(run: string, signal?: AbortSignal): Promise<string> {
+    return (await this.#json<CancelView>('POST', `${at(run)}/cancel`, undefined, signal)).state;
+  }
+
+  /** What may be reached, and how it does. */
+  gateways(signal?: AbortSignal): Promise<RouteView[]> {
+    return this.#json('GET', '/v1/gateways', undefined, signal);
   }
 
   /** Runs that fit, the newest first, over as many pages as there are. */
-  async *list(filters: Filters = {}, signal?: AbortSignal): AsyncGenerator<Run, void, undefined> {
+  async *list(filters: Filters = {}, signal?: AbortSignal): AsyncGenerator<RunView, void, undefined> {
     const { labels = {}, ...plain } = filters;
     const query = Object.entries(plain).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
     for (const [name, value] of Object.entries(labels)) query.push(['label', `${name}=${value}`]);
     for (let cursor: string | null = ''; cursor !== null; ) {
-      const all = new URLSearchParams(cursor === '' ? query : [...query, ['cursor', cursor]]);
-      const page: { runs: Run[]; next: string | null } = await this.#json('GET', `/v1/runs?${all}`, undefined, signal);
+      const all: URLSearchParams = new URLSearchParams(cursor === '' ? query : [...query, ['cursor', cursor]]);
+      const page: RunList = await this.#json<RunList>('GET', `/v1/runs?${all}`, undefined, signal);
       yield* page.runs;
       cursor = page.next;
     }
@@ -153,13 +109,12 @@ export class Client {
 
   /** The run's transcript, for `verify`. */
   async export(run: string, signal?: AbortSignal): Promise<string> {
-    const path = `/v1/runs/${encodeURIComponent(run)}/transcript`;
-    const response = await this.#send('GET', path, 'application/jsonl', undefined, signal);
+    const response = await this.#send('GET', `${at(run)}/transcript`, 'application/jsonl', undefined, signal);
     return cutWhenBroken(response.text(), signal);
   }
 
   /** Waits until the run is settled. An aborted `signal` ends the waiting, not the run. */
-  async wait(run: string, signal?: AbortSignal): Promise<Run> {
+  async wait(run: string, signal?: AbortSignal): Promise<RunView> {
     for (let pause = PAUSE_MS / 4; ; pause = Math.min(pause * 2, PAUSE_MS_MAX)) {
       const shown = await this.show(run, signal);
       if (shown.ended !== null) return shown;
@@ -204,8 +159,7 @@ export class Client {
     let timer = setTimeout(() => silence.abort(new Error(SILENT)), SILENCE_MS);
     const either = signal === undefined ? silence.signal : anyOf(signal, silence);
     try {
-      const path = `/v1/runs/${encodeURIComponent(run)}/frames?after=${after}`;
-      const response = await this.#send('GET', path, 'text/event-stream', undefined, either);
+      const response = await this.#send('GET', `${at(run)}/frames?after=${after}`, 'text/event-stream', undefined, either);
       for await (const [name, data] of events(response, either, () => {
         clearTimeout(timer);
         timer = setTimeout(() => silence.abort(new Error(SILENT)), SILENCE_MS);
@@ -247,6 +201,8 @@ export class Client {
     return response;
   }
 }
+
+const at = (run: string): string => `/v1/runs/${encodeURIComponent(run)}`;
 
 function readFrame(line: string): Frame {
   try {

@@ -1,41 +1,10 @@
-"""What the local API takes and tells. Members are named as on the wire."""
+"""What a client hands on: the frames of a run, and refusals."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, TypedDict
-
-
-class Tenants(TypedDict):
-    """A tenant pair: ours is `src`, the peer's is `dst`."""
-
-    src: str
-    dst: str
-
-
-class Run(TypedDict, total=False):
-    """A run as `GET /v1/runs/{run}` tells it. Times are RFC 3339 texts."""
-
-    run: str
-    gateway: str
-    peer: str
-    agent: Optional[str]
-    tenant: Tenants
-    idempotencyKey: str
-    labels: Dict[str, str]
-    phase: str
-    frames: int
-    outcome: Optional[str]
-    session: Optional[str]
-    remoteRun: Optional[str]
-    connection: Optional[str]
-    attached: bool
-    cancelRequested: bool
-    created: str
-    deadline: str
-    ended: Optional[str]
-    disputed: List[Dict[str, Any]]
+from typing import Any, Dict, Optional
 
 
 @dataclass(frozen=True)
