@@ -2,8 +2,6 @@
 
 import type { CancelView, Filters, Frame as FrameView, ProblemView, RouteView, RunList, RunView, StartRun } from './api.js';
 
-/** The bridge sends a comment every 15 seconds, so a longer silence is a dead connection. */
-const SILENCE_MS = 45_000;
 const [PAUSE_MS, PAUSE_MS_MAX] = [200, 5_000];
 const LINE_CHARS_MAX = 1_048_576;
 
@@ -59,6 +57,8 @@ export interface Options {
   fetch?: typeof fetch;
   /** How long a stream is asked for in vain before the last error is thrown; each frame begins the time anew. */
   giveUpAfterMs?: number;
+  /** How long a silence is a dead connection: the bridge sends a comment every 15 seconds. */
+  silenceMs?: number;
 }
 
 export class Client {
@@ -66,32 +66,35 @@ export class Client {
   readonly #headers: Record<string, string>;
   readonly #fetch: typeof fetch;
   readonly #giveUpAfterMs: number;
+  readonly #silenceMs: number;
 
-  constructor({ url, token, fetch: other, giveUpAfterMs = 60_000 }: Options) {
+  constructor({ url, token, fetch: other, giveUpAfterMs = 60_000, silenceMs = 45_000 }: Options) {
     this.#url = url.replace(/\/$/, '');
     this.#headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
     this.#fetch = other ?? ((input, init) => fetch(input, init));
     this.#giveUpAfterMs = giveUpAfterMs;
+    this.#silenceMs = silenceMs;
   }
 
   /** Starts a run, or finds the one that its key started. Repeat it with the same request when the answer is unknown. */
   start(request: StartRun, signal?: AbortSignal): Promise<RunView> {
-    return this.#json('POST', '/v1/runs', request, signal);
+    return this.#json(isRun, 'POST', '/v1/runs', request, signal);
   }
 
   /** The run as it is now. */
   show(run: string, signal?: AbortSignal): Promise<RunView> {
-    return this.#json('GET', at(run), undefined, signal);
+    return this.#json(isRun, 'GET', at(run), undefined, signal);
   }
 
   /** Asks for the end of a run: `requested`, or `alreadyTerminal`. */
   async cancel(run: string, signal?: AbortSignal): Promise<string> {
-    return (await this.#json<CancelView>('POST', `${at(run)}/cancel`, undefined, signal)).state;
+    const fits = ({ state }: Partial<CancelView>): boolean => typeof state === 'string';
+    return (await this.#json<CancelView>(fits, 'POST', `${at(run)}/cancel`, undefined, signal)).state;
   }
 
   /** What may be reached, and how it does. */
   gateways(signal?: AbortSignal): Promise<RouteView[]> {
-    return this.#json('GET', '/v1/gateways', undefined, signal);
+    return this.#json(Array.isArray, 'GET', '/v1/gateways', undefined, signal);
   }
 
   /** Runs that fit, the newest first, over as many pages as there are. */
@@ -99,9 +102,10 @@ export class Client {
     const { labels = {}, ...plain } = filters;
     const query = Object.entries(plain).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
     for (const [name, value] of Object.entries(labels)) query.push(['label', `${name}=${value}`]);
+    const fits = ({ runs }: Partial<RunList>): boolean => Array.isArray(runs);
     for (let cursor: string | null = ''; cursor !== null; ) {
       const all: URLSearchParams = new URLSearchParams(cursor === '' ? query : [...query, ['cursor', cursor]]);
-      const page: RunList = await this.#json<RunList>('GET', `/v1/runs?${all}`, undefined, signal);
+      const page: RunList = await this.#json<RunList>(fits, 'GET', `/v1/runs?${all}`, undefined, signal);
       yield* page.runs;
       cursor = page.next;
     }
@@ -156,13 +160,13 @@ export class Client {
   /** The frames of one connection, to its end. */
   async *#connection(run: string, after: number, signal?: AbortSignal): AsyncGenerator<Frame, void, undefined> {
     const silence = new AbortController();
-    let timer = setTimeout(() => silence.abort(new Error(SILENT)), SILENCE_MS);
+    let timer = setTimeout(() => silence.abort(new Error(SILENT)), this.#silenceMs);
     const either = signal === undefined ? silence.signal : anyOf(signal, silence);
     try {
       const response = await this.#send('GET', `${at(run)}/frames?after=${after}`, 'text/event-stream', undefined, either);
       for await (const [name, data] of events(response, either, () => {
         clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(new Error(SILENT)), SILENCE_MS);
+        timer = setTimeout(() => silence.abort(new Error(SILENT)), this.#silenceMs);
       })) {
         if (name === 'problem') throw Problem.read(0, data);
         const frame = readFrame(data);
@@ -176,14 +180,23 @@ export class Client {
     }
   }
 
-  async #json<T>(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  /** One request with a JSON answer, which has to be what was asked for. */
+  async #json<T>(
+    fits: (told: Partial<T>) => boolean,
+    method: string,
+    path: string,
+    body: unknown,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const response = await this.#send(method, path, 'application/json', body, signal);
     const text = await cutWhenBroken(response.text(), signal);
     try {
-      return JSON.parse(text) as T;
+      const told = JSON.parse(text) as T;
+      if (fits(told ?? {})) return told;
     } catch {
-      throw new Cut('the answer is not JSON');
+      // Said below.
     }
+    throw new Cut('the answer is not what was asked for');
   }
 
   async #send(method: string, path: string, accept: string, body: unknown, signal?: AbortSignal): Promise<Response> {
@@ -197,18 +210,24 @@ export class Client {
       redirect: 'error',
     });
     const response = await cutWhenBroken(asked, signal);
-    if (!response.ok) throw Problem.read(response.status, await cutWhenBroken(response.text(), signal));
-    return response;
+    const media = response.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase();
+    if (response.ok && media === accept) return response;
+    if (media === 'application/problem+json' && !response.ok)
+      throw Problem.read(response.status, await cutWhenBroken(response.text(), signal));
+    await response.body?.cancel().catch(() => undefined);
+    if (!response.ok) throw new Problem(response.status, {});
+    throw new Cut(`the answer is ${media ?? 'of no type'}, not ${accept}`);
   }
 }
 
+const isRun = ({ run }: Partial<RunView>): boolean => typeof run === 'string';
 const at = (run: string): string => `/v1/runs/${encodeURIComponent(run)}`;
 
 function readFrame(line: string): Frame {
   try {
     const { seq, event, payload } = JSON.parse(line) as Frame;
-    if (typeof seq === 'number' && typeof event === 'string' && typeof payload === 'object')
-      return { seq, event, payload, line };
+    const isObject = typeof payload === 'object' && payload !== null && !Array.isArray(payload);
+    if (typeof seq === 'number' && typeof event === 'string' && isObject) return { seq, event, payload, line };
   } catch {
     // Said below.
   }
@@ -231,9 +250,10 @@ async function* events(response: Response, signal: AbortSignal, heard: () => voi
       rest = lines.pop() ?? '';
       if (rest.length > LINE_CHARS_MAX) throw new Cut('a line of the stream is too long');
       for (const line of lines) {
-        if (line.startsWith('event: ')) name = line.slice(7);
-        else if (line.startsWith('data: ')) data.push(line.slice(6));
-        else if (line === '') {
+        const [, field, value = ''] = /^([^:\r]*)(?:: ?)?(.*?)\r?$/s.exec(line) ?? [];
+        if (field === 'event') name = value;
+        else if (field === 'data') data.push(value);
+        else if (line === '' || line === '\r') {
           if (data.length > 0) yield [name, data.join('\n')];
           [name, data] = ['', []];
         }

@@ -7,6 +7,7 @@ mod caller;
 mod cases;
 mod home;
 mod http;
+mod local_client;
 mod report;
 mod stream;
 mod wire;
@@ -46,6 +47,8 @@ enum Command {
     },
     /// Run the cases against the executor.
     Run(Run),
+    /// Run the cases of the profile `local-client` against a client of the local API.
+    LocalClient(local_client::LocalClient),
 }
 
 #[derive(Args, Debug)]
@@ -89,6 +92,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Join { invite } => {
             let (gateway, words) = Home::open(&cli.home)?.join(&cli.home, invite)?;
             report::joined(&gateway, &words, cli.json);
+        }
+        Command::LocalClient(asked) => {
+            let passed = local_client::run(asked, cli.json)?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Run(run) => {
             for id in &run.only {

@@ -7,7 +7,7 @@ the two cannot differ in what they send, how they read, or when they try again.
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Generator, Mapping, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Generator, Mapping, Optional, Tuple, TypeVar
 from urllib.parse import quote, urlencode
 
 from ._api import RunList, RunView
@@ -98,8 +98,12 @@ def _send(
     yield ("send", "\r\n".join(lines).encode() + b"\r\n\r\n" + content)
     answer = _Answer()
     yield from answer.read_head()
+    media = answer.headers.get("content-type", "").split(";")[0].strip().lower()
     if not 200 <= answer.status < 300:
-        raise Problem.read(answer.status, (yield from answer.whole()))
+        problem = media == "application/problem+json"
+        raise Problem.read(answer.status, (yield from answer.whole()) if problem else b"")
+    if media != accept:
+        raise Cut(f"the answer is {media or 'of no type'}, not {accept}")
     return answer
 
 
@@ -107,14 +111,27 @@ def at(run: str) -> str:
     return f"/v1/runs/{quote(run, safe='')}"
 
 
-def ask(method: str, path: str, headers: Mapping[str, str], body: Optional[Any] = None) -> Talk[Any]:
-    """One request with a JSON answer."""
+def ask(
+    fits: Callable[[Any], bool], method: str, path: str, headers: Mapping[str, str], body: Optional[Any] = None
+) -> Talk[Any]:
+    """One request with a JSON answer, which has to be what was asked for."""
     answer = yield from _send(method, path, headers, body)
     data = yield from answer.whole()
     try:
-        return json.loads(data)
+        told = json.loads(data)
     except ValueError:
         raise Cut("the answer is not JSON") from None
+    if not fits(told):
+        raise Cut("the answer is not what was asked for")
+    return told
+
+
+def is_run(told: Any) -> bool:
+    return has(told, "run", str)
+
+
+def has(told: Any, name: str, kind: type) -> bool:
+    return isinstance(told, dict) and isinstance(told.get(name), kind)
 
 
 def export(run: str, headers: Mapping[str, str]) -> Talk[bytes]:
@@ -128,7 +145,8 @@ def page(filters: Mapping[str, Any], cursor: Optional[str], headers: Mapping[str
     query = [(name, str(value)) for name, value in filters.items() if value is not None and name != "labels"]
     query += [("label", f"{name}={value}") for name, value in (filters.get("labels") or {}).items()]
     query += [("cursor", cursor)] if cursor else []
-    told: RunList = yield from ask("GET", "/v1/runs" + ("?" + urlencode(query) if query else ""), headers)
+    path = "/v1/runs" + ("?" + urlencode(query) if query else "")
+    told: RunList = yield from ask(lambda told: has(told, "runs", list), "GET", path, headers)
     return told
 
 
@@ -147,19 +165,22 @@ class _Events:
             if len(self._rest) > LINE_BYTES_MAX:
                 raise Cut("a line of the stream is too long")
         line, self._rest = self._rest.split(b"\n", 1)
-        return line.decode()
+        return line.rstrip(b"\r").decode()
 
     def next(self) -> Talk[Optional[Tuple[str, str]]]:
         """The next event's name and data; None at the end of the connection."""
         name, data = "", None  # type: str, Optional[str]
         while (line := (yield from self._line())) is not None:
-            field, _, value = line.partition(": ")
+            field, _, value = line.partition(":")
+            value = value[1:] if value.startswith(" ") else value
             if field == "event":
                 name = value
             elif field == "data":
                 data = value if data is None else f"{data}\n{value}"
             elif not line and data is not None:
                 return name, data
+            elif not line:
+                name = ""
         return None
 
 
@@ -198,7 +219,7 @@ def wait(run: str, headers: Mapping[str, str], give_up_after_s: float) -> Talk[R
     """The run, once it is settled."""
     pause = PAUSE_S / 4
     while True:
-        shown: RunView = yield from ask("GET", at(run), headers)
+        shown: RunView = yield from ask(is_run, "GET", at(run), headers)
         if shown.get("ended") is not None:
             return shown
         yield from frames(run, shown.get("frames", 0), headers, give_up_after_s)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from . import _exchange
 from ._api import CallTool, CancelView, Filters, RouteView, RunView as Run, StartOptions
-from ._exchange import Cut, T, Talk, at
+from ._exchange import Cut, T, Talk, at, has, is_run
 from .types import Frame
 
 if TYPE_CHECKING:
@@ -55,13 +55,16 @@ class _Api:
     def _start(self, gateway: str, key: str, work: Mapping[str, Any], **more: Any) -> Talk[Run]:
         body = {"gateway": gateway, "idempotencyKey": key, **work, **more}
         body = {name: value for name, value in body.items() if value is not None}
-        return _exchange.ask("POST", "/v1/runs", self._headers, body)
+        return _exchange.ask(is_run, "POST", "/v1/runs", self._headers, body)
 
     def _show(self, run: str) -> Talk[Run]:
-        return _exchange.ask("GET", at(run), self._headers)
+        return _exchange.ask(is_run, "GET", at(run), self._headers)
 
     def _cancel(self, run: str) -> Talk[CancelView]:
-        return _exchange.ask("POST", f"{at(run)}/cancel", self._headers)
+        return _exchange.ask(lambda told: has(told, "state", str), "POST", f"{at(run)}/cancel", self._headers)
+
+    def _gateways(self) -> Talk[List[RouteView]]:
+        return _exchange.ask(lambda told: isinstance(told, list), "GET", "/v1/gateways", self._headers)
 
     def _frames(self, run: str, after: int) -> Talk[None]:
         return _exchange.frames(run, after, self._headers, self._give_up_after_s)
@@ -128,7 +131,7 @@ class Client(_Api):
 
     def gateways(self) -> List[RouteView]:
         """What may be reached, and how it does."""
-        return self._drive(_exchange.ask("GET", "/v1/gateways", self._headers))
+        return self._drive(self._gateways())
 
     def export(self, run: str) -> bytes:
         """The run's transcript, for `verify`."""
@@ -253,7 +256,7 @@ class AsyncClient(_Api):
 
     async def gateways(self) -> List[RouteView]:
         """What may be reached, and how it does."""
-        return await self._drive(_exchange.ask("GET", "/v1/gateways", self._headers))
+        return await self._drive(self._gateways())
 
     async def export(self, run: str) -> bytes:
         """The run's transcript, for `verify`."""

@@ -26,9 +26,12 @@ class Frame:
     def read(cls, line: str) -> "Frame":
         """Reads a frame line; ValueError when it is none."""
         value = json.loads(line)
-        if not isinstance(value, dict) or not {"seq", "event", "payload"} <= set(value):
-            raise ValueError("not a frame")
-        return cls(value["seq"], value["event"], value["payload"], line)
+        if isinstance(value, dict):
+            seq, event, payload = value.get("seq"), value.get("event"), value.get("payload")
+            # `true` would be a number otherwise.
+            if type(seq) is int and isinstance(event, str) and isinstance(payload, dict):
+                return cls(seq, event, payload, line)
+        raise ValueError("not a frame")
 
 
 class Problem(Exception):
@@ -36,11 +39,15 @@ class Problem(Exception):
 
     def __init__(self, status: int, body: Dict[str, Any]) -> None:
         self.status, self.body = status, body
-        self.code: str = str(body.get("code", "unknown"))
-        self.detail: Optional[str] = body.get("detail")
+
+        def text(name: str) -> Optional[str]:
+            return body[name] if isinstance(body.get(name), str) else None
+
+        self.code: str = text("code") or "unknown"
+        self.detail, self.retry_mode = text("detail"), text("retryMode")
         self.retryable: bool = body.get("retryable") is True
-        self.retry_mode: Optional[str] = body.get("retryMode")
-        self.retry_after_ms: Optional[int] = body.get("retryAfterMs")
+        after = body.get("retryAfterMs")
+        self.retry_after_ms: Optional[int] = after if type(after) is int else None
         super().__init__(f"{self.code}: {self.detail}" if self.detail else self.code)
 
     @classmethod
