@@ -38,6 +38,7 @@ impl Client {
             "its last line is no end: {end}"
         );
         let told = Told { lines, end, asked: heard.asked, flooded: heard.flooded };
+        ensure!(!told.asked.is_empty(), "it asks for nothing");
         told.asked.iter().try_for_each(|asked| in_form(asked, &at))?;
         let starts: Vec<&Asked> = told.of(Kind::Start).collect();
         let same = starts.windows(2).all(|two| matches!(two, [a, b] if a.body == b.body));
