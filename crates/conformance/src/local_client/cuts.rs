@@ -1,5 +1,7 @@
 //! Following a run over connections that are cut, silent or broken off.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use serde_json::json;
 
@@ -162,6 +164,11 @@ fn silence(client: &Client) -> Result<()> {
         .is_some_and(|it| it.contains("ndjson"))
     {
         return Err(Skipped("JSON lines have no heartbeats").into());
+    }
+    if let [first, second, ..] = asked.as_slice() {
+        let waited = second.at.duration_since(first.at);
+        let late = client.silence * 2 + Duration::from_secs(5);
+        ensure!(waited <= late, "it asks again after {} ms", waited.as_millis());
     }
     came.ensure_frames(1, ALL)?;
     ensure!(came.cursors() == [0, 1], "the cursors {:?}", came.cursors());
