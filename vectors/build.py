@@ -14,7 +14,8 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from make import approvals, envelopes, requests, statuses, story, walks  # noqa: E402
+from make import (  # noqa: E402
+    approvals, asks, envelopes, federations, invites, members, pairings, proofs, requests, statuses, story, tallies, walks)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 #: Each folder, and what gives the names and the contents of its files.
@@ -25,7 +26,14 @@ FOLDERS = {
     "statuses": statuses.CASES,
     "requests": requests.CASES,
     "catalogs": approvals.CATALOGS,
-    "approvals": approvals.CASES,
+    "approvals": proofs.CASES,
+    "tallies": tallies.CASES,
+    "asks": asks.CASES,
+    "federations": federations.CASES,
+    "invites": invites.CASES,
+    "pairings": pairings.CASES,
+    "memberships": members.MEMBERSHIPS,
+    "admissions": members.ADMISSIONS,
 }
 
 

@@ -35,7 +35,7 @@ def pair(executor, data):
     if len(roots) > CHAIN_ROOTS_MAX:
         raise Problem("too_large", "roots")
     if not roots:
-        raise unverified("a pairing without its chain")
+        raise malformed("a pairing without its chain")
     gid, now, chain = wire.gateway_id(roots[0].digest), executor.now(), []
     for envelope in roots:
         chain.append(Root(envelope).check(chain[-1] if chain else None, gid, now))
@@ -60,6 +60,8 @@ def pair(executor, data):
             raise Problem("replayed")
         executor.take_roots(gid, roots, CHAIN_ROOTS_MAX)
         executor.take_status(gid, status, 1)
+        if executor.revoked(gid) & {kid for kid, _ in request.signatures}:
+            raise unverified("a revoked key")  # ID-22
         with store.tx() as db:
             db.execute("INSERT INTO jti VALUES (?, ?, ?)", (gid, said["jti"], said["exp"]))
             if row["gid"] is None:

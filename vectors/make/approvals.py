@@ -101,7 +101,7 @@ def decided(asked=None, shown=None, listing=None, key=ALICE, proof=None, raw=Non
 
 CASES = Folder({
     "relying": [A.root], "roots": [B.root], "status": STATUS, "request": question(), "projections": [projection()], "kept": None,
-    "now": AT, "decision": decided(),
+    "at": AT, "now": AT, "decision": decided(),
 })
 CASES.clause = "APR-6"
 
@@ -120,12 +120,15 @@ for name, clause, changes in (
     ("tenant_deciding_of_another", "APR-17", {"tenant": {**TENANTS, "deciding": "acme-us"}}),
     ("tenant_relying_of_another", "APR-17", {"tenant": {**TENANTS, "relying": "other"}}),
     ("request_of_another", "APR-17", {"request": b64u(sha(b"request"))}), ("subject_of_another", "APR-17", {"subject": b64u(sha(b"subject"))}),
-    ("subject_without_prefix", "APR-17", {"subject": b64u(sha(SUBJECT))}), ("scope_not_asked", "APR-17", {"scope": "dba"}),
+    ("subject_without_prefix", "APR-17", {"subject": b64u(sha(SUBJECT))}),
     ("sub_of_another", "APR-11", {"sub": "bob"}), ("expired", "APR-18", {"exp": AT - 1, "iat": AT - 1000}),
     ("expires_now", "APR-18", {"exp": AT}), ("not_begun", "APR-18", {"iat": AT + 60_001}),
     ("before_its_request", "APR-18", {"iat": AT - 120_001}),
 ):
     put(name, clause, NO if name != "expires_now" else None, decided(**changes))
+DBA = scope("dba")
+put("scope_not_asked", "APR-17", NO, decided(shown=held(scopes=["dba"]), listing=listed(scopes=[DBA]), scope="dba"),
+    projections=[projection(DBA, remote_scope="dba")])
 put("credential_of_another", "APR-11", None, decided(credential=b64u(sha(b"credential"))))
 put("request_asked_again", "APR-17", NO, decided(asked=question(issued=AT - 59_999)))
 put("decision_for_a_longer_life_than_any", "APR-18", None, decided(iat=AT - 1000, exp=AT - 1000 + DAY + 1))
@@ -192,3 +195,8 @@ NAMESAKE = question(requester={"gateway": A.gid, "principal": "alice"})
 put("namesake_of_the_requester_decides", "APR-22", "ok", decided(NAMESAKE), request=NAMESAKE)
 ENDED = question(expires=AT - 1)
 put("request_ended", "APR-25", None, decided(ENDED), request=ENDED)
+# What is known of the deciding gateway.
+OLD = sign("status", B.status(at=AT - HOUR), B.key["status"])
+put("status_on_its_last_instant", "ID-21", "ok", status=OLD, at=AT - HOUR, now=AT - 1, decision=decided(iat=AT - 2000))
+put("status_expired", "ID-21", None, status=OLD, at=AT - HOUR, now=AT + 1, phase="status")
+put("status_long_expired", "ID-21", None, status=sign("status", B.status(at=NOW), B.key["status"]), at=NOW, phase="status")

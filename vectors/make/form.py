@@ -22,14 +22,15 @@ class Folder:
         self.cases.append((name, clause, phase, verdict, code, members))
 
     def __call__(self):
-        yield "whole", {"clause": self.clause, "phase": "none", "verdict": "accepted", "code": None, **self.whole}
+        yield "whole", {"clause": self.clause, "phase": "none", "verdict": self.verdict, "code": None, **self.whole}
         for name, clause, phase, verdict, code, members in self.cases:
             unknown = set(members) - set(self.whole)
             assert not unknown, (name, unknown)
             own = {key: value for key, value in members.items() if value != self.whole[key]}
             yield name, {"clause": clause, "phase": phase, "verdict": verdict, "code": code, **own}
 
-    clause = "ENV-1"
+    #: Of `whole`.
+    clause, verdict = "ENV-1", "accepted"
 
 
 def edited(document, **members):

@@ -5,6 +5,7 @@ import json
 
 from make.base import DAY, NOW, Gateway, Key, b64u, jcs, sha, sign
 from make.form import HOUR, RUN, Folder, accept, edited, federation, grant, peer, request, seal, start
+from make.members import ONE, STRANGER, TWO, guild, member
 from make.walks import Walk, rotate
 
 A, B = Gateway(1, "https://a.example:7443"), Gateway(17, "https://b.example:7443")
@@ -46,7 +47,7 @@ WIDE = [grant(asks=["prompt", "toolCall"], modes=["session", "turn"], tools=["ti
 CASES = Folder({
     "roots": [B.root], "federation": trusting(), "issued": {"n": 1, "seq": AT - 500},
     "peers": [{"gateway": A.gid, "roots": [A.root], "status": sign("status", A.status(at=NOW), A.key["status"]), "at": NOW}],
-    "keys": [], "incarnation": {"n": 1, "since": NOW}, "key_window_ms": 7 * DAY, "now": AT, "route": "start", "body": body(),
+    "keys": [], "memberships": [], "incarnation": {"n": 1, "since": NOW}, "key_window_ms": 7 * DAY, "now": AT, "route": "start", "body": body(),
 })
 CASES.clause = "REQ-9"
 
@@ -315,3 +316,31 @@ starting("subagent", "REQ-8", "ok", view={"federation": trusting([grant(modes=["
 starting("deadline_with_fraction", "ENV-17", "malformed", "json", deadline=0.5)
 put("four_held", "ID-43", None, body(asked("attach", {"after": 1, "run": RUN}), held=[
     sign("seal", seal(AT), B.key["stream"])] * 4), "body", route="attach")
+
+# A peer that is a member of a federation root (ID-70, ID-71).
+
+
+def by_membership(name, clause, code, memberships, roots=None, status="active", **how):
+    listed = roots or [edited(guild(members=[A.gid], **how), tenants=["acme", "beta"])]
+    trusted = sign("federation", federation(B, [peer(A, status=status)], roots=listed), B.key["policy"])
+    put(f"member_{name}", clause, code, body(), federation=trusted, memberships=memberships)
+
+
+OF_A = member(tenants=["acme"])
+by_membership("of_a_root", "ID-70", "ok", [OF_A])
+by_membership("of_two_tenants", "ID-71", "ok", [member(tenants=["acme", "beta"])])
+by_membership("on_its_last_instant", "ID-70", "ok", [member(tenants=["acme"], expires=AT + 1)])
+by_membership("of_no_root_where_there_is_one", "ID-70", "ok", [], [edited(guild(), tenants=["acme"])])
+for name, memberships in (
+    ("without_a_membership", []), ("with_one_that_expired", [member(tenants=["acme"], expires=AT - 1)]),
+    ("with_one_by_a_stranger", [member(tenants=["acme"], keys=[STRANGER])]), ("with_one_by_itself", [member(tenants=["acme"], keys=[A.key["root"]])]),
+    ("with_one_of_another", [member(C, tenants=["acme"])]), ("with_one_of_a_root_that_is_not_known", [member(tenants=["acme"], federation="acme-test")]),
+    ("with_one_of_a_tenant_that_the_root_lacks", [member(tenants=["acme", "finance"])]),
+):
+    by_membership(name, "ID-70", "peer_suspended", memberships)
+by_membership("with_one_of_another_root", "ID-70", "peer_suspended", [member(tenants=["acme"], keys=[TWO], federation="guild")], [
+    edited(guild(members=[A.gid]), tenants=["acme"]), edited(guild("guild", keys=(TWO,)), tenants=["acme"])])
+by_membership("with_one_by_a_key_that_ended", "ID-70", "peer_suspended", [OF_A], exp=AT)
+by_membership("of_a_threshold_of_two_with_one", "ID-70", "peer_suspended", [OF_A], keys=(ONE, TWO), threshold=2)
+by_membership("that_is_suspended", "REQ-9", "peer_suspended", [OF_A], status="suspended")
+by_membership("with_one_of_another_tenant", "ID-71", "not_granted", [member(tenants=["beta"])])

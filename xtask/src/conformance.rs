@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::planted;
 
-/// Builds the program in which faults can be planted, and sets the kit on it with each fault of its table.
+/// Builds the program in which faults can be planted, and sets the kit on it with each fault of its tables.
 ///
 /// # Errors
 ///
@@ -18,7 +18,8 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     let program = planted::program_with_bugs(root)?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["test", "--locked", "--package", "landbridge-conformance", "--test", "ours"])
+        .args(["test", "--locked", "--package", "landbridge-conformance"])
+        .args(["--test", "ours", "--test", "caller"])
         .args(["--", "--ignored", "--nocapture"])
         .env("LANDBRIDGE_BIN", program)
         .current_dir(root)

@@ -42,8 +42,8 @@ type Frame = { seq: number; event: string; payload: { [name: string]: Json } };
 class NotALine extends Error {}
 class OtherGateway extends Error {}
 
-/** One gateway: its chain of roots and its statuses. */
-class Side {
+/** One gateway: its chain of roots and its statuses. Exported for the tests only. */
+export class Side {
   readonly roots: { root: form.Root; digest: Bytes }[] = [];
   readonly revoked = new Map<string, number>();
   #status: form.Status | undefined;

@@ -1,14 +1,16 @@
 //! The kit as a caller: what it asks, and how it judges what comes back.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
+use crate::cases::Skipped;
 use crate::home::{self, Home};
 use crate::http::{self, Place, Reply};
 use crate::stream::Stream;
+use crate::terms::Terms;
 use crate::wire::{self, Envelope, Key};
 
 /// Where starts go.
@@ -20,27 +22,16 @@ pub(crate) const CANCEL: &str = "/federation/v1/runs/cancel";
 /// Where a run is asked about.
 pub(crate) const INSPECT: &str = "/federation/v1/runs/inspect";
 
-/// What the executor under test was granted to do for the kit.
-#[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    pub(crate) agent: String,
-    pub(crate) src: String,
-    pub(crate) dst: String,
-    /// Ends soon, with several frames.
-    pub(crate) prompt: String,
-    /// Goes on until it is stopped; `None` when there is none.
-    pub(crate) endless: Option<String>,
-}
-
 /// A peer of the executor under test.
 pub(crate) struct Caller {
     pub(crate) home: Home,
     pub(crate) terms: Terms,
     pub(crate) gid: String,
     pub(crate) place: Place,
-    /// The executor's roots, from version 1.
-    pub(crate) roots: Vec<Value>,
-    /// The newest status of the executor.
+    /// The executor's roots, from version 1; it may go on while a stream is read.
+    roots: Mutex<Vec<Value>>,
+    /// The newest status of the executor, and what it says.
+    pub(crate) stated: Envelope,
     pub(crate) theirs: Value,
     status: Mutex<Envelope>,
 }
@@ -60,13 +51,50 @@ impl Caller {
         let chain = home::chain(&place)?;
         ensure!(home::gid_of(&chain[0].0) == gid, "another gateway listens there");
         let mut reply = http::ask(&place, ("GET", "/federation/v1/status"), &[], &[])?;
-        let status = Envelope::read(&reply.all()?)?;
+        let stated = Envelope::read(&reply.all()?)?;
         let newest = &chain[chain.len() - 1];
-        let theirs = status.verified("status", &newest.1, "status", wire::now())?;
+        let theirs = stated.verified("status", &newest.1, "status", wire::now())?;
         ensure!(theirs["root"] == newest.0.name(), "the status names another root");
         let own = home.key("status")?.seal("status", &wire::bytes_of(&home.status(&[])));
-        let roots = chain.into_iter().map(|(_, root)| root).collect();
-        Ok(Self { home, terms, gid, place, roots, theirs, status: Mutex::new(own) })
+        let roots = Mutex::new(chain.into_iter().map(|(_, root)| root).collect());
+        let status = Mutex::new(own);
+        Ok(Self { home, terms, gid, place, roots, stated, theirs, status })
+    }
+
+    /// The same caller, who has read its own home and the executor's documents anew.
+    pub(crate) fn renewed(&self) -> Result<Self> {
+        let later = Self::new(Home::open(&self.home.path)?, self.terms.clone())?;
+        if later.home.version() == self.home.version() {
+            // A newer one would make this caller's own out of date.
+            later.restate(self.status());
+        }
+        Ok(later)
+    }
+
+    /// The other peer of the executor, or why there is none.
+    pub(crate) fn other(&self) -> Result<Self> {
+        let none = || Skipped("no --other-home is given".to_owned());
+        let home = Home::open(self.terms.other_home.as_ref().ok_or_else(none)?)?;
+        let agent = self.terms.other_agent.clone();
+        Self::new(home, Terms { agent, ..self.terms.clone() })
+    }
+
+    /// The executor's roots, from version 1.
+    pub(crate) fn roots(&self) -> Vec<Value> {
+        locked(&self.roots).clone()
+    }
+
+    /// The executor's roots, asked for anew when this version is not among them (ID-52).
+    pub(crate) fn roots_with(&self, version: &Value) -> Result<Vec<Value>> {
+        let mut roots = locked(&self.roots);
+        let version = version.as_u64().context("a statement names a root")?;
+        if version > roots.len() as u64 {
+            let chain = home::chain(&self.place)?;
+            ensure!(home::gid_of(&chain[0].0) == self.gid, "another gateway listens there");
+            *roots = chain.into_iter().map(|(_, root)| root).collect();
+        }
+        ensure!((1..=roots.len() as u64).contains(&version), "a root that is not served");
+        Ok(roots.clone())
     }
 
     /// A request that nothing is wrong with.
@@ -123,17 +151,28 @@ impl Caller {
 
     /// The status that goes along.
     pub(crate) fn status(&self) -> Envelope {
-        self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        locked(&self.status).clone()
     }
 
     /// Has another status go along from now on.
     pub(crate) fn restate(&self, status: Envelope) {
-        *self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = status;
+        *locked(&self.status) = status;
     }
 
     /// The body of an operation.
     pub(crate) fn operation(&self, request: &Envelope) -> String {
         format!(r#"{{"status":{},"request":{}}}"#, self.status().text(), request.text())
+    }
+
+    /// The body of an operation that shows roots of the kit's own.
+    pub(crate) fn operation_of(&self, roots: &[Envelope], request: &Envelope) -> String {
+        format!(r#"{{"roots":{},{}"#, list(roots), &self.operation(request)[1..])
+    }
+
+    /// The body of an operation that shows what the executor signed.
+    pub(crate) fn operation_with(&self, request: &Envelope, held: &[Envelope]) -> String {
+        let body = self.operation(request);
+        format!(r#"{},"held":{}}}"#, &body[..body.len() - 1], list(held))
     }
 
     /// Posts any body.
@@ -160,7 +199,7 @@ impl Caller {
             let refusal = self.refusal(&mut reply, Some(request))?;
             bail!("a stream was due, and the answer is {status} {}", refusal.code);
         }
-        Stream::new(self, reply)
+        Stream::new(self, reply, request)
     }
 
     /// Starts a run and reads it to its end.
@@ -186,11 +225,14 @@ impl Caller {
 
     /// What the executor signed for this caller, under the root that it names.
     pub(crate) fn statement(&self, kind: &str, envelope: &Envelope) -> Result<Value> {
-        let claimed = wire::document(&envelope.payload)?;
-        let version = claimed["root_version"].as_u64().context("a statement names a root")?;
-        let at = usize::try_from(version)?.checked_sub(1).context("roots count from 1")?;
-        let root = self.roots.get(at).context("a root that is not served")?;
-        let value = envelope.verified(kind, root, "stream", wire::now())?;
+        let version = &wire::document(&envelope.payload)?["root_version"];
+        let roots = self.roots_with(version)?;
+        let at = usize::try_from(version.as_u64().unwrap_or_default())? - 1;
+        let value = envelope.verified(kind, &roots[at], "stream", wire::now())?;
+        if kind != "accept" {
+            // An accept stands although its key has left the role since; all else is of the present.
+            envelope.verified(kind, &roots[roots.len() - 1], "stream", wire::now())?;
+        }
         if kind != "seal" {
             ensure!(value["iss"] == self.gid, "a {kind} of another gateway");
             ensure!(value["aud"] == self.home.gid, "a {kind} for another gateway");
@@ -230,10 +272,19 @@ impl Caller {
     }
 }
 
-const JSON: (&str, &str) = ("Content-Type", "application/json");
+fn list(envelopes: &[Envelope]) -> String {
+    format!("[{}]", envelopes.iter().map(Envelope::text).collect::<Vec<_>>().join(","))
+}
+
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The media type of an operation.
+pub(crate) const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// The codes of answers: status, `retryable`, `retryMode`.
-const REGISTRY: [(&str, u16, bool, Option<&str>); 31] = [
+pub(crate) const REGISTRY: [(&str, u16, bool, Option<&str>); 32] = [
     ("malformed", 400, false, CHANGE),
     ("protocol_unsupported", 400, false, CHANGE),
     ("verification_failed", 401, false, CHANGE),
@@ -265,6 +316,7 @@ const REGISTRY: [(&str, u16, bool, Option<&str>); 31] = [
     ("draining", 503, true, RESIGN),
     ("store_unavailable", 503, true, RESIGN),
     ("session_unknown", 404, false, CHANGE),
+    ("approval_refused", 403, false, CHANGE),
 ];
 const CHANGE: Option<&str> = Some("after_change");
 const RESIGN: Option<&str> = Some("resign_same_key");

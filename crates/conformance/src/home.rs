@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
@@ -20,8 +20,10 @@ pub(crate) const KEYS: [&str; 6] = ["policy", "request", "root", "spare", "statu
 
 /// What is on disk, and what follows from it.
 pub(crate) struct Home {
+    pub(crate) path: PathBuf,
     pub(crate) gid: String,
-    pub(crate) root: Envelope,
+    /// Its roots, from version 1.
+    pub(crate) roots: Vec<Envelope>,
     seeds: Value,
     /// The executor: `gid` and `place`, after a pairing.
     peer: Value,
@@ -36,9 +38,37 @@ impl Home {
             make(&file)?;
         }
         let kept: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
-        let root = Envelope::read(kept["root"].as_str().context("a root is kept")?.as_bytes())?;
+        let texts = kept["roots"].as_array().context("roots are kept")?.iter();
+        let read = |text: &Value| Envelope::read(text.as_str().unwrap_or_default().as_bytes());
+        let roots = texts.map(read).collect::<Result<Vec<_>>>()?;
+        let gid = gid_of(roots.first().context("a root is kept")?);
         let (seeds, peer) = (kept["seeds"].clone(), kept["peer"].clone());
-        Ok(Self { gid: gid_of(&root), root, seeds, peer })
+        Ok(Self { path: path.to_owned(), gid, roots, seeds, peer })
+    }
+
+    /// The version of its newest root.
+    pub(crate) fn version(&self) -> usize {
+        self.roots.len()
+    }
+
+    /// Its newest root.
+    pub(crate) fn root(&self) -> &Envelope {
+        &self.roots[self.roots.len() - 1]
+    }
+
+    /// Goes by a further root, with new keys for some purposes, from now on.
+    pub(crate) fn adopt(&mut self, root: Envelope, keys: &[(&str, [u8; 32])]) -> Result<()> {
+        self.roots.push(root);
+        for (name, seed) in keys {
+            self.seeds[*name] = BASE64URL_NOPAD.encode(seed).into();
+        }
+        self.keep()
+    }
+
+    fn keep(&self) -> Result<()> {
+        let roots: Vec<String> = self.roots.iter().map(Envelope::text).collect();
+        let kept = json!({"peer": self.peer, "roots": roots, "seeds": self.seeds});
+        keep(&self.path.join(FILE), &kept)
     }
 
     /// One of its keys.
@@ -63,13 +93,41 @@ impl Home {
         json!({
             "audit": {"head": "A".repeat(43), "size": 0}, "expires": now + 3_600_000,
             "incarnation": {"n": 2, "since": 1_700_000_000_000_i64}, "iss": self.gid, "issued": now,
-            "refresh_ms": 1_800_000, "revoked": revoked, "root": self.root.name(),
-            "root_version": 1, "seq": now, "v": 1,
+            "refresh_ms": 1_800_000, "revoked": revoked, "root": self.root().name(),
+            "root_version": self.version(), "seq": now, "v": 1,
         })
     }
 
+    /// The same, for whom this is the executor although nobody was introduced; not kept.
+    pub(crate) fn acquainted(mut self, gid: &str, place: &Place) -> Self {
+        self.peer = json!({"gid": gid, "spki": place.spki, "url": place.url});
+        self
+    }
+
+    /// A pairing by an invite's secret.
+    pub(crate) fn pairing(&self, gid: &str, secret: &[u8]) -> Result<Value> {
+        let id = wire::hash(&[b"GFP-INVITE-v1\n", secret]);
+        let mut proof = Hmac::<sha2::Sha256>::new_from_slice(secret)?;
+        proof.update(format!("GFP-PAIRING-v1\n{gid}\n{}", self.gid).as_bytes());
+        let now = wire::now();
+        Ok(json!({
+            "aud": gid, "exp": now + 60_000, "genesis": self.roots[0].name(), "iat": now,
+            "invite": wire::text_of(id), "iss": self.gid,
+            "jti": BASE64URL_NOPAD.encode(&wire::random::<16>()?),
+            "proof": BASE64URL_NOPAD.encode(&proof.finalize().into_bytes()), "v": 1,
+        }))
+    }
+
+    /// The body with which the kit shows itself to who does not know it: with all its roots.
+    pub(crate) fn introduction(&self, request: &Envelope) -> Result<String> {
+        let status = self.key("status")?.seal("status", &wire::bytes_of(&self.status(&[])));
+        let roots: Vec<String> = self.roots.iter().map(Envelope::text).collect();
+        let (roots, status, asked) = (roots.join(","), status.text(), request.text());
+        Ok(format!(r#"{{"roots":[{roots}],"status":{status},"request":{asked}}}"#))
+    }
+
     /// Joins by an invite, and returns the twelve words.
-    pub(crate) fn join(&mut self, path: &Path, invite: &str) -> Result<(String, String)> {
+    pub(crate) fn join(&mut self, invite: &str) -> Result<(String, String)> {
         let invite = read_invite(invite)?;
         let text = |value: &Value, name: &str| -> Result<String> {
             Ok(value[name].as_str().with_context(|| format!("an invite has {name}"))?.to_owned())
@@ -86,19 +144,9 @@ impl Home {
         let gid = gid_of(&chain[0].0);
         let secret = BASE64URL_NOPAD.decode(text(&invite, "secret")?.as_bytes())?;
         let id = wire::hash(&[b"GFP-INVITE-v1\n", &secret]);
-        let mut proof = Hmac::<sha2::Sha256>::new_from_slice(&secret)?;
-        proof.update(format!("GFP-PAIRING-v1\n{gid}\n{}", self.gid).as_bytes());
-        let now = wire::now();
-        let pairing = json!({
-            "aud": gid, "exp": now + 60_000, "genesis": self.root.name(), "iat": now,
-            "invite": wire::text_of(id), "iss": self.gid,
-            "jti": BASE64URL_NOPAD.encode(&wire::random::<16>()?),
-            "proof": BASE64URL_NOPAD.encode(&proof.finalize().into_bytes()), "v": 1,
-        });
-        let request = self.key("request")?.seal("pairing", &wire::bytes_of(&pairing));
-        let status = self.key("status")?.seal("status", &wire::bytes_of(&self.status(&[])));
-        let (root, status, asked) = (self.root.text(), status.text(), request.text());
-        let body = format!(r#"{{"roots":[{root}],"status":{status},"request":{asked}}}"#);
+        let request = self.pairing(&gid, &secret)?;
+        let request = self.key("request")?.seal("pairing", &wire::bytes_of(&request));
+        let body = self.introduction(&request)?;
         let json = [("Content-Type", "application/json")];
         let to = ("POST", "/federation/v1/pairing");
         let mut reply = http::ask(&place, to, &json, body.as_bytes())?;
@@ -109,10 +157,9 @@ impl Home {
         let answer = Envelope::read(&said)?.verified("answer", newest, "stream", wire::now())?;
         ensure!(answer["request"] == request.name(), "an answer to another pairing");
         let words =
-            wire::hash(&[b"GFP-WORDS-v1\n", &chain[0].0.digest(), &self.root.digest(), &id]);
+            wire::hash(&[b"GFP-WORDS-v1\n", &chain[0].0.digest(), &self.roots[0].digest(), &id]);
         self.peer = json!({"gid": gid, "spki": place.spki, "url": place.url});
-        let kept = json!({"peer": self.peer, "root": self.root.text(), "seeds": self.seeds});
-        keep(&path.join(FILE), &kept)?;
+        self.keep()?;
         Ok((gid, phrase(&words)))
     }
 }
@@ -186,7 +233,7 @@ fn make(file: &Path) -> Result<()> {
     let seed = BASE64URL_NOPAD.decode(seeds["root"].as_str().unwrap_or_default().as_bytes())?;
     let key = Key::of(seed.try_into().ok().context("a seed has 32 bytes")?);
     let root = key.seal("root", &wire::bytes_of(&root)).text();
-    let kept = json!({"peer": Value::Null, "root": root, "seeds": seeds});
+    let kept = json!({"peer": Value::Null, "roots": [root], "seeds": seeds});
     keep(file, &kept)
 }
 
@@ -197,7 +244,8 @@ fn keep(file: &Path, kept: &Value) -> Result<()> {
     Ok(options.open(file)?.write_all(kept.to_string().as_bytes())?)
 }
 
-fn read_invite(text: &str) -> Result<Value> {
+/// What an invite says, when it is whole.
+pub(crate) fn read_invite(text: &str) -> Result<Value> {
     let text: String = text.split_ascii_whitespace().collect();
     let told = text.strip_prefix("gfp1:").and_then(|rest| rest.rsplit_once('.'));
     let (document, check) = told.context("an invite is gfp1:<document>.<check>")?;
@@ -208,7 +256,7 @@ fn read_invite(text: &str) -> Result<Value> {
 }
 
 /// The first 132 bits, eleven for each word.
-fn phrase(digest: &[u8; 32]) -> String {
+pub(crate) fn phrase(digest: &[u8; 32]) -> String {
     let bit = |at: usize| usize::from(digest[at / 8] >> (7 - at % 8) & 1);
     let index = |word: usize| (0..11).fold(0, |sum, at| sum << 1 | bit(word * 11 + at));
     let list = bip39::Language::English.word_list();

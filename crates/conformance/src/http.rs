@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, Stream};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, Stream, StreamOwned,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::wire;
@@ -21,6 +23,45 @@ pub(crate) struct Place {
     pub(crate) url: String,
     pub(crate) spki: String,
 }
+
+impl Place {
+    fn authority(&self) -> Result<&str> {
+        self.url.strip_prefix("https://").context("an endpoint is an https origin")
+    }
+
+    fn host(&self) -> Result<&str> {
+        let authority = self.authority()?;
+        Ok(authority.rsplit_once(':').map_or(authority, |(host, _)| host))
+    }
+
+    fn name(&self) -> Result<ServerName<'static>> {
+        Ok(ServerName::try_from(self.host()?.trim_matches(['[', ']']).to_owned())?)
+    }
+
+    /// A connection on which nothing was said yet.
+    pub(crate) fn socket(&self) -> Result<TcpStream> {
+        let (authority, host) = (self.authority()?, self.host()?);
+        let at = if host == authority { format!("{authority}:443") } else { authority.to_owned() };
+        let socket = TcpStream::connect(at).context("the executor does not listen")?;
+        socket.set_read_timeout(Some(SILENCE))?;
+        socket.set_write_timeout(Some(SILENCE))?;
+        Ok(socket)
+    }
+
+    /// What the executor chooses of these protocols for the layer above, and the connection to go on with.
+    pub(crate) fn negotiated(&self, protocols: &[&[u8]]) -> Result<Negotiated> {
+        let mut socket = self.socket()?;
+        let mut connection = ClientConnection::new(config(&self.spki, protocols)?, self.name()?)?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut socket)?;
+        }
+        let chosen = connection.alpn_protocol().map(<[u8]>::to_vec);
+        Ok((chosen, StreamOwned::new(connection, socket)))
+    }
+}
+
+/// The chosen protocol, and the connection.
+pub(crate) type Negotiated = (Option<Vec<u8>>, StreamOwned<ClientConnection, TcpStream>);
 
 /// The beginning of an answer; its body is read from here.
 pub(crate) struct Reply {
@@ -66,25 +107,30 @@ impl Reply {
 /// Sends a request and reads the head of its answer.
 pub(crate) fn ask(
     place: &Place,
-    (method, path): (&str, &str),
+    route: (&str, &str),
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<Reply> {
-    let authority = place.url.strip_prefix("https://").context("an endpoint is an https origin")?;
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
-    let at = if host == authority { format!("{authority}:443") } else { authority.to_owned() };
-    let mut socket = TcpStream::connect(at).context("the executor does not listen")?;
-    socket.set_read_timeout(Some(SILENCE))?;
-    socket.set_write_timeout(Some(SILENCE))?;
-    let mut connection = ClientConnection::new(config(&place.spki)?, name)?;
+    begin(place, route, headers, (body.len(), body))
+}
+
+/// The same, with a body that may be shorter than the head says.
+pub(crate) fn begin(
+    place: &Place,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    (length, body): (usize, &[u8]),
+) -> Result<Reply> {
+    let authority = place.authority()?;
+    let mut socket = place.socket()?;
+    let mut connection = ClientConnection::new(config(&place.spki, &[])?, place.name()?)?;
     let mut stream = Stream::new(&mut connection, &mut socket);
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     if method == "POST" {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        head.push_str(&format!("Content-Length: {length}\r\n"));
     }
     head.push_str("Connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).context("the executor takes no request")?;
@@ -184,14 +230,15 @@ fn header_line(reader: &mut Reader) -> Result<String> {
     Ok(String::from_utf8(line)?)
 }
 
-fn config(spki: &str) -> Result<Arc<ClientConfig>> {
+fn config(spki: &str, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let pin = Pin { spki: spki.to_owned(), provider: Arc::clone(&provider) };
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(pin))
         .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
 }
 

@@ -11,64 +11,71 @@ mod server;
 mod starts;
 mod streams;
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
 use self::client::Client;
-use crate::cases::Skipped;
+use crate::cases::Case;
+use crate::report::Report;
 
 /// What `landbridge-conformance local-client` takes.
 #[derive(Args, Debug)]
 pub(crate) struct LocalClient {
     /// The command that does what the task on its standard input says, as the shell would start it.
-    #[arg(long, required_unless_present = "list")]
-    client: Option<String>,
+    #[arg(long)]
+    client: String,
     /// Run these cases only.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// A case that is known to fail, and why.
+    #[arg(long = "expect-fail", value_name = "CASE=REASON")]
+    pub(crate) expected: Vec<String>,
     /// How long a silence is a dead connection in these cases; 45000 for a client that cannot be told.
     #[arg(long, default_value_t = 1_500)]
     silence_ms: u64,
-    /// List the cases.
-    #[arg(long)]
-    list: bool,
 }
 
-/// One thing that is tried.
-struct Case {
-    id: &'static str,
-    /// Where the manual of the local API says what must come of it.
-    section: &'static str,
-    about: &'static str,
-    run: fn(&Client) -> Result<()>,
-}
+/// The profile of these cases.
+pub(crate) const PROFILE: &str = "local-client";
 
-/// Runs the cases, and says whether none failed.
-pub(crate) fn run(asked: &LocalClient, as_json: bool) -> Result<bool> {
-    for id in &asked.only {
-        ensure!(all().any(|case| case.id == id), "there is no case {id}");
-    }
-    let chosen = |case: &&Case| asked.only.is_empty() || asked.only.iter().any(|id| id == case.id);
-    let cases: Vec<&Case> = all().filter(chosen).collect();
-    let came = match &asked.client {
-        Some(command) if !asked.list => {
-            let silence = Duration::from_millis(asked.silence_ms);
-            tried(&cases, &Client { command: command.clone(), silence })?
-        }
-        _ => Vec::new(),
-    };
-    Ok(report(&cases, &came, as_json))
-}
-
-fn all() -> impl Iterator<Item = &'static Case> {
+/// All cases. What they test is a section of the manual, where others name a clause.
+pub(crate) fn all() -> impl Iterator<Item = &'static Case<Client>> {
     [starts::CASES, streams::CASES, cuts::CASES, calls::CASES].into_iter().flatten()
+}
+
+/// Runs the cases, several at a time because most of one is waiting, and says whether none failed.
+pub(crate) fn run(asked: &LocalClient, mut report: Report) -> Result<bool> {
+    for id in &asked.only {
+        ensure!(all().any(|case| case.id == id), "there is no case {id} of clients");
+    }
+    let chosen =
+        |case: &&Case<Client>| asked.only.is_empty() || asked.only.iter().any(|id| id == case.id);
+    let cases: Vec<_> = all().filter(chosen).collect();
+    let silence = Duration::from_millis(asked.silence_ms);
+    let client = Client { command: asked.client.clone(), silence };
+    let next = AtomicUsize::new(0);
+    let (tell, came) = channel();
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            let (cases, next, client, tell) = (&cases, &next, &client, tell.clone());
+            scope.spawn(move || {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let _heard = tell.send((*case, (case.run)(client)));
+                }
+            });
+        }
+        drop(tell);
+        for (case, verdict) in came {
+            report.tried(PROFILE, case, verdict);
+        }
+    });
+    Ok(report.end())
 }
 
 /// A start of the work that every case starts.
@@ -85,64 +92,4 @@ fn follow(after: usize) -> Value {
     json!({"do": "follow", "run": script::RUN, "after": after})
 }
 
-/// What came of each case. Several at a time, because most of a case is waiting.
-fn tried(cases: &[&Case], client: &Client) -> Result<Vec<Result<()>>> {
-    let (next, came) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(|| {
-                while let Some((at, case)) = {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    cases.get(at).map(|case| (at, case))
-                } {
-                    let verdict = (case.run)(client);
-                    if let Ok(mut came) = came.lock() {
-                        came.insert(at, verdict);
-                    }
-                }
-            });
-        }
-    });
-    Ok(came.into_inner().ok().context("a case panicked")?.into_values().collect())
-}
-
-/// Prints the cases with what came of them, where they were run.
-fn report(cases: &[&Case], came: &[Result<()>], as_json: bool) -> bool {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut told = Vec::new();
-    for (at, case) in cases.iter().enumerate() {
-        let (verdict, reason) = match came.get(at) {
-            None => ("", None),
-            Some(Ok(())) => ("pass", None),
-            Some(Err(fault)) if fault.is::<Skipped>() => ("skipped", Some(fault.to_string())),
-            Some(Err(fault)) => ("fail", Some(format!("{fault:#}"))),
-        };
-        *counts.entry(verdict).or_default() += 1;
-        let (id, section, about) = (case.id, case.section, case.about);
-        if !as_json {
-            println!("{verdict:<8}  {id:<24}  {section:<20}  {about}");
-            if let Some(reason) = &reason {
-                println!("{:<8}  {reason}", "");
-            }
-        }
-        let mut entry = json!({"about": about, "id": id, "profile": PROFILE, "section": section});
-        if !verdict.is_empty() {
-            entry["verdict"] = json!(verdict);
-            entry["reason"] = json!(reason);
-        }
-        told.push(entry);
-    }
-    let failed = counts.contains_key("fail");
-    counts.remove("");
-    if as_json {
-        println!("{}", json!({"cases": told, "counts": counts, "v": 1}));
-    } else {
-        let counts: Vec<String> =
-            counts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
-        println!("\n{} cases: {}", cases.len(), counts.join(", "));
-    }
-    !failed
-}
-
-const PROFILE: &str = "local-client";
 const AT_A_TIME: usize = 4;

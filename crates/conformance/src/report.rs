@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::cases::{self, Case, PROFILE, Skipped};
+use crate::caller_cases;
+use crate::cases::{self, Case, Skipped};
+use crate::local_client;
 
 /// The verdicts so far.
 pub(crate) struct Report {
@@ -21,15 +23,15 @@ impl Report {
         let mut known = BTreeMap::new();
         for one in expected {
             let (id, reason) = one.split_once('=').context("--expect-fail CASE=REASON")?;
-            ensure!(cases::all().any(|case| case.id == id), "there is no case {id}");
+            ensure!(all().any(|case| case["id"] == id), "there is no case {id}");
             known.insert(id.to_owned(), reason.to_owned());
         }
         Ok(Self { expected: known, json, cases: Vec::new(), counts: BTreeMap::new() })
     }
 
     /// Takes what came of a case.
-    pub(crate) fn tried(&mut self, case: &Case, came: Result<()>) {
-        let (verdict, reason) = self.verdict(case, came);
+    pub(crate) fn tried<T>(&mut self, profile: &str, case: &Case<T>, came: Result<()>) {
+        let (verdict, reason) = self.verdict(case.id, came);
         *self.counts.entry(verdict).or_default() += 1;
         if !self.json {
             let clauses = case.clauses.join(" ");
@@ -38,7 +40,7 @@ impl Report {
                 println!("{:<13}  {reason}", "");
             }
         }
-        let mut entry = described(case);
+        let mut entry = described(profile, case);
         entry["verdict"] = json!(verdict);
         entry["reason"] = json!(reason);
         self.cases.push(entry);
@@ -57,8 +59,8 @@ impl Report {
         !failed
     }
 
-    fn verdict(&self, case: &Case, came: Result<()>) -> (&'static str, Option<String>) {
-        let expected = self.expected.get(case.id);
+    fn verdict(&self, id: &str, came: Result<()>) -> (&'static str, Option<String>) {
+        let expected = self.expected.get(id);
         match (came, expected) {
             (Ok(()), None) => ("pass", None),
             (Ok(()), Some(_)) => ("fail", Some("it was expected to fail, and passed".to_owned())),
@@ -69,16 +71,32 @@ impl Report {
     }
 }
 
-/// Prints the cases.
-pub(crate) fn list(json: bool) {
+/// Every case of every profile.
+fn all() -> impl Iterator<Item = Value> {
+    let executor = cases::all().map(|(profile, case)| described(profile, case));
+    executor
+        .chain(caller_cases::all().map(|case| described(caller_cases::PROFILE, case)))
+        .chain(local_client::all().map(|case| described(local_client::PROFILE, case)))
+}
+
+/// Prints the cases of a profile, or of all.
+pub(crate) fn list(profile: Option<&str>, json: bool) -> Result<()> {
+    let wanted = |case: &Value| profile.is_none_or(|profile| case["profile"] == profile);
+    let all: Vec<Value> = all().filter(wanted).collect();
+    ensure!(!all.is_empty(), "there is no profile {}", profile.unwrap_or_default());
     if json {
-        let cases: Vec<Value> = cases::all().map(described).collect();
-        println!("{}", json!({"cases": cases, "v": 1}));
-        return;
+        println!("{}", json!({"cases": all, "v": 1}));
+        return Ok(());
     }
-    for case in cases::all() {
-        println!("{:<30}  {:<40}  {}", case.id, case.clauses.join(" "), case.about);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for case in all {
+        let clauses = case["clauses"].as_array().into_iter().flatten().map(text);
+        let clauses = clauses.collect::<Vec<_>>().join(" ");
+        let (profile, id, about) =
+            (text(&case["profile"]), text(&case["id"]), text(&case["about"]));
+        println!("{profile:<13}  {id:<30}  {clauses:<40}  {about}");
     }
+    Ok(())
 }
 
 /// Prints what came of joining.
@@ -90,7 +108,16 @@ pub(crate) fn joined(gateway: &str, words: &str, json: bool) {
     println!("Joined {gateway}. Its operator has to see these words, and accept:\n\n  {words}");
 }
 
-fn described(case: &Case) -> Value {
+/// Prints one line of what becomes of an invite.
+pub(crate) fn invited(name: &str, value: &str, json: bool) {
+    if json {
+        println!("{}", json!({name: value, "v": 1}));
+        return;
+    }
+    println!("{name}: {value}");
+}
+
+fn described<T>(profile: &str, case: &Case<T>) -> Value {
     let (id, clauses, about) = (case.id, case.clauses, case.about);
-    json!({"about": about, "clauses": clauses, "id": id, "profile": PROFILE})
+    json!({"about": about, "clauses": clauses, "id": id, "profile": profile})
 }

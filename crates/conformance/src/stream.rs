@@ -18,10 +18,12 @@ pub(crate) struct Known {
 /// A stream that begins at some frame of a run.
 pub(crate) struct Stream<'a> {
     caller: &'a Caller,
+    /// The digest of what it answers.
+    request: String,
     reply: Reply,
     /// The accept's bytes.
     pub(crate) accept_text: String,
-    accept: Envelope,
+    pub(crate) accept: Envelope,
     /// What the accept says.
     pub(crate) terms: Value,
     /// Verified frames, as bytes; the first has the number `after + 1`.
@@ -32,6 +34,12 @@ pub(crate) struct Stream<'a> {
     /// How many `alive` events came, and seals that were verified.
     pub(crate) alive: usize,
     pub(crate) seals: usize,
+    /// The last seal, and who signed it.
+    pub(crate) sealed: Option<Envelope>,
+    /// The last status that came.
+    pub(crate) status: Option<Value>,
+    /// The problem with which the executor ended the connection.
+    pub(crate) problem: Option<Value>,
     /// Whether a status came before the first seal.
     pub(crate) status_first: bool,
     ended: bool,
@@ -39,7 +47,7 @@ pub(crate) struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     /// Reads the accept (STR-2, REQ-29).
-    pub(crate) fn new(caller: &'a Caller, mut reply: Reply) -> Result<Self> {
+    pub(crate) fn new(caller: &'a Caller, mut reply: Reply, request: &Envelope) -> Result<Self> {
         let media = reply.header("content-type").unwrap_or_default();
         ensure!(media == "text/event-stream", "a stream is of the type {media}");
         let (name, _, mut data) = event(&mut reply)?.context("the stream has no event")?;
@@ -50,6 +58,7 @@ impl<'a> Stream<'a> {
         let head = wire::hash(&[b"GFP-STREAM-v1\n", &accept.digest()]);
         Ok(Self {
             caller,
+            request: request.name(),
             reply,
             accept_text,
             accept,
@@ -60,6 +69,9 @@ impl<'a> Stream<'a> {
             heads: vec![head],
             alive: 0,
             seals: 0,
+            sealed: None,
+            status: None,
+            problem: None,
             status_first: false,
             ended: false,
         })
@@ -79,6 +91,18 @@ impl<'a> Stream<'a> {
     pub(crate) fn known(&self) -> Known {
         let (accept_text, heads) = (self.accept_text.clone(), self.heads.clone());
         Known { accept_text, heads, ended: self.ended }
+    }
+
+    /// Where this stream is: what another one of the same run goes on from.
+    pub(crate) fn chained(&self) -> Chained {
+        (self.accept_text.clone(), self.seq(), self.head)
+    }
+
+    /// Goes on from where another stream of the run was left.
+    pub(crate) fn onward(mut self, (accept, after, head): Chained) -> Result<Self> {
+        ensure!(self.accept_text == accept, "another accept for the same run");
+        (self.after, self.head) = (after, head);
+        Ok(self)
     }
 
     /// The head after all frames, as text.
@@ -114,8 +138,19 @@ impl<'a> Stream<'a> {
         while self.next()? {
             ensure!(wire::now() < since + ENDS_WITHIN_MS, "the run does not end");
         }
-        ensure!(self.ended, "the stream closed without a terminal");
+        let problem = &self.problem;
+        ensure!(self.ended, "the stream closed without a terminal, with {problem:?}");
         Ok(())
+    }
+
+    /// Reads until the executor ends the connection with a problem, and tells its code.
+    pub(crate) fn cut_off(&mut self) -> Result<String> {
+        let since = wire::now();
+        while self.next()? {
+            ensure!(wire::now() < since + ENDS_WITHIN_MS, "the stream is not ended");
+        }
+        let problem = self.problem.as_ref().context("the stream closed without a problem")?;
+        Ok(problem["code"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Reads until there are so many frames.
@@ -133,8 +168,12 @@ impl<'a> Stream<'a> {
             "status" => {
                 ensure!(data.len() == 1 && id.is_none(), "a status is one line of data");
                 let status = Envelope::read(data[0].as_bytes())?;
-                let root = self.caller.roots.last().context("there are roots")?;
-                status.verified("status", root, "status", wire::now())?;
+                let claimed = wire::document(&status.payload)?;
+                let roots = self.caller.roots_with(&claimed["root_version"])?;
+                let newest = roots.last().context("there are roots")?;
+                status.verified("status", newest, "status", wire::now())?;
+                ensure!(claimed["iss"] == self.caller.gid, "a status of another gateway");
+                self.status = Some(claimed);
                 self.status_first |= self.seals == 0;
             }
             "frames" => {
@@ -152,7 +191,15 @@ impl<'a> Stream<'a> {
                 self.seal(&data[0])?;
                 self.alive += 1;
             }
-            "problem" => bail!("the stream ended with a problem: {data:?}"),
+            "problem" => {
+                ensure!(data.len() == 1 && id.is_none(), "a problem is one line of data");
+                let told = Envelope::read(data[0].as_bytes())?;
+                let told = self.caller.statement("problem", &told)?;
+                ensure!(told["request"] == self.request, "a problem of another request");
+                ensure!(event(&mut self.reply)?.is_none(), "an event after the problem");
+                self.problem = Some(told["problem"].clone());
+                return Ok(false);
+            }
             other => bail!("an event of the name {other:?}"),
         }
         Ok(true)
@@ -175,16 +222,21 @@ impl<'a> Stream<'a> {
     }
 
     fn seal(&mut self, text: &str) -> Result<()> {
-        let seal = self.caller.statement("seal", &Envelope::read(text.as_bytes())?)?;
+        let envelope = Envelope::read(text.as_bytes())?;
+        let seal = self.caller.statement("seal", &envelope)?;
         ensure!(seal["accept"] == self.accept.name(), "a seal under another accept");
         ensure!(seal["run"] == self.terms["run"], "a seal of another run");
         ensure!(seal["seq"] == self.seq(), "a seal over {} at {}", seal["seq"], self.seq());
         ensure!(seal["head"] == self.head(), "a seal over another chain");
         ensure!(seal["final"] == self.ended, "`final` does not fit the frame");
         self.seals += 1;
+        self.sealed = Some(envelope);
         Ok(())
     }
 }
+
+/// An accept, a number, and the head there.
+pub(crate) type Chained = (String, u64, [u8; 32]);
 
 /// An event: its name, id and data.
 type Event = (String, Option<String>, Vec<String>);

@@ -28,6 +28,16 @@ impl Key {
         BASE64URL_NOPAD.encode(self.secret.verifying_key().as_bytes())
     }
 
+    /// The same, as bytes.
+    pub(crate) fn point(&self) -> [u8; 32] {
+        self.secret.verifying_key().to_bytes()
+    }
+
+    /// Its secret half, as the number that it is.
+    pub(crate) fn scalar(&self) -> curve25519_dalek::Scalar {
+        self.secret.to_scalar()
+    }
+
     /// Signs bytes as they stand.
     pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 64] {
         self.secret.sign(bytes).to_bytes()

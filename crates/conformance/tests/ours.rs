@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use landbridge_harness::bridge::{Bridge, text};
+use landbridge_harness::bridge::{Bridge, program, text};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -41,18 +41,147 @@ const FAULTS: &[(&str, &str)] = &[
     ("blocked_key_starts", "cancel-before-start"),
     ("jti_forgotten", "replayed"),
     ("routes_folded", "route-unknown"),
+    ("small_order_commitment", "signature-small-order"),
+    ("cofactored", "signature-cofactor"),
+    ("commitment_as_a_point", "signature-two-spellings"),
+    ("owner_unchecked", "run-of-another-caller"),
+    ("invite_proof_unchecked", "pairing-proof"),
+    ("invite_reused", "pairing-used-invite"),
+    ("start_rate_ignored", "quota-of-starts"),
+    ("duplicate_tool_args", "tool-args-names"),
+    ("session_guessed", "session-of-another-caller"),
+    ("turns_at_once", "session-in-order"),
+    ("catalog_ungranted", "grant-withdrawn"),
+    ("ask_audience_unchecked", "question-to-another"),
+    ("ask_life_unchecked", "question-expired"),
+    ("ask_subject_unchecked", "question-of-other-bytes"),
+    ("approval_agent_unchecked", "approval-target"),
+    ("old_keys_unneeded", "root-of-the-new-key-alone"),
+    ("new_keys_unneeded", "root-of-the-old-key-alone"),
+    ("root_version_unchecked", "root-gap"),
+    ("root_prev_unchecked", "root-other-predecessor"),
+    ("walk_judges_expiry", "root-expired"),
+    ("root_life_unchecked", "root-life"),
+    ("root_threshold_unchecked", "root-threshold"),
+    ("root_steps_unchecked", "root-steps"),
+    ("key_in_two_roles", "root-key-in-two-roles"),
+    ("key_id_unchecked", "root-key-misnamed"),
+    ("key_order_unchecked", "root-key-points"),
+    ("key_torsion_unchecked", "root-key-points"),
+    ("retired_keys_trusted", "root-former-key"),
+    ("revoked_askers_stream_goes_on", "root-key-revoked"),
+    ("over_budget_goes_on", "limit-of-tokens"),
+    ("discloses_all", "disclosed-as-digests"),
+    ("slow_body_waited_for", "slow-request"),
+    ("suspended_served", "suspended"),
+    ("halt_ignored_by_executor", "halted"),
+    ("stream_outlives_revocation", "revoked-peer"),
+    ("status_twice_unchecked", "equivocation"),
+    ("stapled_equivocation_unnoticed", "equivocation"),
+    ("seen_unchecked", "restored-seen"),
+    ("lost_history_starts", "restored-shown-a-status"),
 ];
 
-/// Fewer would mean that a list of cases was lost.
-const CASES_MIN: usize = 107;
+/// All profiles but the core and the slowest one.
+const OTHERS: [&str; 10] = [
+    "owners",
+    "pairing",
+    "quotas",
+    "tools",
+    "sessions",
+    "approvals",
+    "crashes",
+    "rotation",
+    "standing",
+    "restores",
+];
+/// How the kit is told what there is.
+const RUN: [&str; 23] = [
+    "run",
+    "--agent",
+    "demo",
+    "--prompt",
+    "count 5 20",
+    "--endless-prompt",
+    "hang",
+    "--other-agent",
+    "other",
+    "--tight",
+    "tight:tight:tight",
+    "--tool",
+    "clock",
+    "--slow-tool-args",
+    r#"{"ms":5000}"#,
+    "--waiting-prompt",
+    "approval exec 60000 rm\nsay after",
+    "--flood-prompt",
+    "count 60000 0",
+    "--usage-prompt",
+    "usage 20 30\nsay more\nhang",
+    "--scope",
+    "sre-lead",
+];
+/// What an operator does for the kit; the script says how.
+const DEEDS: [&str; 17] = [
+    "activate",
+    "approve",
+    "deny",
+    "drain",
+    "grant",
+    "halt",
+    "invite",
+    "keep",
+    "lift",
+    "recover",
+    "restart",
+    "restore",
+    "resume",
+    "revoke-other",
+    "rotate",
+    "suspend",
+    "withdraw",
+];
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ours/executor.sh");
+/// Limits of the whole bridge that are not what is tried here.
+const WIDE: [(&str, &str); 3] = [
+    ("LANDBRIDGE_LIMITS_STARTS_PER_MINUTE_MAX", "100000"),
+    ("LANDBRIDGE_LIMITS_RUNS_OPEN_MAX", "1000"),
+    ("LANDBRIDGE_LIMITS_RUNS_OPEN_PER_PEER_MAX", "1000"),
+];
+
+/// What our bridge does otherwise than the specification says, and why it is so.
+const KNOWN: &[(&str, &str)] =
+    &[("pairing-time", "a stranger learns the one code verification_failed, whatever is wrong")];
+
+/// Fewer would mean that a list of cases was lost: of the core, of the other profiles, and of the slowest one.
+const CASES_MIN: [usize; 3] = [120, 108, 2];
 
 #[tokio::test]
-async fn our_bridge_passes_every_case() {
-    let told = tried(None, &[]).await;
+async fn our_bridge_passes_every_case_of_the_core() {
+    passes(&[], CASES_MIN[0]).await;
+}
+
+#[tokio::test]
+async fn our_bridge_passes_every_case_of_the_other_profiles() {
+    let profiles: Vec<&str> = OTHERS.iter().flat_map(|name| ["--profile", *name]).collect();
+    passes(&profiles, CASES_MIN[1]).await;
+}
+
+#[tokio::test]
+async fn our_bridge_waits_for_nobody() {
+    passes(&["--profile", "patience"], CASES_MIN[2]).await;
+}
+
+async fn passes(further: &[&str], cases_min: usize) {
+    let told = tried(None, further).await;
     let cases = told["cases"].as_array().unwrap();
-    let others: Vec<&Value> = cases.iter().filter(|case| case["verdict"] != "pass").collect();
+    let due = |case: &&Value| {
+        let known = KNOWN.iter().any(|(id, _)| case["id"] == *id);
+        case["verdict"] != if known { "expected-fail" } else { "pass" }
+    };
+    let others: Vec<&Value> = cases.iter().filter(due).collect();
     assert!(others.is_empty(), "{others:#?}");
-    assert!(cases.len() >= CASES_MIN, "{} cases", cases.len());
+    assert!(cases.len() >= cases_min, "{} cases", cases.len());
 }
 
 #[tokio::test]
@@ -71,28 +200,76 @@ async fn each_planted_fault_is_found_by_its_case() {
     assert!(missed.is_empty(), "not found: {missed:?}");
 }
 
-/// What the kit tells of a new bridge that it was introduced to.
+/// What the kit tells of a new bridge that it was introduced to, with a second kit beside it.
 async fn tried(fault: Option<&str>, further: &[&str]) -> Value {
     let place = tempfile::tempdir().unwrap();
-    let mut bridge = Bridge::init(place.path().join("bridge"), &[]).await.unwrap();
-    if let Some(fault) = fault {
-        bridge.set("LANDBRIDGE_PLANTED", fault);
+    let bridge = Bridge::init(place.path().join("bridge"), &WIDE).await.unwrap();
+    let operator = Operator { home: bridge.home().to_owned(), fault: fault.map(str::to_owned) };
+    operator.does("serve").await;
+    let homes = ["kit", "other"].map(|name| place.path().join(name));
+    for (name, home) in ["kit", "other"].into_iter().zip(&homes) {
+        let invite =
+            text(&bridge.json(&["peer", "invite", name]).await.unwrap(), "invite").unwrap();
+        let words = text(&kit(&operator, home, &["join", &invite]).await, "words").unwrap();
+        bridge.json(&["peer", "accept", name, "--words", &words]).await.unwrap();
     }
-    bridge.serve().await.unwrap();
-    let home = place.path().join("kit");
-    let invite = text(&bridge.json(&["peer", "invite", "kit"]).await.unwrap(), "invite").unwrap();
-    let joined = kit(&home, &["join", &invite]).await;
-    let words = text(&joined, "words").unwrap();
-    bridge.json(&["peer", "accept", "kit", "--words", &words]).await.unwrap();
-    bridge.json(&["grant", "add", "kit", "--agent", "demo"]).await.unwrap();
-    let run = ["run", "--agent", "demo", "--prompt", "count 5 20", "--endless-prompt", "hang"];
-    kit(&home, &[&run, further].concat()).await
+    bridge.publish("sre-lead", "Leads an incident.").await.unwrap();
+    bridge.enrol("carol", &["sre-lead"]).await.unwrap();
+    operator.does("grant").await;
+    bridge.json(&["grant", "add", "other", "--agent", "other"]).await.unwrap();
+    let tight = ["grant", "add", "kit", "--agent", "tight", "--tenant", "tight:tight"];
+    let limits = ["--concurrent", "1", "--starts-per-second", "1", "--disclose-output", "digest"];
+    bridge.json(&[&tight[..], &limits].concat()).await.unwrap();
+
+    let mut line: Vec<String> = RUN.into_iter().map(str::to_owned).collect();
+    line.extend(["--other-home".to_owned(), homes[1].display().to_string()]);
+    for deed in DEEDS {
+        line.extend(["--hook".to_owned(), format!("{deed}={}", operator.line(deed))]);
+    }
+    for (case, reason) in KNOWN {
+        line.extend(["--expect-fail".to_owned(), format!("{case}={reason}")]);
+    }
+    line.extend(further.iter().map(|word| (*word).to_owned()));
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    kit(&operator, &homes[0], &line).await
 }
 
-async fn kit(home: &PathBuf, arguments: &[&str]) -> Value {
+/// Whoever does what an operator of the bridge would, and ends it at last.
+struct Operator {
+    home: PathBuf,
+    fault: Option<String>,
+}
+
+impl Operator {
+    /// The command of a deed.
+    fn line(&self, deed: &str) -> String {
+        let program = program().unwrap().display();
+        format!("{SCRIPT} {program} {} {deed}", self.home.display())
+    }
+
+    async fn does(&self, deed: &str) {
+        let mut command = Command::new("sh");
+        let output = self.in_its_place(command.arg("-c").arg(self.line(deed))).output().await;
+        let output = output.unwrap();
+        assert!(output.status.success(), "{deed}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn in_its_place<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let fault = self.fault.iter().map(|fault| ("LANDBRIDGE_PLANTED", fault.as_str()));
+        command.envs(WIDE.into_iter().chain(fault)).kill_on_drop(true)
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ended = std::process::Command::new("sh").arg("-c").arg(self.line("stop")).status();
+    }
+}
+
+async fn kit(operator: &Operator, home: &PathBuf, arguments: &[&str]) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_landbridge-conformance"));
-    command.arg("--json").arg("--home").arg(home).args(arguments).kill_on_drop(true);
-    let output = command.output().await.unwrap();
+    command.arg("--json").arg("--home").arg(home).args(arguments);
+    let output = operator.in_its_place(&mut command).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     let told = serde_json::from_slice(&output.stdout);
     let told: Value = told.unwrap_or_else(|_| panic!("{arguments:?}: {said}"));

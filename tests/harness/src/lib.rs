@@ -5,6 +5,7 @@
 //! uses them proves something about Landbridge.
 
 pub mod bridge;
+mod described;
 pub mod gateway;
 pub mod history;
 pub mod model;

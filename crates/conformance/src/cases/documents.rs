@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
         clauses: &["ID-1", "ID-7", "ID-8"],
         about: "no key has two roles or outlives its root, and the root's life is bounded",
         run: |caller| {
-            for root in &caller.roots {
+            for root in &caller.roots() {
                 let (issued, expires) = (root["issued"].as_i64(), root["expires"].as_i64());
                 let life = expires.zip(issued).map_or(0, |(expires, issued)| expires - issued);
                 ensure!((1..=34_560_000_000).contains(&life), "a root lives {life} ms");
@@ -56,7 +56,8 @@ pub(super) const CASES: &[Case] = &[
         about: "the status is fresh, short-lived and names the current root",
         run: |caller| {
             let status = document(caller, "/federation/v1/status")?;
-            let root = &caller.roots[caller.roots.len() - 1];
+            let roots = caller.roots();
+            let root = &roots[roots.len() - 1];
             let status = status.verified("status", root, "status", wire::now())?;
             let time = |name: &str| status[name].as_i64().unwrap_or_default();
             let life = time("expires") - time("issued");
@@ -66,6 +67,24 @@ pub(super) const CASES: &[Case] = &[
             ensure!(wire::now() < time("expires"), "the status expired");
             ensure!(status["root_version"] == root["version"], "another root");
             Ok(())
+        },
+    },
+    Case {
+        id: "status-of-the-caller",
+        clauses: &["ID-11", "ID-46"],
+        about: "the caller's newest status up to a number is told as it was stapled, or not_found",
+        run: |caller| {
+            caller.run(&caller.start()?)?;
+            let own = caller.status();
+            let seq = wire::document(&own.payload)?["seq"].as_i64().unwrap_or_default();
+            let path = |gid: &str, seq: i64| format!("/federation/v1/status/{gid}/{seq}");
+            for seq in [seq, seq + 1_000] {
+                let told = document(caller, &path(&caller.home.gid, seq))?;
+                ensure!(told.text() == own.text(), "another status up to {seq}");
+            }
+            let nobody = format!("gw1-{}", "a".repeat(52));
+            got(caller, ("GET", &path(&nobody, seq)), "not_found")?;
+            got(caller, ("GET", &path(&caller.home.gid, 1)), "not_found")
         },
     },
     Case {

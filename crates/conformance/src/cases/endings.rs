@@ -145,17 +145,20 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-fn endless(caller: &Caller) -> Result<Value> {
-    let prompt = caller.terms.endless.as_ref();
-    let none = || Skipped("no prompt is given of which a run goes on (--endless-prompt)");
-    caller.start_of(prompt.ok_or_else(none)?)
+/// A start of a run that goes on until it is stopped.
+pub(super) fn endless(caller: &Caller) -> Result<Value> {
+    let none =
+        || Skipped("no prompt is given of which a run goes on (--endless-prompt)".to_owned());
+    caller.start_of(caller.terms.endless.as_ref().ok_or_else(none)?)
 }
 
-fn cancel(caller: &Caller, start: &Value) -> Result<Value> {
+/// Cancels the run of a start, and tells the answer.
+pub(super) fn cancel(caller: &Caller, start: &Value) -> Result<Value> {
     caller.answer(CANCEL, &caller.about("cancel", start)?).context("a cancel")
 }
 
-fn ended(stream: &Stream<'_>, outcome: &str, code: &str) -> Result<()> {
+/// How a run was ended that did not succeed.
+pub(super) fn ended(stream: &Stream<'_>, outcome: &str, code: &str) -> Result<()> {
     let terminal = stream.terminal()?;
     ensure!(terminal["outcome"] == outcome, "it ended as {terminal}");
     ensure!(terminal["problem"]["code"] == code, "it ended as {terminal}");

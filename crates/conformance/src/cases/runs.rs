@@ -283,7 +283,9 @@ pub(super) const CASES: &[Case] = &[
         run: |caller| {
             let frames = caller.run(&caller.start()?)?.frames.len();
             if frames < 4 {
-                return Err(super::Skipped("the prompt makes fewer than four frames").into());
+                return Err(
+                    super::Skipped("the prompt makes fewer than four frames".to_owned()).into()
+                );
             }
             let short = caller.run(&with(caller, "limits", json!({"frames": 3}))?)?;
             let terminal = short.terminal()?;

@@ -5,51 +5,51 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::Case;
 use super::client::{Client, Told};
 use super::script::{RUN, problem, run, told, well, whole};
 use super::server::{Answer, Asked, Kind, Step};
+use crate::cases::Case;
 
-pub(super) const CASES: &[Case] = &[
+pub(super) const CASES: &[Case<Client>] = &[
     Case {
         id: "show",
-        section: "Endpoints",
+        clauses: &["docs/local-api.md#endpoints"],
         about: "a run is told as it is; one that is not there is a refusal",
         run: show,
     },
     Case {
         id: "list-pages",
-        section: "Lists",
+        clauses: &["docs/local-api.md#lists"],
         about: "pages are one list: `next` is the cursor as it is, with the same filters",
         run: pages,
     },
     Case {
         id: "list-cut",
-        section: "Lists",
+        clauses: &["docs/local-api.md#lists"],
         about: "a list of which a page is missing is no list",
         run: list_cut,
     },
     Case {
         id: "cancel-requested",
-        section: "Endpoints",
+        clauses: &["docs/local-api.md#endpoints"],
         about: "a cancel that is on its way is told as `requested`",
         run: |client| cancel(client, 202, "requested"),
     },
     Case {
         id: "cancel-already-terminal",
-        section: "Endpoints",
+        clauses: &["docs/local-api.md#endpoints"],
         about: "a cancel that comes too late is told as `alreadyTerminal`",
         run: |client| cancel(client, 200, "alreadyTerminal"),
     },
     Case {
         id: "transcript",
-        section: "Endpoints",
+        clauses: &["docs/local-api.md#endpoints"],
         about: "a transcript is told byte for byte",
         run: transcript,
     },
     Case {
         id: "transcript-cut",
-        section: "Endpoints",
+        clauses: &["docs/local-api.md#endpoints"],
         about: "half a transcript is none",
         run: transcript_cut,
     },

@@ -6,69 +6,69 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::client::Client;
+use super::follow as task;
 use super::script::{ALL, Stream, problem, well};
 use super::server::{Kind, Step};
-use super::{Case, follow as task};
-use crate::cases::Skipped;
+use crate::cases::{Case, Skipped};
 
-pub(super) const CASES: &[Case] = &[
+pub(super) const CASES: &[Case<Client>] = &[
     Case {
         id: "cut-after-each-frame",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "a cut behind each frame: it asks again from there",
         run: cut_after_each,
     },
     Case {
         id: "cut-in-event",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "a frame of which half came is asked for again",
         run: cut_in_event,
     },
     Case {
         id: "cut-in-character",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "a cut inside a UTF-8 character",
         run: cut_in_character,
     },
     Case {
         id: "cut-in-head",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "no answer, or half a head of one, is asked for again",
         run: cut_in_head,
     },
     Case {
         id: "dribbled",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "an answer that comes byte by byte is the same answer",
         run: dribbled,
     },
     Case {
         id: "heartbeats",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "comments are not shown, and keep a connection alive",
         run: heartbeats,
     },
     Case {
         id: "silence",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "a connection that says nothing for three heartbeats is dead",
         run: silence,
     },
     Case {
         id: "end-without-terminal",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "an end without a terminal is asked again, and never a success",
         run: end_without_terminal,
     },
     Case {
         id: "broken-off",
-        section: "Tokens",
+        clauses: &["docs/local-api.md#tokens"],
         about: "a stream that is broken off for good ends with the problem's code",
         run: broken_off,
     },
     Case {
         id: "broken-off-passing",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "a stream that is broken off for now is asked again",
         run: broken_off_passing,
     },
@@ -163,7 +163,7 @@ fn silence(client: &Client) -> Result<()> {
         .and_then(|asked| asked.header("accept"))
         .is_some_and(|it| it.contains("ndjson"))
     {
-        return Err(Skipped("JSON lines have no heartbeats").into());
+        return Err(Skipped("JSON lines have no heartbeats".to_owned()).into());
     }
     if let [first, second, ..] = asked.as_slice() {
         let waited = second.at.duration_since(first.at);

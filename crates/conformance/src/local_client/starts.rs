@@ -6,78 +6,79 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::script::{RUN, problem, run, started, well, whole};
 use super::server::{Answer, Kind, Step, serve};
-use super::{Case, start};
+use super::start;
+use crate::cases::Case;
 
-pub(super) const CASES: &[Case] = &[
+pub(super) const CASES: &[Case<Client>] = &[
     Case {
         id: "start",
-        section: "Starting a run",
+        clauses: &["docs/local-api.md#starting-a-run"],
         about: "what is asked for is sent as it is, and the run is told",
         run: whole_start,
     },
     Case {
         id: "start-attached",
-        section: "Starting a run",
+        clauses: &["docs/local-api.md#starting-a-run"],
         about: "a key that had started the run finds it",
         run: attached,
     },
     Case {
         id: "start-answer-lost",
-        section: "Starting a run",
+        clauses: &["docs/local-api.md#starting-a-run"],
         about: "a start whose answer is lost is repeated with its key and body",
         run: answer_lost,
     },
     Case {
         id: "start-not-json",
-        section: "Endpoints",
+        clauses: &["docs/local-api.md#endpoints"],
         about: "what is not JSON, or no run, is no answer to a start",
         run: not_a_run,
     },
     Case {
         id: "start-content-type",
-        section: "Endpoints",
+        clauses: &["docs/local-api.md#endpoints"],
         about: "what is said to be a web page is no answer to a start",
         run: web_page,
     },
     Case {
         id: "refused-rate-limited",
-        section: "Errors",
+        clauses: &["docs/local-api.md#errors"],
         about: "429: told with its wait, or asked again no sooner",
         run: rate_limited,
     },
     Case {
         id: "refused-not-ready",
-        section: "Errors",
+        clauses: &["docs/local-api.md#errors"],
         about: "503: told as what passes, or asked again with the same body",
         run: not_ready,
     },
     Case {
         id: "refused-unauthorized",
-        section: "Errors",
+        clauses: &["docs/local-api.md#errors"],
         about: "401: told, and not asked again",
         run: |client| refused(client, 401, "unauthorized"),
     },
     Case {
         id: "refused-key-conflict",
-        section: "Errors",
+        clauses: &["docs/local-api.md#errors"],
         about: "422: told, and not asked again with this key or another",
         run: |client| refused(client, 422, "key_conflict"),
     },
     Case {
         id: "refused-by-another",
-        section: "Errors",
+        clauses: &["docs/local-api.md#errors"],
         about: "a refusal that is no problem of a bridge is no success, and has no code of one",
         run: refused_by_another,
     },
     Case {
         id: "redirect",
-        section: "Who may ask",
+        clauses: &["docs/local-api.md#who-may-ask"],
         about: "a redirect is not followed: nobody else sees the token or the work",
         run: redirect,
     },
     Case {
         id: "nobody",
-        section: "Endpoints",
+        clauses: &["docs/local-api.md#endpoints"],
         about: "where nobody listens nothing is known",
         run: nobody,
     },

@@ -5,72 +5,73 @@ use serde_json::json;
 
 use super::client::Client;
 use super::script::{ALL, LINES, Stream, problem, well};
-use super::{Case, follow as task, start};
+use super::{follow as task, start};
+use crate::cases::Case;
 
-pub(super) const CASES: &[Case] = &[
+pub(super) const CASES: &[Case<Client>] = &[
     Case {
         id: "follow",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "a run is started, and its frames are told as they were sealed, unknown events too",
         run: follow,
     },
     Case {
         id: "follow-from-cursor",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "a cursor is where it goes on",
         run: from_cursor,
     },
     Case {
         id: "follow-after-terminal",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "the terminal is the end, whatever comes behind it",
         run: after_terminal,
     },
     Case {
         id: "event-forms",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "events in the other spellings of text/event-stream",
         run: event_forms,
     },
     Case {
         id: "refused-passing",
-        section: "Errors",
+        clauses: &["docs/local-api.md#errors"],
         about: "a stream that is refused for now is asked again, no sooner than told",
         run: refused_passing,
     },
     Case {
         id: "refused-cursor",
-        section: "Errors",
+        clauses: &["docs/local-api.md#errors"],
         about: "a cursor that is ahead is a refusal, and not asked again",
         run: refused_cursor,
     },
     Case {
         id: "frames-twice",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "frames that come twice are shown once",
         run: twice,
     },
     Case {
         id: "frames-gap",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "a frame that is left out is asked for, and nothing behind it shown before",
         run: gap,
     },
     Case {
         id: "frames-not",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "what is no frame is not shown",
         run: not_frames,
     },
     Case {
         id: "line-oversized",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "a line without an end is not taken for ever",
         run: oversized,
     },
     Case {
         id: "frames-content-type",
-        section: "Frames and cursors",
+        clauses: &["docs/local-api.md#frames-and-cursors"],
         about: "what is said to be a web page is no stream",
         run: web_page,
     },

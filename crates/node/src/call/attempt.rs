@@ -111,6 +111,7 @@ impl Driver {
                     return Ok(self.wait_as_told(&problem).await);
                 }
                 let accepted = self.entry().phase != EntryPhase::AwaitAccept;
+                //= STR-29
                 if accepted && problem.code() == Some(Code::CursorAhead) {
                     // It lost frames that it sealed for us: only its history can say more.
                     let lost = "the executor's log ends before what it sealed for us";

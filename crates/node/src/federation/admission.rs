@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use landbridge_planted::planted;
 use landbridge_proto::machine::contract::PairingRow;
+use landbridge_proto::trust::membership::check_admission;
 use landbridge_proto::trust::pairing::words;
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::verified::Verified;
 use landbridge_proto::wire::document::Admission;
 use landbridge_proto::wire::envelope::Envelope;
-use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::{Alias, GatewayId, Timestamp};
 use landbridge_proto::wire::problem::{Code, Problem};
 use landbridge_proto::wire::request::{Answer, Findings, PairingResult};
@@ -98,7 +98,6 @@ impl Federation {
     }
 
     /// Verifies who shows a membership, and that it shows this one, to us, now.
-    //= ID-68
     fn introduced(
         &self,
         body: &Bytes,
@@ -108,26 +107,14 @@ impl Federation {
             return Err(Problem::new(Code::Malformed).with_detail("a member shows one membership"));
         };
         let is_right = |view: &PeerView, said: &Admission, now: Timestamp| {
-            let skew_ms = limit::CLOCK_SKEW_MS_MAX;
-            let in_time = said.iat <= now.plus_ms(skew_ms) && now < said.exp.plus_ms(skew_ms);
-            let is_right = said.aud == *self.core.own()
-                && said.iss == *view.gateway()
-                && said.membership == membership.digest()
-                && in_time;
-            match is_right || planted!("admission_unbound") {
-                true => Ok(()),
-                false => Err(refuse(&NotForUs)),
-            }
+            let (own, member) = (self.core.own(), view.gateway());
+            check_admission(said, own, member, &membership.digest(), now)
+                .map_err(|fault| refuse(&fault))
         };
         let (view, request) = introduced(&self.core, &operation, is_right)?;
         Ok((view, request, membership.clone()))
     }
 }
-
-/// An admission for somebody else, of another membership, or out of time.
-#[derive(Debug, thiserror::Error)]
-#[error("the admission is not for us, not of this membership or out of time")]
-struct NotForUs;
 
 fn alias(gateway: &GatewayId) -> Result<Alias, Problem> {
     let id: String = gateway.as_str().chars().skip("gw1-".len()).take(ALIAS_ID_CHARS).collect();

@@ -4,6 +4,7 @@
 //! us read what we kept of it.
 
 use landbridge_planted::planted;
+use landbridge_proto::machine::admission::{told_of_root, told_of_signed, told_of_status};
 use landbridge_proto::machine::operation::Operation;
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
@@ -39,14 +40,19 @@ where
         return Err(Problem::new(Code::Malformed).with_detail(detail));
     };
     let verified = |view: PeerView| {
-        let view = view.with_status(&operation.status, now).map_err(|fault| refuse(&fault))?;
-        let request = view.verify::<T>(&operation.request, now).map_err(|fault| refuse(&fault))?;
+        let have = view.chain().version();
+        let view = view
+            .with_status(&operation.status, now)
+            .map_err(|fault| logged(&fault, told_of_status(&fault, have)))?;
+        let request = view
+            .verify::<T>(&operation.request, now)
+            .map_err(|fault| logged(&fault, told_of_signed(&fault)))?;
         is_right(&view, request.value(), now)?;
         Ok((view, request))
     };
     let chain = TrustedRoot::introduced(first)
         .and_then(|chain| chain.advance_whole(later, now))
-        .map_err(|fault| refuse(&fault))?;
+        .map_err(|fault| logged(&fault, told_of_root(&fault)))?;
     let gateway = chain.gateway().clone();
     let by_itself = || verified(PeerView::new(chain));
     let shown = if planted!("introduced_unread") { None } else { Some(by_itself()?) };
@@ -59,7 +65,9 @@ where
     };
     match (known, shown) {
         (Some(known), _) => {
-            let view = known.with_chain(roots, now).map_err(|fault| refuse(&fault))?;
+            let view = known
+                .with_chain(roots, now)
+                .map_err(|fault| logged(&fault, told_of_root(&fault)))?;
             verified(view)
         }
         (None, Some(shown)) => Ok(shown),
@@ -69,6 +77,10 @@ where
 
 /// The sender learns one code; the log learns the story.
 pub(super) fn refuse(fault: &dyn std::error::Error) -> Problem {
+    logged(fault, Problem::new(Code::VerificationFailed))
+}
+
+fn logged(fault: &dyn std::error::Error, told: Problem) -> Problem {
     tracing::info!(story = chained(fault), "who introduced itself was refused");
-    Problem::new(Code::VerificationFailed)
+    told
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use landbridge_proto::machine::contract::{DocumentKind, Guard, InviteRow, PairingRow, Write};
 use landbridge_proto::machine::step::Step;
-use landbridge_proto::trust::pairing::{Invite, PairingRefusal};
+use landbridge_proto::trust::pairing::{Invite, PairingRefusal, is_timely};
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::signer::SignError;
 use landbridge_proto::trust::verified::Verified;
@@ -70,12 +70,13 @@ impl Federation {
     fn caller(&self, body: &Bytes) -> Result<Caller, Problem> {
         let operation = introduction::read(body)?;
         let is_right = |view: &PeerView, said: &PairingRequest, now: Timestamp| {
-            let skew_ms = limit::CLOCK_SKEW_MS_MAX;
             if said.aud != *self.core.own() || said.iss != *view.gateway() {
                 return Err(refuse(&"the request is of or for another gateway"));
             }
-            if said.iat > now.plus_ms(skew_ms) || now >= said.exp.plus_ms(skew_ms) {
-                return Err(refuse(&PairingRefusal::OutOfTime));
+            if !is_timely(said.iat, said.exp, now) {
+                //= REQ-14
+                tracing::info!("a pairing was refused: it is out of time");
+                return Err(Problem::new(Code::ClockSkew));
             }
             Ok(())
         };
@@ -151,6 +152,10 @@ impl Federation {
         let peer = view.gateway().clone();
         let said = request.value();
         //= REQ-17
+        let seen = core.store.reads().jti_seen(&peer, &said.jti);
+        if seen.map_err(|fault| unreadable(&fault))? {
+            return Err(Problem::new(Code::Replayed));
+        }
         let jti = (peer.clone(), said.jti.clone());
         let keep_until = said.exp.plus_ms(limit::CLOCK_SKEW_MS_MAX + 1);
         let mut guards = vec![Guard::JtiUnseen { issuer: jti.0.clone(), jti: jti.1.clone() }];

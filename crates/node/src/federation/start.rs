@@ -15,7 +15,7 @@ use landbridge_proto::wire::document::{Disclose, Disclosure, Grant};
 use landbridge_proto::wire::limit;
 use landbridge_proto::wire::name::Timestamp;
 use landbridge_proto::wire::problem::{Code, Problem};
-use landbridge_proto::wire::request::{AgentTarget, Mode, Start, ToolCall};
+use landbridge_proto::wire::request::{AgentTarget, Start, ToolCall};
 use landbridge_proto::wire::stream::{Accept, One};
 
 use super::Federation;
@@ -95,12 +95,6 @@ impl Federation {
         let decision = judge_start(start, print, record, admitted.grant(), memory, now);
         if decision == StartDecision::Create && !known {
             let target = &start.agent_target;
-            if start.tool_call.is_some() && target.mode != Mode::Session {
-                let detail =
-                    "a tool is called outside of any session; turns and subagents are for prompts";
-                let problem = Problem::new(Code::NotSupported).with_detail(detail);
-                return Ok(StartDecision::Refuse(Box::new(problem)));
-            }
             if let Some(session) = &target.session {
                 let reads = self.core.store.reads();
                 let known = reads.session_known(admitted.owner(), &target.agent, session);

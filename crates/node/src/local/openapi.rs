@@ -12,13 +12,6 @@ use http::header::CONTENT_TYPE;
 use super::problem::{LocalCode, LocalProblem};
 use super::server::Local;
 
-#[cfg(test)]
-mod description;
-#[cfg(test)]
-mod federation_plane;
-#[cfg(test)]
-mod local_plane;
-
 pub(super) fn routes() -> Router<Local> {
     Router::new().route("/v1/openapi/{document}", get(document))
 }
@@ -45,3 +38,10 @@ macro_rules! documents {
 /// The descriptions, by plane and by version of OpenAPI. 3.1 says of streams only that they are text.
 const DOCUMENTS: [(&str, &str); 4] =
     documents!("federation-3.1.json", "federation-3.2.json", "local-3.1.json", "local-3.2.json");
+
+#[cfg(test)]
+mod description;
+#[cfg(test)]
+mod federation_plane;
+#[cfg(test)]
+mod local_plane;

@@ -183,7 +183,7 @@ async fn the_same_pairing_request_twice_is_refused() {
     let body = world.pairing_body(&invite);
     assert_eq!(world.post("/federation/v1/pairing", body.clone()).await.status, 200);
     let again = world.post("/federation/v1/pairing", body).await;
-    assert_eq!(again.unsigned().await, "verification_failed");
+    assert_eq!(again.unsigned().await, "replayed");
     assert_eq!(world.b.deeds("pairing_received"), 1);
 }
 

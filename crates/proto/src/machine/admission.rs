@@ -424,6 +424,24 @@ fn check_envelopes(operation: &Operation) -> Result<(), VerifyError> {
     }
 }
 
+/// What a stranger that brings a chain of roots is told of it.
+#[must_use]
+pub fn told_of_root(fault: &RootError) -> Problem {
+    bad_root(fault).problem
+}
+
+/// What a stranger is told of its status, where its chain ends with the root `have`.
+#[must_use]
+pub fn told_of_status(fault: &StatusError, have: u64) -> Problem {
+    bad_status(fault, have, false).problem
+}
+
+/// What a stranger is told of what it signed.
+#[must_use]
+pub fn told_of_signed(fault: &VerifyError) -> Problem {
+    unverified(fault).problem
+}
+
 //= PRB-4
 fn unverified(fault: &VerifyError) -> Box<Refused> {
     let code = match fault {

@@ -155,5 +155,9 @@ fn judge_seal<R: Reads + ?Sized>(
     if is_in_log {
         return Ok(Recall::Remembered);
     }
+    if present.incarnation.n > 1 && said.t < present.incarnation.since {
+        // The log went on in another way before anybody knew; a person has given up what is missing.
+        return Ok(Recall::Past(row.run));
+    }
     Ok(Recall::Lost(Shown { what: Kind::Seal, seen: Seen::default(), at: said.t }))
 }

@@ -5,9 +5,11 @@
 //! follows from one but that its gateway may be talked to; what it may ask, a person's grant says.
 
 use super::federation::TrustedFederation;
+use super::pairing::is_timely;
 use super::signer::{SignError, Signer};
 use super::verified::{Verified, VerifyError, verify};
-use crate::wire::document::Membership;
+use crate::wire::digest::Digest;
+use crate::wire::document::{Admission, Membership};
 use crate::wire::envelope::{Envelope, InvalidEnvelope};
 use crate::wire::kind::Kind;
 use crate::wire::limit;
@@ -145,6 +147,32 @@ pub fn has_room(
         return Ok(());
     }
     Err(MembershipError::TooManyMembers { name: name.clone(), max: root.max_members })
+}
+
+/// An admission for somebody else, of another membership, or out of time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the admission is not for us, not of this membership or out of time")]
+pub struct NotForUs;
+
+/// Checks that an admission is for `own`, by `member` itself, of the membership with this digest, and of this
+/// time.
+///
+/// # Errors
+///
+/// [`NotForUs`].
+//= ID-68
+pub fn check_admission(
+    said: &Admission,
+    own: &GatewayId,
+    member: &GatewayId,
+    membership: &Digest,
+    now: Timestamp,
+) -> Result<(), NotForUs> {
+    let is_right = said.aud == *own
+        && said.iss == *member
+        && said.membership == *membership
+        && is_timely(said.iat, said.exp, now);
+    if is_right || planted!("admission_unbound") { Ok(()) } else { Err(NotForUs) }
 }
 
 /// Adds a signature to a membership that somebody else signed already.

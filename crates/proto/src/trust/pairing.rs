@@ -242,8 +242,7 @@ impl Invite {
         if request.invite != self.id() {
             return Err(PairingRefusal::ForAnotherInvite);
         }
-        let skew_ms = limit::CLOCK_SKEW_MS_MAX;
-        if request.iat > now.plus_ms(skew_ms) || now >= request.exp.plus_ms(skew_ms) {
+        if !is_timely(request.iat, request.exp, now) {
             return Err(PairingRefusal::OutOfTime);
         }
         let proof = self.secret.proof(&inviter, joiner);
@@ -275,6 +274,13 @@ impl Invite {
         }
         Ok(())
     }
+}
+
+/// Whether what was signed at `iat` to be good until `exp` is of this time, as far as clocks agree.
+//= REQ-14
+#[must_use]
+pub const fn is_timely(iat: Timestamp, exp: Timestamp, now: Timestamp) -> bool {
+    iat.since_ms(now) <= limit::CLOCK_SKEW_MS_MAX && now.since_ms(exp) <= limit::CLOCK_SKEW_MS_MAX
 }
 
 /// What stands at the end of an invite's text, so that a slip of the hand is noticed before anybody is

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use landbridge_proto::trust::root::RootError;
+use landbridge_proto::trust::root::{RootError, TrustedRoot};
 use landbridge_proto::trust::status::StatusError;
 use landbridge_proto::trust::verified::VerifyError;
 use landbridge_proto::wire::envelope::{Envelope, InvalidEnvelope};
@@ -105,6 +105,10 @@ impl Judged {
         Self { verdict, code, phases: &[], story }
     }
 
+    pub(crate) fn is_in(&self, phase: &str) -> bool {
+        self.phases.contains(&phase)
+    }
+
     pub(crate) fn in_phase(self, phases: &'static [&'static str]) -> Self {
         Self { phases, ..self }
     }
@@ -173,6 +177,11 @@ pub(crate) fn judged<T, E: Into<Judged>>(found: Result<T, E>) -> Judged {
 /// The envelopes of a list.
 pub(crate) fn envelopes(list: &Value) -> Vec<Envelope> {
     serde_json::from_value(list.clone()).unwrap()
+}
+
+/// A chain of roots that is known.
+pub(crate) fn chain_of(roots: &[Envelope], at: Timestamp) -> TrustedRoot {
+    TrustedRoot::introduced(&roots[0]).unwrap().advance(&roots[1..], at).unwrap()
 }
 
 /// Judges each vector of a folder, of which there are at least so many.

@@ -12,7 +12,10 @@
 
 mod approvals;
 mod envelopes;
+mod federations;
 mod folder;
+mod introductions;
+mod invites;
 mod requests;
 mod statuses;
 mod transcripts;

@@ -6,7 +6,6 @@ use landbridge_proto::machine::admission::{Gate, Memory, StartDecision, judge_st
 use landbridge_proto::machine::contract::KeyRecord;
 use landbridge_proto::trust::federation::TrustedFederation;
 use landbridge_proto::trust::peer::PeerView;
-use landbridge_proto::trust::root::TrustedRoot;
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::document::Incarnation;
 use landbridge_proto::wire::envelope::Envelope;
@@ -16,7 +15,7 @@ use landbridge_proto::wire::name::{
 use landbridge_proto::wire::request::{Body, Op};
 use serde::Deserialize;
 
-use crate::folder::{Judged, Vector, envelopes, judge_all};
+use crate::folder::{Judged, Vector, chain_of, envelopes, judge_all};
 
 /// A peer as it is known.
 #[derive(Deserialize)]
@@ -52,14 +51,11 @@ impl Kept {
     }
 }
 
-fn chain_of(roots: &[Envelope], at: Timestamp) -> TrustedRoot {
-    TrustedRoot::introduced(&roots[0]).unwrap().advance(&roots[1..], at).unwrap()
-}
-
 fn judge(vector: &Vector) -> Judged {
     let now = vector.time("now");
     let own = chain_of(&envelopes(vector.raw("roots")), now);
     let federation = TrustedFederation::open(&vector.get("federation"), &own, 1, now).unwrap();
+    let federation = federation.with_memberships(&envelopes(vector.raw("memberships")), now);
     let peers: BTreeMap<_, _> = vector
         .get::<Vec<Known>>("peers")
         .into_iter()

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
+use crate::described;
 use crate::history::History;
 
 /// Where a bridge's local API is.
@@ -74,7 +75,7 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// When there is no answer, or one that the API's description does not have.
     pub async fn send(
         &self,
         method: Method,
@@ -82,13 +83,18 @@ impl Api {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> anyhow::Result<Answer> {
+        let asked = method.clone();
         let answer = async {
             let response = self.open(method, path, headers, body).await?;
             let (head, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
             Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
         };
-        timeout(ANSWER_WITHIN, answer).await.context("the local API did not answer")?
+        let answer: anyhow::Result<Answer> =
+            timeout(ANSWER_WITHIN, answer).await.context("the local API did not answer")?;
+        let answer = answer?;
+        described::check(asked.as_str(), path, answer.status, &answer.code())?;
+        Ok(answer)
     }
 
     /// Starts a run and measures how long its first frame takes.

@@ -41,7 +41,10 @@ const PEER: &[&str] = &[
 
 pub(super) fn plane() -> Value {
     let mut operations: Vec<Operation> = Op::ALL.into_iter().map(operation).collect();
-    operations.push(introduction(pairing::PATH, "pair", "Join by an invite (Pairing)."));
+    operations.push(
+        introduction(pairing::PATH, "pair", "Join by an invite (Pairing).")
+            .refuses(&["clock_skew", "replayed"]),
+    );
     operations.push(introduction(admission::PATH, "admit", "Show a membership (Admission)."));
     operations.extend(documents());
     let plane = Plane {
@@ -123,16 +126,18 @@ fn introduction(path: &'static str, id: &'static str, about: &'static str) -> Op
     Operation::new("post", path, id, about)
         .takes(reference("operation"))
         .gives(200, "An envelope of the kind `answer`.", &[(ENVELOPE, envelope())])
-        .refuses(STRANGER)
         .refuses(&[
-            "clock_skew",
-            "draining",
-            "not_granted",
-            "protocol_unsupported",
-            "rate_limited",
-            "replayed",
-            "rolled_back",
+            "halted",
+            "internal",
+            "malformed",
+            "method_not_allowed",
+            "request_timeout",
+            "root_unknown",
+            "status_stale",
             "store_unavailable",
+            "too_large",
+            "unsupported_encoding",
+            "verification_failed",
         ])
 }
 

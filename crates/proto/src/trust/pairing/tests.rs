@@ -117,8 +117,8 @@ fn wrong_addressee_invite_and_time_are_refused() {
     assert_eq!(found, Err(PairingRefusal::ForAnotherInvite));
     let expires = NOW.plus_ms(HOUR_MS);
     assert_eq!(judge(&answer(|_| {}), expires), Err(PairingRefusal::InviteExpired { expires }));
-    assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(119_999)), Ok(()));
-    assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(120_000)), Err(PairingRefusal::OutOfTime));
+    assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(120_000)), Ok(()));
+    assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(120_001)), Err(PairingRefusal::OutOfTime));
     assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(-60_000)), Ok(()));
     assert_eq!(judge(&answer(|_| {}), NOW.plus_ms(-60_001)), Err(PairingRefusal::OutOfTime));
 }
