@@ -160,13 +160,14 @@ export class Client {
   /** The frames of one connection, to its end. */
   async *#connection(run: string, after: number, signal?: AbortSignal): AsyncGenerator<Frame, void, undefined> {
     const silence = new AbortController();
-    let timer = setTimeout(() => silence.abort(new Error(SILENT)), this.#silenceMs);
+    const arm = () => setTimeout(() => silence.abort(new Cut('nothing was heard for too long')), this.#silenceMs);
+    let timer = arm();
     const either = signal === undefined ? silence.signal : anyOf(signal, silence);
     try {
       const response = await this.#send('GET', `${at(run)}/frames?after=${after}`, 'text/event-stream', undefined, either);
       for await (const [name, data] of events(response, either, () => {
         clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(new Error(SILENT)), this.#silenceMs);
+        timer = arm();
       })) {
         if (name === 'problem') throw Problem.read(0, data);
         const frame = readFrame(data);
@@ -176,7 +177,7 @@ export class Client {
       }
     } finally {
       clearTimeout(timer);
-      silence.abort(new Error(SILENT));
+      silence.abort();
     }
   }
 
@@ -265,18 +266,15 @@ async function* events(response: Response, signal: AbortSignal, heard: () => voi
   }
 }
 
-/** A failure of the connection as a `Cut`, unless it was the caller who ended it. */
+/** A failure of the connection as a `Cut`, or what the signal was aborted with. */
 async function cutWhenBroken<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
     return await work;
   } catch (fault) {
-    if (signal?.aborted && signal.reason !== undefined && !isSilence(signal.reason)) throw fault;
+    if (signal?.aborted) throw signal.reason;
     throw new Cut(fault instanceof Error ? fault.message : String(fault), { cause: fault });
   }
 }
-
-const SILENT = 'nothing was heard for too long';
-const isSilence = (reason: unknown): boolean => reason instanceof Error && reason.message === SILENT;
 
 /** The controller's signal, aborted with the other one too; `AbortSignal.any` is younger than Node 20.0. */
 function anyOf(signal: AbortSignal, controller: AbortController): AbortSignal {
@@ -289,7 +287,7 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);
-      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+      reject(signal?.reason);
     };
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', stop);

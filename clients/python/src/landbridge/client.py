@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from typing import TYPE_CHECKING, Any, AsyncGenerator, AsyncIterator, Dict, Generator, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, AsyncGenerator, AsyncIterator, Dict, Generator, Iterator, List, Optional
 from urllib.parse import urlsplit
 
 from . import _exchange
@@ -52,9 +52,10 @@ class _Api:
             self._headers["Authorization"] = f"Bearer {token}"
         self._give_up_after_s = give_up_after_s
 
-    def _start(self, gateway: str, key: str, work: Mapping[str, Any], **more: Any) -> Talk[Run]:
-        body = {"gateway": gateway, "idempotencyKey": key, **work, **more}
-        body = {name: value for name, value in body.items() if value is not None}
+    def _start(self, **members: Any) -> Talk[Run]:
+        if (members["prompt"] is None) == (members["toolCall"] is None):
+            raise ValueError("exactly one of prompt and tool_call")
+        body = {name: value for name, value in members.items() if value is not None}
         return _exchange.ask(is_run, "POST", "/v1/runs", self._headers, body)
 
     def _show(self, run: str) -> Talk[Run]:
@@ -71,12 +72,6 @@ class _Api:
 
     def _wait(self, run: str) -> Talk[Run]:
         return _exchange.wait(run, self._headers, self._give_up_after_s)
-
-
-def _work(prompt: Optional[str], tool_call: Optional[CallTool]) -> Dict[str, Any]:
-    if (prompt is None) == (tool_call is None):
-        raise ValueError("exactly one of prompt and tool_call")
-    return {"prompt": prompt, "toolCall": tool_call}
 
 
 class Client(_Api):
@@ -97,7 +92,8 @@ class Client(_Api):
         same request, whenever the answer is unknown. `more` are members of the request as the local API names
         them: `agent`, `mode`, `session`, `callerIdentity`, `deadline`, `limits`, `labels`, `remoteRunId`.
         """
-        return self._drive(self._start(gateway, key, _work(prompt, tool_call), **more))
+        work = {"prompt": prompt, "toolCall": tool_call}
+        return self._drive(self._start(gateway=gateway, idempotencyKey=key, **work, **more))
 
     def show(self, run: str) -> Run:
         """The run as it is now."""
@@ -220,7 +216,8 @@ class AsyncClient(_Api):
         **more: "Unpack[StartOptions]",
     ) -> Run:
         """See `Client.start`."""
-        return await self._drive(self._start(gateway, key, _work(prompt, tool_call), **more))
+        work = {"prompt": prompt, "toolCall": tool_call}
+        return await self._drive(self._start(gateway=gateway, idempotencyKey=key, **work, **more))
 
     async def show(self, run: str) -> Run:
         """The run as it is now."""
