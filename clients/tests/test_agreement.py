@@ -196,6 +196,7 @@ class Bridges(unittest.TestCase):
         run = client.start("eu", key(), tool_call={"tool": "harbour.tide", "args": {"port": "Lisbon"}})
         settled = client.wait(run["run"], timeout=30)
         self.assertEqual(settled["gateway"], "eu")
+        self.assertEqual([(one["gateway"], one["usable"]) for one in client.gateways()], [("eu", True)])
         with self.assertRaises(Problem) as raised:
             Client(url=self.told["url"], token="lbt_" + "A" * 43).show(run["run"])
         self.assertEqual(raised.exception.code, "unauthorized")

@@ -1,5 +1,5 @@
-//! What is written in other languages: the clients' own tests, three verifiers that have to agree, an
-//! executor under the conformance kit, and what drives a bridge by its OpenAPI descriptions.
+//! What is written in other languages: the clients' own tests, three verifiers that have to agree, the
+//! clients and an executor under the conformance kit, and what drives a bridge by its OpenAPI descriptions.
 //!
 //! What they need to be tested (a compiler for TypeScript, a type checker and `cryptography` for Python)
 //! comes from npm and PyPI in pinned versions, into a cache folder outside the tree; what is built goes to
@@ -42,15 +42,18 @@ pub(crate) fn missing() -> Option<&'static str> {
 /// Fails with the first command that did not end well.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let tools = install(root, "clients", &LISTS)?;
-    let place = Place { root, bin: program(root)?, tools, out: target(root).join("clients") };
+    let (bin, kit) = (program(root)?, build(root, "landbridge-conformance")?);
+    let place = Place { root, bin, kit, tools, out: target(root).join("clients") };
     place.typescript()?;
     place.python()?;
+    place.local_clients()?;
     place.executor()
 }
 
 struct Place<'a> {
     root: &'a Path,
     bin: PathBuf,
+    kit: PathBuf,
     tools: PathBuf,
     out: PathBuf,
 }
@@ -82,19 +85,34 @@ impl Place<'_> {
         let python = || self.with_places(Command::new(self.tools.join("venv/bin/python")));
         let types = ["-m", "mypy", "--strict", "--no-incremental", "--package", "landbridge"];
         step(python().args(types).env("MYPYPATH", self.root.join("clients/python/src")))?;
-        step(python().args(["vectors/build.py", "--check"]))?;
+        for made in ["clients/generate.py", "vectors/build.py"] {
+            step(python().args([made, "--check"]))?;
+        }
         for tests in ["clients/python/tests", "clients/tests"] {
             step(python().args(["-m", "unittest", "discover", "--start-directory", tests]))?;
         }
         Ok(())
     }
 
+    /// The clients, under the conformance kit.
+    fn local_clients(&self) -> Result<()> {
+        let python = format!(
+            "'{}' clients/python/tests/driver.py",
+            self.tools.join("venv/bin/python").display()
+        );
+        let node = format!("node '{}'", self.out.join("test/driver.js").display());
+        for client in [python.clone(), format!("{python} --asyncio"), node] {
+            let mut command = self.with_places(Command::new(&self.kit));
+            step(command.args(["local-client", "--client", &client]))?;
+        }
+        Ok(())
+    }
+
     /// The second executor, under the conformance kit.
     fn executor(&self) -> Result<()> {
-        let kit = build(self.root, "landbridge-conformance")?;
         let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = self.with_places(Command::new("examples/executor/check.sh"));
-        command.arg(kit).env("PYTHON", self.tools.join("venv/bin/python"));
+        command.arg(&self.kit).env("PYTHON", self.tools.join("venv/bin/python"));
         step(command.env("PORT", free.to_string()))
     }
 
@@ -104,6 +122,7 @@ impl Place<'_> {
             .current_dir(self.root)
             .stdin(Stdio::null())
             .env("LANDBRIDGE_BIN", &self.bin)
+            .env("LANDBRIDGE_KIT", &self.kit)
             .env("LANDBRIDGE_TREE", self.root)
             .env("LANDBRIDGE_JUDGE", self.out.join("test/judge.js"))
             .env("PYTHONPATH", self.root.join("clients/python/src"))

@@ -60,7 +60,8 @@ class Fake:
         self.folder.cleanup()
 
 
-def answer(status, body, media="application/json"):
+def answer(status, body, media=None):
+    media = media or ("application/problem+json" if status >= 400 else "application/json")
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return b"HTTP/1.1 %d x\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n%b" % (status, media.encode(), len(data), data)
 
@@ -185,9 +186,9 @@ class Calls(unittest.TestCase):
         self.assertEqual(runs, [filters, filters + "&cursor=a+b"])
 
     def test_half_a_transcript_is_none(self):
-        with Fake(lambda *_: answer(200, b"line\n" * 100)[:-1]) as fake, self.assertRaises(Cut):
+        with Fake(lambda *_: answer(200, b"line\n" * 100, "application/jsonl")[:-1]) as fake, self.assertRaises(Cut):
             Client(fake.path).export(RUN)
-        with Fake(lambda *_: answer(200, b"line\n" * 100)) as fake:
+        with Fake(lambda *_: answer(200, b"line\n" * 100, "application/jsonl")) as fake:
             self.assertEqual(Client(fake.path).export(RUN), b"line\n" * 100)
 
     def test_nobody_there_is_a_cut(self):
@@ -207,7 +208,7 @@ class Calls(unittest.TestCase):
             self.assertIsNotNone(asyncio.run(AsyncClient(fake.path).wait(RUN))["ended"])
 
         def never(_method, path, _body):
-            return stream(after_of(path), LINES[:1]) if "frames" in path else answer(200, {"frames": 0, "ended": None})
+            return stream(after_of(path), LINES[:1]) if "frames" in path else answer(200, {"run": RUN, "frames": 0, "ended": None})
 
         with Fake(never) as fake, self.assertRaises(TimeoutError):
             Client(fake.path).wait(RUN, timeout=0.3)

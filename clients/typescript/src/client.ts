@@ -1,65 +1,13 @@
 /** A client of one bridge's local API: start, stream, cancel, list, wait, export. */
 
-/** The bridge sends a comment every 15 seconds, so a longer silence is a dead connection. */
-const SILENCE_MS = 45_000;
+import type { CancelView, Filters, Frame as FrameView, ProblemView, RouteView, RunList, RunView, StartRun } from './api.js';
+
 const [PAUSE_MS, PAUSE_MS_MAX] = [200, 5_000];
 const LINE_CHARS_MAX = 1_048_576;
 
-/** A run as `GET /v1/runs/{run}` tells it. Times are RFC 3339 texts. */
-export interface Run {
-  run: string;
-  gateway: string;
-  peer: string;
-  agent: string | null;
-  tenant: { src: string; dst: string };
-  idempotencyKey: string;
-  labels: Record<string, string>;
-  phase: string;
-  frames: number;
-  outcome: string | null;
-  session: string | null;
-  remoteRun: string | null;
-  connection: string | null;
-  attached: boolean;
-  cancelRequested: boolean;
-  created: string;
-  deadline: string;
-  ended: string | null;
-  disputed?: { kid: string; reason: string; since: string; fromFrame: number; received: string }[];
-}
-
-/** What a run is started with. `idempotencyKey` names your decision: keep it before you start. */
-export interface Start {
-  gateway: string;
-  idempotencyKey: string;
-  prompt?: string;
-  toolCall?: { tool: string; args?: Record<string, unknown> };
-  agent?: string;
-  mode?: 'session' | 'turn' | 'subagent';
-  session?: string;
-  callerIdentity?: { principal: string; workflow?: string; step?: string; labels?: Record<string, string> };
-  deadline?: string;
-  limits?: { tokens?: number; costMicroUsd?: number; frames?: number; bytes?: number };
-  labels?: Record<string, string>;
-}
-
 /** One event of a run. `line` is the line exactly as it was sealed; its bytes can be hashed. */
-export interface Frame {
-  seq: number;
-  event: string;
-  payload: Record<string, unknown>;
+export interface Frame extends FrameView {
   line: string;
-}
-
-export interface Filters {
-  gateway?: string;
-  state?: 'open' | 'settled';
-  outcome?: string;
-  labels?: Record<string, string>;
-  since?: string;
-  until?: string;
-  /** Runs in a page, not in all. */
-  limit?: number;
 }
 
 /** A refusal of the bridge; `code` says what happened. */
@@ -67,18 +15,20 @@ export class Problem extends Error {
   readonly code: string;
   readonly detail: string | undefined;
   readonly retryable: boolean;
+  readonly retryMode: string | undefined;
   readonly retryAfterMs: number | undefined;
 
   constructor(
     readonly status: number,
-    readonly body: Record<string, unknown>,
+    readonly body: Partial<ProblemView>,
   ) {
-    const text = (name: string): string | undefined => (typeof body[name] === 'string' ? body[name] : undefined);
+    const text = (name: keyof ProblemView): string | undefined => (typeof body[name] === 'string' ? body[name] : undefined);
     super([text('code') ?? 'unknown', text('detail')].filter(Boolean).join(': '));
     this.name = 'Problem';
     this.code = text('code') ?? 'unknown';
     this.detail = text('detail');
     this.retryable = body.retryable === true;
+    this.retryMode = text('retryMode');
     this.retryAfterMs = typeof body.retryAfterMs === 'number' ? body.retryAfterMs : undefined;
   }
 
@@ -107,6 +57,8 @@ export interface Options {
   fetch?: typeof fetch;
   /** How long a stream is asked for in vain before the last error is thrown; each frame begins the time anew. */
   giveUpAfterMs?: number;
+  /** How long a silence is a dead connection: the bridge sends a comment every 15 seconds. */
+  silenceMs?: number;
 }
 
 export class Client {
@@ -114,38 +66,46 @@ export class Client {
   readonly #headers: Record<string, string>;
   readonly #fetch: typeof fetch;
   readonly #giveUpAfterMs: number;
+  readonly #silenceMs: number;
 
-  constructor({ url, token, fetch: other, giveUpAfterMs = 60_000 }: Options) {
+  constructor({ url, token, fetch: other, giveUpAfterMs = 60_000, silenceMs = 45_000 }: Options) {
     this.#url = url.replace(/\/$/, '');
     this.#headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
     this.#fetch = other ?? ((input, init) => fetch(input, init));
     this.#giveUpAfterMs = giveUpAfterMs;
+    this.#silenceMs = silenceMs;
   }
 
   /** Starts a run, or finds the one that its key started. Repeat it with the same request when the answer is unknown. */
-  start(request: Start, signal?: AbortSignal): Promise<Run> {
-    return this.#json<Run>('POST', '/v1/runs', request, signal);
+  start(request: StartRun, signal?: AbortSignal): Promise<RunView> {
+    return this.#json(isRun, 'POST', '/v1/runs', request, signal);
   }
 
   /** The run as it is now. */
-  show(run: string, signal?: AbortSignal): Promise<Run> {
-    return this.#json<Run>('GET', `/v1/runs/${encodeURIComponent(run)}`, undefined, signal);
+  show(run: string, signal?: AbortSignal): Promise<RunView> {
+    return this.#json(isRun, 'GET', at(run), undefined, signal);
   }
 
-  /** Asks for the end of a run. */
-  async cancel(run: string, signal?: AbortSignal): Promise<'requested' | 'alreadyTerminal'> {
-    type Answer = { state: 'requested' | 'alreadyTerminal' };
-    return (await this.#json<Answer>('POST', `/v1/runs/${encodeURIComponent(run)}/cancel`, undefined, signal)).state;
+  /** Asks for the end of a run: `requested`, or `alreadyTerminal`. */
+  async cancel(run: string, signal?: AbortSignal): Promise<string> {
+    const fits = ({ state }: Partial<CancelView>): boolean => typeof state === 'string';
+    return (await this.#json<CancelView>(fits, 'POST', `${at(run)}/cancel`, undefined, signal)).state;
+  }
+
+  /** What may be reached, and how it does. */
+  gateways(signal?: AbortSignal): Promise<RouteView[]> {
+    return this.#json(Array.isArray, 'GET', '/v1/gateways', undefined, signal);
   }
 
   /** Runs that fit, the newest first, over as many pages as there are. */
-  async *list(filters: Filters = {}, signal?: AbortSignal): AsyncGenerator<Run, void, undefined> {
+  async *list(filters: Filters = {}, signal?: AbortSignal): AsyncGenerator<RunView, void, undefined> {
     const { labels = {}, ...plain } = filters;
     const query = Object.entries(plain).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
     for (const [name, value] of Object.entries(labels)) query.push(['label', `${name}=${value}`]);
+    const fits = ({ runs }: Partial<RunList>): boolean => Array.isArray(runs);
     for (let cursor: string | null = ''; cursor !== null; ) {
-      const all = new URLSearchParams(cursor === '' ? query : [...query, ['cursor', cursor]]);
-      const page: { runs: Run[]; next: string | null } = await this.#json('GET', `/v1/runs?${all}`, undefined, signal);
+      const all: URLSearchParams = new URLSearchParams(cursor === '' ? query : [...query, ['cursor', cursor]]);
+      const page: RunList = await this.#json<RunList>(fits, 'GET', `/v1/runs?${all}`, undefined, signal);
       yield* page.runs;
       cursor = page.next;
     }
@@ -153,13 +113,12 @@ export class Client {
 
   /** The run's transcript, for `verify`. */
   async export(run: string, signal?: AbortSignal): Promise<string> {
-    const path = `/v1/runs/${encodeURIComponent(run)}/transcript`;
-    const response = await this.#send('GET', path, 'application/jsonl', undefined, signal);
+    const response = await this.#send('GET', `${at(run)}/transcript`, 'application/jsonl', undefined, signal);
     return cutWhenBroken(response.text(), signal);
   }
 
   /** Waits until the run is settled. An aborted `signal` ends the waiting, not the run. */
-  async wait(run: string, signal?: AbortSignal): Promise<Run> {
+  async wait(run: string, signal?: AbortSignal): Promise<RunView> {
     for (let pause = PAUSE_MS / 4; ; pause = Math.min(pause * 2, PAUSE_MS_MAX)) {
       const shown = await this.show(run, signal);
       if (shown.ended !== null) return shown;
@@ -201,14 +160,14 @@ export class Client {
   /** The frames of one connection, to its end. */
   async *#connection(run: string, after: number, signal?: AbortSignal): AsyncGenerator<Frame, void, undefined> {
     const silence = new AbortController();
-    let timer = setTimeout(() => silence.abort(new Error(SILENT)), SILENCE_MS);
+    const arm = () => setTimeout(() => silence.abort(new Cut('nothing was heard for too long')), this.#silenceMs);
+    let timer = arm();
     const either = signal === undefined ? silence.signal : anyOf(signal, silence);
     try {
-      const path = `/v1/runs/${encodeURIComponent(run)}/frames?after=${after}`;
-      const response = await this.#send('GET', path, 'text/event-stream', undefined, either);
+      const response = await this.#send('GET', `${at(run)}/frames?after=${after}`, 'text/event-stream', undefined, either);
       for await (const [name, data] of events(response, either, () => {
         clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(new Error(SILENT)), SILENCE_MS);
+        timer = arm();
       })) {
         if (name === 'problem') throw Problem.read(0, data);
         const frame = readFrame(data);
@@ -218,18 +177,27 @@ export class Client {
       }
     } finally {
       clearTimeout(timer);
-      silence.abort(new Error(SILENT));
+      silence.abort();
     }
   }
 
-  async #json<T>(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  /** One request with a JSON answer, which has to be what was asked for. */
+  async #json<T>(
+    fits: (told: Partial<T>) => boolean,
+    method: string,
+    path: string,
+    body: unknown,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const response = await this.#send(method, path, 'application/json', body, signal);
     const text = await cutWhenBroken(response.text(), signal);
     try {
-      return JSON.parse(text) as T;
+      const told = JSON.parse(text) as T;
+      if (fits(told ?? {})) return told;
     } catch {
-      throw new Cut('the answer is not JSON');
+      // Said below.
     }
+    throw new Cut('the answer is not what was asked for');
   }
 
   async #send(method: string, path: string, accept: string, body: unknown, signal?: AbortSignal): Promise<Response> {
@@ -243,16 +211,24 @@ export class Client {
       redirect: 'error',
     });
     const response = await cutWhenBroken(asked, signal);
-    if (!response.ok) throw Problem.read(response.status, await cutWhenBroken(response.text(), signal));
-    return response;
+    const media = response.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase();
+    if (response.ok && media === accept) return response;
+    if (media === 'application/problem+json' && !response.ok)
+      throw Problem.read(response.status, await cutWhenBroken(response.text(), signal));
+    await response.body?.cancel().catch(() => undefined);
+    if (!response.ok) throw new Problem(response.status, {});
+    throw new Cut(`the answer is ${media ?? 'of no type'}, not ${accept}`);
   }
 }
+
+const isRun = ({ run }: Partial<RunView>): boolean => typeof run === 'string';
+const at = (run: string): string => `/v1/runs/${encodeURIComponent(run)}`;
 
 function readFrame(line: string): Frame {
   try {
     const { seq, event, payload } = JSON.parse(line) as Frame;
-    if (typeof seq === 'number' && typeof event === 'string' && typeof payload === 'object')
-      return { seq, event, payload, line };
+    const isObject = typeof payload === 'object' && payload !== null && !Array.isArray(payload);
+    if (typeof seq === 'number' && typeof event === 'string' && isObject) return { seq, event, payload, line };
   } catch {
     // Said below.
   }
@@ -275,9 +251,10 @@ async function* events(response: Response, signal: AbortSignal, heard: () => voi
       rest = lines.pop() ?? '';
       if (rest.length > LINE_CHARS_MAX) throw new Cut('a line of the stream is too long');
       for (const line of lines) {
-        if (line.startsWith('event: ')) name = line.slice(7);
-        else if (line.startsWith('data: ')) data.push(line.slice(6));
-        else if (line === '') {
+        const [, field, value = ''] = /^([^:\r]*)(?:: ?)?(.*?)\r?$/s.exec(line) ?? [];
+        if (field === 'event') name = value;
+        else if (field === 'data') data.push(value);
+        else if (line === '' || line === '\r') {
           if (data.length > 0) yield [name, data.join('\n')];
           [name, data] = ['', []];
         }
@@ -289,18 +266,15 @@ async function* events(response: Response, signal: AbortSignal, heard: () => voi
   }
 }
 
-/** A failure of the connection as a `Cut`, unless it was the caller who ended it. */
+/** A failure of the connection as a `Cut`, or what the signal was aborted with. */
 async function cutWhenBroken<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
     return await work;
   } catch (fault) {
-    if (signal?.aborted && signal.reason !== undefined && !isSilence(signal.reason)) throw fault;
+    if (signal?.aborted) throw signal.reason;
     throw new Cut(fault instanceof Error ? fault.message : String(fault), { cause: fault });
   }
 }
-
-const SILENT = 'nothing was heard for too long';
-const isSilence = (reason: unknown): boolean => reason instanceof Error && reason.message === SILENT;
 
 /** The controller's signal, aborted with the other one too; `AbortSignal.any` is younger than Node 20.0. */
 function anyOf(signal: AbortSignal, controller: AbortController): AbortSignal {
@@ -313,7 +287,7 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);
-      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+      reject(signal?.reason);
     };
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', stop);

@@ -1,4 +1,5 @@
 /** A client of Landbridge's local API, and a verifier of what it exports. Runs in Node and in browsers. */
 
-export { Client, Cut, Problem, type Filters, type Frame, type Options, type Run, type Start } from './client.js';
+export type { CallTool, CallerIdentity, Filters, RouteView as Route, RunView as Run, StartRun as Start } from './api.js';
+export { Client, Cut, Problem, type Frame, type Options } from './client.js';
 export { verify, type Verdict } from './verify.js';

@@ -100,6 +100,7 @@ describe('two bridges', { skip: process.env.LANDBRIDGE_BIN === undefined && 'LAN
     const other = new Client({ url: told.url, token: told.token });
     const run = await other.start({ gateway: 'eu', idempotencyKey: `test-${randomUUID()}`, prompt: 'say hello' });
     assert.equal((await other.wait(run.run)).outcome, 'succeeded');
+    assert.deepEqual((await other.gateways()).map(({ gateway, usable }) => [gateway, usable]), [['eu', true]]);
     const stranger = new Client({ url: told.url, token: `lbt_${'A'.repeat(43)}` });
     await assert.rejects(stranger.show(run.run), (fault) => fault instanceof Problem && fault.code === 'unauthorized');
   });

@@ -48,9 +48,9 @@ async function fake<T>(answer: Answer, use: (path: string, asked: Asked[]) => Pr
   }
 }
 
-function plain(status: number, body: unknown): Buffer {
+function plain(status: number, body: unknown, media = status < 400 ? 'application/json' : 'application/problem+json'): Buffer {
   const data = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
-  return Buffer.concat([Buffer.from(`HTTP/1.1 ${status} x\r\ncontent-length: ${data.length}\r\n\r\n`), data]);
+  return Buffer.concat([Buffer.from(`HTTP/1.1 ${status} x\r\ncontent-type: ${media}\r\ncontent-length: ${data.length}\r\n\r\n`), data]);
 }
 
 function stream(path: string, lines = LINES, problem?: unknown): Buffer {
@@ -165,7 +165,7 @@ test('pages are one list', () =>
   ));
 
 test('half a transcript is none', async () => {
-  const whole = plain(200, 'line\n'.repeat(100));
+  const whole = plain(200, 'line\n'.repeat(100), 'application/jsonl');
   await fake(() => whole.subarray(0, -1), async (path) => assert.rejects(connect(path).export(RUN), Cut));
   await fake(() => whole, async (path) => assert.equal(await connect(path).export(RUN), 'line\n'.repeat(100)));
 });
@@ -173,10 +173,10 @@ test('half a transcript is none', async () => {
 test('waiting ends with the run, or with its signal', async () => {
   let shown = 0;
   const answer: Answer = ({ path }) =>
-    path.includes('frames') ? stream(path) : plain(200, { frames: 1, ended: shown++ === 0 ? null : 'then' });
+    path.includes('frames') ? stream(path) : plain(200, { run: RUN, frames: 1, ended: shown++ === 0 ? null : 'then' });
   await fake(answer, async (path) => assert.equal((await connect(path).wait(RUN)).ended, 'then'));
   const never: Answer = ({ path }) =>
-    path.includes('frames') ? stream(path, LINES.slice(0, 1)) : plain(200, { frames: 0, ended: null });
+    path.includes('frames') ? stream(path, LINES.slice(0, 1)) : plain(200, { run: RUN, frames: 0, ended: null });
   await fake(never, async (path) =>
     assert.rejects(connect(path).wait(RUN, AbortSignal.timeout(300)), (fault) => !(fault instanceof Cut)));
 });

@@ -10,6 +10,7 @@ mod cases;
 mod home;
 mod host;
 mod http;
+mod local_client;
 mod report;
 mod script;
 mod server;
@@ -69,6 +70,8 @@ enum Command {
     },
     /// Run the cases of a profile.
     Run(Box<Run>),
+    /// Run the cases of the profile `local-client` against a client of the local API.
+    LocalClient(local_client::LocalClient),
 }
 
 #[derive(Args, Debug)]
@@ -127,6 +130,11 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             report::invited("invite", &host.invite()?, cli.json);
             let words = Server::begin(host, listen)?.paired(JOINS_WITHIN)?;
             report::invited("words", &words, cli.json);
+        }
+        Command::LocalClient(asked) => {
+            let report = Report::new(&asked.expected, cli.json)?;
+            let passed = local_client::run(asked, report)?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Run(run) => {
             let report = Report::new(&run.expected, cli.json)?;

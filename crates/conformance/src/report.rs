@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::caller_cases;
 use crate::cases::{self, Case, Skipped};
+use crate::local_client;
 
 /// The verdicts so far.
 pub(crate) struct Report {
@@ -73,7 +74,9 @@ impl Report {
 /// Every case of every profile.
 fn all() -> impl Iterator<Item = Value> {
     let executor = cases::all().map(|(profile, case)| described(profile, case));
-    executor.chain(caller_cases::all().map(|case| described(caller_cases::PROFILE, case)))
+    executor
+        .chain(caller_cases::all().map(|case| described(caller_cases::PROFILE, case)))
+        .chain(local_client::all().map(|case| described(local_client::PROFILE, case)))
 }
 
 /// Prints the cases of a profile, or of all.

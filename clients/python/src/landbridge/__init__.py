@@ -9,9 +9,10 @@
     print(verify(client.export(run["run"]), pin="gw1-…").ok)
 """
 
+from ._api import RouteView as Route, RunView as Run
 from ._exchange import Cut
 from .client import AsyncClient, Client
-from .types import Frame, Problem, Run
+from .types import Frame, Problem
 from .verify import Verdict, verify
 
-__all__ = ["AsyncClient", "Client", "Cut", "Frame", "Problem", "Run", "Verdict", "verify"]
+__all__ = ["AsyncClient", "Client", "Cut", "Frame", "Problem", "Route", "Run", "Verdict", "verify"]

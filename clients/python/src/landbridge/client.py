@@ -6,12 +6,16 @@ import asyncio
 import os
 import socket
 import time
-from typing import Any, AsyncGenerator, AsyncIterator, Dict, Iterator, Mapping, Optional
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, AsyncGenerator, AsyncIterator, Dict, Generator, Iterator, List, Optional
+from urllib.parse import urlsplit
 
 from . import _exchange
-from ._exchange import Cut, Talk
-from .types import Frame, Run
+from ._api import CallTool, CancelView, Filters, RouteView, RunView as Run, StartOptions
+from ._exchange import Cut, T, Talk, at, has, is_run
+from .types import Frame
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 CONNECT_S = 10.0
 
@@ -48,28 +52,26 @@ class _Api:
             self._headers["Authorization"] = f"Bearer {token}"
         self._give_up_after_s = give_up_after_s
 
-    def _start(self, gateway: str, key: str, work: Mapping[str, Any], **more: Any) -> Talk:
-        body = {"gateway": gateway, "idempotencyKey": key, **work, **more}
-        body = {name: value for name, value in body.items() if value is not None}
-        return _exchange.ask("POST", "/v1/runs", self._headers, body)
+    def _start(self, **members: Any) -> Talk[Run]:
+        if (members["prompt"] is None) == (members["toolCall"] is None):
+            raise ValueError("exactly one of prompt and tool_call")
+        body = {name: value for name, value in members.items() if value is not None}
+        return _exchange.ask(is_run, "POST", "/v1/runs", self._headers, body)
 
-    def _show(self, run: str) -> Talk:
-        return _exchange.ask("GET", f"/v1/runs/{quote(run, safe='')}", self._headers)
+    def _show(self, run: str) -> Talk[Run]:
+        return _exchange.ask(is_run, "GET", at(run), self._headers)
 
-    def _cancel(self, run: str) -> Talk:
-        return _exchange.ask("POST", f"/v1/runs/{quote(run, safe='')}/cancel", self._headers)
+    def _cancel(self, run: str) -> Talk[CancelView]:
+        return _exchange.ask(lambda told: has(told, "state", str), "POST", f"{at(run)}/cancel", self._headers)
 
-    def _frames(self, run: str, after: int) -> Talk:
+    def _gateways(self) -> Talk[List[RouteView]]:
+        return _exchange.ask(lambda told: isinstance(told, list), "GET", "/v1/gateways", self._headers)
+
+    def _frames(self, run: str, after: int) -> Talk[None]:
         return _exchange.frames(run, after, self._headers, self._give_up_after_s)
 
-    def _wait(self, run: str) -> Talk:
+    def _wait(self, run: str) -> Talk[Run]:
         return _exchange.wait(run, self._headers, self._give_up_after_s)
-
-
-def _work(prompt: Optional[str], tool_call: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    if (prompt is None) == (tool_call is None):
-        raise ValueError("exactly one of prompt and tool_call")
-    return {"prompt": prompt, "toolCall": tool_call}
 
 
 class Client(_Api):
@@ -81,22 +83,21 @@ class Client(_Api):
         key: str,
         *,
         prompt: Optional[str] = None,
-        tool_call: Optional[Mapping[str, Any]] = None,
-        **more: Any,
+        tool_call: Optional[CallTool] = None,
+        **more: "Unpack[StartOptions]",
     ) -> Run:
         """Starts a run, or finds the one that `key` started.
 
         `key` names the decision to start this work: keep it before the call, and repeat the call with it, and the
         same request, whenever the answer is unknown. `more` are members of the request as the local API names
-        them: `agent`, `mode`, `session`, `callerIdentity`, `deadline`, `limits`, `labels`.
+        them: `agent`, `mode`, `session`, `callerIdentity`, `deadline`, `limits`, `labels`, `remoteRunId`.
         """
-        shown: Run = self._drive(self._start(gateway, key, _work(prompt, tool_call), **more))
-        return shown
+        work = {"prompt": prompt, "toolCall": tool_call}
+        return self._drive(self._start(gateway=gateway, idempotencyKey=key, **work, **more))
 
     def show(self, run: str) -> Run:
         """The run as it is now."""
-        shown: Run = self._drive(self._show(run))
-        return shown
+        return self._drive(self._show(run))
 
     def stream(self, run: str, after: int = 0) -> Iterator[Frame]:
         """The run's frames behind `after`, each once and in order, until the terminal.
@@ -104,18 +105,17 @@ class Client(_Api):
         A connection that breaks is replaced, and the stream goes on behind the last frame. Keep `frame.seq` where
         it survives you, and go on from there.
         """
-        return _sync_frames(self._frames(run, after), self._address)
+        return _sync(self._frames(run, after), self._address, None)
 
     def wait(self, run: str, timeout: Optional[float] = None) -> Run:
         """Waits until the run is settled. TimeoutError after so many seconds; the run goes on."""
-        shown: Run = self._drive(self._wait(run), timeout)
-        return shown
+        return self._drive(self._wait(run), timeout)
 
     def cancel(self, run: str) -> str:
         """Asks for the end of a run: `requested`, or `alreadyTerminal`."""
-        return str(self._drive(self._cancel(run))["state"])
+        return self._drive(self._cancel(run))["state"]
 
-    def list(self, **filters: Any) -> Iterator[Run]:
+    def list(self, **filters: "Unpack[Filters]") -> Iterator[Run]:
         """Runs, the newest first: `gateway`, `state`, `outcome`, `labels`, `since`, `until`, `limit` (of a page)."""
         cursor: Optional[str] = None
         while True:
@@ -125,25 +125,25 @@ class Client(_Api):
             if cursor is None:
                 return
 
+    def gateways(self) -> List[RouteView]:
+        """What may be reached, and how it does."""
+        return self._drive(self._gateways())
+
     def export(self, run: str) -> bytes:
         """The run's transcript, for `verify`."""
-        data: bytes = self._drive(_exchange.export(run, self._headers))
-        return data
+        return self._drive(_exchange.export(run, self._headers))
 
-    def _drive(self, talk: Talk, timeout: Optional[float] = None) -> Any:
+    def _drive(self, talk: Talk[T], timeout: Optional[float] = None) -> T:
         runner = _sync(talk, self._address, timeout)
         while True:
             try:
                 next(runner)
             except StopIteration as end:
-                return end.value
+                result: T = end.value
+                return result
 
 
-def _sync_frames(talk: Talk, address: Any) -> Iterator[Frame]:
-    yield from _sync(talk, address, None)
-
-
-def _sync(talk: Talk, address: Any, timeout: Optional[float]) -> Any:
+def _sync(talk: Talk[T], address: Any, timeout: Optional[float]) -> Generator[Frame, None, T]:
     """Does what a conversation asks for; yields its frames, and returns what it returns."""
     until = None if timeout is None else time.monotonic() + timeout
     connection: Optional[socket.socket] = None
@@ -153,7 +153,7 @@ def _sync(talk: Talk, address: Any, timeout: Optional[float]) -> Any:
     def left(seconds: float) -> float:
         rest = seconds if until is None else min(seconds, until - time.monotonic())
         if rest <= 0:
-            raise _TimeIsUp("the time to wait is over; the run goes on")
+            raise TimeoutError("the time to wait is over; the run goes on")
         return rest
 
     try:
@@ -161,7 +161,8 @@ def _sync(talk: Talk, address: Any, timeout: Optional[float]) -> Any:
             try:
                 need = talk.throw(fault) if fault else talk.send(answer)
             except StopIteration as end:
-                return end.value
+                result: T = end.value
+                return result
             answer, fault = None, None
             try:
                 if need[0] == "frame":
@@ -180,8 +181,6 @@ def _sync(talk: Talk, address: Any, timeout: Optional[float]) -> Any:
                         answer = connection.recv(65_536)
                     else:
                         connection.sendall(need[1])
-            except _TimeIsUp as over:
-                raise TimeoutError(str(over)) from None
             except OSError as broken:
                 if until is not None and time.monotonic() >= until:
                     raise TimeoutError("the time to wait is over; the run goes on") from None
@@ -189,10 +188,6 @@ def _sync(talk: Talk, address: Any, timeout: Optional[float]) -> Any:
     finally:
         if connection is not None:
             connection.close()
-
-
-class _TimeIsUp(Exception):
-    pass
 
 
 def _connect(address: Any, timeout: float) -> socket.socket:
@@ -217,17 +212,16 @@ class AsyncClient(_Api):
         key: str,
         *,
         prompt: Optional[str] = None,
-        tool_call: Optional[Mapping[str, Any]] = None,
-        **more: Any,
+        tool_call: Optional[CallTool] = None,
+        **more: "Unpack[StartOptions]",
     ) -> Run:
         """See `Client.start`."""
-        shown: Run = await self._drive(self._start(gateway, key, _work(prompt, tool_call), **more))
-        return shown
+        work = {"prompt": prompt, "toolCall": tool_call}
+        return await self._drive(self._start(gateway=gateway, idempotencyKey=key, **work, **more))
 
     async def show(self, run: str) -> Run:
         """The run as it is now."""
-        shown: Run = await self._drive(self._show(run))
-        return shown
+        return await self._drive(self._show(run))
 
     async def stream(self, run: str, after: int = 0) -> AsyncIterator[Frame]:
         """See `Client.stream`."""
@@ -240,14 +234,13 @@ class AsyncClient(_Api):
 
     async def wait(self, run: str) -> Run:
         """Waits until the run is settled."""
-        shown: Run = await self._drive(self._wait(run))
-        return shown
+        return await self._drive(self._wait(run))
 
     async def cancel(self, run: str) -> str:
         """Asks for the end of a run: `requested`, or `alreadyTerminal`."""
-        return str((await self._drive(self._cancel(run)))["state"])
+        return (await self._drive(self._cancel(run)))["state"]
 
-    async def list(self, **filters: Any) -> AsyncIterator[Run]:
+    async def list(self, **filters: "Unpack[Filters]") -> AsyncIterator[Run]:
         """See `Client.list`."""
         cursor: Optional[str] = None
         while True:
@@ -258,19 +251,22 @@ class AsyncClient(_Api):
             if cursor is None:
                 return
 
+    async def gateways(self) -> List[RouteView]:
+        """What may be reached, and how it does."""
+        return await self._drive(self._gateways())
+
     async def export(self, run: str) -> bytes:
         """The run's transcript, for `verify`."""
-        data: bytes = await self._drive(_exchange.export(run, self._headers))
-        return data
+        return await self._drive(_exchange.export(run, self._headers))
 
-    async def _drive(self, talk: Talk) -> Any:
-        result: "list[Any]" = []
+    async def _drive(self, talk: Talk[T]) -> T:
+        result: List[T] = []
         async for _ in _async(talk, self._address, result):
             pass
         return result[0]
 
 
-async def _async(talk: Talk, address: Any, result: "list[Any]") -> AsyncGenerator[Frame, None]:
+async def _async(talk: Talk[T], address: Any, result: List[T]) -> AsyncGenerator[Frame, None]:
     """Does what a conversation asks for; yields its frames, and leaves what it returns in `result`."""
     reader: Optional[asyncio.StreamReader] = None
     writer: Optional[asyncio.StreamWriter] = None

@@ -1,41 +1,10 @@
-"""What the local API takes and tells. Members are named as on the wire."""
+"""What a client hands on: the frames of a run, and refusals."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, TypedDict
-
-
-class Tenants(TypedDict):
-    """A tenant pair: ours is `src`, the peer's is `dst`."""
-
-    src: str
-    dst: str
-
-
-class Run(TypedDict, total=False):
-    """A run as `GET /v1/runs/{run}` tells it. Times are RFC 3339 texts."""
-
-    run: str
-    gateway: str
-    peer: str
-    agent: Optional[str]
-    tenant: Tenants
-    idempotencyKey: str
-    labels: Dict[str, str]
-    phase: str
-    frames: int
-    outcome: Optional[str]
-    session: Optional[str]
-    remoteRun: Optional[str]
-    connection: Optional[str]
-    attached: bool
-    cancelRequested: bool
-    created: str
-    deadline: str
-    ended: Optional[str]
-    disputed: List[Dict[str, Any]]
+from typing import Any, Dict, Optional
 
 
 @dataclass(frozen=True)
@@ -57,9 +26,12 @@ class Frame:
     def read(cls, line: str) -> "Frame":
         """Reads a frame line; ValueError when it is none."""
         value = json.loads(line)
-        if not isinstance(value, dict) or not {"seq", "event", "payload"} <= set(value):
-            raise ValueError("not a frame")
-        return cls(value["seq"], value["event"], value["payload"], line)
+        if isinstance(value, dict):
+            seq, event, payload = value.get("seq"), value.get("event"), value.get("payload")
+            # `true` would be a number otherwise.
+            if type(seq) is int and isinstance(event, str) and isinstance(payload, dict):
+                return cls(seq, event, payload, line)
+        raise ValueError("not a frame")
 
 
 class Problem(Exception):
@@ -67,11 +39,15 @@ class Problem(Exception):
 
     def __init__(self, status: int, body: Dict[str, Any]) -> None:
         self.status, self.body = status, body
-        self.code: str = str(body.get("code", "unknown"))
-        self.detail: Optional[str] = body.get("detail")
+
+        def text(name: str) -> Optional[str]:
+            return body[name] if isinstance(body.get(name), str) else None
+
+        self.code: str = text("code") or "unknown"
+        self.detail, self.retry_mode = text("detail"), text("retryMode")
         self.retryable: bool = body.get("retryable") is True
-        self.retry_mode: Optional[str] = body.get("retryMode")
-        self.retry_after_ms: Optional[int] = body.get("retryAfterMs")
+        after = body.get("retryAfterMs")
+        self.retry_after_ms: Optional[int] = after if type(after) is int else None
         super().__init__(f"{self.code}: {self.detail}" if self.detail else self.code)
 
     @classmethod
