@@ -90,8 +90,9 @@ if TYPE_CHECKING:
     def either(texts):
         if all(text.startswith("Literal[") for text in texts):
             return f"Literal[{', '.join(text[8:-1] for text in texts)}]"
-        (text,) = (text for text in texts if text != "None")
-        return f"Optional[{text}]"
+        if len(texts) == 1:
+            return texts[0]
+        return f"Optional[{Python.either([text for text in texts if text != 'None'])}]"
 
     @staticmethod
     def constant(value):
@@ -161,7 +162,8 @@ class Made:
         if "const" in schema:
             return language.constant(schema["const"])
         if "enum" in schema:
-            return language.either([language.constant(value) for value in schema["enum"]])
+            words = [language.constant(value) for value in schema["enum"] if value is not None]
+            return language.either(words + [language.plain["null"]] * (None in schema["enum"]))
         for several in ("anyOf", "oneOf"):
             if several in schema:
                 return language.either([self.text(one) for one in schema[several]])

@@ -118,11 +118,11 @@ export interface RunView {
   /** Labels. */
   labels: Record<string, string>;
   /** `succeeded`, `failed`, `cancelled`, `rejected`, `expired` or `lost`, once settled. */
-  outcome: string | null;
+  outcome: 'succeeded' | 'failed' | 'cancelled' | 'rejected' | 'expired' | 'lost' | null;
   /** The executor. */
   peer: string;
   /** `awaitAccept`, `streaming` or `settled`. */
-  phase: string;
+  phase: 'awaitAccept' | 'streaming' | 'settled';
   /** The executor's name of the run. */
   remoteRun: string | null;
   /** The run, as this bridge names it. */
@@ -146,7 +146,7 @@ export interface CancelView {
   /** The run. */
   run: string;
   /** `requested` or `alreadyTerminal`. */
-  state: string;
+  state: 'requested' | 'alreadyTerminal';
 }
 
 /** How a caller may try again. `resign_same_key`: Sign a new request, with the same idempotency key. Never a

@@ -135,11 +135,11 @@ class RunView(TypedDict):
     #: Labels.
     labels: Dict[str, str]
     #: `succeeded`, `failed`, `cancelled`, `rejected`, `expired` or `lost`, once settled.
-    outcome: Optional[str]
+    outcome: Optional[Literal["succeeded", "failed", "cancelled", "rejected", "expired", "lost"]]
     #: The executor.
     peer: str
     #: `awaitAccept`, `streaming` or `settled`.
-    phase: str
+    phase: Literal["awaitAccept", "streaming", "settled"]
     #: The executor's name of the run.
     remoteRun: Optional[str]
     #: The run, as this bridge names it.
@@ -165,7 +165,7 @@ class CancelView(TypedDict):
     #: The run.
     run: str
     #: `requested` or `alreadyTerminal`.
-    state: str
+    state: Literal["requested", "alreadyTerminal"]
 
 
 #: How a caller may try again. `resign_same_key`: Sign a new request, with the same idempotency key. Never a verdict

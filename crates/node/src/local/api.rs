@@ -23,6 +23,13 @@ pub use self::scopes::{
 };
 pub use self::trust::{FederationVersionView, MembershipShown, MembershipView, ShowMembership};
 
+/// How a run may have ended; null while it goes on.
+#[cfg(test)]
+fn outcomes_or_null() -> Vec<Option<&'static str>> {
+    use landbridge_proto::wire::stream::Outcome;
+    Outcome::ALL.into_iter().map(Outcome::as_str).map(Some).chain([None]).collect()
+}
+
 /// How a duration is written, such as `10m`.
 #[cfg(test)]
 const DURATION: &str = "^[1-9][0-9]*(ms|s|m|h|d)$";

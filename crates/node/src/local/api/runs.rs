@@ -105,8 +105,10 @@ pub struct RunView {
     /// The key.
     pub idempotency_key: IdempotencyKey,
     /// `awaitAccept`, `streaming` or `settled`.
+    #[cfg_attr(test, schemars(extend("enum" = ["awaitAccept", "streaming", "settled"])))]
     pub phase: String,
     /// `succeeded`, `failed`, `cancelled`, `rejected`, `expired` or `lost`, once settled.
+    #[cfg_attr(test, schemars(extend("enum" = super::outcomes_or_null())))]
     pub outcome: Option<String>,
     /// The executor's name of the run.
     pub remote_run: Option<RunId>,
@@ -157,5 +159,6 @@ pub struct CancelView {
     /// The run.
     pub run: RunId,
     /// `requested` or `alreadyTerminal`.
+    #[cfg_attr(test, schemars(extend("enum" = ["requested", "alreadyTerminal"])))]
     pub state: String,
 }
