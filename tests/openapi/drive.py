@@ -81,7 +81,8 @@ def described(url, name, place):
 def drive(what, description, url, *further, checks=CHECKS):
     print(f"-- {what}", flush=True)
     command = [
-        os.path.join(os.path.dirname(sys.executable), "st"), "run", description, "--url", url,
+        os.path.join(os.path.dirname(sys.executable), "st"),
+        "--config-file", os.path.join(HERE, "schemathesis.toml"), "run", description, "--url", url,
         "--phases", "examples,coverage,fuzzing", "--max-examples", str(EXAMPLES), "--continue-on-failure",
         "--no-shrink", "--seed", SEED,
         "--request-timeout", "30", "--warnings", "off", "--checks", ",".join(checks), *further,
