@@ -45,8 +45,12 @@ PLANTED = [
 ]
 
 
-@unittest.skipUnless("LANDBRIDGE_KIT" in os.environ, "LANDBRIDGE_KIT does not name the kit")
 class Kit(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if "LANDBRIDGE_KIT" not in os.environ:
+            raise RuntimeError("LANDBRIDGE_KIT does not name the kit: `cargo xtask ci --only clients` sets it")
+
     def passed(self, client, *further, **environment):
         command = [os.environ["LANDBRIDGE_KIT"], "local-client", "--json", "--client", client, *further]
         done = subprocess.run(command, stdout=subprocess.PIPE, env={**os.environ, **environment})

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::finding::Finding;
-use crate::{attacks, clients, layers, spec, tree};
+use crate::{attacks, clients, layers, openapi, spec, tree};
 
 /// Which steps to run.
 #[derive(Args, Clone, Debug, Default)]
@@ -48,7 +48,7 @@ enum Work {
     /// The demonstration, which must not take long once it is built.
     Demo,
     /// What is written in other languages, where these are installed.
-    Clients(fn(&Path) -> Result<()>),
+    Foreign(fn(&Path) -> Result<()>),
 }
 
 /// How a step ended.
@@ -81,8 +81,8 @@ const STEPS: &[(&str, Work)] = &[
         ),
     ),
     ("tests", Work::Tests),
-    ("clients", Work::Clients(clients::run)),
-    ("openapi", Work::Clients(clients::drive)),
+    ("clients", Work::Foreign(clients::run)),
+    ("openapi", Work::Foreign(openapi::run)),
     ("planted", Work::Cargo(&["xtask", "planted"], &[])),
     ("twins", Work::Cargo(&["xtask", "attacks", "--twins", "--short"], &[])),
     ("conformance", Work::Cargo(&["xtask", "conformance"], &[])),
@@ -159,11 +159,11 @@ fn perform(root: &Path, work: &Work) -> Result<End> {
         Work::Tool(..) => Ok(End::Skipped("the tool is not installed")),
         Work::Tests => tests(root),
         Work::Demo => demo(root),
-        Work::Clients(run) => Ok(clients(root, *run)),
+        Work::Foreign(run) => Ok(foreign(root, *run)),
     }
 }
 
-fn clients(root: &Path, run: fn(&Path) -> Result<()>) -> End {
+fn foreign(root: &Path, run: fn(&Path) -> Result<()>) -> End {
     if let Some(why) = clients::missing() {
         return End::Skipped(why);
     }

@@ -131,23 +131,8 @@ impl Place<'_> {
     }
 }
 
-/// Drives two bridges by their own OpenAPI descriptions.
-///
-/// # Errors
-///
-/// Fails when something cannot be built or installed, or when a bridge had a fault or an answer that is not
-/// in its description.
-pub(crate) fn drive(root: &Path) -> Result<()> {
-    let bin = program(root)?;
-    let python =
-        install(root, "openapi", &["tests/openapi/requirements.txt"])?.join("venv/bin/python");
-    let mut command = Command::new(python);
-    command.arg(root.join("tests/openapi/drive.py")).current_dir(root).stdin(Stdio::null());
-    step(command.env("LANDBRIDGE_BIN", bin).env("LANDBRIDGE_TREE", root))
-}
-
 /// The program under test: that of `LANDBRIDGE_BIN`, or one that is built.
-fn program(root: &Path) -> Result<PathBuf> {
+pub(crate) fn program(root: &Path) -> Result<PathBuf> {
     std::env::var_os("LANDBRIDGE_BIN")
         .map_or_else(|| build(root, "landbridge"), |set| Ok(set.into()))
 }
@@ -165,7 +150,7 @@ fn target(root: &Path) -> PathBuf {
 }
 
 /// Installs what the lists name unless it is there already; the folder is named by the lists.
-fn install(root: &Path, purpose: &str, lists: &[&str]) -> Result<PathBuf> {
+pub(crate) fn install(root: &Path, purpose: &str, lists: &[&str]) -> Result<PathBuf> {
     let listed =
         |path: &&str| fs::read(root.join(path)).with_context(|| format!("cannot read {path}"));
     let contents = lists.iter().map(listed).collect::<Result<Vec<_>>>()?;
@@ -196,7 +181,7 @@ fn install(root: &Path, purpose: &str, lists: &[&str]) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn step(command: &mut Command) -> Result<()> {
+pub(crate) fn step(command: &mut Command) -> Result<()> {
     let words = || {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")

@@ -12,6 +12,7 @@ mod files;
 mod finding;
 mod fuzz;
 mod layers;
+mod openapi;
 mod openclaw;
 mod planted;
 mod source;

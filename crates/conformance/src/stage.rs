@@ -92,6 +92,15 @@ impl Stage {
         })
     }
 
+    /// A run that began, and of which the user was told two frames of five.
+    pub(crate) fn begun(&self) -> Result<(Run<'_>, Open)> {
+        let mut run = self.start()?;
+        let mut open = run.begin()?;
+        open.write(run.batch(1, 2)?)?;
+        run.must_be_told(2)?;
+        Ok((run, open))
+    }
+
     /// Lifts the quarantine, or says that nobody told how.
     pub(crate) fn lift(&self) -> Result<()> {
         let lift = self.orders.lift.as_ref().context(Skipped("--lift is not given".to_owned()))?;

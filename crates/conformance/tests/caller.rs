@@ -4,16 +4,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod verdicts;
+
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 
 use landbridge_harness::bridge::{Bridge, free_address, program, text};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 /// A check that a plantable program can be without, and the case that must notice.
 const FAULTS: &[(&str, &str)] = &[
@@ -67,37 +66,17 @@ const FAULTS: &[(&str, &str)] = &[
 
 /// Fewer would mean that a list of cases was lost.
 const CASES_MIN: usize = 160;
-/// Bridges at once; most of their time they wait.
-const AT_ONCE: usize = 4;
-
 #[tokio::test]
 async fn our_bridge_passes_every_case_as_a_caller() {
     let told = tried(None, &[]).await;
-    let cases = told["cases"].as_array().unwrap();
-    let others: Vec<&Value> = cases.iter().filter(|case| case["verdict"] != "pass").collect();
-    assert!(others.is_empty(), "{others:#?}");
-    assert!(cases.len() >= CASES_MIN, "{} cases", cases.len());
+    verdicts::all_pass(&told, CASES_MIN);
 }
 
 #[tokio::test]
 #[ignore = "needs LANDBRIDGE_BIN to be a program that faults can be planted in: run cargo xtask conformance"]
 async fn each_fault_planted_in_the_caller_is_found_by_its_case() {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    let mut trials = JoinSet::new();
-    for (fault, case) in FAULTS {
-        let places = Arc::clone(&places);
-        trials.spawn(async move {
-            let _place = places.acquire().await.unwrap();
-            let told = tried(Some(fault), &["--only", case]).await;
-            let verdict = told["cases"][0].clone();
-            let (told, clauses) = (&verdict["verdict"], &verdict["clauses"]);
-            println!("{fault}: {told} by {case}, {clauses}: {}", verdict["reason"]);
-            (*fault, verdict["verdict"] == "fail")
-        });
-    }
-    let mut missed = trials.join_all().await;
-    missed.retain(|(_, found)| !found);
-    assert!(missed.is_empty(), "not found: {missed:?}");
+    let tried = |fault, case| async move { tried(Some(fault), &["--only", case]).await };
+    verdicts::each_is_found(FAULTS, tried).await;
 }
 
 /// What the kit tells of a new bridge that it invited.

@@ -56,7 +56,9 @@ fn description() -> anyhow::Result<&'static Value> {
     }
     let file = crate::workspace_root().join("spec/openapi/local-3.2.json");
     let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(READ.get_or_init(|| serde_json::from_slice(&text).unwrap_or_default()))
+    let description: Value = serde_json::from_slice(&text)?;
+    ensure!(description["paths"]["/v1/runs"].is_object(), "{} describes nothing", file.display());
+    Ok(READ.get_or_init(|| description))
 }
 
 #[cfg(test)]

@@ -75,10 +75,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
 fn quarantined(stage: &Stage, contradict: impl FnOnce(&mut Run<'_>) -> Result<()>) -> Result<()> {
     // Without it the peering would end here for all cases that follow.
     stage.orders.lift.as_ref().context(Skipped("--lift is not given".to_owned()))?;
-    let mut run = stage.start()?;
-    let mut open = run.begin()?;
-    open.write(run.batch(1, 2)?)?;
-    run.must_be_told(2)?;
+    let (mut run, mut open) = stage.begun()?;
     // A mismatch, so that a caller looks at the whole again.
     open.write(run.batch(3, 3)?.replace("Two", "Ten"))?;
     open.must_be_left()?;

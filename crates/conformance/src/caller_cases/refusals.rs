@@ -215,10 +215,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         clauses: &["PRB-5", "PRB-6"],
         about: "an unsigned word that there is no such run does not end it",
         run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
+            let (mut run, open) = stage.begun()?;
             open.close();
             for code in ["not_found", "cursor_gone", "peer_revoked", "lost_history"] {
                 run.asked("attach")?.exchange.unsigned(code)?;
@@ -235,10 +232,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         run: |stage| {
             for code in ["not_found", "cursor_gone", "cursor_ahead", "lost_history", "peer_revoked"]
             {
-                let mut run = stage.start()?;
-                let mut open = run.begin()?;
-                open.write(run.batch(1, 2)?)?;
-                run.must_be_told(2)?;
+                let (mut run, open) = stage.begun()?;
                 open.close();
                 run.asked("attach")?.refuse(stage.host(), code)?;
                 run.must_end_itself(2, "lost")?;
@@ -285,10 +279,7 @@ fn no_verdicts(
 
 /// The attach of a run is refused, signed, with these codes; the caller keeps the run and comes again.
 fn kept(stage: &Stage, codes: &[&str]) -> Result<()> {
-    let mut run = stage.start()?;
-    let mut open = run.begin()?;
-    open.write(run.batch(1, 2)?)?;
-    run.must_be_told(2)?;
+    let (mut run, open) = stage.begun()?;
     open.close();
     for code in codes {
         run.asked("attach")?.refuse(stage.host(), code)?;

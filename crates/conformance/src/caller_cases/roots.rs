@@ -16,10 +16,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         clauses: &["ID-52", "ID-14", "ID-51"],
         about: "a key of a root that the caller does not know: it asks, and goes on",
         run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
+            let (mut run, mut open) = stage.begun()?;
             stage.host().rotate(true)?;
             // Nothing told the caller of the root but the key itself.
             let _left = open.write(run.batch(3, 5)?);
@@ -32,10 +29,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         clauses: &["ID-52", "ID-51"],
         about: "a status in the stream names a new root: the stream goes on under its key",
         run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
+            let (mut run, mut open) = stage.begun()?;
             let status = stage.host().rotate(true)?;
             open.write(script::event("status", &[&status.text()]) + &run.batch(3, 5)?)?;
             open.close();
@@ -129,10 +123,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         about: "a root is kept although the status that came with it is refused",
         run: |stage| {
             let host = stage.host();
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
+            let (mut run, mut open) = stage.begun()?;
             host.rotate(true)?;
             host.publish(host.status(|status| status["root"] = json!("A".repeat(43)))?);
             let _left = open.write(run.batch(3, 5)?);
@@ -250,10 +241,7 @@ fn usurped(
     signers: &[Key],
 ) -> Result<()> {
     let host = stage.host();
-    let mut run = stage.start()?;
-    let mut open = run.begin()?;
-    open.write(run.batch(1, 2)?)?;
-    run.must_be_told(2)?;
+    let (mut run, mut open) = stage.begun()?;
     let came = host.usurp(change, signers).and_then(|()| {
         let _left = open.write(run.batch(3, 5)?);
         open.must_be_left()?;
@@ -278,10 +266,7 @@ fn usurped(
 /// A good root names the key that the kit seals with, and the key has another time. A third key ends the run.
 fn timed(stage: &Stage, time: impl Fn(i64) -> (i64, i64), wait: Duration) -> Result<()> {
     let host = stage.host();
-    let mut run = stage.start()?;
-    let mut open = run.begin()?;
-    open.write(run.batch(1, 2)?)?;
-    run.must_be_told(2)?;
+    let (mut run, mut open) = stage.begun()?;
     let change = |root: &mut Value| {
         let (nbf, exp) = time(wire::now());
         let kid = host.stream_key()?.kid;
@@ -323,10 +308,7 @@ fn revoked(stage: &Stage) -> Result<()> {
     let host = stage.host();
     let former = host.stream_key()?;
     host.rotate(true)?;
-    let mut run = stage.start()?;
-    let mut open = run.begin()?;
-    open.write(run.batch(1, 2)?)?;
-    run.must_be_told(2)?;
+    let (mut run, mut open) = stage.begun()?;
     let status = host.revoke(&former.kid)?;
     open.write(script::event("status", &[&status.text()]))?;
     let seal = former.seal("seal", &run.script()?.seal(host, 3)?.payload);

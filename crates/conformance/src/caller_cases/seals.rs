@@ -252,10 +252,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         clauses: &["STR-13", "STR-14"],
         about: "an attach is answered from a later frame on",
         run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
+            let (mut run, open) = stage.begun()?;
             open.close();
             let mut open = run.asked("attach")?.accept(run.script()?)?;
             open.write(run.batch(4, 5)?)?;
@@ -269,10 +266,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         clauses: &["STR-13"],
         about: "what does not fit is looked for from the first frame on before the run is lost",
         run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
+            let (mut run, mut open) = stage.begun()?;
             for _ in 0..4 {
                 open.write(run.batch(3, 3)?.replace("Two", "Ten"))?;
                 open.must_be_left()?;

@@ -134,10 +134,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         clauses: &["ID-43", "PRB-6"],
         about: "an executor that does not remember is shown its own newest status",
         run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
+            let (mut run, open) = stage.begun()?;
             open.close();
             run.asked("attach")?.refuse(stage.host(), "rolled_back")?;
             let asked = run.asked("attach")?;
@@ -153,10 +150,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         clauses: &["STR-29", "REQ-64"],
         about: "a run of an incarnation that is over is lost; later ones are led",
         run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
+            let (mut run, mut open) = stage.begun()?;
             let status = stage.host().begin_again()?;
             open.write(script::event("status", &[&status.text()]))?;
             open.close();

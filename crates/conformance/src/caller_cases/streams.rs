@@ -194,10 +194,7 @@ pub(super) const CASES: &[Case<Stage>] = &[
         clauses: &["STR-13", "STR-14"],
         about: "frames that come again, although the cursor is behind them, are told once",
         run: |stage| {
-            let mut run = stage.start()?;
-            let mut open = run.begin()?;
-            open.write(run.batch(1, 2)?)?;
-            run.must_be_told(2)?;
+            let (mut run, open) = stage.begun()?;
             open.close();
             let mut open = run.asked("attach")?.accept(run.script()?)?;
             let _dropped = open.write(run.batch(1, 3)?);

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::catalogs::CATALOG;
 use super::endings::{cancel, ended, endless};
 use super::{Case, operation_refused, refusal_of};
 use crate::caller::{ATTACH, CANCEL, Caller, INSPECT, RUNS};
 use crate::home;
+use crate::stream::Stream;
 use crate::wire;
 
 pub(super) const CASES: &[Case] = &[
@@ -50,12 +51,7 @@ pub(super) const CASES: &[Case] = &[
             let undone = caller.terms.done("activate", "");
             tried?;
             undone?;
-            let body = json!({"after": stream.seq(), "run": stream.run()?});
-            let rest = caller.open(ATTACH, &caller.request("attach", body)?)?;
-            let mut rest = rest.onward(stream.chained())?;
-            cancel(caller, &start)?;
-            rest.finish()?;
-            ended(&rest, "cancelled", "cancelled")
+            goes_on(caller, &start, &stream)
         },
     },
     Case {
@@ -143,12 +139,7 @@ pub(super) const CASES: &[Case] = &[
             let undone = caller.terms.done("restart", "");
             tried?;
             undone?;
-            let body = json!({"after": stream.seq(), "run": stream.run()?});
-            let rest = caller.open(ATTACH, &caller.request("attach", body)?)?;
-            let mut rest = rest.onward(stream.chained())?;
-            cancel(caller, &start)?;
-            rest.finish()?;
-            ended(&rest, "cancelled", "cancelled")?;
+            goes_on(caller, &start, &stream)?;
             caller.run(&caller.again(&late)?).map(drop)
         },
     },
@@ -235,4 +226,14 @@ fn settled<T>(caller: &Caller, attempt: impl Fn(&Caller) -> Result<T>) -> Result
         std::thread::sleep(Duration::from_millis(250));
     }
     attempt(caller)
+}
+
+/// A run goes on where its stream was left, until it is cancelled.
+fn goes_on(caller: &Caller, start: &Value, stream: &Stream<'_>) -> Result<()> {
+    let body = json!({"after": stream.seq(), "run": stream.run()?});
+    let rest = caller.open(ATTACH, &caller.request("attach", body)?)?;
+    let mut rest = rest.onward(stream.chained())?;
+    cancel(caller, start)?;
+    rest.finish()?;
+    ended(&rest, "cancelled", "cancelled")
 }

@@ -111,15 +111,6 @@ impl Driver {
                     return Ok(self.wait_as_told(&problem).await);
                 }
                 let accepted = self.entry().phase != EntryPhase::AwaitAccept;
-                //= STR-29
-                if accepted && problem.code() == Some(Code::CursorAhead) {
-                    // It lost frames that it sealed for us: only its history can say more.
-                    let lost = "the executor's log ends before what it sealed for us";
-                    return Ok(Attempt::Over(
-                        Outcome::Lost,
-                        landbridge_proto::machine::caller::Caller::lost(lost),
-                    ));
-                }
                 //= STR-43
                 if accepted && !is_the_end(&problem) {
                     return Ok(self.wait_as_told(&problem).await);
@@ -536,7 +527,13 @@ fn is_the_end(problem: &Problem) -> bool {
     //= STR-29
     matches!(
         problem.code(),
-        Some(Code::NotFound | Code::CursorGone | Code::LostHistory | Code::PeerRevoked)
+        Some(
+            Code::NotFound
+                | Code::CursorGone
+                | Code::CursorAhead
+                | Code::LostHistory
+                | Code::PeerRevoked
+        )
     )
 }
 

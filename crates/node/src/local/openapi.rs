@@ -1,7 +1,7 @@
 //! What both planes offer, in OpenAPI, for programs that read it: the files of `spec/openapi/`, as they are.
 //!
 //! They are made from the types that the handlers read and write, by the tests below this module, and
-//! `cargo xtask openapi` drives a bridge by them. Nothing in them is secret, so no credential is needed.
+//! `cargo xtask ci --only openapi` drives bridges by them. Nothing in them is secret, so no credential is needed.
 
 use axum::Router;
 use axum::extract::Path;

@@ -12,6 +12,7 @@ use landbridge_planted::planted;
 use super::contract::KeyRecord;
 use super::operation::{MalformedOperation, Operation};
 use crate::trust::federation::TrustedFederation;
+use crate::trust::pairing::is_timely;
 use crate::trust::peer::PeerView;
 use crate::trust::root::RootError;
 use crate::trust::status::StatusError;
@@ -251,9 +252,7 @@ impl Gate<'_> {
             return Err(refuse(Code::Malformed, format!("a life of {life_ms} ms")));
         }
         //= REQ-14
-        let early = said.iat.since_ms(self.now) > limit::CLOCK_SKEW_MS_MAX;
-        let late = self.now.since_ms(said.exp) > limit::CLOCK_SKEW_MS_MAX;
-        if (early || late) && !planted!("clock_unchecked") {
+        if !is_timely(said.iat, said.exp, self.now) && !planted!("clock_unchecked") {
             let story = format!("signed at {}, our clock says {}", said.iat, self.now);
             return Err(refuse(Code::ClockSkew, story));
         }

@@ -1,6 +1,7 @@
 //! The parts of JSON Schema that derives cannot know: alphabets, texts that hold bytes, and rules between members.
 //!
-//! Only tests build it: `crate::schemas` writes what comes of it to `spec/schemas/`.
+//! Only tests build it: `crate::schemas` writes what comes of it to `spec/schemas/`, and what depends on this crate
+//! describes with it what it says of its own (the feature `schemas`).
 
 #![allow(clippy::expect_used, reason = "tests")]
 
