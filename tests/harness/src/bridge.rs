@@ -15,11 +15,12 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use self::api::{Answer, Api};
 pub use self::people::Person;
@@ -187,6 +188,41 @@ impl Bridge {
         }
     }
 
+    /// Stops the process where it is (SIGSTOP), and returns when nothing of it runs any more. It goes on
+    /// when it is told to ([`Bridge::resume`]), or can be killed as it stands.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or cannot be stopped.
+    pub async fn pause(&self) -> anyhow::Result<()> {
+        let pid = self.pid()?;
+        rustix::process::kill_process(pid, Signal::STOP)?;
+        let stopped = async {
+            // Threads in a system call stop when it returns.
+            let flags = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+            while rustix::process::waitid(WaitId::Pid(pid), flags)?.is_none() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            anyhow::Ok(())
+        };
+        timeout(STOPPED_WITHIN, stopped).await.context("it does not pause")?
+    }
+
+    /// Lets a paused process go on.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        Ok(rustix::process::kill_process(self.pid()?, Signal::CONT)?)
+    }
+
+    fn pid(&self) -> anyhow::Result<Pid> {
+        let child = self.process.as_ref().context("it does not run")?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        pid.and_then(Pid::from_raw).context("it has ended")
+    }
+
     /// Asks the process to end (SIGTERM), and waits until it did.
     ///
     /// # Errors
@@ -203,10 +239,7 @@ impl Bridge {
     ///
     /// When it does not run.
     pub fn terminate(&self) -> anyhow::Result<()> {
-        let child = self.process.as_ref().context("it does not run")?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.and_then(rustix::process::Pid::from_raw).context("it has ended")?;
-        Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+        Ok(rustix::process::kill_process(self.pid()?, Signal::TERM)?)
     }
 
     /// The process has not ended.

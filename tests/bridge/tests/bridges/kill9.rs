@@ -1,25 +1,30 @@
 //! SIGKILL to either bridge at any moment, many runs under way: nothing is lost, nothing done twice.
+//!
+//! Most kills come by chance. Then one is aimed at each phase of a run: the bridge is paused and looked at,
+//! again and again, until a run is in that phase, and killed as it stands.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use landbridge_harness::bridge::{Api, Pair, start};
+use landbridge_harness::bridge::{Api, Bridge, Pair, start};
 use landbridge_harness::history::History;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::dice::Dice;
-use crate::phases::Phases;
+use crate::phases::{self, Phases};
 
 /// Runs of one batch, all under way together.
 const RUNS: usize = 10;
 /// Kills in one batch.
 const KILLS: u64 = 10;
-/// Batches at least: 50 runs, 50 kills.
+/// Batches: 50 runs, 50 kills.
 const BATCHES: u64 = 5;
-/// Further batches, while there is a phase that no kill has met.
-const BATCHES_MORE: u64 = 5;
+/// How many runs may go through a phase before a bridge is caught in it.
+const AIMS: usize = 50;
+/// How long a run may go on, on its way to a phase; pauses do not count.
+const AIM_WITHIN: Duration = Duration::from_secs(3);
 
 /// Limits that are not what is tried here.
 pub(crate) const WIDE: [(&str, &str); 3] = [
@@ -53,6 +58,7 @@ enum Moment {
     Ended,
 }
 
+/// Who is killed.
 #[derive(Clone, Copy, Debug)]
 enum Victim {
     Caller,
@@ -81,7 +87,8 @@ struct Batch {
     asked: Arc<Mutex<Vec<String>>>,
     /// How many runs clients saw end.
     ended: watch::Receiver<usize>,
-    clients: JoinSet<Finished>,
+    /// What clients are left with; none of who was not let ask.
+    clients: JoinSet<Option<Finished>>,
 }
 
 /// What a client is left with.
@@ -99,15 +106,22 @@ async fn whatever_is_killed_each_run_happens_once_and_its_frames_are_whole() {
     let mut pair = Pair::granted(&WIDE, &WIDE, &[]).await.unwrap();
     let (mut phases, mut runs, mut reconnected) = (Phases::default(), 0, 0);
     let mut interrupted = 0;
-    for number in 0..batches + BATCHES_MORE {
-        if number >= batches && phases.missing().is_empty() {
-            break;
-        }
+    for number in 0..=batches {
         let began = Instant::now();
-        let mut batch = Batch::open(&pair, number, &mut dice);
-        batch.kill(&mut pair, &mut dice, &mut phases).await;
+        let mut batch = if number < batches {
+            let mut batch = Batch::open(&pair, number, RUNS, &mut dice);
+            batch.kill(&mut pair, &mut dice, &mut phases).await;
+            batch
+        } else {
+            let batch = Batch::open(&pair, number, AIMS, &mut dice);
+            for phase in phases::ALL {
+                batch.aim(phase, &mut pair, &mut dice, &mut phases).await;
+            }
+            batch
+        };
+        batch.gate.close();
         while let Some(finished) = batch.clients.join_next().await {
-            let finished = finished.unwrap();
+            let Some(finished) = finished.unwrap() else { continue };
             runs += 1;
             reconnected += finished.history.connections() - 1;
             interrupted += u32::from(check(&pair, &finished).await);
@@ -120,31 +134,31 @@ async fn whatever_is_killed_each_run_happens_once_and_its_frames_are_whole() {
     assert!(executions.len() <= runs, "{} executions of {runs} runs", executions.len());
     println!("{runs} runs, {interrupted} of them interrupted, {reconnected} reconnections");
     println!("kills met:\n{phases}");
-    assert_eq!(phases.missing(), [""; 0], "no kill met these");
 }
 
 impl Batch {
-    fn open(pair: &Pair, number: u64, dice: &mut Dice) -> Self {
+    /// So many clients, each of which asks for a run as soon as it is let.
+    fn open(pair: &Pair, number: u64, clients: usize, dice: &mut Dice) -> Self {
         let gate = Arc::new(Semaphore::new(0));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (ends, ended) = watch::channel(0);
-        let mut clients = JoinSet::new();
-        for index in 0..RUNS {
+        let mut tasks = JoinSet::new();
+        for index in 0..clients {
             let key = format!("batch-{number:04}-run-{index:04}");
             let (prompt, expected) = PROMPTS[dice.below(PROMPTS.len() as u64) as usize];
             let (gate, asked) = (Arc::clone(&gate), Arc::clone(&asked));
             let (api, ends) = (pair.a.api(), ends.clone());
-            clients.spawn(async move {
-                gate.acquire().await.unwrap().forget();
+            tasks.spawn(async move {
+                gate.acquire().await.ok()?.forget();
                 asked.lock().unwrap().push(key.clone());
                 let run = ask(&api, &key, prompt).await;
                 let mut history = History::default();
                 api.follow(&run, &mut history).await.unwrap();
                 ends.send_modify(|ended| *ended += 1);
-                Finished { run, history, expected }
+                Some(Finished { run, history, expected })
             });
         }
-        Self { gate, asked, ended, clients }
+        Self { gate, asked, ended, clients: tasks }
     }
 
     /// Kills and restarts, again and again, and lets clients ask meanwhile.
@@ -160,7 +174,6 @@ impl Batch {
             }
             match moment {
                 Moment::Later => sleep(Duration::from_millis(dice.below(250))).await,
-                // Often at once: before the caller itself has stored anything.
                 Moment::Asked => {
                     sleep(Duration::from_millis(dice.below(60).saturating_sub(20))).await
                 }
@@ -179,13 +192,52 @@ impl Batch {
         }
     }
 
+    /// Kills a bridge as soon as a run is in this phase, which new runs go through until it is.
+    async fn aim(&self, phase: &str, pair: &mut Pair, dice: &mut Dice, phases: &mut Phases) {
+        let of_executor = phase.starts_with("executor");
+        let victim = if of_executor { Victim::Executor } else { Victim::Caller };
+        loop {
+            // Paused before it can hear of the new run.
+            bridge(pair, victim).pause().await.unwrap();
+            let asked = self.asked().len();
+            assert!(asked < AIMS, "{phase}: no run was met in it");
+            self.gate.add_permits(1);
+            while self.asked().len() == asked {
+                sleep(Duration::from_millis(1)).await;
+            }
+            let mut watched = Duration::ZERO;
+            while watched < AIM_WITHIN {
+                let (mut seen, now) = (Phases::default(), SystemTime::now());
+                match victim {
+                    Victim::Executor => seen.executor(&pair.b, now, &self.asked()),
+                    _ => seen.caller(&pair.a, now, &self.asked()),
+                }
+                if seen.met(phase) {
+                    self.strike(pair, victim, dice, phases).await;
+                    return;
+                }
+                // Early phases are short, late ones far away.
+                let step = Duration::from_micros(100 + dice.below(100)) + watched / 10;
+                bridge(pair, victim).resume().unwrap();
+                std::thread::sleep(step);
+                bridge(pair, victim).pause().await.unwrap();
+                watched += step;
+            }
+            bridge(pair, victim).resume().unwrap();
+        }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
     async fn strike(&self, pair: &mut Pair, victim: Victim, dice: &mut Dice, phases: &mut Phases) {
         let (a, b) = match victim {
             Victim::Caller => (true, false),
             Victim::Executor => (false, true),
             Victim::Both => (true, true),
         };
-        let asked = self.asked.lock().unwrap().clone();
+        let asked = self.asked();
         let killed = SystemTime::now();
         if b {
             pair.b.kill().await.unwrap();
@@ -206,6 +258,14 @@ impl Batch {
         if a {
             pair.a.serve().await.unwrap();
         }
+    }
+}
+
+/// Who is killed, if it is one.
+fn bridge(pair: &Pair, victim: Victim) -> &Bridge {
+    match victim {
+        Victim::Executor => &pair.b,
+        _ => &pair.a,
     }
 }
 
