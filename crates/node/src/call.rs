@@ -500,7 +500,8 @@ async fn ask_to_cancel(
     }
     core.freshen(&entry.peer).await?;
     let body = Body::Cancel(Cancel { target: Target::Key(entry.key.clone()), reason: None });
-    let signed = core.sign_request(&entry.peer, &entry.tenant, body)?;
+    let trace = entry.traceparent.clone();
+    let signed = core.sign_request(&entry.peer, &entry.tenant, body, trace)?;
     match core.send(&entry.peer, Op::Cancel.path(), &signed, roots_from, Vec::new()).await? {
         Reply::Open(response) => core.read_answer(&entry.peer, &signed, *response).await.map(Some),
         Reply::Refused(refusal) => {

@@ -270,7 +270,7 @@ pub async fn fetch(
 async fn ask(core: &Core, peer: &GatewayId, pair: &TenantPair) -> Result<Envelope, CatalogError> {
     let mut have = None;
     for _ in 0..2 {
-        let signed = core.sign_request(peer, pair, Body::Catalog)?;
+        let signed = core.sign_request(peer, pair, Body::Catalog, None)?;
         match core.send(peer, Op::Catalog.path(), &signed, have, Vec::new()).await {
             Ok(Reply::Open(response)) => {
                 let (_, body) = client::collect(*response, limit::ENVELOPE_BYTES_MAX)

@@ -200,7 +200,7 @@ impl Core {
         }
     }
 
-    /// Signs a request for a peer.
+    /// Signs a request for a peer; `traceparent` is the trace context of the client that it is for.
     ///
     /// # Errors
     ///
@@ -210,6 +210,7 @@ impl Core {
         peer: &GatewayId,
         tenant: &TenantPair,
         body: Body,
+        traceparent: Option<String>,
     ) -> Result<Signed, PeerError> {
         let now = self.now();
         let request = Request {
@@ -223,7 +224,7 @@ impl Core {
             //= ID-24
             seen: self.trust.state().seen(peer),
             tenant: tenant.clone(),
-            traceparent: None,
+            traceparent,
         };
         let envelope = self.identity.present().sign(&request, now)?;
         let digest = envelope.digest();

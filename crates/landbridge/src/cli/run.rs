@@ -88,6 +88,9 @@ pub(crate) struct RunStartArgs {
     /// An id of your own for the run: sent along, and echoed in its first frame
     #[arg(long, value_name = "ID")]
     pub(crate) remote_run_id: Option<String>,
+    /// The W3C trace context of what asks for the run: sent along, and kept in its transcript
+    #[arg(long, value_name = "TRACE")]
+    pub(crate) traceparent: Option<String>,
     /// Print the run and leave it to itself
     #[arg(long)]
     pub(crate) detach: bool,

@@ -127,6 +127,7 @@ fn start_body(args: RunStartArgs) -> Result<StartRun, Failure> {
         caller_identity: args.principal.map(identity),
         deadline: Some(args.deadline),
         remote_run_id: args.remote_run_id,
+        traceparent: args.traceparent,
         labels: args.labels.into_iter().collect(),
     })
 }

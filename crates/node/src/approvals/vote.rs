@@ -306,6 +306,7 @@ pub(super) fn entry_of(
         key: start.idempotency_key,
         print,
         body,
+        traceparent: None,
         agent: start.agent_target.agent,
         token,
         labels,

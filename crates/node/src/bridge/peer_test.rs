@@ -182,7 +182,7 @@ impl Bridge {
         for _ in 0..2 {
             let began = core.now();
             let asked =
-                self.question(peer).and_then(|(pair, body)| core.sign_request(peer, &pair, body));
+                self.question(peer).and_then(|(pair, body)| core.sign_request(peer, &pair, body, None));
             let signed = match asked {
                 Ok(signed) => signed,
                 Err(error) => {

@@ -96,7 +96,7 @@ fn question(core: &Core, peer: &GatewayId) -> Result<Signed, PeerError> {
     let tenant = TenantId::new("default")?;
     let pair = TenantPair { dst: tenant.clone(), src: tenant };
     let key = IdempotencyKey::new(format!("key-revoked-{}", core.new_jti()?))?;
-    core.sign_request(peer, &pair, Body::Inspect(Target::Key(key)))
+    core.sign_request(peer, &pair, Body::Inspect(Target::Key(key)), None)
 }
 
 /// Hands our newest status to peers, each with its question.

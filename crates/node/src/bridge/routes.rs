@@ -179,7 +179,7 @@ impl Bridge {
         let body = Body::Inspect(Target::Key(key));
         let mut have = None;
         for _ in 0..2 {
-            let signed = self.core.sign_request(&gid, &route.tenant, body.clone())?;
+            let signed = self.core.sign_request(&gid, &route.tenant, body.clone(), None)?;
             match self.core.send(&gid, Op::Inspect.path(), &signed, have, Vec::new()).await {
                 Ok(Reply::Refused(refusal)) => {
                     let problem = refusal.into_value().problem;

@@ -141,6 +141,7 @@ impl Bridge {
             key: asked.idempotency_key.clone(),
             print,
             body,
+            traceparent: asked.traceparent.clone(),
             agent: start.agent_target.agent,
             token: who.token().map(str::to_owned),
             labels: asked.labels.clone(),

@@ -221,7 +221,8 @@ impl Driver {
                 (Op::Start, Body::Start(Box::new(start)))
             }
         };
-        let signed = self.core.sign_request(&entry.peer, &entry.tenant, body)?;
+        let trace = entry.traceparent.clone();
+        let signed = self.core.sign_request(&entry.peer, &entry.tenant, body, trace)?;
         tokio::select! {
             reply = self.core.send(&entry.peer, op.path(), &signed, self.roots_from, held) => {
                 Ok((signed, reply?))

@@ -34,6 +34,10 @@ fn outcomes_or_null() -> Vec<Option<&'static str>> {
 #[cfg(test)]
 const DURATION: &str = "^[1-9][0-9]*(ms|s|m|h|d)$";
 
+/// How a trace context is written (W3C).
+#[cfg(test)]
+const TRACEPARENT: &str = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$";
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]

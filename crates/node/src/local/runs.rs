@@ -86,6 +86,11 @@ fn check(start: &StartRun, prompt_bytes_max: usize) -> Result<(), LocalProblem> 
     if let Some(deadline) = &start.deadline {
         value::<Period>("deadline", deadline)?;
     }
+    if start.traceparent.as_deref().is_some_and(|trace| !is_traceparent(trace)) {
+        let detail = "`traceparent` is a W3C trace context, such as \
+                      00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        return Err(LocalProblem::malformed(detail));
+    }
     if start.labels.len() > limit::LABELS_MAX {
         let detail = format!("`labels` has at most {} entries", limit::LABELS_MAX);
         return Err(LocalProblem::malformed(detail));
@@ -94,6 +99,13 @@ fn check(start: &StartRun, prompt_bytes_max: usize) -> Result<(), LocalProblem> 
         check_label(name, value)?;
     }
     Ok(())
+}
+
+/// A W3C trace context: version, trace, parent and flags in lower-case hexadecimal.
+fn is_traceparent(text: &str) -> bool {
+    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let part = |(part, digits): (&str, usize)| part.len() == digits && part.bytes().all(hex);
+    text.split('-').count() == 4 && text.split('-').zip([2, 32, 16, 2]).all(part)
 }
 
 pub(super) fn check_label(name: &str, value: &str) -> Result<(), LocalProblem> {
@@ -234,8 +246,13 @@ mod tests {
     #[test]
     fn a_start_is_checked_before_the_bridge_sees_it() {
         assert!(check(&start(""), 5).is_ok());
+        let traced = r#","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01""#;
+        assert!(check(&start(traced), 5).is_ok());
         assert_eq!(check(&start(""), 4).unwrap_err().view().status, 413);
         for bad in [
+            r#","traceparent":"""#,
+            r#","traceparent":"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01""#,
+            r#","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-00""#,
             r#","session":"s1""#,
             r#","mode":"turn""#,
             r#","deadline":"soon""#,

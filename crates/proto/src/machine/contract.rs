@@ -186,6 +186,8 @@ pub struct EntryRow {
     pub print: Digest,
     /// The exact bytes of the start's body, resent unchanged.
     pub body: String,
+    /// The W3C trace context of the client, sent with each request of the run.
+    pub traceparent: Option<String>,
     /// The agent that the body asks for.
     pub agent: AgentName,
     /// Which local token invoked it; `None` for an administrator.

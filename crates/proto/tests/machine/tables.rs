@@ -206,6 +206,7 @@ fn entry(run: &Run, phase: EntryPhase, frames: usize) -> EntryRow {
         key: start().idempotency_key,
         print: run.accept.value().print,
         body: "{}".to_owned(),
+        traceparent: None,
         agent: AgentName::new("triage").unwrap(),
         token: None,
         labels: [].into(),

@@ -31,7 +31,7 @@ pub(super) const RUN_COLUMNS: &str = "r.run, r.caller, r.dst, r.src, r.key, r.pr
 pub(super) const ENTRY_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, e.key, e.print, \
      t.body, e.token, e.labels, e.created, e.deadline, e.phase, e.revision, t.request, t.accept, \
      e.remote, e.seq, e.head, e.cancel, e.cancel_answer, e.session, e.outcome, e.receipt, e.ended, \
-     e.agent";
+     e.agent, t.traceparent";
 
 /// The columns that [`brief`] reads, from `entries` alone.
 pub(super) const BRIEF_COLUMNS: &str = "e.run, e.gateway, e.peer, e.dst, e.src, e.agent, e.key, \
@@ -109,6 +109,7 @@ pub(super) fn entry(row: &Row<'_>) -> Result<EntryRow> {
         receipt: row.get(23)?,
         ended: time_or_none(row, 24)?,
         agent: name(row, 25)?,
+        traceparent: row.get(26)?,
     })
 }
 

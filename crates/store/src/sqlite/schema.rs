@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0008_lingering_and_agents.sql"),
     include_str!("schema/0009_pairing.sql"),
     include_str!("schema/0010_approvals.sql"),
+    include_str!("schema/0011_traces.sql"),
 ];
 
 /// Brings the database to this program's version.

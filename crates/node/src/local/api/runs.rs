@@ -46,6 +46,10 @@ pub struct StartRun {
     /// The client's own id of the run, sent along and echoed in `started`; never interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_run_id: Option<String>,
+    /// The client's W3C trace context, sent along with each request of the run; never interpreted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("pattern" = super::TRACEPARENT)))]
+    pub traceparent: Option<String>,
     /// Labels to find it by; kept here, and sent with the caller identity only when put there.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

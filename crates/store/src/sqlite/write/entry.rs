@@ -21,8 +21,10 @@ pub(super) fn create(db: &Connection, row: &EntryRow) -> Result<(), Fault> {
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
                    ?18, ?19, ?20, ?21, ?22, ?23)";
     bind(db, sql, row)?;
-    let sql = "INSERT INTO entry_texts (run, body, request, accept) VALUES (?1, ?2, ?3, ?4)";
-    execute(db, sql, params![row.run.as_str(), row.body, row.request, row.accept])?;
+    let sql = "INSERT INTO entry_texts (run, body, request, accept, traceparent)
+               VALUES (?1, ?2, ?3, ?4, ?5)";
+    let texts = params![row.run.as_str(), row.body, row.request, row.accept, row.traceparent];
+    execute(db, sql, texts)?;
     let sql = "INSERT INTO entry_labels (name, value, created, run) VALUES (?1, ?2, ?3, ?4)";
     for (name, value) in &row.labels {
         execute(db, sql, params![name, value, row.created.0, row.run.as_str()])?;

@@ -1,5 +1,6 @@
 //! One key, one run, whoever asks again and how often.
 
+use data_encoding::BASE64;
 use landbridge_harness::bridge::{Pair, start};
 use serde_json::json;
 
@@ -42,6 +43,37 @@ async fn the_executor_answers_a_known_key_with_the_same_accept_and_frames() {
         assert_eq!(payload(&first.text), payload(&again.text));
     }
     assert_eq!(pair.b.executions().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_clients_trace_context_goes_with_its_run_over_a_kill() {
+    let mut pair = Pair::granted(&[], &[], &[]).await.unwrap();
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let traced = |trace: &str| {
+        let mut start = start("traced-across-01", "say one");
+        start["traceparent"] = trace.into();
+        start
+    };
+    pair.b.kill().await.unwrap();
+    let answer = pair.a.api().post("/v1/runs", &traced("00-spans-all")).await.unwrap();
+    assert_eq!((answer.status, &*answer.code()), (400, "malformed"));
+    let answer = pair.a.api().post("/v1/runs", &traced(trace)).await.unwrap();
+    assert_eq!(answer.status, 201);
+    let run = answer.json()["run"].as_str().unwrap().to_owned();
+    pair.a.kill().await.unwrap();
+    pair.a.serve().await.unwrap();
+    pair.b.serve().await.unwrap();
+    let (history, exit) = finish(&pair, &run).await;
+    assert_eq!((history.said("outcome"), exit), ("succeeded", 0));
+    let transcript = pair.a.transcript(&run).await.unwrap();
+    let mut lines = transcript.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let request = lines.find(|line| line["type"] == "request").unwrap();
+    let payload = BASE64.decode(request["value"]["payload"].as_str().unwrap().as_bytes()).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap()["traceparent"], trace);
+    // Who asks again may do so within another trace.
+    let other = traced("00-11111111111111111111111111111111-2222222222222222-00");
+    let again = pair.a.api().post("/v1/runs", &other).await.unwrap();
+    assert_eq!((again.status, &again.json()["run"]), (200, &json!(run)));
 }
 
 //= STR-41
