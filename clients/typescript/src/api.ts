@@ -62,6 +62,8 @@ export interface StartRun {
   session?: string | null;
   /** One tool to call, without a model. */
   toolCall?: CallTool | null;
+  /** The client's W3C trace context, sent along with each request of the run; never interpreted. */
+  traceparent?: string | null;
 }
 
 /** Why a key is disowned. `compromised`: Somebody else may have it. `superseded`: Another key took its place.

@@ -75,6 +75,8 @@ class StartRun(TypedDict):
     session: NotRequired[Optional[str]]
     #: One tool to call, without a model.
     toolCall: NotRequired[Optional[CallTool]]
+    #: The client's W3C trace context, sent along with each request of the run; never interpreted.
+    traceparent: NotRequired[Optional[str]]
 
 
 #: Why a key is disowned. `compromised`: Somebody else may have it. `superseded`: Another key took its place.
@@ -311,3 +313,5 @@ class StartOptions(TypedDict):
     remoteRunId: NotRequired[Optional[str]]
     #: The session of an earlier run, for `turn` and `subagent`.
     session: NotRequired[Optional[str]]
+    #: The client's W3C trace context, sent along with each request of the run; never interpreted.
+    traceparent: NotRequired[Optional[str]]

@@ -181,8 +181,9 @@ impl Bridge {
         let mut have = None;
         for _ in 0..2 {
             let began = core.now();
-            let asked =
-                self.question(peer).and_then(|(pair, body)| core.sign_request(peer, &pair, body, None));
+            let asked = self
+                .question(peer)
+                .and_then(|(pair, body)| core.sign_request(peer, &pair, body, None));
             let signed = match asked {
                 Ok(signed) => signed,
                 Err(error) => {

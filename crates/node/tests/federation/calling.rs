@@ -328,7 +328,7 @@ async fn an_answer_to_something_else_is_no_answer() {
     let world = World::new().await;
     let (a, b) = (&world.a.core, &world.b.core);
     let target = Body::Inspect(Target::Run(a.new_run_id().unwrap()));
-    let signed = a.sign_request(b.own(), &pair(), target).unwrap();
+    let signed = a.sign_request(b.own(), &pair(), target, None).unwrap();
     let right = Answer {
         aud: a.own().clone(),
         iss: b.own().clone(),

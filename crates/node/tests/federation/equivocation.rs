@@ -430,7 +430,7 @@ impl World {
         let (a, b) = (&self.a.core, &self.b.core);
         let run = b.new_run_id().unwrap();
         let target = landbridge_proto::wire::request::Target::Run(run);
-        let signed = b.sign_request(a.own(), &pair(), Body::Inspect(target)).unwrap();
+        let signed = b.sign_request(a.own(), &pair(), Body::Inspect(target), None).unwrap();
         let status = b.trust.state().status.clone().unwrap();
         let bytes =
             Operation { roots: None, status, request: signed.envelope, held: None }.to_bytes();

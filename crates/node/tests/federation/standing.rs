@@ -229,7 +229,8 @@ async fn a_key_of_our_own_that_is_revoked_signs_nothing_also_after_a_restart() {
     world.b_learns_of_a().await;
     let view = world.b.core.peer_view(core.own()).unwrap();
     assert_eq!(view.revocation(&kid).unwrap().reason, RevocationReason::Compromised);
-    let signed = core.sign_request(world.b.core.own(), &crate::support::pair(), started("x", "x"));
+    let signed =
+        core.sign_request(world.b.core.own(), &crate::support::pair(), started("x", "x"), None);
     let refused = signed.unwrap_err().problem();
     assert_eq!(refused.code_text(), "halted");
     assert!(refused.detail.unwrap().contains("landbridge key rotate"));

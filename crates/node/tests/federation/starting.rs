@@ -86,7 +86,7 @@ async fn an_accept_names_the_newest_of_the_caller_that_is_durable() {
     // And a request names the newest of the executor.
     let core = &world.a.core;
     let body = attach(&accept.run, 0);
-    let signed = core.sign_request(world.b.core.own(), &pair(), body).unwrap();
+    let signed = core.sign_request(world.b.core.own(), &pair(), body, None).unwrap();
     let view = world.b.core.peer_view(core.own()).unwrap();
     let said = view.verify::<Request>(&signed.envelope, world.b.core.now()).unwrap();
     let seen = said.value().seen;

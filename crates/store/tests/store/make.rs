@@ -127,6 +127,7 @@ pub(crate) fn entry(n: u64) -> EntryRow {
         key: key(n),
         print: digest(n),
         body: format!("body {n}"),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         agent: agent(n),
         token: None,
         labels: BTreeMap::new(),
