@@ -2,6 +2,7 @@
 
 import unittest
 
+from judges.documents import own_document
 from judges.hold import data, hold
 from judges.standing import Gateway, envelope_in, envelope_of
 
@@ -40,6 +41,11 @@ def status(vector):
     return "accepted"
 
 
+def federation(vector):
+    own_document(vector)
+    return "accepted"
+
+
 class Judges(unittest.TestCase):
     def test_every_envelope_is_judged_as_it_must(self):
         hold(self, "envelopes", envelope, 306)
@@ -49,6 +55,9 @@ class Judges(unittest.TestCase):
 
     def test_every_status_is_judged_as_it_must(self):
         hold(self, "statuses", status, 96)
+
+    def test_every_federation_document_is_judged_as_it_must(self):
+        hold(self, "federations", federation, 147)
 
 
 if __name__ == "__main__":

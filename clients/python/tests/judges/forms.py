@@ -9,9 +9,9 @@ from typing import Any, Callable, Dict
 from landbridge import _documents as client
 from landbridge import _ed25519
 from landbridge._documents import (
-    Check, any_text, anything, bytes32, each, gateway, has, integer, named, one, one_of, text, time, version, visible,
+    Check, any_text, bytes32, each, gateway, has, integer, named, one, one_of, text, time, version,
 )  # fmt: skip
-from landbridge._form import Malformed, digest, gateway_id, raw64, text64
+from landbridge._form import Malformed, Refused, digest, gateway_id, raw64, text64
 
 DAY_MS = 86_400_000
 
@@ -96,12 +96,12 @@ jti = text(22, 64, "[A-Za-z0-9_-]*")
 endpoint = has({"tls_spki": bytes32}, url=url)
 tenants = has(deciding=tenant, relying=tenant)
 
-_key = has(alg=one_of("ed25519"), exp=time, nbf=time, pub=bytes32)
+key = has(alg=one_of("ed25519"), exp=time, nbf=time, pub=bytes32)
 _role = has(keyids=some(bytes32, 0, 32), threshold=integer())
 #: Which roles there must be, how their keys stand to each other and which version this is, is for the walk to say (ID-4 to ID-7).
 root = has(
     {"prev": bytes32},
-    endpoints=each(endpoint, 0, 8), expires=time, issued=time, keys=named(bytes32, _key, 1, 32), min_proto=version,
+    endpoints=each(endpoint, 0, 8), expires=time, issued=time, keys=named(bytes32, key, 1, 32), min_proto=version,
     roles=named(one_of("catalog", "operator-ca", "policy", "request", "root", "status", "stream"), _role), v=one,
     version=integer(),
 )  # fmt: skip
@@ -114,26 +114,26 @@ status = both(
 )
 
 
-def _operator_key(key: Any) -> None:
+def operator_key(said: Any) -> None:
     """What a key has to tell follows from its kind (`approvals.md`)."""
-    kind = key.get("kind") if isinstance(key, dict) else None
+    kind = said.get("kind") if isinstance(said, dict) else None
     more: Dict[str, Check] = {}
     if kind == "ssh_sk":
         more = {"application": text(1, 256)}
     if kind == "webauthn":
         more = {"origins": some(text(1, 256), 1, 8), "rp_id": text(1, 256)}
     algorithm = one_of("ed25519", "es256") if kind == "webauthn" else one_of("ed25519")
-    has(alg=algorithm, kid=bytes32, kind=method, pub=any_text, **more)(key)
-    public = raw64(key["pub"])
-    if key["alg"] == "ed25519" and not _ed25519.good_key(public):
-        raise Malformed("ID-2: not a good key")
-    if key["alg"] == "es256" and not (len(public) == 65 and public[0] == 4):
+    has(alg=algorithm, kid=bytes32, kind=method, pub=any_text, **more)(said)
+    public = raw64(said["pub"])
+    if said["alg"] == "ed25519" and not _ed25519.good_key(public):
+        raise Refused("ID-2: not a good key")
+    if said["alg"] == "es256" and not (len(public) == 65 and public[0] == 4):
         raise Malformed("not an uncompressed point")
-    if key["kid"] != key_id(key["alg"], key["pub"]):
-        raise Malformed("ID-1: a key under another name")
+    if said["kid"] != key_id(said["alg"], said["pub"]):
+        raise Refused("ID-1: a key under another name")
 
 
-operator_keys = both(each(_operator_key, 1, 8), ordered(lambda key: key["kid"]))
+operator_keys = each(operator_key, 1, 8)
 _assurance = has(methods=some(method), min_signers=integer(1, 16))
 _scope = has({"deprecated": one_of(True)}, assurance=_assurance, description=text(1, 512), name=scope)
 catalog = has(expires=time, iss=gateway, issued=time, scopes=each(_scope), tenant=tenant, v=one, version=version)
@@ -187,7 +187,7 @@ _problem = has(
 problem = has(aud=gateway, iss=gateway, problem=_problem, request=bytes32, root_version=version, t=time, v=one)
 
 request = both(client.request, lambda said: some(version, 1, 16)(said["proto"]))
-#: What a payload of each kind has to be; the keys of a root come from the root itself, and it is walked instead.
+#: What a payload of each kind has to be.
 KINDS: Dict[str, Check] = {
     "status": status, "request": request, "accept": client.accept, "seal": client.seal, "receipt": client.receipt,
     "answer": answer, "problem": problem, "catalog": catalog, "operator-credential": operator_credential,

@@ -10,12 +10,14 @@ from landbridge._form import (
     DOCUMENT_BYTES_MAX, ENVELOPE_BYTES_MAX, MEDIA, REQUEST_BYTES_MAX, Envelope, Malformed, Refused, gateway_id, raw64, read,
 )  # fmt: skip
 
-from . import forms
+from . import federation, forms
 
 CLOCK_SKEW_MS_MAX = 60_000
 ROOT_LIFE_MS_MAX = 400 * 86_400_000
 ROOT_STEPS_MAX = 32
 REVOCATIONS_KEPT_MAX = 4_096
+#: The keys of a root come from the root itself, and so it is walked instead.
+KINDS = {**forms.KINDS, "federation": federation.document}
 REQUIRED = {"root", "stream", "request", "status", "policy"}
 
 
@@ -29,11 +31,13 @@ class Refusal(Exception):
 
 @contextmanager
 def formed(clause: str, phase: str, code: Optional[str] = "malformed") -> Iterator[None]:
-    """What is malformed in here is refused so."""
+    """What is malformed in here is refused so, and a key that is not what it says as ID-1 and ID-2 have it."""
     try:
         yield
     except Malformed as fault:
         raise Refusal(clause, code, phase, str(fault)) from None
+    except Refused as fault:
+        raise Refusal("ID-1", "verification_failed", phase, str(fault)) from None
 
 
 def envelope_of(value: Any) -> Envelope:
@@ -75,7 +79,7 @@ def payload_of(envelope: Envelope) -> Any:
     with formed("ENV-16", "json"):
         value = read(envelope.payload)
     with formed("ENV-19", "payload"):
-        forms.KINDS[envelope.kind](value)
+        KINDS[envelope.kind](value)
     return value
 
 
