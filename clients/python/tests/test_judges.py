@@ -2,8 +2,13 @@
 
 import unittest
 
+from landbridge._form import read
+
 from judges.documents import own_document
 from judges.hold import data, hold
+from judges.joining import invite as read_invite
+from judges.joining import invited, newcomer, paired
+from judges.members import admitted, counted
 from judges.standing import Gateway, envelope_in, envelope_of
 
 #: The kinds that stand alone, and the role that signs each.
@@ -46,6 +51,34 @@ def federation(vector):
     return "accepted"
 
 
+def invite(vector):
+    invited(read_invite(vector["text"], vector["now"]), vector["roots"], vector["now"])
+    return "accepted"
+
+
+def own_id(vector):
+    return Gateway.known(vector["roots"], vector["now"]).gid
+
+
+def pairing(vector):
+    asked = newcomer(data(vector["body"]), "pairing", own_id(vector), vector["now"])
+    paired(asked.said, vector["invites"], vector["now"])
+    return "accepted"
+
+
+def membership(vector):
+    counted(envelope_of(vector["membership"]), own_document(vector), vector["now"])
+    return "accepted"
+
+
+def admission(vector):
+    now, document = vector["now"], own_document(vector)
+    asked = newcomer(data(vector["body"]), "admission", own_id(vector), now, ("membership",))
+    kept = vector["kept"] and read(envelope_of(vector["kept"]).payload)
+    admitted(asked.said, asked.shown.held[0], document, kept, now)
+    return "accepted"
+
+
 class Judges(unittest.TestCase):
     def test_every_envelope_is_judged_as_it_must(self):
         hold(self, "envelopes", envelope, 306)
@@ -58,6 +91,18 @@ class Judges(unittest.TestCase):
 
     def test_every_federation_document_is_judged_as_it_must(self):
         hold(self, "federations", federation, 147)
+
+    def test_every_invite_is_judged_as_it_must(self):
+        hold(self, "invites", invite, 65)
+
+    def test_every_pairing_is_judged_as_it_must(self):
+        hold(self, "pairings", pairing, 95)
+
+    def test_every_membership_is_judged_as_it_must(self):
+        hold(self, "memberships", membership, 46)
+
+    def test_every_admission_is_judged_as_it_must(self):
+        hold(self, "admissions", admission, 64)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from landbridge._documents import (
 from landbridge._form import Malformed, Refused, digest, gateway_id, raw64, text64
 
 DAY_MS = 86_400_000
+REQUEST_LIFE_MS_MAX = 300_000
 
 
 def both(*checks: Check) -> Check:
@@ -158,11 +159,13 @@ approval = has(
 membership = has(
     expires=time, federation=alias, genesis=bytes32, issued=time, member=gateway, tenants=some(tenant), v=one
 )  # fmt: skip
-admission = has(aud=gateway, exp=time, iat=time, iss=gateway, membership=bytes32, v=one)
+_lives = that(lambda said: 1 <= said["exp"] - said["iat"] <= REQUEST_LIFE_MS_MAX, "REQ-15: its life")
+admission = both(has(aud=gateway, exp=time, iat=time, iss=gateway, membership=bytes32, v=one), _lives)
 pairing = both(
     has(aud=gateway, exp=time, genesis=bytes32, iat=time, invite=bytes32, iss=gateway, jti=jti, proof=bytes32, v=one),
     that(lambda said: of_genesis(said["genesis"], said["iss"]), "the genesis is not that of its sender"),
     that(lambda said: said["aud"] != said["iss"], "a gateway that pairs with itself"),
+    _lives,
 )
 invite = has(
     endpoint=endpoint, expires=time, genesis=bytes32, root=bytes32, root_version=version, secret=bytes32, v=one

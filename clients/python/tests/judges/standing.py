@@ -41,7 +41,9 @@ def formed(clause: str, phase: str, code: Optional[str] = "malformed") -> Iterat
 
 
 def envelope_of(value: Any) -> Envelope:
-    """Reads an envelope from its JSON value (ENV-1 to ENV-7)."""
+    """Reads an envelope from its JSON value (ENV-1 to ENV-7), where that was not done yet."""
+    if isinstance(value, Envelope):
+        return value
     if isinstance(value, dict) and isinstance(value.get("payload"), str):
         payload = value["payload"]
         limit = REQUEST_BYTES_MAX if MEDIA.get(str(value.get("payloadType"))) == "request" else DOCUMENT_BYTES_MAX
@@ -133,6 +135,10 @@ class Gateway:
             raise Refusal("ID-10", "too_large", "root", "too many roots at once")
         for root in roots:
             self.take_root(root, now)
+        self.fresh(now)
+
+    def fresh(self, now: int) -> None:
+        """ID-9: only the last root of a chain has to be good now."""
         if self.roots and self.roots[-1].said["expires"] <= now:
             raise _bad_root("ID-9", "the last root has expired")
 
