@@ -142,7 +142,7 @@ operator_credential = has(
     expires=time, iss=gateway, issued=time, keys=operator_keys, scopes=some(scope, 1, 64), sub=operator, tenant=tenant, v=one
 )  # fmt: skip
 subject = has(
-    binding=one_of("exact", "observed"), digest=bytes32, kind=subject_kind, media=text(1, 128), size=integer(1, 65_536)
+    binding=one_of("exact", "observed"), digest=bytes32, kind=subject_kind, media=text(1, 128), size=integer(0, 65_536)
 )  # fmt: skip
 approval_id = text(30, 30, "apr-[a-z2-7]{26}")
 approval_request = has(
