@@ -1,4 +1,4 @@
-"""The proofs of an approval: how an operator's key signs it, for each kind of key (APR-19 to APR-21)."""
+"""A decision's form, and the proof in it: how an operator's key signs, for each kind of key (APR-19 to APR-21)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,45 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from landbridge import _ed25519
-from landbridge._form import Refused, _any_object, _standard64, digest, raw64, text64
+from landbridge._documents import anything, bytes32, has, one_of
+from landbridge._form import Malformed, Refused, _any_object, _standard64, digest, raw64, text64
 
+MEDIA = "application/vnd.gfp.approval.v1+json"
 NAMESPACE = b"approval.v1@gfp"
 PRESENT, VERIFIED = 1, 4
 #: How OpenSSH names the two kinds of keys.
 SSH = {"ssh": b"ssh-ed25519", "ssh_sk": b"sk-ssh-ed25519@openssh.com"}
+
+
+def _bytes(value: Any) -> None:
+    _standard64(value)
+
+
+_plain = has(kid=bytes32, kind=anything, sig=_bytes)
+_assertion = has(authenticator_data=_bytes, client_data=_bytes, kid=bytes32, kind=anything, sig=_bytes)
+_PROOFS = {"file": _plain, "ssh": _plain, "ssh_sk": _plain, "webauthn": _assertion}
+
+
+def _proof(value: Any) -> None:
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or kind not in _PROOFS:
+        raise Malformed("a proof of no kind")
+    _PROOFS[kind](value)
+
+
+decision = has(
+    approval=has(payload=_bytes, payloadType=one_of(MEDIA), proof=_proof), catalog=anything, credential=anything
+)
+
+
+def pae(payload: bytes) -> bytes:
+    """What a proof is over."""
+    return b"DSSEv1 %d %b %d %b" % (len(MEDIA), MEDIA.encode(), len(payload), payload)
+
+
+def size(proof: Dict[str, Any]) -> int:
+    """How many bytes a proof has, decoded."""
+    return sum(len(_standard64(text)) for name, text in proof.items() if name not in ("kid", "kind"))
 
 
 def prove(key: Dict[str, Any], proof: Dict[str, Any], message: bytes) -> None:
