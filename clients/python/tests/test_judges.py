@@ -9,6 +9,7 @@ from judges.hold import data, hold
 from judges.joining import invite as read_invite
 from judges.joining import invited, newcomer, paired
 from judges.members import admitted, counted
+from judges.requests import Executor
 from judges.standing import Gateway, envelope_in, envelope_of
 
 #: The kinds that stand alone, and the role that signs each.
@@ -79,6 +80,10 @@ def admission(vector):
     return "accepted"
 
 
+def request(vector):
+    return Executor(vector).judge(data(vector["body"]), vector["route"])
+
+
 class Judges(unittest.TestCase):
     def test_every_envelope_is_judged_as_it_must(self):
         hold(self, "envelopes", envelope, 306)
@@ -103,6 +108,9 @@ class Judges(unittest.TestCase):
 
     def test_every_admission_is_judged_as_it_must(self):
         hold(self, "admissions", admission, 64)
+
+    def test_every_request_is_judged_as_it_must(self):
+        hold(self, "requests", request, 243)
 
 
 if __name__ == "__main__":

@@ -189,10 +189,9 @@ _problem = has(
 )  # fmt: skip
 problem = has(aud=gateway, iss=gateway, problem=_problem, request=bytes32, root_version=version, t=time, v=one)
 
-request = both(client.request, lambda said: some(version, 1, 16)(said["proto"]))
 #: What a payload of each kind has to be.
 KINDS: Dict[str, Check] = {
-    "status": status, "request": request, "accept": client.accept, "seal": client.seal, "receipt": client.receipt,
+    "status": status, "accept": client.accept, "seal": client.seal, "receipt": client.receipt,
     "answer": answer, "problem": problem, "catalog": catalog, "operator-credential": operator_credential,
     "approval-request": approval_request, "approval": approval, "membership": membership, "pairing": pairing, "admission": admission,
 }  # fmt: skip

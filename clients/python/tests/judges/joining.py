@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 from landbridge._form import digest, gateway_id, raw64, read, text64
 
 from . import forms
-from .operation import CHAIN_ROOTS_MAX, Operation, operation, walk
+from .operation import Operation, at_roots, operation
 from .standing import CLOCK_SKEW_MS_MAX, Gateway, Refusal, envelope_of, formed
 
 INVITE_BYTES_MAX = 1_024
@@ -38,10 +38,12 @@ def invite(text: str, now: int) -> Dict[str, Any]:
 def invited(said: Mapping[str, Any], roots: List[Any], now: int) -> None:
     """The chain at an invite's endpoint (ID-33)."""
     inviter = Gateway(gateway_id(raw64(said["genesis"])))
-    walk(inviter, [envelope_of(root) for root in roots[:CHAIN_ROOTS_MAX]], now)
+    envelopes = [envelope_of(root) for root in roots]
+    with at_roots():
+        inviter.walk(envelopes, now)
+        inviter.fresh(now)
     if len(inviter.roots) < said["root_version"] or inviter.roots[said["root_version"] - 1].digest != raw64(said["root"]):
         raise Refusal("ID-33", "verification_failed", "root", "the chain does not pass through the root of the invite")
-    inviter.fresh(now)
 
 
 class Newcomer(NamedTuple):
@@ -60,7 +62,8 @@ def newcomer(data: bytes, kind: str, own_id: str, now: int, held_kinds: Tuple[st
     if kind == "admission" and len(shown.held) != 1:
         raise Refusal("ID-68", "malformed", "body", "not one membership")
     gateway = Gateway(gateway_id(shown.roots[0].digest))
-    walk(gateway, shown.roots, now)
+    with at_roots():
+        gateway.walk(shown.roots, now)
     gateway.take_status(shown.status, now)
     said = gateway.verify(shown.request, kind, "request", now)
     clause, late = ("ID-34", "clock_skew") if kind == "pairing" else ("ID-68", "verification_failed")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import List, NamedTuple, Sequence
+from contextlib import contextmanager
+from typing import Iterator, List, NamedTuple, Sequence
 
 from landbridge._form import Envelope
 
-from .standing import Gateway, Refusal, envelope_in, of_kind
+from .standing import Refusal, envelope_in, of_kind
 
 OPERATION_BYTES_MAX = 4_194_304
 CHAIN_ROOTS_MAX = 256
@@ -97,10 +98,10 @@ def operation(data: bytes, kind: str, held_kinds: Sequence[str]) -> Operation:
     return found
 
 
-def walk(gateway: Gateway, roots: Sequence[Envelope], now: int) -> None:
-    """Walks what came with an operation: whatever is wrong with a root is one fault (ID-4 to ID-8)."""
+@contextmanager
+def at_roots() -> Iterator[None]:
+    """Whatever is wrong with the roots that came with an operation is noticed in one place, before the status."""
     try:
-        for root in roots:
-            gateway.take_root(root, now)
+        yield
     except Refusal as refusal:
         raise Refusal(refusal.clause, refusal.code, "root", str(refusal)) from None

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from landbridge import _ed25519
 from landbridge._form import (
     DOCUMENT_BYTES_MAX, ENVELOPE_BYTES_MAX, MEDIA, REQUEST_BYTES_MAX, Envelope, Malformed, Refused, gateway_id, raw64, read,
 )  # fmt: skip
 
-from . import federation, forms
+from . import bodies, federation, forms
 
 CLOCK_SKEW_MS_MAX = 60_000
 ROOT_LIFE_MS_MAX = 400 * 86_400_000
 ROOT_STEPS_MAX = 32
 REVOCATIONS_KEPT_MAX = 4_096
 #: The keys of a root come from the root itself, and so it is walked instead.
-KINDS = {**forms.KINDS, "federation": federation.document}
+KINDS = {**forms.KINDS, "federation": federation.document, "request": bodies.request}
 REQUIRED = {"root", "stream", "request", "status", "policy"}
 
 
@@ -125,17 +125,20 @@ class Gateway:
     def known(cls, roots: List[Any], now: int, gateway_id: Optional[str] = None, min_root_version: int = 0) -> "Gateway":
         """A gateway of which these roots were accepted earlier, so that the last one may have expired by now."""
         gateway = cls(gateway_id or _first_id(roots), min_root_version)
-        for root in roots:
-            gateway.take_root(root, now)
+        gateway.walk(roots, now)
         return gateway
 
-    def update(self, roots: List[Any], now: int, steps_max: int = ROOT_STEPS_MAX) -> None:
+    def update(self, roots: Sequence[Any], now: int) -> None:
         """Walks the roots of one update. What is kept of a chain that is refused is for the caller to say (ID-81)."""
-        if len(roots) > steps_max:
+        if len(roots) > ROOT_STEPS_MAX:
             raise Refusal("ID-10", "too_large", "root", "too many roots at once")
+        self.walk(roots, now)
+        self.fresh(now)
+
+    def walk(self, roots: Sequence[Any], now: int) -> None:
+        """Walks a chain, as long as it may be."""
         for root in roots:
             self.take_root(root, now)
-        self.fresh(now)
 
     def fresh(self, now: int) -> None:
         """ID-9: only the last root of a chain has to be good now."""
