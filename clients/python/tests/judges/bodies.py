@@ -6,7 +6,7 @@ from typing import Any, Dict
 
 from landbridge import _documents as client
 from landbridge._documents import Check, has, integer, text
-from landbridge._form import Envelope, Malformed, is_object
+from landbridge._form import Malformed, is_object
 
 from . import forms, proofs
 from .forms import both, some, that
@@ -19,12 +19,12 @@ _one_run = that(lambda body: ("run" in body) != ("idempotencyKey" in body), "not
 
 def _decision(said: Any) -> None:
     proofs.decision(said)
-    Envelope.of(said["catalog"])
-    Envelope.of(said["credential"])
+    forms.envelope(said["catalog"])
+    forms.envelope(said["credential"])
 
 
 _approval_grant = has(approval=forms.approval_id, decision=_decision)
-_approval_request = has(request=Envelope.of, subject=text(0, 65_536))
+_approval_request = has(request=forms.envelope, subject=text(0, 65_536))
 
 
 def _start(body: Any) -> None:

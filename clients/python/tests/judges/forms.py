@@ -11,7 +11,7 @@ from landbridge import _ed25519
 from landbridge._documents import (
     Check, any_text, bytes32, each, gateway, has, integer, named, one, one_of, text, time, version,
 )  # fmt: skip
-from landbridge._form import Malformed, Refused, digest, gateway_id, raw64, text64
+from landbridge._form import INTEGER_MAX, Envelope, Malformed, Refused, digest, gateway_id, raw64, text64
 
 DAY_MS = 86_400_000
 REQUEST_LIFE_MS_MAX = 300_000
@@ -48,7 +48,7 @@ def that(rule: Callable[[Any], bool], why: str) -> Check:
     return check
 
 
-def some(item: Check, low: int = 1, high: int = client.INTEGER_MAX) -> Check:
+def some(item: Check, low: int = 1, high: int = INTEGER_MAX) -> Check:
     """A set, written as a list that ascends."""
     return each(item, low, high, ascending=True)
 
@@ -70,6 +70,11 @@ def url(value: Any) -> None:
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _ORIGIN = re.compile(rf"https://(?:{_LABEL}(?:\.{_LABEL})*|\[(?P<six>[0-9a-f:.]+)\])(?::(?P<port>[1-9][0-9]{{0,4}}))?")
+
+
+def envelope(value: Any) -> None:
+    """An envelope inside of a document."""
+    Envelope.of(value)
 
 
 def own_ids(keys: Dict[str, Any]) -> bool:
@@ -124,7 +129,7 @@ def operator_key(said: Any) -> None:
     if kind == "webauthn":
         more = {"origins": some(text(1, 256), 1, 8), "rp_id": text(1, 256)}
     algorithm = one_of("ed25519", "es256") if kind == "webauthn" else one_of("ed25519")
-    has(alg=algorithm, kid=bytes32, kind=method, pub=any_text, **more)(said)
+    has({}, alg=algorithm, kid=bytes32, kind=method, pub=any_text, **more)(said)
     public = raw64(said["pub"])
     if said["alg"] == "ed25519" and not _ed25519.good_key(public):
         raise Refused("ID-2: not a good key")

@@ -38,11 +38,12 @@ def hold(case: unittest.TestCase, folder: str, judge: Judge, at_least: int, phas
     case.assertLessEqual(phases.keys(), read.keys(), f"files that {folder} has not")
     for name, vector in read.items():
         with case.subTest(f"{folder}/{name}", clause=vector["clause"]):
+            code, phase, why = None, "none", "nothing was refused"
             try:
-                found, why = (judge(vector), None, "none"), "nothing was refused"
+                verdict = judge(vector)
             except Refusal as refusal:
-                found, why = (refusal.verdict, refusal.code, refusal.phase), str(refusal)
+                verdict, code, phase, why = refusal.verdict, refusal.code, refusal.phase, str(refusal)
             case.assertNotEqual(phases.get(name), vector["phase"], "the file names the right phase")
-            phase = phases.get(name, vector["phase"])
-            expected = (vector["verdict"], found[1] if vector["code"] is None else vector["code"], phase)
-            case.assertEqual(found, expected, why)
+            expected_code = code if vector["code"] is None else vector["code"]
+            expected = (vector["verdict"], expected_code, phases.get(name, vector["phase"]))
+            case.assertEqual((verdict, code, phase), expected, why)
