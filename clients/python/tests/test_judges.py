@@ -19,9 +19,12 @@ ROLES = {
 }  # fmt: skip
 
 
+def own(vector):
+    return Gateway.known(vector["roots"], vector["now"])
+
+
 def envelope(vector):
-    signer = Gateway.known(vector["roots"], vector["now"])
-    signer.verify(envelope_in(data(vector["envelope"])), vector["kind"], ROLES[vector["kind"]], vector["now"])
+    own(vector).verify(envelope_in(data(vector["envelope"])), vector["kind"], ROLES[vector["kind"]], vector["now"])
     return "accepted"
 
 
@@ -48,7 +51,7 @@ def status(vector):
 
 
 def federation(vector):
-    own_document(vector)
+    own_document(own(vector), vector)
     return "accepted"
 
 
@@ -57,24 +60,20 @@ def invite(vector):
     return "accepted"
 
 
-def own_id(vector):
-    return Gateway.known(vector["roots"], vector["now"]).gid
-
-
 def pairing(vector):
-    asked = newcomer(data(vector["body"]), "pairing", own_id(vector), vector["now"])
+    asked = newcomer(data(vector["body"]), "pairing", own(vector).gid, vector["now"])
     paired(asked.said, vector["invites"], vector["now"])
     return "accepted"
 
 
 def membership(vector):
-    counted(envelope_of(vector["membership"]), own_document(vector), vector["now"])
+    counted(envelope_of(vector["membership"]), own_document(own(vector), vector), vector["now"])
     return "accepted"
 
 
 def admission(vector):
-    now, document = vector["now"], own_document(vector)
-    asked = newcomer(data(vector["body"]), "admission", own_id(vector), now, ("membership",))
+    now, document = vector["now"], own_document(own(vector), vector)
+    asked = newcomer(data(vector["body"]), "admission", own(vector).gid, now, ("membership",))
     kept = vector["kept"] and read(envelope_of(vector["kept"]).payload)
     admitted(asked.said, asked.shown.held[0], document, kept, now)
     return "accepted"

@@ -7,9 +7,8 @@ from typing import Any, Dict, Mapping
 from .standing import Gateway, Refusal, envelope_of
 
 
-def own_document(vector: Mapping[str, Any]) -> Dict[str, Any]:
+def own_document(own: Gateway, vector: Mapping[str, Any]) -> Dict[str, Any]:
     """The federation document by which a gateway trusts (ID-27, ID-28)."""
-    own = Gateway.known(vector["roots"], vector["now"])
     said: Dict[str, Any] = own.verify(envelope_of(vector["federation"]), "federation", "policy", vector["now"])
     if said["iss"] != own.gid:
         raise Refusal("ID-27", None, "payload", "another gateway's federation document")

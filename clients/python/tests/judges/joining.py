@@ -64,6 +64,7 @@ def newcomer(data: bytes, kind: str, own_id: str, now: int, held_kinds: Tuple[st
     gateway = Gateway(gateway_id(shown.roots[0].digest))
     with at_roots():
         gateway.walk(shown.roots, now)
+    # A last root that has expired has no key that is good, so nothing below verifies (ID-9).
     gateway.take_status(shown.status, now)
     said = gateway.verify(shown.request, kind, "request", now)
     clause, late = ("ID-34", "clock_skew") if kind == "pairing" else ("ID-68", "verification_failed")

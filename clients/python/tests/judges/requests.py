@@ -22,7 +22,7 @@ class Executor:
     def __init__(self, vector: Mapping[str, Any]) -> None:
         self.now: int = vector["now"]
         self.own = Gateway.known(vector["roots"], self.now)
-        self.document = own_document(vector)
+        self.document = own_document(self.own, vector)
         self.issued, self.incarnation, self.key_window_ms = vector["issued"], vector["incarnation"], vector["key_window_ms"]
         self.keys: List[Dict[str, Any]] = vector["keys"]
         self.memberships: List[Any] = vector["memberships"]
@@ -34,7 +34,7 @@ class Executor:
             self.standing[gateway.gid] = gateway
 
     def judge(self, body: bytes, route: str) -> str:
-        """Steps 1 to 18. No `jti` was seen before."""
+        """Steps 1 to 18. No `jti` was seen before, and of runs nothing is known that `held` could contradict (ID-42)."""
         asked = operation(body, "request", ("status", "accept", "seal"))
         sender = self._sender(asked.status)
         with at_roots():

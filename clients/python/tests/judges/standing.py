@@ -146,7 +146,7 @@ class Gateway:
             raise _bad_root("ID-9", "the last root has expired")
 
     def take_root(self, value: Any, now: int) -> None:
-        """Walks one root further."""
+        """Walks one root further. One that is on record already says nothing new, and another of its version is none (ID-12)."""
         envelope = of_kind(envelope_of(value), "root")
         if any(root.digest == envelope.digest for root in self.roots):
             return
