@@ -1,0 +1,59 @@
+/** What a gateway verifies, against the vectors: a judge that is written from the contract alone. */
+
+import { test } from 'node:test';
+
+import * as client from '../src/documents.js';
+import { type Json } from '../src/form.js';
+import * as approvals from './judges/approval-forms.js';
+import * as forms from './judges/forms.js';
+import { hold, type Judge, parts } from './judges/hold.js';
+import { formed, Gateway, opened, openedText } from './judges/standing.js';
+
+/** The kinds of which a role of the signer's newest root signs: what reads their payload. */
+const KINDS = new Map(Object.entries<[forms.Role, forms.Check<unknown>]>({
+  status: ['status', forms.status],
+  request: ['request', client.request],
+  receipt: ['request', client.receipt],
+  accept: ['stream', client.accept],
+  seal: ['stream', client.seal],
+  answer: ['stream', forms.answer],
+  problem: ['stream', forms.problem],
+  catalog: ['catalog', approvals.catalog],
+  'operator-credential': ['operator-ca', approvals.credential],
+}));
+
+async function read(gateway: Gateway, value: Json | string, kind: string, now: number): Promise<void> {
+  const [role, reads] = KINDS.get(kind) ?? [undefined, undefined];
+  if (role === undefined) throw new Error(`no judge for the kind ${kind}`);
+  const envelope = typeof value === 'string' ? openedText(value) : opened(value);
+  const payload = await gateway.verify(envelope, kind, role, now);
+  formed('payload', () => reads(payload));
+}
+
+const envelope: Judge = async (vector) => {
+  const signer = await Gateway.known(vector.roots, vector.now);
+  await read(signer, parts(vector.envelope), vector.kind, vector.now);
+};
+
+const walk: Judge = async (vector) => {
+  const gateway = new Gateway(vector.gateway);
+  for (const update of vector.updates) await gateway.update(update, vector.now);
+  if (vector.version !== gateway.newest.root.version) throw new Error(`walked to root ${gateway.newest.root.version}`);
+};
+
+const status: Judge = async (vector) => {
+  const first = vector.before[0]?.at ?? vector.now;
+  const gateway = await Gateway.known(vector.roots, first, undefined, vector.min_root_version);
+  for (const step of vector.before) {
+    if (step.roots !== undefined) await gateway.update(step.roots, step.at);
+    if (step.status !== undefined) await gateway.takeStatus(step.status, step.at);
+  }
+  await gateway.takeStatus(vector.status, vector.now);
+  if (vector.then === null) return;
+  gateway.fresh(vector.then.at);
+  await read(gateway, vector.then.envelope, vector.then.kind, vector.then.at);
+};
+
+test('every envelope is judged as it must', () => hold('envelopes', 306, envelope));
+test('every walk ends as it must', () => hold('walks', 126, walk));
+test('every status is judged as it must', () => hold('statuses', 96, status));
