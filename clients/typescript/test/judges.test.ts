@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import * as client from '../src/documents.js';
 import { type Json } from '../src/form.js';
 import * as approvals from './judges/approval-forms.js';
+import { federation as federationForm, useFederation } from './judges/federation.js';
 import * as forms from './judges/forms.js';
 import { hold, type Judge, parts } from './judges/hold.js';
 import { formed, Gateway, opened, openedText } from './judges/standing.js';
@@ -16,6 +17,7 @@ const KINDS = new Map(Object.entries<[forms.Role, forms.Check<unknown>]>({
   receipt: ['request', client.receipt],
   accept: ['stream', client.accept],
   seal: ['stream', client.seal],
+  federation: ['policy', federationForm],
   answer: ['stream', forms.answer],
   problem: ['stream', forms.problem],
   catalog: ['catalog', approvals.catalog],
@@ -54,6 +56,12 @@ const status: Judge = async (vector) => {
   await read(gateway, vector.then.envelope, vector.then.kind, vector.then.at);
 };
 
+const federation: Judge = async (vector) => {
+  const own = await Gateway.known(vector.roots, vector.now);
+  await useFederation(own, vector.federation, vector.used, vector.now);
+};
+
 test('every envelope is judged as it must', () => hold('envelopes', 306, envelope));
 test('every walk ends as it must', () => hold('walks', 126, walk));
 test('every status is judged as it must', () => hold('statuses', 96, status));
+test('every federation document is judged as it must', () => hold('federations', 147, federation));

@@ -21,11 +21,23 @@ export const time = form.integer(-Number.MAX_SAFE_INTEGER);
 export const version = form.integer(1);
 export const digest = where(form.text(43, 43), [(text) => raw64(text).length === 32, 'not a digest']);
 export const tenant = form.text(1, 64, /^[a-z0-9][a-z0-9._-]*$/);
+export const agent = form.text(1, 128, /^[A-Za-z0-9][A-Za-z0-9._-]*$/);
+export const alias = form.text(1, 32, /^[a-z0-9][a-z0-9-]*$/);
+export const mode = form.oneOf('session', 'subagent', 'turn');
 export const endpoint = form.has({ url: form.text(9, 256, /^https:\/\/[^/?#@\s]+$/) }, { tls_spki: digest });
+
+/** Names in their order, each once. */
+export const ascending = <T extends string>(item: Check<T>, low = 0, high = Infinity): Check<readonly T[]> =>
+  where(form.list(item, low, high), [form.ascends, 'the entries do not ascend, each once']);
+
+/** Whether things stand in the order of what names them, each once. */
+export const inOrder = <T>(all: readonly T[], names: (one: T) => string[]): boolean =>
+  form.ascends(all.map((one) => names(one).join('\0')));
+
 export const keys = form.named(digest, form.has({ alg: form.oneOf('ed25519'), exp: time, nbf: time, pub: digest }), 1, 32);
 
 const role = form.has({
-  keyids: where(form.list(digest, 0, 32), [form.ascends, 'the key ids do not ascend']),
+  keyids: ascending(digest, 0, 32),
   threshold: form.integer(),
 });
 
@@ -51,7 +63,7 @@ const lives = (value: { readonly issued: number; readonly expires: number }): nu
 export type Status = ReturnType<typeof status>;
 export const status = where(
   form.status,
-  [(read) => form.ascends(read.revoked.map(({ kid }) => kid)), 'the revocations do not ascend'],
+  [(read) => inOrder(read.revoked, ({ kid }) => [kid]), 'the revocations do not ascend'],
   [(read) => lives(read) >= 1 && lives(read) <= STATUS_LIFE_MS_MAX, 'ID-17: the life is wrong'],
   [(read) => read.seq === read.issued, 'ID-17: the number is not the time of issue'],
   [(read) => read.refresh_ms >= 1 && read.refresh_ms <= lives(read), 'the refresh does not fit the life'],
