@@ -5,9 +5,10 @@ import { test } from 'node:test';
 import * as client from '../src/documents.js';
 import { type Json } from '../src/form.js';
 import * as approvals from './judges/approval-forms.js';
-import { federation as federationForm, useFederation } from './judges/federation.js';
+import { type Federation, federation as federationForm, useFederation } from './judges/federation.js';
 import * as forms from './judges/forms.js';
-import { hold, type Judge, parts } from './judges/hold.js';
+import { hold, type Judge, parts, type Vector } from './judges/hold.js';
+import { judgeAdmission, judgeInvite, judgeMembership, judgePairing } from './judges/joining.js';
 import { formed, Gateway, opened, openedText } from './judges/standing.js';
 
 /** The kinds of which a role of the signer's newest root signs: what reads their payload. */
@@ -40,6 +41,7 @@ const envelope: Judge = async (vector) => {
 const walk: Judge = async (vector) => {
   const gateway = new Gateway(vector.gateway);
   for (const update of vector.updates) await gateway.update(update, vector.now);
+  gateway.current(vector.now);
   if (vector.version !== gateway.newest.root.version) throw new Error(`walked to root ${gateway.newest.root.version}`);
 };
 
@@ -61,7 +63,34 @@ const federation: Judge = async (vector) => {
   await useFederation(own, vector.federation, vector.used, vector.now);
 };
 
+/** A gateway's own roots and federation document, as it uses them. */
+async function own(vector: Vector): Promise<[Gateway, Federation]> {
+  const gateway = await Gateway.known(vector.roots, vector.now);
+  return [gateway, await useFederation(gateway, vector.federation, 0, vector.now)];
+}
+
+const invite: Judge = (vector) => judgeInvite(vector.text, vector.roots, vector.now);
+
+const pairing: Judge = async (vector) => {
+  const inviter = await Gateway.known(vector.roots, vector.now);
+  await judgePairing(inviter, vector.invites, parts(vector.body), vector.now);
+};
+
+const membership: Judge = async (vector) => {
+  const [, document] = await own(vector);
+  await judgeMembership(document, vector.membership, vector.now);
+};
+
+const admission: Judge = async (vector) => {
+  const [gateway, document] = await own(vector);
+  await judgeAdmission(gateway, document, vector.kept, parts(vector.body), vector.now);
+};
+
 test('every envelope is judged as it must', () => hold('envelopes', 306, envelope));
 test('every walk ends as it must', () => hold('walks', 126, walk));
 test('every status is judged as it must', () => hold('statuses', 96, status));
 test('every federation document is judged as it must', () => hold('federations', 147, federation));
+test('every invite is judged as it must', () => hold('invites', 65, invite));
+test('every pairing is judged as it must', () => hold('pairings', 95, pairing));
+test('every membership is judged as it must', () => hold('memberships', 46, membership));
+test('every admission is judged as it must', () => hold('admissions', 64, admission));

@@ -37,6 +37,16 @@ export function formed<T>(phase: string, reads: () => T, clause = 'ENV-19', code
   }
 }
 
+/** Notices a fault of what comes with something else in one phase, whatever of it does not hold. */
+export async function within<T>(phase: string, judged: Promise<T>): Promise<T> {
+  try {
+    return await judged;
+  } catch (fault) {
+    if (fault instanceof Refusal) throw new Refusal(fault.clause, fault.code, phase, fault.message);
+    throw fault;
+  }
+}
+
 /** ENV-7: whether an envelope or its payload is larger than it may be. It is asked before anything is decoded. */
 function tooLarge(value: Json): boolean {
   if (!form.isRecord(value) || typeof value.payload !== 'string') return false;
@@ -46,8 +56,9 @@ function tooLarge(value: Json): boolean {
   return size > (isRequest ? REQUEST_BYTES_MAX : DOCUMENT_BYTES_MAX) || write(value).length > ENVELOPE_BYTES_MAX;
 }
 
-/** Takes an envelope that was read as a JSON value (ENV-3 to ENV-7). */
-export function opened(value: Json): Envelope {
+/** Takes an envelope that was read as a JSON value (ENV-3 to ENV-7), or was taken before. */
+export function opened(value: Json | Envelope): Envelope {
+  if (value instanceof Envelope) return value;
   if (tooLarge(value)) throw new Refusal('ENV-7', 'too_large', 'envelope', 'the envelope or its payload is too large');
   return formed('envelope', () => Envelope.of(value), 'ENV-2');
 }
@@ -66,12 +77,17 @@ export function expect(envelope: Envelope, kind: string): Envelope {
   return envelope;
 }
 
+type Given = Json | Envelope;
 type Keys = ReadonlyMap<string, Bytes>;
 
-/** The keys of a role that are good at a time (ENV-13). */
+/** The keys that are good at a time (ENV-13). */
+export const goodAt = (keys: Root['keys'], at: number): Keys =>
+  new Map([...keys].filter(([, { nbf, exp }]) => nbf <= at && at < exp).map(([kid, { pub }]) => [kid, raw64(pub)]));
+
+/** The keys of a role that are good at a time. */
 function keysAt(root: Root, role: Role, at: number): Keys {
-  const listed = (root.roles[role]?.keyids ?? []).map((kid) => [kid, root.keys.get(kid)] as const);
-  return new Map(listed.flatMap(([kid, key]) => (key && key.nbf <= at && at < key.exp ? [[kid, raw64(key.pub)] as const] : [])));
+  const listed = root.roles[role]?.keyids ?? [];
+  return new Map([...goodAt(root.keys, at)].filter(([kid]) => listed.includes(kid)));
 }
 
 /** Verifies each signature of an envelope under keys that may sign it now (ENV-9 to ENV-13). */
@@ -105,7 +121,7 @@ export class Gateway {
   ) {}
 
   /** A gateway whose roots are known from the first on. */
-  static async known(roots: Json[], now: number, gid?: string, minRootVersion = 0): Promise<Gateway> {
+  static async known(roots: Given[], now: number, gid?: string, minRootVersion = 0): Promise<Gateway> {
     const first = gid ?? gatewayId(await opened(roots[0] ?? null).digest());
     const gateway = new Gateway(first, minRootVersion);
     await gateway.walk(roots, now);
@@ -124,14 +140,18 @@ export class Gateway {
   }
 
   /** Walks an update of roots (ID-10). */
-  async update(roots: Json[], now: number): Promise<void> {
+  async update(roots: Given[], now: number): Promise<void> {
     if (roots.length > ROOT_STEPS_MAX) throw new Refusal('ID-10', 'too_large', 'root', 'more roots than one update may have');
     await this.walk(roots, now);
   }
 
-  /** Walks roots one after the other; the last of them has to be good now (ID-9). */
-  async walk(roots: Json[], now: number): Promise<void> {
+  /** Walks roots one after the other. */
+  async walk(roots: Given[], now: number): Promise<void> {
     for (const root of roots) await this.#takeRoot(expect(opened(root), 'root'), now);
+  }
+
+  /** ID-9. No key outlives its root (ID-7): what is signed under one that has expired is refused in any case. */
+  current(now: number): void {
     if (this.newest.root.expires <= now) throw refusedRoot('ID-9', 'the last root has expired');
   }
 
@@ -190,7 +210,7 @@ export class Gateway {
   }
 
   /** Judges a status and remembers it (ID-15 to ID-20, ID-22, ID-82). */
-  async takeStatus(value: Json, now: number): Promise<void> {
+  async takeStatus(value: Given, now: number): Promise<void> {
     const envelope = opened(value);
     const read = await this.verify(envelope, 'status', 'status', now);
     const status = formed('payload', () => statusForm(read));
