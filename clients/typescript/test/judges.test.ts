@@ -9,6 +9,7 @@ import { type Federation, federation as federationForm, useFederation } from './
 import * as forms from './judges/forms.js';
 import { hold, type Judge, parts, type Vector } from './judges/hold.js';
 import { judgeAdmission, judgeInvite, judgeMembership, judgePairing } from './judges/joining.js';
+import { judgeRequest } from './judges/requests.js';
 import { formed, Gateway, opened, openedText } from './judges/standing.js';
 
 /** The kinds of which a role of the signer's newest root signs: what reads their payload. */
@@ -86,6 +87,20 @@ const admission: Judge = async (vector) => {
   await judgeAdmission(gateway, document, vector.kept, parts(vector.body), vector.now);
 };
 
+const request: Judge = async (vector) => {
+  const [gateway, document] = await own(vector);
+  const peers: Gateway[] = [];
+  for (const { gateway: gid, roots, status, at } of vector.peers) {
+    const least = document.peers.find((peer) => peer.gid === gid)?.min_root_version;
+    const peer = await Gateway.known(roots, at, gid, least);
+    if (status !== null) await peer.takeStatus(status, at);
+    peers.push(peer);
+  }
+  const { memberships, keys, issued, incarnation, key_window_ms: keyWindowMs } = vector;
+  const executor = { own: gateway, federation: document, peers, memberships, keys, issued, incarnation, keyWindowMs };
+  return judgeRequest(executor, vector.route, vector.body, vector.now);
+};
+
 test('every envelope is judged as it must', () => hold('envelopes', 306, envelope));
 test('every walk ends as it must', () => hold('walks', 126, walk));
 test('every status is judged as it must', () => hold('statuses', 96, status));
@@ -94,3 +109,4 @@ test('every invite is judged as it must', () => hold('invites', 65, invite));
 test('every pairing is judged as it must', () => hold('pairings', 95, pairing));
 test('every membership is judged as it must', () => hold('memberships', 46, membership));
 test('every admission is judged as it must', () => hold('admissions', 64, admission));
+test('every request is judged as it must', () => hold('requests', 243, request));

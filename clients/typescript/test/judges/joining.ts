@@ -7,7 +7,7 @@ import { type Bytes, digest, gatewayId, type Json, raw64, read, text64, utf8 } f
 import { type Federation } from './federation.js';
 import { alias, ascending, digest as digestText, endpoint, tenant, time, version, where } from './forms.js';
 import { isTimely, lives, type Operation, operation, refusedBody, unverified } from './operation.js';
-import { CLOCK_SKEW_MS_MAX, expect, formed, Gateway, goodAt, opened, Refusal, signedBy, within } from './standing.js';
+import { CLOCK_SKEW_MS_MAX, expect, formed, Gateway, type Given, goodAt, opened, Refusal, signedBy, within } from './standing.js';
 
 const INVITE_BYTES_MAX = 1024;
 const CHAIN_ROOTS_MAX = 256;
@@ -74,7 +74,7 @@ const pairing = where(
 );
 
 /** An invite that was given out, and what became of it. */
-export interface Given {
+export interface GivenOut {
   readonly document: Invite;
   readonly used_by: string | null;
   readonly withdrawn: number | null;
@@ -85,7 +85,7 @@ const proven = (secret: Bytes, inviter: string, joiner: string): string =>
   createHmac('sha256', secret).update(`GFP-PAIRING-v1\n${inviter}\n${joiner}`).digest('base64url');
 
 /** Judges a pairing of a gateway of which nothing is known, as the one that invited (ID-34, ID-79). */
-export async function judgePairing(own: Gateway, invites: readonly Given[], text: string, now: number): Promise<void> {
+export async function judgePairing(own: Gateway, invites: readonly GivenOut[], text: string, now: number): Promise<void> {
   const refused = (clause: string, why: string, code = 'verification_failed') => new Refusal(clause, code, 'pairing', why);
   const [joiner, value] = await stranger(operation(text), 'pairing', now);
   const said = formed('payload', () => pairing(value));
@@ -113,7 +113,7 @@ const membership = form.has({
 export type Membership = ReturnType<typeof membership>;
 
 /** Judges whether a membership counts now (ID-32). */
-export async function judgeMembership(document: Federation, value: Parameters<typeof opened>[0], now: number): Promise<Membership> {
+export async function judgeMembership(document: Federation, value: Given, now: number): Promise<Membership> {
   const refused = (why: string): Refusal => new Refusal('ID-32', null, 'membership', why);
   const envelope = expect(opened(value), 'membership');
   const root = document.roots.find(({ name }) => name === unverified(envelope, 'federation'));

@@ -77,7 +77,8 @@ export function expect(envelope: Envelope, kind: string): Envelope {
   return envelope;
 }
 
-type Given = Json | Envelope;
+/** An envelope, as it is read or already opened. */
+export type Given = Json | Envelope;
 type Keys = ReadonlyMap<string, Bytes>;
 
 /** The keys that are good at a time (ENV-13). */
@@ -97,7 +98,8 @@ export async function signedBy(envelope: Envelope, keys: Keys, threshold: number
   } catch (fault) {
     if (!(fault instanceof Refused)) throw fault;
     const stranger = envelope.signatures.some(([kid]) => !keys.has(kid));
-    throw new Refusal(stranger ? 'ENV-9' : 'ENV-10', 'verification_failed', 'signature', fault.message);
+    const tooFew = envelope.signatures.length < threshold;
+    throw new Refusal(stranger ? 'ENV-9' : tooFew ? 'ENV-11' : 'ENV-10', 'verification_failed', 'signature', fault.message);
   }
 }
 
