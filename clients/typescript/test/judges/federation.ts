@@ -3,7 +3,8 @@
 import * as form from '../../src/documents.js';
 import { digest, gatewayId, type Json, raw64, text64, utf8 } from '../../src/form.js';
 import * as approvals from './approval-forms.js';
-import { agent, alias, ascending, type Check, digest as digestText, endpoint, inOrder, keys, mode, tenant, version, where } from './forms.js';
+import { agent, alias, ascending, type Check, digest as digestText, endpoint } from './forms.js';
+import { inOrder, keys, mode, tenant, version, where } from './forms.js';
 import { formed, Gateway, goodKeys, opened, Refusal } from './standing.js';
 
 const DAY_MS = 86_400_000;

@@ -40,7 +40,7 @@ async function readInvite(said: string): Promise<Invite> {
 /** Judges an invite and the roots at its endpoint, as the gateway that joins (ID-33, ID-73). */
 export async function judgeInvite(text: string, roots: Json[], now: number): Promise<void> {
   const { expires, genesis, root, root_version } = await readInvite(text);
-  if (expires <= now) throw new Refusal('ID-34', null, 'document', 'the invite has expired');
+  if (expires <= now) throw new Refusal('ID-73', null, 'document', 'the invite has expired');
   const inviter = new Gateway(gatewayId(raw64(genesis)));
   await within('root', inviter.walk(roots, now));
   inviter.current(now);

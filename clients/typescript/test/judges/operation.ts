@@ -47,7 +47,7 @@ export function operation(text: string): Operation {
   return { roots: all, status, request, held: rest };
 }
 
-/** A member of a payload that nothing verified yet, where it is a text. It chooses keys, and nothing else (step 5 of the order of checks). */
+/** A member of a payload that nothing verified yet, where it is a text. It chooses keys, and nothing else (step 5). */
 export function unverified(envelope: Envelope, member: string): string | undefined {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(envelope.payload))?.[member];

@@ -146,7 +146,7 @@ async function counts(federation: Federation, shown: Json, now: number): Promise
   }
 }
 
-/** Step 16: what `seen` names (ID-41), and statuses of its own that it is shown (ID-42). Runs and their seals are not in its memory here. */
+/** Step 16: what `seen` names (ID-41), and statuses of its own that it is shown (ID-42). Of runs nothing is told here. */
 async function notRolledBack({ own, issued, incarnation }: Executor, body: Operation, seen: Seen, now: number): Promise<void> {
   const shown = [seen];
   for (const envelope of body.held.filter(({ kind }) => kind === 'status')) {

@@ -113,8 +113,8 @@ interface Accepted {
 /** A gateway as another one knows it. */
 export class Gateway {
   readonly roots: { readonly root: Root; readonly digest: Bytes }[] = [];
-  /** The keys that it revoked, and when that was learnt (ID-22). */
-  readonly revoked = new Map<string, number>();
+  /** The keys that it revoked, and when that was learnt. */
+  revoked: ReadonlyMap<string, number> = new Map();
   readonly #statuses: Accepted[] = [];
 
   constructor(
@@ -221,8 +221,8 @@ export class Gateway {
     if (status.seq > now + CLOCK_SKEW_MS_MAX) throw refusedStatus('ID-17', 'verification_failed', 'the status is of the future');
     const digest = text64(await envelope.digest());
     this.#follows(status, digest);
-    this.#statuses.push({ status, digest, under: this.roots.length });
     this.#revoke(status, now);
+    this.#statuses.push({ status, digest, under: this.roots.length });
   }
 
   /** ID-15. */
@@ -256,12 +256,13 @@ export class Gateway {
 
   /** ID-22, and ID-82 for ids that no root names. */
   #revoke(status: Status, now: number): void {
-    const learnt = status.revoked.filter(({ kid }) => !this.revoked.has(kid));
-    for (const { kid } of learnt) this.revoked.set(kid, now);
+    const all = new Map(status.revoked.map(({ kid }) => [kid, this.revoked.get(kid) ?? now]));
+    for (const [kid, learnt] of this.revoked) all.set(kid, learnt);
     const named = new Set(this.roots.flatMap(({ root }) => [...root.keys.keys()]));
-    const others = [...this.revoked].filter(([kid, since]) => !named.has(kid) && now - since < CREDENTIAL_LIFE_MS_MAX);
+    const others = [...all].filter(([kid, learnt]) => !named.has(kid) && now - learnt < CREDENTIAL_LIFE_MS_MAX);
     if (others.length > REVOCATIONS_KEPT_MAX)
       throw refusedStatus('ID-82', 'verification_failed', 'more revocations than are remembered');
+    this.revoked = all;
   }
 }
 
