@@ -1,7 +1,7 @@
 /** Catalogs, questions and decisions, as the gateway that gets them judges them (`spec/approvals.md`). */
 
 import * as ed25519 from '../../src/ed25519.js';
-import { type Bytes, digest, join, type Json, read, text64, utf8, write } from '../../src/form.js';
+import { type Bytes, digest, type Envelope, join, type Json, read, text64, utf8, write } from '../../src/form.js';
 import * as forms from './approval-forms.js';
 import { holds } from './proofs.js';
 import { CLOCK_SKEW_MS_MAX, formed, type Gateway, opened, Refusal } from './standing.js';
@@ -41,10 +41,10 @@ export async function takeCatalog(value: Json, from: Gateway, tenant: string, ke
   const payload = await from.verify(envelope, 'catalog', 'catalog', now);
   const catalog = formed('payload', () => forms.catalog(payload));
   const digest = text64(await envelope.digest());
-  const not = (why: string): Refusal => new Refusal('APR-4', 'verification_failed', phase, why);
-  if (catalog.iss !== from.gid || catalog.tenant !== tenant) throw not('the catalog is of another gateway or tenant');
-  if (kept !== null && catalog.version < kept.version) throw not('a later catalog is kept');
-  if (kept !== null && catalog.version === kept.version && digest !== kept.digest) throw not('two catalogs have one version');
+  const wrong = (why: string): Refusal => new Refusal('APR-4', 'verification_failed', phase, why);
+  if (catalog.iss !== from.gid || catalog.tenant !== tenant) throw wrong('the catalog is of another gateway or tenant');
+  if (kept !== null && catalog.version < kept.version) throw wrong('a later catalog is kept');
+  if (kept !== null && catalog.version === kept.version && digest !== kept.digest) throw wrong('two catalogs have one version');
   return { catalog, kept: { version: catalog.version, digest } };
 }
 
@@ -124,7 +124,7 @@ export class Question {
   }
 
   /** Verifies a credential, and that each of its keys is good and stands under its own name (APR-11, ID-1, ID-2). */
-  async #credential(envelope: ReturnType<typeof opened>, now: number): Promise<forms.Credential> {
+  async #credential(envelope: Envelope, now: number): Promise<forms.Credential> {
     const payload = await verified('APR-11', this.deciding.verify(envelope, 'operator-credential', 'operator-ca', now));
     const credential = formed('payload', () => forms.credential(payload));
     for (const { alg, kid, pub } of credential.keys) {
