@@ -47,7 +47,7 @@ export async function within<T>(phase: string, judged: Promise<T>): Promise<T> {
   }
 }
 
-/** ENV-7: whether an envelope or its payload is larger than it may be. It is asked before anything is decoded. */
+/** ENV-7: whether an envelope or its payload is larger than it may be, before anything of it is decoded. */
 function tooLarge(value: Json): boolean {
   if (!form.isRecord(value) || typeof value.payload !== 'string') return false;
   const { payload } = value;
@@ -65,9 +65,7 @@ export function opened(value: Json | Envelope): Envelope {
 
 /** Takes an envelope from its bytes (ENV-2). */
 export function openedText(text: string): Envelope {
-  const bytes = utf8(text);
-  if (bytes.length > ENVELOPE_BYTES_MAX) throw new Refusal('ENV-7', 'too_large', 'envelope', 'the envelope is too large');
-  return opened(formed('envelope', () => read(bytes), 'ENV-2'));
+  return opened(formed('envelope', () => read(utf8(text)), 'ENV-2'));
 }
 
 /** ENV-8. */
