@@ -1,0 +1,55 @@
+/** What gateways verify when operators of one decide for another, against the vectors: written from the contract alone. */
+
+import { test } from 'node:test';
+
+import { utf8 } from '../src/form.js';
+import { judgeAsk, Question, takeCatalog, tally } from './judges/approvals.js';
+import { hold, type Judge, parts, type Vector } from './judges/hold.js';
+import { Gateway } from './judges/standing.js';
+
+const catalog: Judge = async ({ roots, status, tenant, kept, now, ...vector }) => {
+  const sender = await Gateway.known(roots, now);
+  await sender.takeStatus(status, now);
+  await takeCatalog(vector.catalog, sender, tenant, kept, now);
+};
+
+const ask: Judge = async ({ relying, status, gateway, tenant, now, ...vector }) => {
+  const asking = await Gateway.known(relying, now);
+  await asking.takeStatus(status, now);
+  const subject = utf8(parts(vector.subject));
+  await judgeAsk(vector.request, { asking, asked: gateway, tenant, subject }, now);
+};
+
+async function question({ relying, roots, status, at, now, ...vector }: Vector): Promise<Question> {
+  const own = await Gateway.known(relying, now);
+  const deciding = await Gateway.known(roots, at);
+  await deciding.takeStatus(status, at);
+  return Question.of(vector.request, own, deciding, vector.projections, vector.kept, now);
+}
+
+const approval: Judge = async (vector) => {
+  await (await question(vector)).judge(vector.decision, vector.now);
+};
+
+const count: Judge = async (vector) => tally(await question(vector), vector.decisions, vector.now);
+
+/**
+ * Form and name of a credential's key, and whether it is listed, are what approval and credential say, as other files have it
+ * (`ssh_key_with_origins`, `credential_key_under_another_name`, `key_not_listed`). These name the phase `signature` for the same.
+ */
+const ELSEWHERE = {
+  'ssh_with_a_kid_of_nobody.json': 'approval',
+  'webauthn_by_a_key_that_is_not_listed.json': 'approval',
+  'webauthn_key_a_compressed_point.json': 'payload',
+  'webauthn_key_of_another_algorithm.json': 'payload',
+  'webauthn_key_under_another_name.json': 'approval',
+  'webauthn_key_with_an_application.json': 'payload',
+  'webauthn_key_with_no_origin.json': 'payload',
+  'webauthn_key_without_origins.json': 'payload',
+  'webauthn_key_without_rp_id.json': 'payload',
+};
+
+test('every catalog is judged as it must', () => hold('catalogs', 38, catalog));
+test('every ask is judged as it must', () => hold('asks', 55, ask));
+test('every decision is judged as it must', () => hold('approvals', 201, approval, ELSEWHERE));
+test('every tally ends as it must', () => hold('tallies', 34, count));
