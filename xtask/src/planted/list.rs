@@ -2291,6 +2291,13 @@ pub(super) const PLANTS: &[Plant] = &[
         target: Target::Test("bridges"),
         test: "pairing::moved::a_peer_that_tells_its_new_address_in_time_is_followed",
     },
+    Plant {
+        bug: "trace_forgotten",
+        removes: "a client's trace context is sent",
+        package: "landbridge-bridge-tests",
+        target: Target::Test("bridges"),
+        test: "lifecycle::key::a_clients_trace_context_goes_with_its_run_over_a_kill",
+    },
 ];
 
 /// Further tests that must notice a bug: it stands for several attacks, and each has a test of its own.

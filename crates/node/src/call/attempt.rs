@@ -221,7 +221,7 @@ impl Driver {
                 (Op::Start, Body::Start(Box::new(start)))
             }
         };
-        let trace = entry.traceparent.clone();
+        let trace = entry.traceparent.clone().filter(|_| !planted!("trace_forgotten"));
         let signed = self.core.sign_request(&entry.peer, &entry.tenant, body, trace)?;
         tokio::select! {
             reply = self.core.send(&entry.peer, op.path(), &signed, self.roots_from, held) => {
