@@ -8,6 +8,7 @@ mod endings;
 mod envelope;
 mod form;
 mod held;
+mod members;
 mod owners;
 mod pairing;
 mod patience;
@@ -80,6 +81,7 @@ const PROFILES: &[Profile] = &[
     },
     Profile { name: "owners", groups: &[owners::CASES] },
     Profile { name: "pairing", groups: &[pairing::CASES] },
+    Profile { name: "members", groups: &[members::CASES] },
     Profile { name: "quotas", groups: &[quotas::CASES] },
     Profile { name: "tools", groups: &[tools::CASES] },
     Profile { name: "sessions", groups: &[sessions::CASES] },

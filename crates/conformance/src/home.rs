@@ -118,12 +118,19 @@ impl Home {
         }))
     }
 
-    /// The body with which the kit shows itself to who does not know it: with all its roots.
-    pub(crate) fn introduction(&self, request: &Envelope) -> Result<String> {
+    /// The body with which the kit shows itself to who does not know it: with all its roots, and what others
+    /// say of it.
+    pub(crate) fn introduction(&self, request: &Envelope, held: &[Envelope]) -> Result<String> {
         let status = self.key("status")?.seal("status", &wire::bytes_of(&self.status(&[])));
-        let roots: Vec<String> = self.roots.iter().map(Envelope::text).collect();
-        let (roots, status, asked) = (roots.join(","), status.text(), request.text());
-        Ok(format!(r#"{{"roots":[{roots}],"status":{status},"request":{asked}}}"#))
+        let list = |envelopes: &[Envelope]| {
+            envelopes.iter().map(Envelope::text).collect::<Vec<_>>().join(",")
+        };
+        let (roots, status, asked) = (list(&self.roots), status.text(), request.text());
+        let held = match held {
+            [] => String::new(),
+            held => format!(r#","held":[{}]"#, list(held)),
+        };
+        Ok(format!(r#"{{"roots":[{roots}],"status":{status},"request":{asked}{held}}}"#))
     }
 
     /// Joins by an invite, and returns the twelve words.
@@ -146,7 +153,7 @@ impl Home {
         let id = wire::hash(&[b"GFP-INVITE-v1\n", &secret]);
         let request = self.pairing(&gid, &secret)?;
         let request = self.key("request")?.seal("pairing", &wire::bytes_of(&request));
-        let body = self.introduction(&request)?;
+        let body = self.introduction(&request, &[])?;
         let json = [("Content-Type", "application/json")];
         let to = ("POST", "/federation/v1/pairing");
         let mut reply = http::ask(&place, to, &json, body.as_bytes())?;

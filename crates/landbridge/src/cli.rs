@@ -327,6 +327,23 @@ mod tests {
         assert!(start.detach && start.key.is_none());
     }
 
+    /// One base64url text in 64 begins so: no key may be one that cannot be typed.
+    #[test]
+    fn an_id_that_begins_with_a_hyphen_is_a_value() {
+        let (id, gid) = (format!("-j{}", "A".repeat(41)), format!("gw1-{}", "a".repeat(52)));
+        for line in [
+            "landbridge trust root add guild --max-members 2 --tenant acme --key ID",
+            "landbridge membership join FILE --gateway GID --alias eu --endpoint https://a:1 --tls-spki ID",
+            "landbridge root draft FILE --remove-root-key ID",
+            "landbridge key revoke ID --reason compromised",
+            "landbridge key revoke --reason compromised ID",
+            "landbridge run start eu --prompt x --key ID",
+        ] {
+            let line = line.replace("GID", &gid).replace("ID", &id);
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
     #[test]
     fn wrong_words_are_refused() {
         for line in [

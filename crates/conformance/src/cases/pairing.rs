@@ -99,11 +99,11 @@ pub(super) const CASES: &[Case] = &[
             let pairing = wire::bytes_of(&newcomer.pairing(&caller.gid, &secret)?);
             for role in ["status", "root"] {
                 let signed = newcomer.key(role)?.seal("pairing", &pairing);
-                let reply = shown(caller, &newcomer.introduction(&signed)?)?;
+                let reply = shown(caller, &newcomer.introduction(&signed, &[])?)?;
                 refusal_of(caller, reply, None, (REFUSED, false))?;
             }
             let signed = newcomer.key("request")?.seal("request", &pairing);
-            let reply = shown(caller, &newcomer.introduction(&signed)?)?;
+            let reply = shown(caller, &newcomer.introduction(&signed, &[])?)?;
             refusal_of(caller, reply, None, (REFUSED, false)).map(drop)
         },
     },
@@ -139,7 +139,7 @@ pub(super) const CASES: &[Case] = &[
                 roots.push(Next::after(&newcomer, &roots[roots.len() - 1])?.signed());
             }
             newcomer.roots = roots;
-            let reply = shown(caller, &newcomer.introduction(&signed)?)?;
+            let reply = shown(caller, &newcomer.introduction(&signed, &[])?)?;
             refusal_of(caller, reply, None, ("too_large", false)).map(drop)
         },
     },
@@ -153,7 +153,7 @@ fn invited(caller: &Caller) -> Result<Vec<u8>> {
 }
 
 /// A gateway that nobody knows, which knows the executor.
-fn stranger(caller: &Caller) -> Result<Home> {
+pub(super) fn stranger(caller: &Caller) -> Result<Home> {
     let name = format!("stranger-{}", BASE64URL_NOPAD.encode(&wire::random::<6>()?));
     let path = caller.home.path.join(name);
     let home = Home::open(&path)?.acquainted(&caller.gid, &caller.place);
@@ -165,7 +165,16 @@ fn stranger(caller: &Caller) -> Result<Home> {
 /// A pairing that is taken, and what it is told.
 fn pending(caller: &Caller, by: &Home, pairing: &Value) -> Result<Value> {
     let signed = by.key("request")?.seal("pairing", &wire::bytes_of(pairing));
-    let mut reply = shown(caller, &by.introduction(&signed)?)?;
+    answer(caller, by, &signed, shown(caller, &by.introduction(&signed, &[])?)?)
+}
+
+/// What a newcomer is told whose pairing or admission is taken.
+pub(super) fn answer(
+    caller: &Caller,
+    by: &Home,
+    signed: &Envelope,
+    mut reply: Reply,
+) -> Result<Value> {
     let bytes = reply.all()?;
     let said = String::from_utf8_lossy(&bytes);
     ensure!(reply.status == 200, "it is answered {}: {said}", reply.status);
@@ -173,7 +182,7 @@ fn pending(caller: &Caller, by: &Home, pairing: &Value) -> Result<Value> {
     let newest = roots.last().context("there are roots")?;
     let answer = Envelope::read(&bytes)?.verified("answer", newest, "stream", wire::now())?;
     ensure!(answer["aud"] == by.gid, "an answer for another gateway");
-    ensure!(answer["request"] == signed.name(), "an answer to another pairing");
+    ensure!(answer["request"] == signed.name(), "an answer to something else");
     Ok(answer["result"].clone())
 }
 
@@ -183,7 +192,11 @@ fn refused(caller: &Caller, by: &Home, pairing: &Value) -> Result<()> {
 
 fn refused_as(caller: &Caller, by: &Home, pairing: &Value, code: &str) -> Result<()> {
     let signed = by.key("request")?.seal("pairing", &wire::bytes_of(pairing));
-    let mut reply = shown(caller, &by.introduction(&signed)?)?;
+    turned_away(caller, shown(caller, &by.introduction(&signed, &[])?)?, code)
+}
+
+/// What a newcomer is told whose pairing or admission is not taken.
+pub(super) fn turned_away(caller: &Caller, mut reply: Reply, code: &str) -> Result<()> {
     ensure!(reply.status != 200, "it is taken");
     let told = told(caller, &mut reply)?;
     ensure!(told["code"] == code, "{code} was due, and it is {told}");

@@ -61,6 +61,19 @@ grant)
         --disclose-tool-args full --disclose-tool-results full
     ;;
 withdraw) bridge grant remove kit ;;
+federation)
+    # shellcheck disable=SC2086 # four words
+    set -- $ABOUT
+    bridge trust root add "$1" --key "$2" --max-members "$3" --tenants "$4" --yes
+    ;;
+admit)
+    # shellcheck disable=SC2086 # three words
+    set -- $ABOUT
+    alias=$("$program" --home "$home" --json peer list </dev/null | tr '{' '\n' | grep -F "\"$1\"" |
+        sed -n 's/.*"alias": *"\([^"]*\)".*/\1/p' | head -n 1)
+    bridge membership accept "$alias" --yes
+    bridge grant add "$alias" --agent "$2" --tenant "$3" --yes
+    ;;
 invite) "$program" --home "$home" peer invite "newcomer-$$" </dev/null 2>/dev/null ;;
 approve | deny) bridge approval "$deed" "$ABOUT" --key "$home/carol.key" --yes ;;
 *) echo "no such deed: $deed" >&2; exit 64 ;;

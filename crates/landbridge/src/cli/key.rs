@@ -103,7 +103,7 @@ not do what the key was for (stream: answer peers; request: ask peers; status: a
 #[derive(Debug, Args)]
 pub(crate) struct KeyRevokeArgs {
     /// The key's id, or the role that it holds: stream, request, status, policy, catalog, operator-ca
-    #[arg(value_name = "KID|ROLE")]
+    #[arg(value_name = "KID|ROLE", allow_hyphen_values = true)]
     pub(crate) key: String,
     /// Why
     #[arg(long, value_enum)]

@@ -96,7 +96,7 @@ pub(crate) struct MembershipJoinArgs {
     #[arg(long, value_name = "https://HOST:PORT", value_parser = endpoint)]
     pub(crate) endpoint: EndpointUrl,
     /// The digest of the key that it shows on TLS; without one, its certificate must be publicly trusted
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", allow_hyphen_values = true)]
     pub(crate) tls_spki: Option<Digest>,
     /// What to call it here
     #[arg(long, value_name = "ALIAS")]

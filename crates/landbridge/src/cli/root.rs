@@ -29,10 +29,15 @@ pub(crate) struct RootDraftArgs {
     #[arg(long = "endpoint", value_name = "https://HOST:PORT")]
     pub(crate) endpoints: Vec<String>,
     /// A root key that comes, as `root new-key` printed it; may be repeated
-    #[arg(long = "add-root-key", value_name = "PUBLIC_KEY", value_parser = public_key)]
+    #[arg(
+        long = "add-root-key",
+        value_name = "PUBLIC_KEY",
+        value_parser = public_key,
+        allow_hyphen_values = true
+    )]
     pub(crate) add_root_keys: Vec<PublicKey>,
     /// A root key that goes, by its id; may be repeated
-    #[arg(long = "remove-root-key", value_name = "KEY_ID")]
+    #[arg(long = "remove-root-key", value_name = "KEY_ID", allow_hyphen_values = true)]
     pub(crate) remove_root_keys: Vec<KeyId>,
     /// How many root keys must sign from now on [default: as before]
     #[arg(long, value_name = "M")]

@@ -66,7 +66,7 @@ pub(crate) struct RunStartArgs {
     #[arg(long, value_name = "JSON|@FILE", requires = "tool")]
     pub(crate) args: Option<String>,
     /// The idempotency key: the same key and the same request give the same run [default: random]
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) key: Option<IdempotencyKey>,
     /// How long the run may take
     #[arg(long, value_name = "DURATION", default_value = "10m")]

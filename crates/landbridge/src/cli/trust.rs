@@ -102,7 +102,7 @@ pub(crate) struct TrustRootAddArgs {
     #[arg(value_name = "NAME")]
     pub(crate) name: Alias,
     /// A public key, as `membership key` prints it; repeated for each of them
-    #[arg(long = "key", value_name = "PUB", required = true)]
+    #[arg(long = "key", value_name = "PUB", required = true, allow_hyphen_values = true)]
     pub(crate) keys: Vec<String>,
     /// For how long the keys are good
     #[arg(long, value_name = "DURATION", default_value = "365d")]
