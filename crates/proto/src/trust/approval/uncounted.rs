@@ -225,7 +225,12 @@ impl Uncounted {
     /// What the other gateway is told.
     #[must_use]
     pub const fn code(&self) -> Code {
-        Code::ApprovalRefused
+        match self {
+            //= APR-25
+            Self::TooLate { .. } => Code::AlreadyResolved,
+            //= APR-53
+            _ => Code::ApprovalRefused,
+        }
     }
 
     /// The reason in one word, for metrics and lists.
