@@ -168,7 +168,8 @@ put("credential_of_the_relying_gateway", "APR-11", NO, decided(shown=held(by=A.k
 for name, changes in (("expired", {"expires": AT - 1}), ("not_begun", {"issued": AT + 60_001, "expires": AT + HOUR}),
                       ("lives_too_long", {"expires": AT - HOUR + DAY + 1}), ("iss_of_another", {"iss": A.gid}),
                       ("of_another_tenant", {"tenant": "acme-us"}), ("of_another_person", {"sub": "bob"})):
-    put(f"credential_{name}", "APR-11", NO, decided(shown=held(**changes)))
+    # Signed late enough for APR-18.
+    put(f"credential_{name}", "APR-11", NO, decided(shown=held(**changes), iat=AT + 1 if name == "not_begun" else AT - 1000))
 put("scope_not_held", "APR-12", NO, decided(shown=held(scopes=["dba"])))
 put("key_not_listed", "APR-12", NO, decided(key=BOB))
 put("key_revoked", "APR-12", NO, status=sign("status", B.status(at=AT - 1000, revoked=[
