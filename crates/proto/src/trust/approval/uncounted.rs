@@ -54,8 +54,8 @@ pub enum Uncounted {
         /// Their tenant.
         remote: TenantId,
     },
-    /// The newest catalog is too old.
-    #[error("the catalog expired at {expires}")]
+    /// The newest catalog is too old, or of the future.
+    #[error("the catalog is outside its life, which ends at {expires}")]
     CatalogExpired {
         /// When.
         expires: Timestamp,
