@@ -288,6 +288,7 @@ for name, change in (
     ("proof_in_a_second_spelling", lambda one: one["approval"]["proof"].update(sig=respelled(one["approval"]["proof"]["sig"]))),
     ("proof_without_padding", lambda one: one["approval"]["proof"].update(sig=one["approval"]["proof"]["sig"].rstrip("="))),
     ("payload_in_base64url", lambda one: one["approval"].update(payload="_" + one["approval"]["payload"][1:])),
+    ("catalog_of_no_kind", lambda one: one["catalog"].update(payloadType=MEDIA.replace("approval", "list"))),
     ("credential_without_signatures", lambda one: one["credential"].update(signatures=[])),
 ):
     form(f"form_{name}", reshaped(change))

@@ -14,7 +14,7 @@ class Vectors(unittest.TestCase):
         hold(self, "asks", approvals.ask, 70)
 
     def test_every_decision_is_judged_as_it_must(self):
-        hold(self, "approvals", approvals.decision, 288)
+        hold(self, "approvals", approvals.decision, 289)
 
     def test_every_tally_ends_as_it_must(self):
         hold(self, "tallies", approvals.tally, 50)

@@ -35,5 +35,5 @@ const count: Judge = async (vector) => tally(await question(vector), vector.deci
 
 test('every catalog is judged as it must', () => hold('catalogs', 50, catalog));
 test('every ask is judged as it must', () => hold('asks', 70, ask));
-test('every decision is judged as it must', () => hold('approvals', 288, approval));
+test('every decision is judged as it must', () => hold('approvals', 289, approval));
 test('every tally ends as it must', () => hold('tallies', 50, count));
