@@ -19,13 +19,15 @@ LET_THROUGH = {
         transcripts/frame_payload_minus_zero transcripts/frame_payload_not_sorted transcripts/frame_payload_upper_hex
     """,
     "an order": """
+        approvals/credential_key_as_a_file_and_as_ssh approvals/credential_key_twice approvals/credential_keys_descend
+        approvals/credential_scopes_descend approvals/webauthn_key_origins_descend
         asks/scopes_descend
         federations/agents_descend federations/asks_descend federations/grants_by_remote_first
         federations/grants_descend federations/members_descend federations/operator_twice federations/operators_descend
         federations/peers_descend federations/projection_methods_descend federations/projection_twice
         federations/projections_descend federations/root_twice federations/roots_descend federations/tenant_pair_twice
         federations/two_peers_of_one_gid memberships/tenants_descend
-        catalogs/scope_twice catalogs/scopes_descend
+        catalogs/methods_descend catalogs/scope_twice catalogs/scopes_descend
         envelopes/one_key_for_two envelopes/signature_twice envelopes/signatures_descend
         requests/proto_descending requests/request_signed_twice_by_one_key
         statuses/revocation_twice statuses/revocation_twice_with_two_reasons statuses/revocations_descend
@@ -33,7 +35,7 @@ LET_THROUGH = {
         walks/keyids_descend
     """,
     "a relation between numbers": """
-        asks/life_longer_than_a_day asks/life_negative asks/life_zero
+        approvals/catalog_life_too_long asks/life_longer_than_a_day asks/life_negative asks/life_zero
         admissions/life_negative admissions/life_too_long admissions/life_zero federations/projection_ends_as_it_begins
         federations/projection_ends_before_it_begins federations/projection_lives_too_long
         federations/root_threshold_of_more_keys_than_it_has pairings/life_negative pairings/life_too_long
@@ -60,6 +62,8 @@ LET_THROUGH = {
         admissions/with_two_memberships admissions/without_a_membership admissions/without_roots pairings/without_roots
     """,
     "what one part of a document says of another": """
+        approvals/credential_key_under_another_name approvals/credential_with_a_second_key_of_small_order
+        approvals/webauthn_key_under_another_name
         federations/genesis_of_another federations/gid_of_another federations/iss_of_another federations/itself_a_peer
         federations/member_is_itself federations/member_is_no_peer federations/member_of_two_roots
         federations/member_with_a_grant_of_another_tenant federations/more_members_than_may_be
@@ -71,6 +75,7 @@ LET_THROUGH = {
         pairings/iss_of_another
     """,
     "a size in bytes": """
+        approvals/form_proof_longer_than_may_be approvals/form_ssh_proof_longer_than_may_be
         envelopes/document_too_large envelopes/request_too_large
     """,
     "what the text of a tool's arguments says": """

@@ -80,7 +80,7 @@ def inside(value: object) -> Iterator[Part]:
     elif {"payload", "payloadType", "proof"} <= members:
         yield from payload_of(value)
     else:
-        if {"approval", "catalog", "credential"} <= members:
+        if {"approval", "credential"} <= members:
             yield "decision", value
         if value.get("type") == "frame" and isinstance(value.get("value"), str):
             yield from text_under("frame", value["value"])

@@ -34,6 +34,11 @@ cat("sixty_four_scopes", "APR-1", "ok", scopes=MANY[:64])
 cat("life_of_a_day", "APR-1", "ok", expires=AT - HOUR + DAY)
 cat("with_a_scope_that_is_not_mapped_anew", "APR-1", "ok", scopes=[scope(deprecated=True)])
 cat("of_all_methods", "APR-1", "ok", scopes=[scope(assurance={"methods": ["file", "ssh", "ssh_sk", "webauthn"], "min_signers": 2})])
+cat("of_sixteen_signers", "ENV-19", "ok", scopes=[scope(assurance={"methods": ["file"], "min_signers": 16})])
+cat("description_of_512", "ENV-19", "ok", scopes=[scope(description="d" * 512)])
+cat("without_scopes", "APR-1", "ok", scopes=[])
+cat("expired", "APR-4", "ok", issued=AT - DAY, expires=AT)
+cat("of_the_future", "APR-4", "ok", issued=AT + HOUR, expires=AT + 2 * HOUR)
 cat("older_than_kept", "APR-4", VF, "catalog", kept=(8, listed(version=8)))
 cat("twice_with_other_bytes", "APR-4", VF, "catalog", kept=(7, listed(expires=AT + HOUR)))
 cat("iss_of_another", "APR-4", VF, "catalog", iss=A.gid)
@@ -52,6 +57,12 @@ for name, clause, changes in (
     ("method_unknown", "ENV-19", {"scopes": [scope(assurance={"methods": ["sms"], "min_signers": 1})]}),
     ("deprecated_false", "ENV-19", {"scopes": [scope(deprecated=False)]}), ("tenant_missing", "ENV-19", {"tenant": None}),
     ("scope_member_unknown", "ENV-19", {"scopes": [scope(note="x")]}), ("version_missing", "ENV-19", {"version": None}),
+    ("version_zero", "ENV-19", {"version": 0}), ("description_empty", "ENV-19", {"scopes": [scope(description="")]}),
+    ("methods_empty", "ENV-19", {"scopes": [scope(assurance={"methods": [], "min_signers": 1})]}),
+    ("methods_descend", "ENV-19", {"scopes": [scope(assurance={"methods": ["ssh", "file"], "min_signers": 1})]}),
+    ("method_twice", "ENV-19", {"scopes": [scope(assurance={"methods": ["file", "file"], "min_signers": 1})]}),
+    ("of_no_signer", "ENV-19", {"scopes": [scope(assurance={"methods": ["file"], "min_signers": 0})]}),
+    ("of_seventeen_signers", "ENV-19", {"scopes": [scope(assurance={"methods": ["file"], "min_signers": 17})]}),
 ):
     cat(name, clause, "malformed", **changes)
 cat("with_space", "ENV-16", "malformed", "json", raw=lambda j: j.replace(b'":', b'": ', 1))
@@ -110,11 +121,25 @@ def put(name, clause, code, decision=None, phase="approval", **members):
     CASES.put(name, clause, phase, code, decision=decision or decided(), **members)
 
 
+def form(name, decision, clause="APR-52"):
+    """A decision that has not its form."""
+    put(name, clause, "malformed", decision, "envelope")
+
+
 put("deny", "APR-23", "ok", decided(decision="deny"))
 put("on_its_last_instant", "APR-18", "ok", decided(exp=AT + 1))
 put("issued_as_its_request_but_for_the_clock", "APR-18", "ok", decided(iat=AT - 120_000))
 put("life_as_long_as_the_projection_lets_it", "APR-8", "ok", decided(exp=AT - 1000 + HOUR))
-put("credential_with_two_keys", "APR-12", "ok", decided(shown=held(keys=[operator_key(ALICE), operator_key(BOB)]), key=BOB))
+TWO_KEYS = sorted((operator_key(ALICE), operator_key(BOB)), key=lambda key: key["kid"])
+put("credential_with_two_keys", "APR-12", "ok", decided(shown=held(keys=TWO_KEYS), key=BOB))
+put("begins_as_late_as_the_clock_allows", "APR-18", "ok", decided(iat=AT + 60_000, exp=AT + 120_000))
+put("credential_begins_as_late_as_the_clock_allows", "APR-11", "ok", decided(shown=held(issued=AT + 60_000, expires=AT + HOUR), iat=AT))
+put("catalog_begins_as_late_as_the_clock_allows", "APR-7", "ok", decided(listing=listed(issued=AT + 60_000, expires=AT + HOUR)))
+put("iss_of_another_in_the_credential_too", "APR-17", NO, decided(shown=held(iss=A.gid), iss=A.gid))
+put("life_zero", "APR-18", NO, decided(iat=AT + 1000, exp=AT + 1000))
+put("ends_before_it_begins", "APR-18", NO, decided(iat=AT + 1000, exp=AT + 500))
+for name, life in (("zero", 0), ("negative", -1)):
+    put(f"credential_life_{name}", "APR-11", NO, decided(shown=held(issued=AT + 1000, expires=AT + 1000 + life)))
 for name, clause, changes in (
     ("iss_of_another", "APR-17", {"iss": A.gid}), ("aud_of_another", "APR-17", {"aud": B.gid}),
     ("tenant_deciding_of_another", "APR-17", {"tenant": {**TENANTS, "deciding": "acme-us"}}),
@@ -125,13 +150,13 @@ for name, clause, changes in (
     ("expires_now", "APR-18", {"exp": AT}), ("not_begun", "APR-18", {"iat": AT + 60_001}),
     ("before_its_request", "APR-18", {"iat": AT - 120_001}),
 ):
-    put(name, clause, NO if name != "expires_now" else None, decided(**changes))
+    put(name, clause, NO, decided(**changes))
 DBA = scope("dba")
 put("scope_not_asked", "APR-17", NO, decided(shown=held(scopes=["dba"]), listing=listed(scopes=[DBA]), scope="dba"),
     projections=[projection(DBA, remote_scope="dba")])
-put("credential_of_another", "APR-11", None, decided(credential=b64u(sha(b"credential"))))
+put("credential_of_another", "APR-11", NO, decided(credential=b64u(sha(b"credential"))))
 put("request_asked_again", "APR-17", NO, decided(asked=question(issued=AT - 59_999)))
-put("decision_for_a_longer_life_than_any", "APR-18", None, decided(iat=AT - 1000, exp=AT - 1000 + DAY + 1))
+put("decision_for_a_longer_life_than_any", "APR-18", NO, decided(iat=AT - 1000, exp=AT - 1000 + DAY + 1))
 fresh = held(issued=AT - 10, expires=AT + HOUR)
 put("before_its_credential", "APR-18", NO, decided(shown=held(issued=AT, expires=AT + HOUR), iat=AT - 60_001), request=question(),
     now=AT)
@@ -143,14 +168,38 @@ put("credential_of_the_relying_gateway", "APR-11", NO, decided(shown=held(by=A.k
 for name, changes in (("expired", {"expires": AT - 1}), ("not_begun", {"issued": AT + 60_001, "expires": AT + HOUR}),
                       ("lives_too_long", {"expires": AT - HOUR + DAY + 1}), ("iss_of_another", {"iss": A.gid}),
                       ("of_another_tenant", {"tenant": "acme-us"}), ("of_another_person", {"sub": "bob"})):
-    put(f"credential_{name}", "APR-11", NO, decided(shown=held(**changes)))
+    # Signed late enough for APR-18.
+    put(f"credential_{name}", "APR-11", NO, decided(shown=held(**changes), iat=AT + 1 if name == "not_begun" else AT - 1000))
 put("scope_not_held", "APR-12", NO, decided(shown=held(scopes=["dba"])))
 put("key_not_listed", "APR-12", NO, decided(key=BOB))
 put("key_revoked", "APR-12", NO, status=sign("status", B.status(at=AT - 1000, revoked=[
     {"kid": ALICE.kid, "reason": "compromised", "since": AT}]), B.key["status"]))
 put("another_key_revoked", "APR-12", "ok", status=sign("status", B.status(at=AT - 1000, revoked=[
     {"kid": BOB.kid, "reason": "compromised", "since": AT}]), B.key["status"]))
-put("credential_key_under_another_name", "ID-1", NO, decided(shown=held(keys=[operator_key(ALICE, kid=BOB.kid)]), proof={"kid": BOB.kid}))
+put("credential_key_under_another_name", "ID-1", NO, decided(shown=held(keys=[operator_key(ALICE, kid=BOB.kid)]), proof={"kid": BOB.kid}),
+    "payload")
+SMALL = b64u(bytes(32))
+SMALL_KID = b64u(sha(b"GFP-KEY-v1\ned25519\n", bytes(32)))
+
+
+def by_kid(*keys):
+    return sorted(keys, key=lambda key: key["kid"])
+
+
+MANY_KEYS = [operator_key(key) for key in (ALICE, *(Key(200 + at) for at in range(8)))]
+put("credential_with_eight_keys", "ENV-19", "ok", decided(shown=held(keys=by_kid(*MANY_KEYS[:8]))))
+for name, clause, changes in (
+    ("with_a_second_key_of_small_order", "ID-2", {"keys": by_kid(operator_key(ALICE), operator_key(ALICE, kid=SMALL_KID, pub=SMALL))}),
+    ("with_nine_keys", "ENV-19", {"keys": by_kid(*MANY_KEYS)}), ("without_keys", "ENV-19", {"keys": []}),
+    ("keys_descend", "ENV-19", {"keys": by_kid(operator_key(ALICE), operator_key(BOB))[::-1]}),
+    ("key_twice", "ENV-19", {"keys": [operator_key(ALICE), operator_key(ALICE)]}),
+    ("key_as_a_file_and_as_ssh", "ENV-19", {"keys": [operator_key(ALICE), operator_key(ALICE, "ssh")]}),
+    ("without_scopes", "ENV-19", {"scopes": []}), ("scope_twice", "ENV-19", {"scopes": ["sre-lead", "sre-lead"]}),
+    ("scopes_descend", "ENV-19", {"scopes": ["sre-lead", "dba"]}), ("sub_in_capitals", "ID-3", {"sub": "Alice"}),
+):
+    put(f"credential_{name}", clause, NO, decided(shown=held(**changes)), "payload")
+put("credential_of_another_kind", "ENV-8", NO, decided(shown=listed()), "envelope")
+put("catalog_of_another_kind", "ENV-8", NO, decided(listing=held()), "envelope")
 # The proof.
 put("signed_by_another_key", "APR-19", NO, decided(key=BOB, proof={"kid": ALICE.kid}), "signature")
 put("signed_over_the_payload", "APR-19", NO, decided(over=lambda payload: payload), "signature")
@@ -160,43 +209,92 @@ put("key_of_another_kind", "APR-20", NO, decided(shown=held(keys=[operator_key(A
 changed = decided()
 changed["approval"]["payload"] = decided(decision="deny")["approval"]["payload"]
 put("changed_after_signing", "APR-19", NO, changed, "signature")
-put("payload_with_space", "ENV-16", None, decided(raw=lambda j: j.replace(b'":', b'": ', 1)), "json")
-put("payload_member_twice", "ENV-19", None, decided(raw=lambda j: j.replace(b'"v":1}', b'"v":1,"v":1}')), "json")
-put("member_unknown", "ENV-19", None, decided(note=1), "payload")
-put("for_two_uses", "ENV-19", None, decided(max_uses=2), "payload")
-put("decision_unknown", "ENV-19", None, decided(decision="maybe"), "payload")
+put("payload_with_space", "ENV-16", NO, decided(raw=lambda j: j.replace(b'":', b'": ', 1)), "json")
+put("payload_member_twice", "ENV-19", NO, decided(raw=lambda j: j.replace(b'"v":1}', b'"v":1,"v":1}')), "json")
+put("member_unknown", "ENV-19", NO, decided(note=1), "payload")
+put("for_two_uses", "ENV-19", NO, decided(max_uses=2), "payload")
+put("decision_unknown", "ENV-19", NO, decided(decision="maybe"), "payload")
 # Projection, catalog and assurance.
-put("no_projection", "APR-6", None, projections=[], phase="projection")
+put("no_projection", "APR-6", NO, projections=[], phase="projection")
 for name, changes in (("of_another_local_scope", {"local_scope": "dba"}), ("of_another_remote_scope", {"remote_scope": "dba"}),
                       ("of_another_local_tenant", {"local": "acme-us"}), ("of_another_remote_tenant", {"remote": "acme-us"}),
                       ("of_tenants_swapped", {"local": "acme-eu", "remote": "acme"})):
-    put(f"projection_{name}", "APR-6", None, projections=[projection(**changes)], phase="projection")
-put("projection_of_another_entry", "APR-7", None, projections=[projection(scope(description="Other words."))], phase="projection")
-put("projection_of_an_entry_deprecated_since", "APR-7", None, decided(listing=listed(scopes=[scope(deprecated=True)])), phase="projection")
-put("catalog_without_the_scope", "APR-7", None, decided(listing=listed(scopes=[scope("dba")])), phase="projection")
-put("catalog_expired", "APR-7", None, decided(listing=listed(issued=AT - DAY, expires=AT - 1)), phase="projection")
-put("catalog_older_than_kept", "APR-7", None, kept={"version": 8, "digest": b64u(sha(b"x"))}, phase="projection")
-put("catalog_signed_by_operator_ca", "ENV-9", None, decided(listing=listed(key=B.key["operator-ca"])), "signature")
-put("projection_ended", "APR-8", None, projections=[projection(exp=AT)], phase="projection")
+    put(f"projection_{name}", "APR-6", NO, projections=[projection(**changes)], phase="projection")
+put("projection_of_another_entry", "APR-7", NO, projections=[projection(scope(description="Other words."))], phase="projection")
+put("projection_of_an_entry_deprecated_since", "APR-7", NO, decided(listing=listed(scopes=[scope(deprecated=True)])), phase="projection")
+put("catalog_without_the_scope", "APR-7", NO, decided(listing=listed(scopes=[scope("dba")])), phase="projection")
+put("catalog_expired", "APR-7", NO, decided(listing=listed(issued=AT - DAY, expires=AT - 1)), phase="projection")
+put("catalog_ends_now", "APR-7", NO, decided(listing=listed(issued=AT - DAY, expires=AT)), phase="projection")
+put("catalog_not_begun", "APR-7", NO, decided(listing=listed(issued=AT + 60_001, expires=AT + HOUR)), phase="projection")
+put("catalog_life_too_long", "APR-1", NO, decided(listing=listed(expires=AT - HOUR + DAY + 1)), "payload")
+put("catalog_newer_than_kept", "APR-4", "ok", kept={"version": 6, "digest": b64u(sha(b"x"))})
+put("catalog_as_kept", "APR-4", "ok", kept={"version": 7, "digest": b64u(dsse_digest(listed()))})
+put("catalog_of_a_kept_version_with_other_bytes", "APR-4", NO, kept={"version": 7, "digest": b64u(sha(b"x"))}, phase="projection")
+put("catalog_of_another_tenant", "APR-4", NO, decided(listing=listed(tenant="acme-us")), phase="projection")
+put("catalog_older_than_kept", "APR-7", NO, kept={"version": 8, "digest": b64u(sha(b"x"))}, phase="projection")
+put("catalog_signed_by_operator_ca", "ENV-9", NO, decided(listing=listed(key=B.key["operator-ca"])), "signature")
+put("projection_ended", "APR-8", NO, projections=[projection(exp=AT)], phase="projection")
 put("projection_on_its_last_instant", "APR-8", "ok", projections=[projection(exp=AT + 1)])
-put("projection_not_begun", "APR-8", None, projections=[projection(nbf=AT + 1)], phase="projection")
+put("projection_not_begun", "APR-8", NO, projections=[projection(nbf=AT + 1)], phase="projection")
 put("projection_begins_now", "APR-8", "ok", projections=[projection(nbf=AT)])
 for name, constraints in (("subject_kind", {"subject_kinds": ["tool"]}), ("method", {"methods": ["ssh"]}), ("life", {"max_ttl_ms": 600_999})):
-    put(f"projection_against_its_{name}", "APR-8", None, projections=[projection(constraints=constraints)], phase="projection")
+    put(f"projection_against_its_{name}", "APR-8", NO, projections=[projection(constraints=constraints)], phase="projection")
 put("projection_with_the_very_life", "APR-8", "ok", projections=[projection(constraints={"max_ttl_ms": 601_000})])
 SEEN = question(subject={"binding": "observed", "digest": SUBJECT_DIGEST, "kind": "exec", "media": "application/json", "size": len(SUBJECT)})
-put("subject_observed", "APR-8", None, decided(SEEN), request=SEEN, phase="projection")
+put("subject_observed", "APR-8", NO, decided(SEEN), request=SEEN, phase="projection")
 put("subject_observed_where_that_will_do", "APR-8", "ok", decided(SEEN), request=SEEN, projections=[projection(constraints={"observed": True})])
 STRICT = scope(assurance={"methods": ["ssh"], "min_signers": 1})
-put("method_not_assured", "APR-40", None, decided(listing=listed(scopes=[STRICT])), projections=[projection(STRICT)], phase="projection")
+put("method_not_assured", "APR-40", NO, decided(listing=listed(scopes=[STRICT])), projections=[projection(STRICT)], phase="projection")
 OWN = question(requester={"gateway": B.gid, "principal": "alice"})
-put("requester_decides", "APR-22", None, decided(OWN), request=OWN)
+put("requester_decides", "APR-22", NO, decided(OWN), request=OWN)
+put("requester_denies", "APR-22", NO, decided(OWN, decision="deny"), request=OWN)
+put("deny_without_a_projection", "APR-23", NO, decided(decision="deny"), projections=[], phase="projection")
+put("deny_with_a_catalog_of_another_entry", "APR-23", NO, decided(decision="deny", listing=listed(scopes=[scope(description="Other words.")])),
+    phase="projection")
 NAMESAKE = question(requester={"gateway": A.gid, "principal": "alice"})
 put("namesake_of_the_requester_decides", "APR-22", "ok", decided(NAMESAKE), request=NAMESAKE)
 ENDED = question(expires=AT - 1)
-put("request_ended", "APR-25", None, decided(ENDED), request=ENDED)
+NOW_ENDED = question(expires=AT)
+put("request_ends_now", "APR-25", "already_resolved", decided(NOW_ENDED), request=NOW_ENDED)
+LAST = question(expires=AT + 1)
+put("request_on_its_last_instant", "APR-25", "ok", decided(LAST), request=LAST)
+put("request_ended", "APR-25", "already_resolved", decided(ENDED), request=ENDED)
 # What is known of the deciding gateway.
 OLD = sign("status", B.status(at=AT - HOUR), B.key["status"])
 put("status_on_its_last_instant", "ID-21", "ok", status=OLD, at=AT - HOUR, now=AT - 1, decision=decided(iat=AT - 2000))
 put("status_expired", "ID-21", None, status=OLD, at=AT - HOUR, now=AT + 1, phase="status")
 put("status_long_expired", "ID-21", None, status=sign("status", B.status(at=NOW), B.key["status"]), at=NOW, phase="status")
+# The form of a decision.
+
+
+def reshaped(change):
+    """A right decision, changed in its form."""
+    decision = decided()
+    change(decision)
+    return decision
+
+
+def respelled(text):
+    """The same bytes in a second spelling of base64, whose last bits are not zero."""
+    assert text.endswith("==")
+    return text[:-3] + chr(ord(text[-3]) + 1) + "=="
+
+
+for name, change in (
+    ("without_catalog", lambda one: one.pop("catalog")), ("with_another_member", lambda one: one.update(note="x")),
+    ("without_proof", lambda one: one["approval"].pop("proof")), ("of_another_type", lambda one: one["approval"].update(
+        payloadType=MEDIA.replace("approval", "receipt"))), ("proof_of_no_kind", lambda one: one["approval"]["proof"].update(kind="pgp")),
+    ("proof_with_another_member", lambda one: one["approval"]["proof"].update(alg="ed25519")),
+    ("proof_in_a_second_spelling", lambda one: one["approval"]["proof"].update(sig=respelled(one["approval"]["proof"]["sig"]))),
+    ("proof_without_padding", lambda one: one["approval"]["proof"].update(sig=one["approval"]["proof"]["sig"].rstrip("="))),
+    ("payload_in_base64url", lambda one: one["approval"].update(payload="_" + one["approval"]["payload"][1:])),
+    ("catalog_of_no_kind", lambda one: one["catalog"].update(payloadType=MEDIA.replace("approval", "list"))),
+    ("credential_without_signatures", lambda one: one["credential"].update(signatures=[])),
+):
+    form(f"form_{name}", reshaped(change))
+ROOMY = 65_536 - len(jcs({"note": ""}))
+put("payload_of_another_form_as_long_as_may_be", "ENV-19", NO, decided(raw=lambda j: jcs({"note": "x" * ROOMY})), "payload")
+form("form_payload_longer_than_may_be", decided(raw=lambda j: jcs({"note": "x" * (ROOMY + 1)})))
+for name, cut in (("of_63_bytes", lambda sig: sig[:-1]), ("of_65_bytes", lambda sig: sig + bytes(1)), ("empty", lambda sig: b"")):
+    put(f"file_signature_{name}", "APR-19", NO, reshaped(lambda one, cut=cut: one["approval"]["proof"].update(
+        sig=base64.b64encode(cut(base64.b64decode(one["approval"]["proof"]["sig"]))).decode())), "signature")

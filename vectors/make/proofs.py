@@ -6,10 +6,10 @@ import json
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from make.approvals import ALICE, BOB, CASES, MEDIA, NO, decided, held, listed, projection
+from make.approvals import ALICE, BOB, CASES, MEDIA, NO, by_kid, decided, form, held, listed, projection, respelled
 from make.base import Key, b64u, pae, sha
 from make.form import edited, operator_key, scope
 
@@ -20,6 +20,8 @@ LISTING = listed(scopes=[ANY])
 PLAIN, ON_KEY = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
 NAMESPACE, APPLICATION = b"approval.v1@gfp", b"ssh:"
 ORIGIN, RP = "https://console.b.example", "b.example"
+#: Of P-256.
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def put(name, clause, code, decision, phase="signature", **members):
@@ -49,21 +51,22 @@ def blob(key, name=PLAIN, application=None):
 
 
 def sshsig(message, key=ALICE, namespace=NAMESPACE, reserved=b"", hashed="sha512", over=None, version=1, magic=b"SSHSIG", of=None,
-           name=PLAIN, blob_name=PLAIN, wrap=None, raw=None, said=None):
+           name=PLAIN, blob_name=PLAIN, wrap=None, raw=None, said=None, inside=b"", behind_key=b""):
     digest = hashlib.new(over or hashed, message).digest()
     signed = magic + string(namespace) + string(reserved) + string(hashed.encode()) + string(digest)
-    signature = string(name) + string(raw or key.secret.sign(signed))
-    shown = string(blob(of or key, blob_name)) + string(said or namespace) + string(reserved) + string(hashed.encode())
+    signature = string(name) + string(raw or key.secret.sign(signed)) + inside
+    shown = string(blob(of or key, blob_name) + behind_key) + string(said or namespace) + string(reserved) + string(hashed.encode())
     made = magic + version.to_bytes(4, "big") + shown + string(signature)
     return wrap(made) if wrap else made
 
 
-def by_security_key(message, flags=1, counter=7, application=APPLICATION, told=None, said=None, namespace=NAMESPACE, hashed="sha512"):
+def by_security_key(message, flags=1, counter=7, application=APPLICATION, told=None, said=None, namespace=NAMESPACE, hashed="sha512",
+                    inside=b""):
     digest = hashlib.new(hashed, message).digest()
     inner = b"SSHSIG" + string(namespace) + string(b"") + string(hashed.encode()) + string(digest)
     whole = sha(application) + bytes([flags]) + counter.to_bytes(4, "big") + sha(inner)
     flags, counter = said or (flags, counter)
-    signature = string(ON_KEY) + string(ALICE.secret.sign(whole)) + bytes([flags]) + counter.to_bytes(4, "big")
+    signature = string(ON_KEY) + string(ALICE.secret.sign(whole)) + bytes([flags]) + counter.to_bytes(4, "big") + inside
     return (b"SSHSIG" + (1).to_bytes(4, "big") + string(blob(ALICE, ON_KEY, application if told is None else told)) + string(namespace)
             + string(b"") + string(hashed.encode()) + string(signature))
 
@@ -89,6 +92,7 @@ for name, how in (
     ("signature_of_zeros", {"raw": bytes(64)}), ("armoured", {"wrap": armoured}), ("with_a_byte_more", {"wrap": lambda raw: raw + b"\0"}),
     ("with_a_byte_less", {"wrap": lambda raw: raw[:-1]}), ("without_magic", {"wrap": lambda raw: raw[6:]}), ("magic_alone", {"wrap": lambda raw: raw[:6]}),
     ("empty", {"wrap": lambda raw: b""}), ("twice", {"wrap": lambda raw: raw + raw}),
+    ("with_a_byte_more_inside", {"inside": b"\0"}), ("with_a_byte_more_behind_its_key", {"behind_key": b"\0"}),
 ):
     ssh(name, **how)
 put("ssh_over_the_payload", "APR-20", NO, proven(lambda message: sshsig(message[message.index(b"{"):])))
@@ -98,7 +102,7 @@ put("ssh_key_signs_as_a_file", "APR-20", NO, proven(lambda message: ALICE.secret
 put("ssh_key_with_a_proof_of_a_file", "APR-20", NO, proven(lambda message: ALICE.secret.sign(message), proof={"kind": "file"}))
 put("file_key_with_a_proof_of_ssh", "APR-19", NO, proven(sshsig, listed_key=operator_key(ALICE)))
 put("ssh_by_a_security_key", "APR-20", NO, proven(by_security_key))
-put("ssh_with_a_kid_of_nobody", "APR-12", NO, proven(sshsig, kid=Key(99).kid))
+put("ssh_with_a_kid_of_nobody", "APR-12", NO, proven(sshsig, kid=Key(99).kid), "approval")
 
 
 def sk(name, code="refused", application="ssh:", **how):
@@ -113,7 +117,7 @@ put("ssh_sk_of_an_application_of_its_own", "APR-20", "ok", proven(
 for name, how in (
     ("nobody_was_present", {"flags": 0}), ("nobody_was_present_but_verified", {"flags": 4}), ("flags_changed_after_signing", {"flags": 0, "said": (1, 7)}),
     ("counter_changed_after_signing", {"said": (1, 8)}), ("application_changed_after_signing", {"told": b"ssh:gfp"}),
-    ("in_another_namespace", {"namespace": b"file"}), ("hash_sha256", {"hashed": "sha256"}),
+    ("in_another_namespace", {"namespace": b"file"}), ("hash_sha256", {"hashed": "sha256"}), ("with_a_byte_more_inside", {"inside": b"\0"}),
 ):
     sk(name, **how)
 put("ssh_sk_of_another_application", "APR-20", NO, proven(
@@ -145,24 +149,44 @@ def passkey(key=PASSKEY, **changes):
     return edited({"alg": alg, "kid": key.kid, "kind": "webauthn", "origins": [ORIGIN], "pub": b64u(key.public), "rp_id": RP}, **changes)
 
 
-def assertion(message, key=PASSKEY, rp=RP, flags=5, data=None, client=None, over=None, sign_with=None, text=None, **changes):
+def assertion(message, key=PASSKEY, rp=RP, flags=5, data=None, over=None, sign_with=None, text=None, text_of=None, **changes):
     said = {"type": "webauthn.get", "challenge": b64u(sha(b"GFP-WEBAUTHN-v1\n", message)), "origin": ORIGIN, "crossOrigin": False}
     said = {name: value for name, value in {**said, **changes}.items() if value is not None}
     client = json.dumps(said, separators=(",", ":")).encode() if text is None else text
+    client = text_of(client) if text_of else client
     data = sha(rp.encode()) + bytes([flags]) + (9).to_bytes(4, "big") if data is None else data
     signed = over(data, client) if over else data + sha(client)
     sig = key.sign(signed) if isinstance(key, Point) else key.secret.sign(signed)
     return {"authenticator_data": data, "client_data": client, "sig": sign_with(sig) if sign_with else sig}
 
 
-def web(name, code="refused", listed_key=None, key=PASSKEY, kid=None, clause="APR-21", **how):
+def web(name, code=NO, listed_key=None, key=PASSKEY, kid=None, clause="APR-21", phase="signature", **how):
     decision = proven(lambda message: assertion(message, key, **how), kind="webauthn", listed_key=listed_key or passkey(key), kid=kid or key.kid)
-    put(f"webauthn_{name}", clause, code if code in ("ok", None) else NO, decision)
+    put(f"webauthn_{name}", clause, code, decision, phase)
 
 
 def numbers(der):
     """r and s side by side, as other formats write them."""
     return b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(der))
+
+
+def other_s(der):
+    """The other of the two values of s that hold."""
+    number, s = decode_dss_signature(der)
+    return encode_dss_signature(number, ORDER - s)
+
+
+def high_s(der):
+    return der if decode_dss_signature(der)[1] > ORDER // 2 else other_s(der)
+
+
+def low_s(der):
+    return der if decode_dss_signature(der)[1] <= ORDER // 2 else other_s(der)
+
+
+def twice(member, value):
+    """The client's data with one member twice, the right value last."""
+    return lambda text: text.replace(b"{", b'{"%b":%b,' % (member.encode(), json.dumps(value).encode()), 1)
 
 
 web("holds", "ok")
@@ -171,6 +195,25 @@ web("on_the_second_of_two_pages", "ok", listed_key=passkey(origins=["https://b.e
 web("without_a_word_on_frames", "ok", crossOrigin=None)
 web("with_a_member_of_a_later_browser", "ok", other_keys_can_be_added_here="do not compare clientDataJSON against a template")
 web("with_backup_flags", "ok", flags=0x1D)
+web("with_a_high_s", "ok", sign_with=high_s)
+web("with_a_low_s", "ok", sign_with=low_s)
+web("data_with_extensions", "ok", data=sha(RP.encode()) + b"\x85" + bytes(4) + b"\xa0")
+web("data_with_the_key_of_a_registration", "ok", data=sha(RP.encode()) + b"\x45" + bytes(4) + bytes(18))
+web("without_a_top_page", "ok", text_of=lambda text: text[:-1] + b',"topOrigin":null}')
+web("with_white_space_in_the_client_data", "ok", text_of=lambda text: text.replace(b",", b", "))
+for name, how in (
+    ("data_with_a_byte_more", {"data": sha(RP.encode()) + b"\5" + bytes(5)}),
+    ("data_without_the_extensions_that_it_tells", {"data": sha(RP.encode()) + b"\x85" + bytes(4)}),
+    ("data_without_the_key_that_it_tells", {"data": sha(RP.encode()) + b"\x45" + bytes(4)}),
+    ("frame_told_as_a_text", {"crossOrigin": "false"}), ("frame_told_as_a_number", {"crossOrigin": 0}),
+    ("frame_told_as_null", {"text_of": lambda text: text.replace(b'"crossOrigin":false', b'"crossOrigin":null')}),
+    ("with_a_top_page_alone", {"topOrigin": "https://evil.example"}), ("with_its_own_page_as_top_page", {"topOrigin": ORIGIN}),
+    ("type_twice", {"text_of": twice("type", "webauthn.create")}), ("challenge_twice", {"text_of": twice("challenge", b64u(bytes(32)))}),
+    ("origin_twice", {"text_of": twice("origin", "https://evil.example")}), ("frame_told_twice", {"text_of": twice("crossOrigin", True)}),
+    ("top_page_told_twice", {"text_of": lambda text: text[:-1] + b',"topOrigin":null,"topOrigin":null}'}),
+    ("client_data_with_something_behind", {"text_of": lambda text: text + b"{}"}),
+):
+    web(name, **how)
 for name, changes in (
     ("a_registration", {"type": "webauthn.create"}), ("a_payment", {"type": "payment.get"}), ("without_type", {"type": None}),
     ("challenge_of_zeros", {"challenge": b64u(bytes(32))}), ("without_challenge", {"challenge": None}), ("challenge_empty", {"challenge": ""}),
@@ -195,7 +238,7 @@ for name, how in (
 ):
     web(name, **how)
 web("by_another_key", listed_key=passkey(PASSKEY), key=ANOTHER, kid=PASSKEY.kid)
-web("by_a_key_that_is_not_listed", listed_key=passkey(PASSKEY), key=ANOTHER, clause="APR-12")
+web("by_a_key_that_is_not_listed", listed_key=passkey(PASSKEY), key=ANOTHER, clause="APR-12", phase="approval")
 web("by_another_ed25519_key", listed_key=passkey(ALICE), key=BOB, kid=ALICE.kid)
 web("ed25519_in_place_of_es256", listed_key=passkey(PASSKEY), key=ALICE, kid=PASSKEY.kid)
 web("es256_in_place_of_ed25519", listed_key=passkey(ALICE), key=PASSKEY, kid=ALICE.kid)
@@ -225,13 +268,47 @@ SHORT.kid = b64u(sha(b"GFP-KEY-v1\nes256\n", SHORT.public))
 OFF = Point(73)
 OFF.public = OFF.public[:-1] + bytes([OFF.public[-1] ^ 1])
 OFF.kid = b64u(sha(b"GFP-KEY-v1\nes256\n", OFF.public))
-for name, listed_key in (("without_origins", passkey(origins=None)), ("without_rp_id", passkey(rp_id=None)), ("with_no_origin", passkey(origins=[])),
-                         ("with_an_application", passkey(application="ssh:")), ("under_another_name", passkey(kid=ANOTHER.kid)),
-                         ("of_another_algorithm", passkey(alg="es384"))):
-    web(f"key_{name}", None, listed_key=listed_key, clause="ENV-19" if name != "under_another_name" else "ID-1", kid=listed_key["kid"])
-web("key_a_compressed_point", None, key=SHORT, clause="ENV-19")
-web("key_no_point", None, key=OFF)
+HYBRID = Point(74)
+HYBRID.public = bytes([6 + (HYBRID.public[-1] & 1)]) + HYBRID.public[1:]
+HYBRID.kid = b64u(sha(b"GFP-KEY-v1\nes256\n", HYBRID.public))
+PAGES = [f"https://{at}.b.example" for at in range(9)]
+for name, clause, listed_key in (
+    ("without_origins", "ENV-19", passkey(origins=None)), ("without_rp_id", "ENV-19", passkey(rp_id=None)),
+    ("with_no_origin", "ENV-19", passkey(origins=[])), ("with_an_application", "ENV-19", passkey(application="ssh:")),
+    ("under_another_name", "ID-1", passkey(kid=ANOTHER.kid)), ("of_another_algorithm", "ENV-19", passkey(alg="es384")),
+    ("origins_descend", "ENV-19", passkey(origins=[ORIGIN, "https://b.example"])), ("origin_twice", "ENV-19", passkey(origins=[ORIGIN, ORIGIN])),
+    ("with_nine_origins", "ENV-19", passkey(origins=sorted([*PAGES[:8], ORIGIN]))), ("origin_empty", "ENV-19", passkey(origins=["", ORIGIN])),
+    ("origin_of_257", "ENV-19", passkey(origins=[ORIGIN, "https://" + "x" * 249])), ("rp_id_empty", "ENV-19", passkey(rp_id="")),
+    ("rp_id_of_257", "ENV-19", passkey(rp_id="x" * 257)),
+):
+    web(f"key_{name}", listed_key=listed_key, clause=clause, kid=listed_key["kid"], phase="payload")
+web("key_with_eight_origins", "ok", listed_key=passkey(origins=sorted([*PAGES[:7], ORIGIN])))
+web("key_a_compressed_point", key=SHORT, clause="ENV-19", phase="payload")
+web("key_a_hybrid_point", key=HYBRID, clause="ENV-19", phase="payload")
+web("key_no_point", key=OFF)
+put("webauthn_beside_a_key_that_is_no_point", "APR-21", "ok", decided(
+    shown=held(keys=by_kid(operator_key(ALICE), passkey(OFF))), listing=LISTING))
 for name, kind, changes in (("ssh_key_with_an_application", "ssh", {"application": "ssh:"}), ("ssh_key_with_origins", "ssh", {"origins": [ORIGIN]}),
-                            ("ssh_sk_key_without_application", "ssh_sk", {})):
-    put(name, "ENV-19", None, proven(sshsig if kind == "ssh" else by_security_key, kind=kind, **changes), "payload")
-put("ssh_key_of_p256", "ENV-19", None, proven(sshsig, listed_key=edited(passkey(), kind="ssh", origins=None, rp_id=None), kid=PASSKEY.kid), "payload")
+                            ("ssh_sk_key_without_application", "ssh_sk", {}), ("ssh_sk_key_of_an_empty_application", "ssh_sk", {"application": ""}),
+                            ("ssh_sk_key_of_an_application_of_257", "ssh_sk", {"application": "x" * 257})):
+    put(name, "ENV-19", NO, proven(sshsig if kind == "ssh" else by_security_key, kind=kind, **changes), "payload")
+put("ssh_key_of_p256", "ENV-19", NO, proven(sshsig, listed_key=edited(passkey(), kind="ssh", origins=None, rp_id=None), kid=PASSKEY.kid), "payload")
+
+
+# How large a proof may be, and how it is spelled.
+def filled(size):
+    """A passkey's proof of so many bytes, most of them the client's data."""
+
+    def made(message):
+        room = size - sum(map(len, assertion(message, ALICE).values()))
+        return assertion(message, ALICE, text_of=lambda text: text + b" " * room)
+
+    return proven(made, kind="webauthn", listed_key=passkey(ALICE))
+
+
+put("webauthn_proof_as_long_as_may_be", "APR-52", "ok", filled(8192))
+form("form_proof_longer_than_may_be", filled(8193))
+form("form_ssh_proof_longer_than_may_be", proven(lambda message: sshsig(message) + bytes(8192)))
+SPELLED = proven(assertion, kind="webauthn", listed_key=passkey(), kid=PASSKEY.kid)
+SPELLED["approval"]["proof"]["authenticator_data"] = respelled(SPELLED["approval"]["proof"]["authenticator_data"])
+form("form_authenticator_data_in_a_second_spelling", SPELLED)

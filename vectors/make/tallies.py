@@ -79,3 +79,50 @@ put("one_by_the_way_that_needs_two", "APR-9", "undecided", [
     says("alice", EITHER, scopes=["dba"], scope="dba", listing=BOTH)], EITHER, **WAYS)
 put("two_by_both_ways", "APR-9", "approved", [
     says("alice", EITHER, scopes=["dba"], scope="dba", listing=BOTH), says("bob", EITHER, listing=BOTH)], EITHER, **WAYS)
+# Ways that need more than the request does.
+HARD = {"projections": [projection(scope("dba"), remote_scope="dba", constraints={"min_signers": 3}), projection()]}
+EASY = listed(scopes=[scope("dba"), scope()])
+
+
+def by_dba(sub, **changes):
+    return says(sub, EITHER, scopes=["dba"], scope="dba", listing=EASY, **changes)
+
+
+def by_lead(sub, listing=EASY, **changes):
+    return says(sub, EITHER, listing=listing, **changes)
+
+
+put("one_by_the_way_that_needs_three_then_one_by_the_way_that_needs_one", "APR-9", "undecided", [by_dba("alice"), by_lead("bob")], EITHER, **HARD)
+put("one_by_the_way_that_needs_three_then_two_by_the_way_that_needs_one", "APR-9", "approved", [
+    by_dba("alice"), by_lead("bob"), by_lead("carol")], EITHER, **HARD)
+put("one_by_the_way_that_needs_one_then_one_by_the_way_that_needs_three", "APR-9", "approved", [by_lead("alice"), by_dba("bob")], EITHER, **HARD)
+put("deny_by_the_way_that_needs_three", "APR-23", "denied", [by_dba("alice", decision="deny"), by_lead("bob")], EITHER, **HARD)
+
+# The catalog of a decision that was counted is the one that is kept (APR-4).
+LATER = listed(version=8)
+put("catalog_older_than_that_of_the_decision_before", "APR-4", "undecided", [says("alice", TWO, listing=LATER), says("bob", TWO)])
+put("catalog_newer_than_that_of_the_decision_before", "APR-4", "approved", [says("alice", TWO), says("bob", TWO, listing=LATER)])
+put("catalog_of_one_version_with_other_bytes_than_before", "APR-4", "undecided", [
+    says("alice", TWO), says("bob", TWO, listing=listed(expires=AT + 1000))])
+put("catalog_older_than_that_of_a_decision_that_was_refused", "APR-4", "approved", [
+    says("bob", ONE, listing=LATER, exp=AT - 1), says("alice", ONE)], ONE)
+put("catalog_older_than_that_of_a_decision_that_added_nothing", "APR-4", "approved", [
+    says("alice", TWO), says("alice", TWO, listing=LATER), says("bob", TWO)])
+put("catalog_of_another_entry_with_a_decision_that_is_refused", "APR-7", "approved", [
+    says("alice", TWO), says("carol", TWO, listing=listed(version=8, scopes=[scope(description="Other words.")])), says("bob", TWO)])
+TWO_WAYS = question(quorum=2, scopes=["dba", "sre-lead"])
+GONE = {"projections": [projection(scope("dba"), remote_scope="dba"), projection()]}
+put("scope_of_the_decision_before_is_gone_from_a_newer_catalog", "APR-7", "undecided", [
+    says("alice", TWO_WAYS, scopes=["dba"], scope="dba", listing=EASY), says("bob", TWO_WAYS, listing=LATER)], TWO_WAYS, **GONE)
+put("scope_of_the_decision_before_is_in_a_newer_catalog", "APR-7", "approved", [
+    says("alice", TWO_WAYS, scopes=["dba"], scope="dba", listing=EASY),
+    says("bob", TWO_WAYS, listing=listed(version=8, scopes=[scope("dba"), scope()]))], TWO_WAYS, **GONE)
+
+# What comes when the request has ended, and what cannot be read (APR-25, APR-52).
+LATE = question(quorum=1, expires=AT)
+put("request_ends_now", "APR-25", "denied", [says("alice", LATE)], LATE)
+put("request_ended_before_anybody_decided", "APR-25", "denied", [], LATE)
+BROKEN = says("bob", TWO)
+del BROKEN["credential"]
+put("one_of_two_has_no_credential", "APR-52", "undecided", [says("alice", TWO), BROKEN])
+put("one_of_three_has_no_credential", "APR-52", "approved", [says("alice", TWO), BROKEN, says("carol", TWO)])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Set
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from landbridge._form import DOCUMENT_BYTES_MAX, Envelope, Refused, _standard64, digest, read, text64, write
+from landbridge._form import DOCUMENT_BYTES_MAX, Envelope, Malformed, Refused, _standard64, digest, read, text64, write
 
 from . import forms, proofs
 from .hold import data
@@ -23,15 +23,12 @@ def _refused(clause: str, why: str, phase: str = "approval") -> Refusal:
 
 
 @contextmanager
-def _does_not_verify() -> Iterator[None]:
-    """What does not verify in here is refused as APR-11 and APR-14 have it."""
+def _refuses() -> Iterator[None]:
+    """Whatever does not hold in here is refused with one code (APR-14, APR-53)."""
     try:
         yield
     except Refusal as refusal:
-        if refusal.code != "verification_failed":
-            raise
-        # A key under another name is what the credential says, not how it is formed.
-        raise _refused(refusal.clause, str(refusal), "approval" if refusal.clause == "ID-1" else refusal.phase) from None
+        raise _refused(refusal.clause, str(refusal), refusal.phase) from None
 
 
 def newest(
@@ -65,14 +62,14 @@ def ask(vector: Dict[str, Any]) -> str:
     now, subject = vector["now"], data(vector["subject"])
     sender = Gateway.known(vector["relying"], now)
     sender.take_status(vector["status"], now)
-    with _does_not_verify():
+    with _refuses():
         said = sender.verify(envelope_of(vector["request"]), "approval-request", "request", now)
     if not 1 <= said["expires"] - said["issued"] <= APPROVAL_LIFE_MS_MAX:
         raise _refused("APR-14", "the request's life", "payload")
     if (said["iss"], said["aud"], said["tenant"]) != (sender.gid, vector["gateway"], vector["tenant"]):
         raise _refused("APR-14", "of other gateways or tenants than those of the exchange", "ask")
-    if said["expires"] <= now:
-        raise _refused("APR-14", "the request has expired", "ask")
+    if said["issued"] > now + CLOCK_SKEW_MS_MAX or said["expires"] <= now:
+        raise _refused("APR-14", "the request has expired, or is of the future", "ask")
     if (said["subject"]["size"], said["subject"]["digest"]) != (len(subject), text64(digest(b"GFP-SUBJECT-v1\n", subject))):
         raise _refused("APR-14", "about other bytes", "ask")
     return "accepted"
@@ -85,6 +82,8 @@ class Decided(NamedTuple):
     sub: str
     kid: str
     needed: int
+    #: The catalog that came with it.
+    kept: Dict[str, Any]
 
 
 class Question:
@@ -100,33 +99,37 @@ class Question:
         self.deciding = Gateway.known(vector["roots"], vector["at"], self.request["aud"])
         self.deciding.take_status(vector["status"], vector["at"])
 
+    @property
+    def ended(self) -> bool:
+        return bool(self.request["expires"] <= self.now)
+
     def judge(self, said: Any) -> Decided:
         """Judges one decision, each part once those hold on which it depends."""
-        with formed("ENV-19", "envelope"):
-            proofs.decision(said)
-        catalog = self._catalog(envelope_of(said["catalog"]))
-        envelope = envelope_of(said["credential"])
-        credential = self._credential(envelope)
-        key = self._key(said["approval"]["proof"]["kid"], credential)
-        approval = self._approval(said["approval"], key)
-        self._fits(approval, credential, text64(envelope.digest))
+        catalog, credential = _opened(said)
+        if self.ended:
+            raise Refusal("APR-25", "already_resolved", "approval", "the request has ended")
+        with _refuses():
+            return self._judge(said["approval"], catalog, credential)
+
+    def _judge(self, signed: Dict[str, Any], listing: Envelope, issued: Envelope) -> Decided:
+        catalog = newest(self.deciding, listing, self.request["tenant"]["deciding"], self.kept, self.now, "projection")
+        credential = self._credential(issued)
+        key = self._key(signed["proof"]["kid"], credential)
+        approval = self._approval(signed, key)
+        self._fits(approval, credential, text64(issued.digest))
         self._lives(approval, credential)
         needed = self._needed(approval, key["kind"], catalog)
-        return Decided(approval["decision"], approval["sub"], key["kid"], needed)
-
-    def _catalog(self, envelope: Envelope) -> Dict[str, Any]:
-        said = newest(self.deciding, envelope, self.request["tenant"]["deciding"], self.kept, self.now, "projection")
-        self.kept = {"version": said["version"], "digest": text64(envelope.digest)}
-        return said
+        kept = {"version": catalog["version"], "digest": text64(listing.digest)}
+        return Decided(approval["decision"], approval["sub"], key["kid"], needed, kept)
 
     def _outside(self, begins: int, ends: int) -> bool:
         """Whether a life has not begun, also by the issuer's clock, which may be ahead, or is over by ours (text after APR-17)."""
         return begins > self.now + CLOCK_SKEW_MS_MAX or ends <= self.now
 
     def _credential(self, envelope: Envelope) -> Dict[str, Any]:
-        with _does_not_verify():
-            said: Dict[str, Any] = self.deciding.verify(envelope, "operator-credential", "operator-ca", self.now)
-        if self._outside(said["issued"], said["expires"]) or said["expires"] - said["issued"] > CREDENTIAL_LIFE_MS_MAX:
+        said: Dict[str, Any] = self.deciding.verify(envelope, "operator-credential", "operator-ca", self.now)
+        life = said["expires"] - said["issued"]
+        if self._outside(said["issued"], said["expires"]) or not 1 <= life <= CREDENTIAL_LIFE_MS_MAX:
             raise _refused("APR-11", "the credential's life")
         return said
 
@@ -139,8 +142,6 @@ class Question:
     def _approval(self, signed: Dict[str, Any], key: Dict[str, Any]) -> Dict[str, Any]:
         """The payload of an approval, once its proof holds."""
         payload = _standard64(signed["payload"])
-        if len(payload) > DOCUMENT_BYTES_MAX or proofs.size(signed["proof"]) > PROOF_BYTES_MAX:
-            raise Refusal("ENV-7", "too_large", "envelope", "the payload or its proof is too large")
         try:
             proofs.prove(key, signed["proof"], proofs.pae(payload))
         except Refused as fault:
@@ -166,15 +167,14 @@ class Question:
         if said["scope"] not in credential["scopes"]:
             raise _refused("APR-12", "a scope that the person does not hold")
         if request["requester"] == {"gateway": said["iss"], "principal": said["sub"]}:
-            raise Refusal("APR-22", None, "approval", "the requester decides")
+            raise _refused("APR-22", "the requester decides")
 
     def _lives(self, approval: Dict[str, Any], credential: Dict[str, Any]) -> None:
-        if self._outside(approval["iat"], approval["exp"]) or approval["exp"] - approval["iat"] > APPROVAL_LIFE_MS_MAX:
+        life = approval["exp"] - approval["iat"]
+        if self._outside(approval["iat"], approval["exp"]) or not 1 <= life <= APPROVAL_LIFE_MS_MAX:
             raise _refused("APR-18", "the approval's life")
         if approval["iat"] + CLOCK_SKEW_MS_MAX < max(self.request["issued"], credential["issued"]):
             raise _refused("APR-18", "from before its request or its credential")
-        if self.request["expires"] <= self.now:
-            raise Refusal("APR-25", None, "approval", "the request has ended")
 
     def _needed(self, approval: Dict[str, Any], method: str, catalog: Dict[str, Any]) -> int:
         """How many people are needed by the way on which an approval counts (APR-6 to APR-9, APR-40)."""
@@ -201,8 +201,21 @@ class Question:
         return int(max(rules["min_signers"], scope["assurance"]["min_signers"]))
 
 
+def _opened(said: Any) -> Tuple[Envelope, Envelope]:
+    """Catalog and credential of a decision that has its form (APR-52)."""
+    try:
+        proofs.decision(said)
+        catalog, credential = (envelope_of(said[part]) for part in ("catalog", "credential"))
+    except (Malformed, Refusal) as fault:
+        raise Refusal("APR-52", "malformed", "envelope", str(fault)) from None
+    signed = said["approval"]
+    if len(_standard64(signed["payload"])) > DOCUMENT_BYTES_MAX or proofs.size(signed["proof"]) > PROOF_BYTES_MAX:
+        raise Refusal("APR-52", "malformed", "envelope", "the payload or its proof is too large")
+    return catalog, credential
+
+
 def _does_not_count(clause: str, why: str) -> Refusal:
-    return Refusal(clause, None, "projection", why)
+    return _refused(clause, why, "projection")
 
 
 def decision(vector: Dict[str, Any]) -> str:
@@ -214,22 +227,30 @@ def decision(vector: Dict[str, Any]) -> str:
 def tally(vector: Dict[str, Any]) -> str:
     """What several decisions come to, in the order in which they arrive (APR-9, APR-22, APR-23, APR-25)."""
     question = Question(vector)
-    needed = question.request["quorum"]
-    people: Set[str] = set()
-    keys: Set[str] = set()
+    if question.ended:
+        raise Refusal("APR-25", None, "count", "the request has ended", verdict="denied")
+    counted: List[Dict[str, Any]] = []
     for one in vector["decisions"]:
-        try:
-            decided = question.judge(one)
-        except Refusal:
+        decided = _good(question, one)
+        if decided is None:
             continue
         if decided.decision == "deny":
             raise Refusal("APR-23", None, "count", "denied", verdict="denied")
-        if decided.sub in people or decided.kid in keys:
+        # What was counted before is judged again, by the catalog that is the newest now.
+        again = [_good(question, {**old, "catalog": one["catalog"]}) for old in counted]
+        before = [old for old in again if old is not None]
+        if any(old.sub == decided.sub or old.kid == decided.kid for old in before):
             continue
-        people.add(decided.sub)
-        keys.add(decided.kid)
-        needed = max(needed, decided.needed)
-        if len(people) >= needed:
+        counted.append(one)
+        question.kept = decided.kept
+        needed = max(question.request["quorum"], decided.needed, *(old.needed for old in before))
+        if len(before) + 1 >= needed:
             return "approved"
-    late = question.request["expires"] <= question.now
-    raise Refusal("APR-25", None, "count", "too few approved", verdict="denied" if late else "undecided")
+    raise Refusal("APR-9", None, "count", "too few approved", verdict="undecided")
+
+
+def _good(question: Question, said: Any) -> Optional[Decided]:
+    try:
+        return question.judge(said)
+    except Refusal:
+        return None

@@ -139,7 +139,7 @@ def operator_key(said: Any) -> None:
         raise Refused("ID-1: a key under another name")
 
 
-operator_keys = each(operator_key, 1, 8)
+operator_keys = both(each(operator_key, 1, 8), ordered(lambda key: key["kid"]))
 _assurance = has(methods=some(method), min_signers=integer(1, 16))
 _scope = has({"deprecated": one_of(True)}, assurance=_assurance, description=text(1, 512), name=scope)
 catalog = has(expires=time, iss=gateway, issued=time, scopes=each(_scope), tenant=tenant, v=one, version=version)
@@ -147,7 +147,7 @@ operator_credential = has(
     expires=time, iss=gateway, issued=time, keys=operator_keys, scopes=some(scope, 1, 64), sub=operator, tenant=tenant, v=one
 )  # fmt: skip
 subject = has(
-    binding=one_of("exact", "observed"), digest=bytes32, kind=subject_kind, media=text(1, 128), size=integer(0, 65_536)
+    binding=one_of("exact", "observed"), digest=bytes32, kind=subject_kind, media=text(1, 128), size=integer(1, 65_536)
 )  # fmt: skip
 approval_id = text(30, 30, "apr-[a-z2-7]{26}")
 approval_request = has(

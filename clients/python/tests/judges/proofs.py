@@ -16,6 +16,8 @@ from landbridge._form import Malformed, Refused, _any_object, _standard64, diges
 MEDIA = "application/vnd.gfp.approval.v1+json"
 NAMESPACE = b"approval.v1@gfp"
 PRESENT, VERIFIED = 1, 4
+#: Flags of an authenticator that say that more follows.
+HAS_MORE = 0x40 | 0x80
 #: How OpenSSH names the two kinds of keys.
 SSH = {"ssh": b"ssh-ed25519", "ssh_sk": b"sk-ssh-ed25519@openssh.com"}
 
@@ -131,6 +133,8 @@ def _webauthn(key: Dict[str, Any], proof: Dict[str, Any], message: bytes) -> Non
     data, client_data = _standard64(proof["authenticator_data"]), _standard64(proof["client_data"])
     if len(data) < 37 or data[:32] != digest(key["rp_id"].encode()):
         raise Refused("the authenticator's data is cut, or of another relying party")
+    if (len(data) > 37) != bool(data[32] & HAS_MORE):
+        raise Refused("the authenticator's data has more than its flags say, or less")
     if data[32] & (PRESENT | VERIFIED) != PRESENT | VERIFIED:
         raise Refused("nobody was present, or nobody was verified")
     try:
@@ -141,6 +145,7 @@ def _webauthn(key: Dict[str, Any], proof: Dict[str, Any], message: bytes) -> Non
         raise Refused("the client's data is none of an assertion")
     if said.get("challenge") != text64(digest(b"GFP-WEBAUTHN-v1\n", message)):
         raise Refused("the challenge is another")
-    if said.get("origin") not in key["origins"] or said.get("crossOrigin", False) is not False:
+    framed = said.get("crossOrigin", False) is not False or said.get("topOrigin") is not None
+    if said.get("origin") not in key["origins"] or framed:
         raise Refused("the assertion was made on another page, or in a frame of one")
     _verify(key, _standard64(proof["sig"]), data + digest(client_data))

@@ -5,8 +5,7 @@ import { type Bytes, Malformed, raw64 } from '../../src/form.js';
 import { type Check, digest, tenant, where } from './forms.js';
 
 const between = (low: number, high: number): Check<number> => where(integer(low), [(value) => value <= high, `beyond ${high}`]);
-const once = <T>(values: Check<readonly T[]>): Check<readonly T[]> =>
-  where(values, [(read) => new Set(read).size === read.length, 'an entry stands twice']);
+const sorted = (values: Check<readonly string[]>): Check<readonly string[]> => where(values, [ascends, 'the entries do not ascend']);
 
 /** So many bytes, as base64url. */
 const raw =
@@ -18,15 +17,12 @@ const raw =
   };
 
 /** Bytes in the one spelling of standard base64 (ENV-3). */
-const base64 =
-  (high: number): Check<Bytes> =>
-  (value) => {
-    const spelled = text()(value);
-    const bytes = new Uint8Array(Buffer.from(spelled, 'base64'));
-    if (Buffer.from(bytes).toString('base64') !== spelled) throw new Malformed('not the one spelling of base64');
-    if (bytes.length > high) throw new Malformed(`more than ${high} bytes`);
-    return bytes;
-  };
+const base64: Check<Bytes> = (value) => {
+  const spelled = text()(value);
+  const bytes = new Uint8Array(Buffer.from(spelled, 'base64'));
+  if (Buffer.from(bytes).toString('base64') !== spelled) throw new Malformed('not the one spelling of base64');
+  return bytes;
+};
 
 /** An object whose other members follow from one of them. */
 const by =
@@ -41,7 +37,7 @@ const DAY_MS = 86_400_000;
 export const scopeName = text(1, 64, /^[a-z0-9][a-z0-9._-]*$/);
 export const operatorName = text(1, 64, /^[a-z0-9][a-z0-9._@-]*$/);
 const tenants = has({ deciding: tenant, relying: tenant });
-const methods = once(list(oneOf('file', 'ssh', 'ssh_sk', 'webauthn'), 1));
+const methods = sorted(list(oneOf('file', 'ssh', 'ssh_sk', 'webauthn'), 1));
 const subjectKind = text(1, 32, /^[a-z][a-z0-9_-]*$/);
 const signers = between(1, 16);
 
@@ -52,7 +48,7 @@ export const catalog = where(
     issued: time,
     scopes: list(
       has(
-        { assurance: has({ methods, min_signers: signers }), description: text(0, 512), name: scopeName },
+        { assurance: has({ methods, min_signers: signers }), description: text(1, 512), name: scopeName },
         { deprecated: oneOf(true) },
       ),
       0,
@@ -73,7 +69,7 @@ export const projection = has({
     methods,
     min_signers: signers,
     observed: oneOf(true, false),
-    subject_kinds: once(list(subjectKind, 1)),
+    subject_kinds: sorted(list(subjectKind, 1)),
   }),
   entry: digest,
   exp: time,
@@ -85,7 +81,7 @@ export const projection = has({
 });
 
 const ed25519 = { alg: oneOf('ed25519'), kid: digest, pub: raw(32) };
-const passkey = { kid: digest, kind: oneOf('webauthn'), origins: once(list(text(1, 256), 1, 8)), rp_id: text(1, 256) };
+const passkey = { kid: digest, kind: oneOf('webauthn'), origins: sorted(list(text(1, 256), 1, 8)), rp_id: text(1, 256) };
 const point = where(raw(65), [(bytes) => bytes[0] === 4, 'not an uncompressed point']);
 
 /** A key with which a person decides: its members follow from its kind, and a passkey's from its algorithm. */
@@ -102,8 +98,8 @@ export const credential = has({
   expires: time,
   iss: gateway,
   issued: time,
-  keys: list(operatorKey, 1, 8),
-  scopes: once(list(scopeName, 1, 64)),
+  keys: where(list(operatorKey, 1, 8), [(keys) => ascends(keys.map(({ kid }) => kid)), 'the keys do not ascend']),
+  scopes: sorted(list(scopeName, 1, 64)),
   sub: operatorName,
   tenant,
   v: one,
@@ -120,13 +116,13 @@ export const approvalRequest = has(
     quorum: between(1, 16),
     requester: has({ gateway, principal: text(1, 256) }),
     scope: scopeName,
-    scopes: where(list(scopeName, 1, 64), [ascends, 'the scopes do not ascend']),
+    scopes: sorted(list(scopeName, 1, 64)),
     subject: has({
       binding: oneOf('exact', 'observed'),
       digest,
       kind: subjectKind,
       media: text(1, 128),
-      size: between(0, 65_536),
+      size: between(1, 65_536),
     }),
     tenant: tenants,
     v: one,
@@ -152,7 +148,7 @@ export const approval = has({
   v: one,
 });
 
-const signature = { kid: digest, sig: base64(8192) };
+const signature = { kid: digest, sig: base64 };
 
 /** How an operator's key signed. */
 export type Proof = ReturnType<typeof proof>;
@@ -160,14 +156,21 @@ const proof = by('kind', {
   file: has({ ...signature, kind: oneOf('file') }),
   ssh: has({ ...signature, kind: oneOf('ssh') }),
   ssh_sk: has({ ...signature, kind: oneOf('ssh_sk') }),
-  webauthn: has({ ...signature, authenticator_data: base64(8192), client_data: base64(8192), kind: oneOf('webauthn') }),
+  webauthn: has({ ...signature, authenticator_data: base64, client_data: base64, kind: oneOf('webauthn') }),
 });
 
 export const APPROVAL = 'application/vnd.gfp.approval.v1+json';
 
-/** An approval with all that is needed to judge it. */
+const parts = (of: Proof): Bytes[] => (of.kind === 'webauthn' ? [of.sig, of.authenticator_data, of.client_data] : [of.sig]);
+const proofSize = (of: Proof): number => parts(of).reduce((size, part) => size + part.length, 0);
+
+/** An approval with all that is needed to judge it (APR-52). */
 export const decision = has({
-  approval: has({ payload: base64(65_536), payloadType: oneOf(APPROVAL), proof }),
+  approval: where(
+    has({ payload: base64, payloadType: oneOf(APPROVAL), proof }),
+    [({ payload }) => payload.length <= 65_536, 'the payload is too large'],
+    [(signed) => proofSize(signed.proof) <= 8192, 'the proof is too large'],
+  ),
   catalog: anything,
   credential: anything,
 });

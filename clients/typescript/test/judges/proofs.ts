@@ -3,11 +3,13 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 
 import * as ed25519 from '../../src/ed25519.js';
-import { type Bytes, decode, digest, join, Malformed, same, text64, utf8 } from '../../src/form.js';
+import { type Bytes, decode, digest, isObject, join, Malformed, same, text64, utf8 } from '../../src/form.js';
 import type { OperatorKey, Proof } from './approval-forms.js';
 
 const USER_PRESENT = 1;
 const USER_PRESENT_AND_VERIFIED = 5;
+/** Flags that say that more follows. */
+const HAS_MORE = 0x40 | 0x80;
 
 type Of<K extends OperatorKey['kind']> = Extract<OperatorKey, { kind: K }>;
 
@@ -56,9 +58,11 @@ async function webauthn(proof: Extract<Proof, { kind: 'webauthn' }>, key: Of<'we
   if (said['challenge'] !== text64(await digest(utf8('GFP-WEBAUTHN-v1\n'), pae))) return false;
   if (!key.origins.some((origin) => origin === said['origin'])) return false;
   if (said['crossOrigin'] !== undefined && said['crossOrigin'] !== false) return false;
+  if (said['topOrigin'] !== undefined && said['topOrigin'] !== null) return false;
 
   const data = proof.authenticator_data; // the hash of `rp_id`, the flags, and four bytes that count
   if (data.length < 37 || !same(data.subarray(0, 32), await digest(utf8(key.rp_id)))) return false;
+  if (data.length > 37 !== (((data[32] ?? 0) & HAS_MORE) !== 0)) return false;
   if (((data[32] ?? 0) & USER_PRESENT_AND_VERIFIED) !== USER_PRESENT_AND_VERIFIED) return false;
 
   const signed = join(data, await digest(proof.client_data));
@@ -69,9 +73,10 @@ async function webauthn(proof: Extract<Proof, { kind: 'webauthn' }>, key: Of<'we
 
 function clientData(data: Bytes): { readonly [name: string]: unknown } {
   try {
-    return Object(JSON.parse(decode(data)));
+    const text = decode(data);
+    return isObject(text) ? JSON.parse(text) : {};
   } catch (fault) {
-    if (fault instanceof Malformed || fault instanceof SyntaxError) return {};
+    if (fault instanceof Malformed) return {};
     throw fault;
   }
 }

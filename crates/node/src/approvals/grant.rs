@@ -172,6 +172,7 @@ async fn decide(core: &Arc<Core>, work: &Work, grant: &ApprovalGrant) -> Result<
     let judged = match judged {
         Ok(judged) => judged,
         Err(why) => {
+            //= APR-53
             let detail = super::detail(&why);
             return refuse(core, work, grant, TroubleCode::ApprovalRefused, detail).await;
         }

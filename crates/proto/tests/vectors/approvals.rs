@@ -1,16 +1,17 @@
 //! Catalogs, and decisions of another gateway's operators.
 
 use landbridge_proto::trust::approval::{
-    Question, Standing, Tally, Uncounted, check_ask, check_catalog, judge,
+    Counted, Question, Standing, Tally, Uncounted, check_ask, check_catalog, judge,
 };
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
-use landbridge_proto::trust::verified::verify;
+use landbridge_proto::trust::verified::{VerifyError, verify};
 use landbridge_proto::wire::approval::{ApprovalRequest, Decision, Projection};
 use landbridge_proto::wire::digest::Digest;
 use landbridge_proto::wire::kind::Role;
 use landbridge_proto::wire::problem::Code;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::folder::{Judged, Vector, chain_of, envelopes, judge_all};
 
@@ -60,11 +61,51 @@ fn asked<T>(vector: &Vector, then: impl FnOnce(&Question<'_>) -> T) -> T {
     then(&question)
 }
 
+/// A decision, where it has its form.
+fn read(value: &Value) -> Result<Decision, Judged> {
+    serde_json::from_value(value.clone())
+        .map_err(|fault| Judged::refused(Code::Malformed, &["envelope"], &fault))
+}
+
+//= APR-52
+//= APR-53
 fn decision(vector: &Vector) -> Judged {
-    let decision: Decision = vector.get("decision");
+    let decision = match read(vector.raw("decision")) {
+        Ok(decision) => decision,
+        Err(judged) => return judged,
+    };
     match asked(vector, |question| judge(question, &decision)) {
         Ok(_) => Judged::accepted(),
-        Err(fault) => Judged::refused(Code::ApprovalRefused, &[], &fault),
+        Err(fault) => Judged::refused(fault.code(), phases(&fault), &fault),
+    }
+}
+
+/// Where a fault is noticed, as far as it says. A life that is too long is one of form here.
+fn phases(fault: &Uncounted) -> &'static [&'static str] {
+    match fault {
+        Uncounted::NotFresh(_) => &["status"],
+        Uncounted::BadProof(_) => &["signature"],
+        Uncounted::CatalogUnverified(fault) | Uncounted::CredentialUnverified(fault) => match fault
+        {
+            VerifyError::SignedMalformedPayload { .. } => &["json", "payload", "approval"],
+            VerifyError::SentAnotherKind { .. } => &["envelope"],
+            _ => &["signature"],
+        },
+        Uncounted::Malformed(_) => &["json", "payload", "approval"],
+        Uncounted::CatalogOfAnother { .. }
+        | Uncounted::CatalogWentBack { .. }
+        | Uncounted::CatalogEquivocated { .. }
+        | Uncounted::Unmapped { .. }
+        | Uncounted::CatalogExpired { .. }
+        | Uncounted::ScopeGone { .. }
+        | Uncounted::EntryChanged { .. }
+        | Uncounted::ProjectionNotNow { .. }
+        | Uncounted::KindNotAllowed
+        | Uncounted::ObservedNotAllowed
+        | Uncounted::MethodNotAllowed
+        | Uncounted::LivesTooLong { .. }
+        | Uncounted::MethodNotAssured { .. } => &["projection"],
+        _ => &["approval"],
     }
 }
 
@@ -82,18 +123,39 @@ fn ask(vector: &Vector) -> Judged {
     }
 }
 
+/// As a relying gateway counts: each decision by the newest catalog that is kept, and those before by it again.
 fn tally(vector: &Vector) -> Judged {
-    let decisions: Vec<Decision> = vector.get("decisions");
-    let tally = asked(vector, |question| {
-        let mut tally = Tally::new(question.request);
-        for judged in decisions.iter().filter_map(|one| judge(question, one).ok()) {
-            tally.count(&judged);
+    let decisions: Vec<Value> = vector.get("decisions");
+    let (tally, over) = asked(vector, |question| {
+        let (mut tally, mut kept) = (Tally::new(question.request), question.kept);
+        let mut before: Vec<Decision> = Vec::new();
+        for new in decisions.iter().filter_map(|one| read(one).ok()) {
+            let Ok(judged) = judge(&Question { kept, ..*question }, &new) else { continue };
+            let mut next = Tally::new(question.request);
+            for old in &before {
+                let old = Decision { catalog: new.catalog.clone(), ..old.clone() };
+                if let Ok(judged) = judge(&Question { kept: None, ..*question }, &old) {
+                    next.count(&judged);
+                }
+            }
+            if next.count(&judged) == Counted::AddsNothing {
+                continue;
+            }
+            let catalog = judged.catalog();
+            kept = Some((catalog.value().version, catalog.digest()));
+            tally = next;
+            before.push(new);
+            if !matches!(tally.standing(), Standing::Open { .. }) {
+                break;
+            }
         }
-        tally
+        (tally, question.now >= question.request.expires)
     });
     let verdict = match tally.standing() {
         Standing::Approved => "approved",
         Standing::Denied => "denied",
+        //= APR-25
+        Standing::Open { .. } if over => "denied",
         Standing::Open { .. } => "undecided",
     };
     Judged::told(verdict, None, format!("{} of {} approved", tally.have(), tally.need()))
@@ -101,20 +163,20 @@ fn tally(vector: &Vector) -> Judged {
 
 #[test]
 fn every_catalog_is_judged_as_it_must() {
-    judge_all("catalogs", 35, catalog);
+    judge_all("catalogs", 50, catalog);
 }
 
 #[test]
 fn every_decision_is_judged_as_it_must() {
-    judge_all("approvals", 190, decision);
+    judge_all("approvals", 289, decision);
 }
 
 #[test]
 fn every_question_is_judged_as_it_must() {
-    judge_all("asks", 50, ask);
+    judge_all("asks", 70, ask);
 }
 
 #[test]
 fn decisions_are_counted_as_they_must() {
-    judge_all("tallies", 30, tally);
+    judge_all("tallies", 50, tally);
 }

@@ -54,8 +54,8 @@ pub enum Uncounted {
         /// Their tenant.
         remote: TenantId,
     },
-    /// The newest catalog is too old.
-    #[error("the catalog expired at {expires}")]
+    /// The newest catalog is too old, or of the future.
+    #[error("the catalog is outside its life, which ends at {expires}")]
     CatalogExpired {
         /// When.
         expires: Timestamp,
@@ -225,7 +225,12 @@ impl Uncounted {
     /// What the other gateway is told.
     #[must_use]
     pub const fn code(&self) -> Code {
-        Code::ApprovalRefused
+        match self {
+            //= APR-25
+            Self::TooLate { .. } => Code::AlreadyResolved,
+            //= APR-53
+            _ => Code::ApprovalRefused,
+        }
     }
 
     /// The reason in one word, for metrics and lists.

@@ -269,6 +269,7 @@ pub enum InvalidSignedApproval {
 impl TryFrom<RawSignedApproval> for SignedApproval {
     type Error = InvalidSignedApproval;
 
+    //= APR-52
     fn try_from(raw: RawSignedApproval) -> Result<Self, InvalidSignedApproval> {
         if raw.payload_type != Kind::Approval.payload_type() {
             return Err(InvalidSignedApproval::OtherPayloadType);

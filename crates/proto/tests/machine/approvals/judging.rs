@@ -126,6 +126,8 @@ fn a_changed_entry_or_an_expired_catalog_suspends_the_projection() {
     assert_eq!(gone, Uncounted::ScopeGone { scope: scope("sre-lead") });
     let expired = refused(|scene| scene.catalog.expires = AT);
     assert_eq!(expired, Uncounted::CatalogExpired { expires: AT });
+    let early = refused(|scene| scene.catalog.issued = AT.plus_ms(MINUTE_MS + 1));
+    assert!(matches!(early, Uncounted::CatalogExpired { .. }));
 }
 
 /// Attack 88: a projection that ended.
@@ -305,7 +307,9 @@ fn a_proof_of_another_kind_than_its_key_is_refused() {
 fn nothing_counts_from_the_questions_end_on() {
     let mut late = scene();
     late.request.expires = AT;
-    assert_eq!(late.judge().unwrap_err(), Uncounted::TooLate { expires: AT });
+    let fault = late.judge().unwrap_err();
+    assert_eq!(fault, Uncounted::TooLate { expires: AT });
+    assert_eq!(fault.code(), Code::AlreadyResolved);
     late.request.expires = AT.plus_ms(1);
     assert!(late.judge().is_ok());
 }
@@ -324,6 +328,11 @@ fn nothing_counts_of_a_gateway_that_is_not_fresh() {
 fn the_requester_never_counts() {
     let own = refused(|scene| scene.request.requester.principal = "alice".to_owned());
     assert_eq!(own, Uncounted::ByRequester { sub: operator("alice") });
+    let deny = refused(|scene| {
+        scene.request.requester.principal = "alice".to_owned();
+        scene.approval.decision = Vote::Deny;
+    });
+    assert_eq!(deny, Uncounted::ByRequester { sub: operator("alice") });
     // A person of that name elsewhere is somebody else.
     let mut other = scene();
     other.request.requester.principal = "alice".to_owned();
