@@ -32,7 +32,13 @@ LET_THROUGH = {
         requests/proto_descending requests/request_signed_twice_by_one_key
         statuses/revocation_twice statuses/revocation_twice_with_two_reasons statuses/revocations_descend
         transcripts/signature_twice transcripts/signatures_descend
-        walks/keyids_descend
+        federations/modes_descend federations/operator_key_twice federations/operator_keys_descend
+        federations/operator_scopes_descend federations/projection_subject_kinds_descend
+        federations/projections_by_local_scope_before_remote federations/root_tenants_descend federations/tools_descend
+        walks/keyids_descend walks/url_twice
+    """,
+    "one of several spellings of an address": """
+        walks/url_of_an_address_in_another_spelling
     """,
     "a relation between numbers": """
         approvals/catalog_life_too_long asks/life_longer_than_a_day asks/life_negative asks/life_zero
@@ -42,7 +48,9 @@ LET_THROUGH = {
         pairings/life_zero
         catalogs/life_negative catalogs/life_too_long catalogs/life_zero
         envelopes/status_life_a_day_and_more envelopes/status_life_zero envelopes/status_seq_not_issued
+        federations/root_key_good_at_no_time
         requests/status_life_too_long
+        statuses/incarnation_begins_after_it statuses/refresh_longer_than_the_life
         statuses/life_longer_than_a_day statuses/life_negative statuses/life_zero statuses/seq_after_issued
         statuses/seq_before_issued statuses/seq_one
         transcripts/status_life_too_long transcripts/status_life_zero transcripts/status_seq_is_not_issued
@@ -60,6 +68,7 @@ LET_THROUGH = {
     """,
     "how many of a thing a place wants": """
         admissions/with_two_memberships admissions/without_a_membership admissions/without_roots pairings/without_roots
+        requests/thirty_three_roots requests/thirty_three_roots_that_are_known
     """,
     "what one part of a document says of another": """
         approvals/credential_key_under_another_name approvals/credential_with_a_second_key_of_small_order
@@ -67,6 +76,8 @@ LET_THROUGH = {
         federations/genesis_of_another federations/gid_of_another federations/iss_of_another federations/itself_a_peer
         federations/member_is_itself federations/member_is_no_peer federations/member_of_two_roots
         federations/member_with_a_grant_of_another_tenant federations/more_members_than_may_be
+        admissions/aud_is_iss pairings/aud_is_iss
+        federations/one_key_of_two_operators federations/operator_key_of_small_order
         federations/older_than_one_used federations/one_agent_in_two_grants_of_a_peer
         federations/one_agent_of_a_peer_that_is_suspended federations/one_agent_of_two_peers
         federations/one_agent_of_two_peers_in_two_spellings federations/one_of_many_agents_twice
@@ -77,6 +88,7 @@ LET_THROUGH = {
     "a size in bytes": """
         approvals/form_proof_longer_than_may_be approvals/form_ssh_proof_longer_than_may_be
         envelopes/document_too_large envelopes/request_too_large
+        envelopes/bytes_as_many_as_may_be envelopes/bytes_too_many requests/body_too_large
     """,
     "what the text of a tool's arguments says": """
         requests/start_tool_args_depth_17 requests/start_tool_args_member_twice

@@ -16,7 +16,7 @@ from wire import SKEW, Envelope, Key, Problem, Root, b64u, malformed, sha, unver
 
 DAY = 86_400_000
 BATCH_FRAMES_MAX, BATCH_BYTES_MAX, OUTPUT_TEXT_BYTES_MAX = 64, 524_288, 32_768
-ROOT_STEPS_MAX, CHAIN_ROOTS_MAX, HELD_MAX, REVOCATIONS_KEPT_MAX = 32, 256, 3, 4096
+ROOT_STEPS_MAX, CHAIN_ROOTS_MAX, REVOCATIONS_KEPT_MAX = 32, 256, 4096
 DEADLINE, DEADLINE_MAX, DEADLINE_GRACE, KEY_WINDOW = 600_000, DAY, 30_000, 7 * DAY
 RUN_FRAMES_MAX, RUN_BYTES_MAX, TERMINAL_BYTES = 100_000, 268_435_456, 600
 STATUS_LIFE, STATUS_REFRESH = 3_600_000, 1_800_000
@@ -238,15 +238,13 @@ class Executor:
             raise malformed("a request's life")
         if said["iat"] > now + SKEW or said["exp"] < now - SKEW:
             raise Problem("clock_skew")
-        if 1 not in said["proto"] or max(said["proto"]) < self.root.doc["min_proto"]:
+        if 1 not in said["proto"] or self.root.doc["min_proto"] > 1:
             raise Problem("protocol_unsupported")
         self.look_back(asked)
 
     def look_back(self, asked):
         """Step 16: whether the peer saw something of ours that we forgot (ID-41, ID-42)."""
         seen, mine = asked.said["seen"], self.incarnation()
-        if len(asked.held) > HELD_MAX:
-            raise Problem("too_large", "held")
         for envelope in asked.held:
             if envelope.kind in ("status", "accept", "seal") and self.forgot(envelope, asked.gid):
                 with self.store.tx():

@@ -42,10 +42,12 @@ def pair(executor, data):
     request.verify(chain[-1].keys("request"), chain[-1].threshold("request"), now)
     said = wire.read(request.payload)
     wire.PAIRING(said)
-    if said["iss"] != gid or said["aud"] != executor.gid or said["genesis"] != b64u(chain[0].digest):
-        raise unverified("not that gateway, or not for us")
+    if wire.gateway_id(unb64u(said["genesis"])) != said["iss"] or said["aud"] == said["iss"]:
+        raise malformed("the gateways of a pairing")
     if not 1 <= said["exp"] - said["iat"] <= wire.REQUEST_LIFE_MAX:
         raise malformed("a pairing's life")
+    if said["iss"] != gid or said["aud"] != executor.gid:
+        raise unverified("not that gateway, or not for us")
     if said["iat"] > now + SKEW or said["exp"] < now - SKEW:
         raise Problem("clock_skew")
     store = executor.store

@@ -6,6 +6,7 @@ import re
 
 from make import ed25519
 from make.base import DAY, NOW, Gateway, Key, b64u, jcs, pae, sha, sign
+from make.base import spare as spare_url
 from make.form import (Folder, accept, answer, catalog, credential, deciding, edited, federation, grant, list_key,
                        peer, problem, receipt, request, seal)
 
@@ -168,12 +169,16 @@ form("one_key_for_two", "ENV-5", "malformed", {**TWO, "signatures": TWO["signatu
 for name, keyid in (("short", "abc"), ("of_44", "A" * 44), ("empty", ""), ("in_base64", "+" * 43), ("padded", "A" * 42 + "=")):
     form(f"keyid_{name}", "ID-3", "malformed", {**E, "signatures": [{**E["signatures"][0], "keyid": keyid}]})
 
+form("keyid_with_spare_bits", "ENV-9", "verification_failed", {**E, "signatures": [
+    {**E["signatures"][0], "keyid": spare_url(E["signatures"][0]["keyid"])}]}, "signature")
+
 # Kinds.
 KIND = "application/vnd.gfp.status.v1+json"
 for name, media in (
     ("of_version_2", KIND.replace("v1", "v2")), ("in_capitals", KIND.replace("status", "Status")),
     ("with_parameter", KIND + ";charset=utf-8"), ("with_space", KIND + " "), ("empty", ""), ("json", "application/json"),
     ("of_no_kind", KIND.replace("status", "state")), ("without_suffix", KIND.replace("+json", "")),
+    ("of_a_projection", KIND.replace("status", "projection")),
     ("approval_of_an_operator_changed", KIND.replace("status", "approvals")),
 ):
     form(f"type_{name}", "ENV-8", "malformed", sign("status", STATUS, B.key["status"], media=media))
@@ -346,6 +351,10 @@ def prompting(size):
     return shorten(text(sign("request", document, B.key["request"])))
 
 
+#: Spaces belong nowhere; how many bytes there are comes first.
+BYTES_MAX = 1_406_296
+form("bytes_as_many_as_may_be", "ENV-2", "malformed", [W, [" ", BYTES_MAX - len(W)]])
+form("bytes_too_many", "ENV-7", "too_large", [W, [" ", BYTES_MAX + 1 - len(W)]])
 form("request_as_large_as_it_may_be", "ENV-7", "ok", prompting(1_048_576), kind="request")
 form("request_too_large", "ENV-7", "too_large", prompting(1_048_577), "envelope", kind="request")
 form("envelope_too_large", "ENV-7", "too_large", prompting(1_060_000), "envelope", kind="request")

@@ -65,6 +65,20 @@ def operator(name="alice", keys=None, **changes):
                   **changes)
 
 
+BOTH_KEYS = sorted([operator_key(Key(70)), operator_key(Key(72))], key=lambda key: key["kid"])
+
+
+def es256_kid(point):
+    return b64u(sha(b"GFP-KEY-v1\nes256\n", point))
+
+
+#: The generator of P-256 as a passkey's key, in the long spelling of a point and in the short one.
+LONG = b"\x04" + bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+                               "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+SHORT = b"\x03" + LONG[1:33]
+PASSKEY = {"alg": "es256", "kid": es256_kid(LONG), "kind": "webauthn", "origins": ["https://ops.example"], "pub": b64u(LONG),
+           "rp_id": "ops.example"}
+
 # Nothing wrong.
 fed("no_peer", "ID-29", "ok", document([]))
 fed("three_peers", "ID-29", "ok", document([one(B), one(C), one(D)]))
@@ -86,6 +100,14 @@ fed("revoked_member_takes_no_place", "ID-67", "ok", document([one(B, status="rev
 fed("projection", "APR-5", "ok", document([one(projections=[projection()])]))
 fed("projection_of_the_longest_life", "APR-5", "ok", document([one(projections=[projection(exp=NOW + 400 * DAY)])]))
 fed("operators", "ENV-19", "ok", document(operators=[operator("alice"), operator("bob", [operator_key(Key(71))])]))
+
+fed("operator_with_two_keys", "ENV-19", "ok", document(operators=[operator(keys=BOTH_KEYS)]))
+fed("operator_with_a_passkey_over_p256", "ENV-19", "ok", document(operators=[operator(keys=[PASSKEY])]))
+fed("projections_by_remote_before_local_scope", "ENV-19", "ok", document([one(projections=[
+    projection(local_scope="zeta"), projection(remote="beta", local_scope="alpha")])]))
+fed("revoked_member_with_a_grant_of_another_tenant", "ID-67", "ok", document([one(B, status="revoked"), one(C)], roots=[
+    root(members=[B.gid], tenants=["beta"])]))
+fed("two_roots", "ENV-19", "ok", document(roots=[root("alpha"), root("beta")]))
 
 # Who signed, and what is older (ID-27, ID-28).
 for role in ("root", "stream", "request", "status"):
@@ -151,6 +173,11 @@ for name, changes in (
     ("disclose_unknown", {"disclose": {"output": "part", "tool_args": "full", "tool_results": "full"}}),
     ("disclose_of_two", {"disclose": {"output": "full", "tool_args": "full"}}), ("grant_member_unknown", {"note": "x"}),
     ("grant_without_disclose", {"disclose": None}), ("approval_by_nobody", {"approval": {"quorum": 0, "scope": "sre-lead"}}),
+    ("approval_by_operator", {"approval": {"quorum": 1, "scope": "operator"}}),
+    ("approval_by_a_reserved_scope", {"approval": {"quorum": 1, "scope": "operator.admin"}}),
+    ("modes_descend", {"modes": ["turn", "session"]}), ("mode_twice", {"modes": ["session", "session"]}),
+    ("tools_descend", {"asks": ["prompt", "toolCall"], "tools": ["b", "a"]}),
+    ("tool_twice", {"asks": ["prompt", "toolCall"], "tools": ["a", "a"]}),
     ("approval_by_seventeen", {"approval": {"quorum": 17, "scope": "sre-lead"}}),
 ):
     granting(name, "ENV-19", "malformed", **changes)
@@ -171,6 +198,9 @@ for name, clause, roots in (
     ("members_empty_and_there", "ENV-19", [root(members=[])]), ("max_members_zero", "ENV-19", [root(max_members=0)]),
     ("max_members_of_1025", "ENV-19", [root(max_members=1025)]), ("roots_descend", "ENV-19", [root("beta"), root("alpha")]),
     ("root_twice", "ENV-19", [root(), root()]), ("seventeen_roots", "ENV-19", [root(f"r{at:02}") for at in range(17)]),
+    ("root_tenants_descend", "ENV-19", [root(tenants=["beta", "acme"])]), ("root_tenant_twice", "ENV-19", [root(tenants=["acme", "acme"])]),
+    ("member_twice", "ENV-19", [root(members=[B.gid, B.gid])]),
+    ("root_key_good_at_no_time", "ENV-19", [root(keys={STRANGER.kid: {**root()["keys"][STRANGER.kid], "exp": NOW}})]),
     ("root_without_tenants", "ENV-19", [root(tenants=[])]), ("root_threshold_zero", "ENV-19", [root(threshold=0)]),
     ("root_threshold_of_more_keys_than_it_has", "ENV-19", [root(threshold=2)]), ("root_without_keys", "ENV-19", [root(keys={})]),
     ("root_member_unknown", "ENV-19", [root(note="x")]),
@@ -194,7 +224,10 @@ for name, changes in (
     fed(name, "APR-5", "malformed", document([one(projections=[projection(**changes)])]))
 fed("projection_twice", "APR-5", "malformed", document([one(projections=[projection(), projection(exp=NOW + DAY)])]))
 fed("projections_descend", "ENV-19", "malformed", document([one(projections=[projection(local_scope="b"), projection(local_scope="a")])]))
-for name, constraints in (("method_unknown", {"methods": ["sms"]}), ("methods_descend", {"methods": ["ssh", "file"]}),
+fed("projections_by_local_scope_before_remote", "ENV-19", "malformed", document([one(projections=[
+    projection(remote="beta", local_scope="alpha"), projection(local_scope="zeta")])]))
+for name, constraints in (("subject_kinds_descend", {"subject_kinds": ["tool", "exec"]}), ("method_twice", {"methods": ["ssh", "ssh"]}),
+                          ("method_unknown", {"methods": ["sms"]}), ("methods_descend", {"methods": ["ssh", "file"]}),
                           ("by_nobody", {"min_signers": 0}), ("by_seventeen", {"min_signers": 17}), ("life_zero", {"max_ttl_ms": 0}),
                           ("life_longer_than_a_day", {"max_ttl_ms": DAY + 1})):
     fed(f"projection_{name}", "ENV-19", "malformed", document([one(projections=[projection(constraints=constraints)])]))
@@ -205,10 +238,16 @@ for name, operators in (
     ("operators_empty_and_there", []), ("operator_twice", [operator(), operator(keys=[operator_key(Key(71))])]),
     ("operators_descend", [operator("bob", [operator_key(Key(71))]), operator("alice")]),
     ("operator_without_keys", [operator(keys=[])]), ("operator_without_scopes", [operator(scopes=[])]),
+    ("operator_keys_descend", [operator(keys=BOTH_KEYS[::-1])]), ("operator_key_twice", [operator(keys=BOTH_KEYS[:1] * 2)]),
+    ("operator_scopes_descend", [operator(scopes=["sre-lead", "audit"])]), ("operator_scope_twice", [operator(scopes=["audit", "audit"])]),
+    ("operator_key_of_a_compressed_point", [operator(keys=[{**PASSKEY, "kid": es256_kid(SHORT), "pub": b64u(SHORT)}])]),
     ("operator_with_nine_keys", [operator(keys=sorted([operator_key(Key(100 + at)) for at in range(9)], key=lambda key: key["kid"]))]),
     ("operator_member_unknown", [operator(note="x")]),
 ):
     fed(name, "ENV-19", "malformed", document(operators=operators))
+fed("operator_key_of_small_order", "ID-2", None, document(operators=[operator(keys=[
+    {**operator_key(Key(70)), "kid": SMALL_KID, "pub": b64u(SMALL)}])]))
+fed("one_key_of_two_operators", "ID-29", "malformed", document(operators=[operator("alice"), operator("bob")]))
 fed("operator_key_under_another_name", "ID-1", None, document(operators=[operator(keys=[operator_key(Key(70), kid=Key(71).kid)])]))
 
 # The document.

@@ -1,6 +1,6 @@
 """The text of an invite, and the roots that its endpoint gives. CC0 1.0."""
 
-from make.base import DAY, NOW, Gateway, Key, b64u, dsse_digest, jcs, sha, sign
+from make.base import DAY, NOW, Gateway, Key, b64u, dsse_digest, jcs, sha, sign, spare
 from make.form import HOUR, Folder, edited
 from make.walks import Walk, rotate
 
@@ -47,6 +47,8 @@ put("with_space_everywhere", "ID-73", "ok", " ".join(T))
 put("of_the_first_root", "ID-33", "ok", text(root=b64u(dsse_digest(A.root)), root_version=1))
 put("shown_a_later_root", "ID-33", "ok", T, roots=THREE.roots)
 
+put("on_its_last_instant", "ID-73", "ok", text(expires=AT + 1))
+
 # The text.
 for name, written in (
     ("empty", ""), ("prefix_alone", "gfp1:"), ("no_prefix", T[5:]), ("prefix_of_another_version", text(prefix="gfp2:")),
@@ -60,6 +62,13 @@ for name, written in (
     ("with_a_hard_space", T[:50] + "\u00a0" + T[50:]), ("with_a_space_of_no_width", T[:50] + "\u200b" + T[50:]), ("hyphenated", T[:50] + "-\n" + T[50:]),
 ):
     put(f"text_{name}", "ID-73", None, written)
+
+# How long the text is counts before what it holds; no right document makes one of this length.
+assert len(text(J.ljust(759))) == 1024
+put("text_of_1026_characters", "ID-73", None, text(J.ljust(760)))
+put("document_of_a_text_of_1024_characters", "ENV-16", None, "\n".join(text(J.ljust(759))), "document")
+put("expired", "ID-73", None, text(expires=AT - 1), "document")
+put("at_its_end", "ID-73", None, text(expires=AT), "document")
 
 # The document, whose check is right.
 for name, clause, raw in (
@@ -77,6 +86,7 @@ for name, changes in (
     ("endpoint_with_a_name", {"endpoint": {"url": "https://me@a.example:7443"}}), ("endpoint_a_text", {"endpoint": "https://a.example:7443"}),
 ):
     put(f"document_{name}", "ENV-19", None, text(**changes), "document")
+put("document_secret_with_spare_bits", "ENV-19", None, text(secret=spare(b64u(SECRET))), "document")
 
 # The roots that its endpoint gives (ID-33).
 put("roots_of_another_gateway", "ID-33", VF, T, "root", roots=[OTHER.root])

@@ -79,27 +79,31 @@ mem("key_at_exp", "ENV-13", VF, "signature", view={"federation": trusting([guild
 mem("key_on_its_last_instant", "ENV-13", "ok", view={"federation": trusting([guild(exp=AT + 1)])})
 
 # Whether it counts (ID-32).
-mem("of_a_root_that_is_not_known", "ID-32", None, federation="acme-test")
-mem("where_no_root_is_known", "ID-32", None, view={"federation": trusting([])})
-mem("expired", "ID-32", None, expires=AT - 1)
-mem("long_expired", "ID-32", None, issued=NOW - 10 * DAY, expires=NOW - 5 * DAY)
-mem("life_longer_than_a_week", "ID-32", None, expires=AT - HOUR + WEEK + 1)
-mem("life_zero", "ID-32", None, issued=AT + 1, expires=AT + 1)
-mem("life_negative", "ID-32", None, issued=AT + 2, expires=AT + 1)
-mem("of_a_tenant_that_the_root_lacks", "ID-32", None, tenants=["finance"])
-mem("of_two_tenants_of_which_the_root_has_one", "ID-32", None, tenants=["finance", "ops"])
-mem("of_a_tenant_in_capitals", "ID-3", "malformed", tenants=["OPS"], phase="payload")
-mem("beyond_max_members", "ID-32", None, view={"federation": trusting([guild(members=[OTHER.gid], max_members=1)], [as_peer(OTHER, "o")])})
-mem("beyond_max_members_of_which_one_is_suspended", "ID-32", None, view={"federation": trusting(
+mem("of_a_root_that_is_not_known", "ID-32", VF, federation="acme-test")
+mem("where_no_root_is_known", "ID-32", VF, view={"federation": trusting([])})
+mem("expired", "ID-32", VF, expires=AT - 1)
+mem("long_expired", "ID-32", VF, issued=NOW - 10 * DAY, expires=NOW - 5 * DAY)
+mem("at_its_end", "ID-32", VF, expires=AT)
+mem("issued_later_than_tolerated", "ID-32", VF, issued=AT + 60_001, expires=AT + DAY)
+mem("issued_as_late_as_tolerated", "ID-32", "ok", issued=AT + 60_000, expires=AT + DAY)
+mem("genesis_of_another", "ID-32", VF, genesis=b64u(dsse_digest(OTHER.root)))
+mem("life_longer_than_a_week", "ID-32", VF, expires=AT - HOUR + WEEK + 1)
+mem("life_zero", "ID-32", VF, issued=AT + 1, expires=AT + 1)
+mem("life_negative", "ID-32", VF, issued=AT + 2, expires=AT + 1)
+mem("of_a_tenant_that_the_root_lacks", "ID-32", VF, tenants=["finance"])
+mem("of_two_tenants_of_which_the_root_has_one", "ID-32", VF, tenants=["finance", "ops"])
+mem("of_a_tenant_in_capitals", "ID-3", VF, tenants=["OPS"], phase="payload")
+mem("beyond_max_members", "ID-32", VF, view={"federation": trusting([guild(members=[OTHER.gid], max_members=1)], [as_peer(OTHER, "o")])})
+mem("beyond_max_members_of_which_one_is_suspended", "ID-32", VF, view={"federation": trusting(
     [guild(members=[OTHER.gid], max_members=1)], [as_peer(OTHER, "o", status="suspended")])})
 
 # Its form.
-mem("with_space", "ENV-16", "malformed", "json", raw=lambda j: j.replace(b'":', b'": ', 1))
-mem("member_twice", "ENV-19", "malformed", "json", raw=lambda j: j.replace(b'"v":1}', b'"v":1,"v":1}'))
+mem("with_space", "ENV-16", VF, "json", raw=lambda j: j.replace(b'":', b'": ', 1))
+mem("member_twice", "ENV-19", VF, "json", raw=lambda j: j.replace(b'"v":1}', b'"v":1,"v":1}'))
 for name, changes in (("member_unknown", {"grants": []}), ("of_a_later_form", {"v": 2}), ("without_expires", {"expires": None}),
                       ("without_tenants", {"tenants": None}), ("tenants_descend", {"tenants": ["ops", "dev"]}),
                       ("tenant_twice", {"tenants": ["ops", "ops"]}), ("without_genesis", {"genesis": None}), ("member_a_list", {"member": [M.gid]})):
-    mem(name, "ENV-19", "malformed", "payload", **changes)
+    mem(name, "ENV-19", VF, "payload", **changes)
 
 # Admissions: M shows its membership to OWN.
 
@@ -156,6 +160,7 @@ for name, wrong in (("with_space", W.replace(',"held"', ', "held"')), ("cut", W[
     show(f"body_{name}", "REQ-1", "malformed", wrong, "body")
 show("without_a_membership", "ID-68", "malformed", body(held="absent"), "body")
 show("with_two_memberships", "ID-68", "malformed", body(held=[member(), member()]), "body")
+show("with_four_memberships", "REQ-2", "too_large", body(held=[member()] * 4), "body")
 show("without_roots", "ID-79", "malformed", body(roots="absent"), "body")
 ROOT = json.dumps(M.root, separators=(",", ":"))
 show("with_257_roots", "ID-79", "too_large", ['{"roots":[', [ROOT + ",", 256], ROOT + "]," + W[W.index('"status"'):]], "body")
@@ -184,7 +189,8 @@ for name, changes in (("member_unknown", {"note": "x"}), ("with_a_jti", {"jti": 
                       ("of_a_later_form", {"v": 2}), ("aud_a_list", {"aud": [OWN.gid]})):
     admit(name, "ENV-19", "malformed", "payload", **changes)
 for name, exp in (("life_zero", AT), ("life_negative", AT - 1), ("life_too_long", AT + 300_001)):
-    admit(name, "REQ-15", None, "payload", exp=exp)
+    admit(name, "REQ-15", "malformed", "payload", exp=exp)
+admit("aud_is_iss", "ENV-19", "malformed", "payload", aud=M.gid)
 admit("aud_of_another", "ID-68", VF, aud=OTHER.gid)
 admit("iss_of_another", "ID-68", VF, iss=OTHER.gid)
 admit("of_another_membership", "ID-68", VF, shown=member(tenants=["dev"]))
@@ -197,14 +203,17 @@ show("shown_by_another_than_its_member", "ID-68", VF, body(
 show("shown_by_another_in_its_name", "ID-68", VF, body(asked(by=OTHER, iss=M.gid), roots=[OTHER.root], status=stapled(OTHER)))
 
 # The membership that it shows.
-with_membership("membership_signed_by_a_stranger", "ID-32", None, "signature", keys=[STRANGER])
-with_membership("membership_signed_by_its_member", "ID-32", None, "signature", keys=[M.key["request"]])
-with_membership("membership_expired", "ID-32", None, expires=AT - 1)
-with_membership("membership_lives_too_long", "ID-32", None, expires=AT - HOUR + WEEK + 1)
-with_membership("membership_of_a_root_that_is_not_known", "ID-32", None, federation="acme-test")
-with_membership("membership_of_another_tenant", "ID-32", None, tenants=["finance"])
-with_membership("membership_with_space", "ENV-16", None, "json", raw=lambda j: j.replace(b'":', b'": ', 1))
-with_membership("membership_beyond_max_members", "ID-32", None, view={"federation": trusting(
+with_membership("membership_signed_by_a_stranger", "ID-32", VF, "signature", keys=[STRANGER])
+with_membership("membership_signed_by_its_member", "ID-32", VF, "signature", keys=[M.key["request"]])
+with_membership("membership_expired", "ID-32", VF, expires=AT - 1)
+with_membership("membership_lives_too_long", "ID-32", VF, expires=AT - HOUR + WEEK + 1)
+with_membership("membership_of_a_root_that_is_not_known", "ID-32", VF, federation="acme-test")
+with_membership("membership_of_another_tenant", "ID-32", VF, tenants=["finance"])
+with_membership("membership_with_space", "ENV-16", VF, "json", raw=lambda j: j.replace(b'":', b'": ', 1))
+with_membership("membership_beyond_max_members", "ID-32", VF, view={"federation": trusting(
     [guild(members=[OTHER.gid], max_members=1)], [as_peer(OTHER, "o")])})
+with_membership("membership_with_an_unknown_member", "ENV-19", VF, "payload", grants=[])
+with_membership("membership_where_no_root_is_known", "ID-32", VF, view={"federation": trusting([])})
+with_membership("membership_of_another_genesis", "ID-32", VF, genesis=b64u(dsse_digest(OTHER.root)))
 show("issued_before_the_one_that_is_kept", "ID-72", VF, body(), "membership", kept=member(issued=AT - HOUR + 1))
 show("issued_before_the_one_that_is_kept_of_a_member", "ID-72", VF, body(), "membership", kept=member(issued=AT - HOUR + 1), **AS_MEMBER)

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 
-from make.base import DAY, NOW, Gateway, Key, b64u, dsse_digest, jcs, sha, sign
+from make.base import DAY, NOW, Gateway, Key, b64u, dsse_digest, jcs, sha, sign, spare
 from make.form import HOUR, Folder, edited, request, seal
 from make.walks import Walk, rotate
 
@@ -89,6 +89,9 @@ for name, wrong in (
     put(f"body_{name}", "REQ-1", "malformed", wrong, "body")
 ROOT = json.dumps(A.root, separators=(",", ":"))
 put("with_257_roots", "ID-79", "too_large", ['{"roots":[', [ROOT + ",", 256], ROOT + "]," + TAIL], "body")
+HELD = sign("seal", seal(AT), B.key["stream"])
+put("with_three_held", "REQ-2", "ok", body(asked(), held=[HELD] * 3))
+put("with_four_held", "REQ-2", "too_large", body(asked(), held=[HELD] * 4), "body")
 put("without_roots", "ID-79", "malformed", "{" + TAIL, "body")
 put("request_without_signature", "ENV-4", "malformed", body({**asked(), "signatures": []}), "envelope")
 put("request_of_another_kind", "ENV-8", VF, body(asked(kind="admission")), "envelope")
@@ -131,7 +134,7 @@ put("signed_by_a_former_key", "ENV-9", VF, body(asked(ON), stapled(ON - 1000, ro
 pair("with_space", "ENV-16", "malformed", "json", raw=lambda j: j.replace(b'":', b'": ', 1))
 pair("member_twice", "ENV-19", "malformed", "json", raw=lambda j: j.replace(b'"v":1}', b'"v":1,"v":1}'))
 for name, changes in (("member_unknown", {"note": "x"}), ("without_jti", {"jti": None}), ("without_proof", {"proof": None}),
-                      ("without_genesis", {"genesis": None}), ("of_a_later_form", {"v": 2}), ("proof_short", {"proof": "abc"}),
+                      ("without_genesis", {"genesis": None}), ("of_a_later_form", {"v": 2}), ("proof_short", {"proof": "abc"}), ("proof_with_spare_bits", {"proof": spare(proof())}),
                       ("aud_a_list", {"aud": [B.gid]}), ("iat_a_text", {"iat": str(AT)})):
     pair(name, "ENV-19", "malformed", "payload", **changes)
 for name, changes in (("jti_of_21", {"jti": "A" * 21}), ("jti_of_65", {"jti": "A" * 65}), ("jti_in_standard_base64", {"jti": "+" * 22})):
@@ -140,9 +143,10 @@ for name, exp in (("life_zero", AT), ("life_negative", AT - 1), ("life_too_long"
     pair(name, "REQ-15", "malformed", "payload", exp=exp)
 pair("signed_later_than_tolerated", "REQ-14", "clock_skew", iat=AT + 60_001, exp=AT + 90_000)
 pair("ended_earlier_than_tolerated", "REQ-14", "clock_skew", iat=AT - 61_000, exp=AT - 60_001)
-pair("iss_of_another", "ID-34", None, "payload", iss=C.gid)
-pair("genesis_of_another", "ID-34", None, "payload", genesis=b64u(dsse_digest(C.root)))
-pair("iss_and_genesis_of_another", "ID-34", None, iss=C.gid, genesis=b64u(dsse_digest(C.root)))
+pair("iss_of_another", "ENV-19", "malformed", "payload", iss=C.gid)
+pair("genesis_of_another", "ENV-19", "malformed", "payload", genesis=b64u(dsse_digest(C.root)))
+pair("iss_and_genesis_of_another", "ID-34", VF, iss=C.gid, genesis=b64u(dsse_digest(C.root)))
+pair("aud_is_iss", "ENV-19", "malformed", "payload", aud=A.gid)
 pair("aud_of_another", "ID-34", VF, aud=C.gid)
 pair("aud_of_another_with_its_proof", "ID-34", VF, aud=C.gid, proof=proof(inviter=C))
 
@@ -159,6 +163,7 @@ for name, changes in (
     pair(name, "ID-34", VF, **changes)
 EXPIRED = invite(expires=AT - 1)
 pair("invite_expired", "ID-34", VF, view={"invites": [EXPIRED]})
+pair("invite_at_its_end", "ID-34", VF, view={"invites": [invite(expires=AT)]})
 pair("invite_long_expired", "ID-34", VF, view={"invites": [invite(expires=NOW)]})
 pair("no_invite_was_given_out", "ID-34", VF, view={"invites": []})
 pair("invite_used_by_another", "ID-34", VF, view={"invites": [invite(used_by=C.gid)]})

@@ -4,7 +4,7 @@ import base64
 import json
 
 from make.base import DAY, NOW, Gateway, Key, b64u, jcs, sha, sign
-from make.form import HOUR, RUN, Folder, accept, edited, federation, grant, peer, request, seal, start
+from make.form import HOUR, RUN, Folder, accept, edited, federation, grant, peer, receipt, request, seal, start
 from make.members import ONE, STRANGER, TWO, guild, member
 from make.walks import Walk, rotate
 
@@ -69,11 +69,13 @@ put("cancel_with_reason", "REQ-9", "ok", body(asked("cancel", {"idempotencyKey":
 put("inspect", "REQ-9", "ok", body(asked("inspect", {"run": RUN})), route="inspect")
 put("attach_with_held", "ID-43", "ok", body(asked("attach", {"after": 1, "run": RUN}), held=[
     sign("accept", accept(A, B, AT - 9000), B.key["stream"]), sign("seal", seal(AT - 8000), B.key["stream"])]), route="attach")
+put("attach_with_a_receipt_held", "ID-42", "ok", body(asked("attach", {"after": 1, "run": RUN}), held=[
+    sign("receipt", receipt(A, B, AT - 8000), A.key["request"])]), route="attach")
 for name, clause, changes in (
     ("life_of_a_millisecond", "REQ-15", {"exp": AT + 1}), ("life_as_long_as_may_be", "REQ-15", {"exp": AT + 300_000}),
     ("signed_a_minute_ahead", "REQ-14", {"iat": AT + 60_000, "exp": AT + 90_000}),
     ("ended_a_minute_ago", "REQ-14", {"iat": AT - 61_000, "exp": AT - 60_000}),
-    ("of_two_versions", "REQ-16", {"proto": [1, 2]}), ("has_seen_nothing", "ID-41", {"seen": {"n": 0, "seq": 0}}),
+    ("of_two_versions", "REQ-16", {"proto": [1, 2]}), ("of_sixteen_versions", "REQ-16", {"proto": list(range(1, 17))}), ("has_seen_nothing", "ID-41", {"seen": {"n": 0, "seq": 0}}),
     ("has_seen_nothing_of_a_later_incarnation", "ID-41", {"seen": {"n": 5, "seq": 0}}),
     ("has_seen_the_newest", "ID-41", {"seen": {"n": 1, "seq": AT - 500}}),
     ("traced", "ENV-19", {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"}),
@@ -122,7 +124,37 @@ put("status_and_request_swapped", "ENV-8", VF, body(stapled(), asked()), "envelo
 put("root_of_another_kind", "ENV-8", VF, body(roots=[stapled()]), "envelope")
 put("kind_of_a_later_version", "ENV-8", "malformed", body(sign("request", request(A, B, AT), A.key["request"],
                                                              media="application/vnd.gfp.request.v2+json")), "envelope")
-put("thirty_three_roots", "ID-10", "too_large", body(roots=[LATER[1]] * 33), "root")
+put("thirty_three_roots", "REQ-2", "too_large", body(roots=[LATER[1]] * 33), "body")
+put("thirty_three_roots_that_are_known", "REQ-2", "too_large", body(roots=[A.root] * 33), "body")
+put("with_a_root_that_is_known", "ID-12", "ok", body(roots=[A.root]))
+
+# How many bytes (REQ-2): what is held here proves nothing, and says nothing.
+
+
+def large(size):
+    """A body of so many bytes."""
+    filling = json.dumps(sign("request", request(B, A, AT, body={**start(), "prompt": "x" * 1_047_900}), B.key["request"]), separators=(",", ":"))
+    begins = filling.index("eHh4")
+    ends = filling.rindex("eHh4") + 4
+    around = [W[:-1] + ',"held":[' + filling[:begins], filling[ends:] + "," + filling[:begins], filling[ends:] + "," + filling[:begins]]
+    signature = filling[filling.index('{"keyid"'):-2]
+    last, others = filling[ends:-2], []
+    left = size - sum(map(len, around)) - len(last) - len("]}]}")
+    while left % 4:
+        others.append({"keyid": b64u(sha(bytes([len(others)]))), "sig": json.loads(signature)["sig"]})
+        left -= len(envelope(others[-1])) + 1
+    signed = sorted([json.loads(signature), *others], key=lambda one: one["keyid"])
+    last = last.replace(signature, ",".join(map(envelope, signed)))
+    units = left // 4
+    each = [min(units // 3, 349_500)] * 2
+    each.append(units - sum(each))
+    written = [part for text, count in zip(around, each) for part in (text, ["eHh4", count])] + [last + "]}]}"]
+    assert sum(len(part) if isinstance(part, str) else len(part[0]) * part[1] for part in written) == size
+    return written
+
+
+put("body_as_large_as_it_may_be", "REQ-2", "ok", large(4_194_304))
+put("body_too_large", "REQ-2", "too_large", large(4_194_305), "body")
 
 # Who asks.
 stranger = sign("status", C.status(at=AT - 1000), C.key["status"])
@@ -161,6 +193,16 @@ put("status_signed_by_request", "ENV-9", VF, body(status=sign("status", A.status
 put("status_with_space", "ENV-16", "malformed", body(status=sign(
     "status", jcs(A.status(at=AT - 1000)).replace(b'":', b'": ', 1), A.key["status"])), "json")
 put("status_life_too_long", "ID-17", "malformed", body(status=stapled(expires=AT + 2 * DAY)), "payload")
+put("status_twice_with_another_content", "ID-19", VF, body(), "status", peers=[
+    {**CASES.whole["peers"][0], "status": stapled(refresh_ms=60_000), "at": AT - 500}])
+put("status_without_root_version", "ENV-19", "malformed", body(status=sign(
+    "status", edited(A.status(at=AT - 1000), root_version=None), A.key["status"])), "payload")
+put("status_with_a_fraction", "ENV-17", "malformed", body(status=sign(
+    "status", jcs(A.status(at=AT - 1000)).replace(b'"root_version":1', b'"root_version":1.5'), A.key["status"])), "json")
+put("status_no_json", "REQ-9", VF, body(status=sign("status", b"gfp", A.key["status"])), "status")
+put("status_without_iss", "REQ-9", VF, body(status=sign("status", edited(A.status(at=AT - 1000), iss=None), A.key["status"])), "status")
+put("status_with_iss_twice", "REQ-9", VF, body(status=sign(
+    "status", jcs(A.status(at=AT - 1000)).replace(b'"iss":', b'"iss":"%s","iss":' % A.gid.encode(), 1), A.key["status"])), "status")
 put("status_revokes_the_request_key", "ID-22", VF, body(status=stapled(revoked=[
     {"kid": A.key["request"].kid, "reason": "compromised", "since": AT}])), "signature")
 put("status_revokes_another_key", "ID-22", "ok", body(status=stapled(revoked=[
@@ -191,6 +233,14 @@ for name, clause, changes in (
     req(name, clause, "malformed", "request" if clause == "REQ-15" else "payload", **changes)
 
 
+OPERATORS = {"agent": "operators", "mode": "session"}
+APPROVAL = "apr-aaaqeayeaudaocajbifqydiob4"
+DECISION = {
+    "approval": {"payload": "e30=", "payloadType": "application/vnd.gfp.approval.v1+json", "proof": {"kind": "file", "kid": Key(99).kid, "sig": "AAAA"}},
+    "catalog": sign("catalog", {"v": 1}, Key(99)), "credential": sign("operator-credential", {"v": 1}, Key(99)),
+}
+
+
 # What a start asks.
 def starting(name, clause, code, phase="payload", view=None, at=AT, **changes):
     put(f"start_{name}", clause, code, body(asked(body=edited(start(), **changes))), phase, **(view or {}))
@@ -219,6 +269,21 @@ for name, clause, changes in (
     ("thirty_three_labels", "ENV-19", {"callerIdentity": {"principal": "ci", "labels": {f"l{at}": "x" for at in range(33)}}}),
     ("remote_id_of_257", "ENV-19", {"remoteRunId": "r" * 257}),
     ("tool_in_a_turn", "REQ-40", {"prompt": None, "toolCall": TOOL, "agentTarget": SESSION}),
+    ("grant_without_decision", "ENV-19", {"prompt": None, "agentTarget": OPERATORS, "approvalGrant": {"approval": APPROVAL}}),
+    ("grant_without_approval", "ENV-19", {"prompt": None, "agentTarget": OPERATORS, "approvalGrant": {"decision": DECISION}}),
+    ("grant_of_an_id_that_is_short", "ID-3", {"prompt": None, "agentTarget": OPERATORS, "approvalGrant": {
+        "approval": APPROVAL[:-1], "decision": DECISION}}),
+    ("grant_with_an_envelope_as_approval", "ENV-19", {"prompt": None, "agentTarget": OPERATORS, "approvalGrant": {
+        "approval": APPROVAL, "decision": {**DECISION, "approval": stapled()}}}),
+    ("grant_of_a_proof_of_no_kind", "ENV-19", {"prompt": None, "agentTarget": OPERATORS, "approvalGrant": {
+        "approval": APPROVAL, "decision": {**DECISION, "approval": {**DECISION["approval"], "proof": {"kind": "voice"}}}}}),
+    ("asked_without_subject", "ENV-19", {"prompt": None, "agentTarget": OPERATORS, "approvalRequest": {"request": stapled()}}),
+    ("asked_without_request", "ENV-19", {"prompt": None, "agentTarget": OPERATORS, "approvalRequest": {"subject": "x"}}),
+    ("asked_with_a_text_as_request", "ENV-19", {"prompt": None, "agentTarget": OPERATORS, "approvalRequest": {"request": "x", "subject": "x"}}),
+    ("asked_of_an_unsigned_request", "ENV-4", {"prompt": None, "agentTarget": OPERATORS, "approvalRequest": {
+        "request": {**stapled(), "signatures": []}, "subject": "x"}}),
+    ("asked_with_a_subject_of_65537", "ENV-19", {"prompt": None, "agentTarget": OPERATORS, "approvalRequest": {
+        "request": stapled(), "subject": "x" * 65_537}}),
     ("approval_for_an_agent", "APR-32", {"prompt": None, "approvalRequest": {"request": stapled(), "subject": "x"}}),
 ):
     starting(name, clause, "malformed", **changes)
@@ -259,6 +324,12 @@ for name, changes in (("signed_later_than_tolerated", {"iat": AT + 60_001, "exp"
                       ("a_day_old", {"iat": AT - DAY, "exp": AT - DAY + 1000})):
     req(name, "REQ-14", "clock_skew", **changes)
 req("of_a_later_version_only", "REQ-16", "protocol_unsupported", proto=[2])
+EARLIER_NOT = Gateway(17, "https://b.example:7443")
+EARLIER_NOT.document["min_proto"] = 2
+EARLIER_NOT.found()
+for name, proto in (("of_a_version_before_the_lowest", [1]), ("of_the_version_before_the_lowest_and_one_that_is_not_spoken", [1, 2])):
+    req(name, "REQ-16", "protocol_unsupported", aud=EARLIER_NOT.gid, proto=proto, view={"roots": [EARLIER_NOT.root], "federation": sign(
+        "federation", federation(EARLIER_NOT, [peer(A)]), EARLIER_NOT.key["policy"])})
 req("of_two_later_versions", "REQ-16", "protocol_unsupported", proto=[2, 3])
 req("has_seen_a_later_status", "ID-41", "rolled_back", seen={"n": 1, "seq": AT - 499})
 req("has_seen_a_later_incarnation", "ID-41", "rolled_back", seen={"n": 2, "seq": AT - 500})
@@ -305,16 +376,23 @@ for name, grants, changes in (
     ("prompt", [grant(asks=["toolCall"], tools=["ticket_create"])], {}),
 ):
     key(f"not_granted_{name}", "REQ-22", "not_granted", [], written=body(asked(body=edited(start(), **changes))), federation=trusting(grants))
+key("tool_call_whatever_the_modes", "REQ-22", "ok", [], written=body(asked(body=edited(start(), prompt=None, toolCall=TOOL))), federation=trusting(
+    [grant(asks=["prompt", "toolCall"], modes=["turn"], tools=["ticket_create"])]))
+key("not_granted_tool_call_of_another_agent", "REQ-22", "not_granted", [], written=body(asked(body=edited(
+    start(), prompt=None, toolCall=TOOL, agentTarget={"agent": "writer", "mode": "session"}))), federation=trusting(WIDE))
+put("cancel_where_a_blocked_key_is_kept", "REQ-13", "ok", body(asked("cancel", {"idempotencyKey": OWNER["key"]})), route="cancel",
+    federation=trusting([]), keys=[{**OWNER, "blocked": AT - 1000}])
 key("no_grant_but_another_key_is_kept", "REQ-22", "not_granted", [{**OWNER, "key": "another-key-of-long-ago", "run": RUN, "print": PRINT}],
     federation=trusting([]))
 
 # More of the form.
-req("proto_empty", "ENV-19", None, "payload", proto=[])
-req("proto_descending", "ENV-19", None, "payload", proto=[2, 1])
-req("proto_twice", "ENV-19", None, "payload", proto=[1, 1])
+req("proto_empty", "ENV-19", "malformed", "payload", proto=[])
+req("proto_descending", "ENV-19", "malformed", "payload", proto=[2, 1])
+req("proto_twice", "ENV-19", "malformed", "payload", proto=[1, 1])
+req("proto_of_seventeen", "ENV-19", "malformed", "payload", proto=list(range(1, 18)))
 starting("subagent", "REQ-8", "ok", view={"federation": trusting([grant(modes=["subagent"])])}, agentTarget={**SESSION, "mode": "subagent"})
 starting("deadline_with_fraction", "ENV-17", "malformed", "json", deadline=0.5)
-put("four_held", "ID-43", None, body(asked("attach", {"after": 1, "run": RUN}), held=[
+put("four_held", "REQ-2", "too_large", body(asked("attach", {"after": 1, "run": RUN}), held=[
     sign("seal", seal(AT), B.key["stream"])] * 4), "body", route="attach")
 
 # A peer that is a member of a federation root (ID-70, ID-71).

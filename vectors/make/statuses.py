@@ -1,6 +1,6 @@
 """What is known of a gateway, and its next status. CC0 1.0."""
 
-from make.base import DAY, NOW, Gateway, Key, b64u, dsse_digest, sha, sign
+from make.base import DAY, NOW, Gateway, Key, b64u, dsse_digest, sha, sign, spare
 from make.form import Folder, HOUR, edited, seal
 from make.walks import Walk, rotate
 
@@ -22,7 +22,8 @@ def told(at=AT, roots=None, key=STATUS_KEY, keys=None, **changes):
     return sign("status", document(at, roots, **changes), *(keys or [key]))
 
 
-CASES = Folder({"roots": [A.root], "min_root_version": 1, "before": [], "now": AT + 1000, "status": told(), "then": None})
+CASES = Folder({"roots": [A.root], "min_root_version": 1, "before": [], "remembered": None, "now": AT + 1000, "status": told(),
+                "then": None})
 CASES.clause = "ID-15"
 
 
@@ -89,6 +90,16 @@ ended.found()
 put("key_at_exp", "ENV-13", VF, sign("status", ended.status(at=AT), STATUS_KEY), roots=[ended.root], phase="signature")
 put("key_on_its_last_instant", "ENV-13", "ok", sign("status", ended.status(at=AT), STATUS_KEY), roots=[ended.root], now=AT + 999)
 
+# Its members.
+for name, changes in (("refresh_zero", {"refresh_ms": 0}), ("refresh_longer_than_the_life", {"refresh_ms": HOUR + 1}),
+                      ("incarnation_begins_after_it", {"incarnation": {"n": 1, "since": AT + 1}}),
+                      ("incarnation_zero", {"incarnation": {"n": 0, "since": NOW}}), ("root_version_zero", {"root_version": 0}),
+                      ("root_with_spare_bits", {"root": spare(b64u(dsse_digest(A.root)))})):
+    put(name, "ENV-19", "malformed", told(**changes), phase="payload")
+put("refresh_as_long_as_the_life", "ENV-19", "ok", told(refresh_ms=HOUR))
+put("incarnation_begins_with_it", "ENV-19", "ok", told(incarnation={"n": 1, "since": AT}))
+put("at_its_end", "ID-16", STALE, told(), now=AT + HOUR)
+
 # Going back.
 put("older_than_one_before", "ID-18", STALE, told(AT - 1), taken(told(), AT))
 put("older_by_half_an_hour", "ID-18", STALE, told(AT - HOUR // 2), taken(told(), AT))
@@ -106,6 +117,10 @@ put("twice_with_another_life", "ID-19", "equivocation", told(expires=AT + 2 * HO
 put("twice_with_a_revocation", "ID-19", "equivocation", told(revoked=[{
     "kid": STREAM.kid, "reason": "compromised", "since": AT}]), taken(told(), AT), verdict="equivocating")
 put("twice_with_another_refresh", "ID-19", "equivocation", told(refresh_ms=60_000), taken(told(), AT), verdict="equivocating")
+put("twice_with_an_earlier_incarnation", "ID-19", "equivocation", told(), taken(told(incarnation={"n": 2, "since": NOW}), AT),
+    verdict="equivocating")
+put("twice_of_an_earlier_root", "ID-19", "equivocation", told(roots=TWO[:1]), taken(told(roots=TWO), AT), roots=TWO, verdict="equivocating")
+put("another_of_a_number_before_the_newest", "ID-18", STALE, told(refresh_ms=60_000), [*taken(told(), AT), *taken(told(AT + 10), AT + 20)])
 put("twice_of_a_newer_root", "ID-19", "equivocation", told(roots=TWO), [*taken(told(), AT), (AT + 1, {"roots": TWO[1:]})],
     verdict="equivocating")
 
@@ -159,6 +174,16 @@ put("status_key_revokes_itself", "ID-22", "ok", told(revoked=[entry(STATUS_KEY)]
 put("status_by_a_key_that_revoked_itself", "ID-22", VF, told(), taken(told(AT - HOUR, revoked=[entry(STATUS_KEY)])),
     phase="signature")
 put("new_status_key_revokes_the_former", "ID-22", "ok", told(AT, RENAMED, NEW_STATUS, revoked=[entry(STATUS_KEY)]), roots=RENAMED)
+ROOT_KEY = A.key["root"]
+put("of_a_root_signed_by_a_revoked_root_key", "ID-22", "ok", told(roots=TWO), [
+    *taken(told(AT - HOUR, revoked=[entry(ROOT_KEY)])), (AT - 100, {"roots": TWO[1:]})])
+NOBODY = Key(99)
+for name, code, count, at, key in (
+    ("one_more_than_are_remembered", VF, 4096, AT - HOUR, NOBODY), ("one_more_than_are_remembered_of_yesterday", VF, 4096, AT - DAY + HOUR, NOBODY),
+    ("as_many_as_are_remembered", "ok", 4095, AT - HOUR, NOBODY), ("one_more_where_the_others_are_old", "ok", 4096, AT - DAY - HOUR, NOBODY),
+    ("a_key_of_its_root_beyond_those_that_are_remembered", "ok", 4096, AT - HOUR, STREAM),
+):
+    put(f"revokes_{name}", "ID-82", code, told(revoked=[entry(key)]), BEFORE, remembered={"count": count, "at": at})
 TWO_KEYS = sorted([STREAM, Key(3)], key=lambda key: key.kid)
 put("revocations_ascend", "ENV-19", "ok", told(revoked=[entry(key) for key in TWO_KEYS]))
 put("revocations_descend", "ENV-19", "malformed", told(revoked=[entry(key) for key in TWO_KEYS[::-1]]), phase="payload")
@@ -168,11 +193,12 @@ put("revocation_twice_with_two_reasons", "ENV-19", "malformed", told(revoked=[en
 put("revocation_without_since", "ENV-19", "malformed", told(revoked=[edited(entry(STREAM), since=None)]), phase="payload")
 
 # What is good afterwards.
-put("seal_after_the_status_expired", "ID-21", None, told(), then=then(sealed(at=AT + HOUR), AT + HOUR + 1), phase="status")
+put("seal_after_the_status_expired", "ID-21", STALE, told(), then=then(sealed(at=AT + HOUR), AT + HOUR + 1), phase="status")
 put("seal_before_the_status_expires", "ID-21", "ok", told(), then=then(sealed(at=AT + HOUR - 1), AT + HOUR - 1))
 put("seal_by_a_retired_key", "ENV-9", VF, told(roots=TWO), roots=TWO, then=then(sealed()), phase="signature")
 put("seal_by_the_new_key", "ENV-9", "ok", told(roots=TWO), roots=TWO, then=then(sealed(NEW_STREAM)))
 put("seal_by_a_key_of_a_root_that_is_not_known", "ENV-9", VF, told(), then=then(sealed(NEW_STREAM)), phase="signature")
 put("seal_by_the_peer_of_the_peer", "ID-30", VF, told(), then=then(sealed(OTHER.key["stream"])), phase="signature")
 put("root_before_the_lowest_that_counts", "ID-31", "root_unknown", told(), then=then(sealed()), min_root_version=2, phase="status")
+put("of_a_root_before_the_lowest_that_counts", "ID-31", "ok", told(), min_root_version=2)
 put("root_as_the_lowest_that_counts", "ID-31", "ok", told(roots=TWO), roots=TWO, then=then(sealed(NEW_STREAM)), min_root_version=2)

@@ -102,11 +102,38 @@ const key = text(16, 128, visible);
 const seen = has({ n: integer(), seq: integer() });
 const role = has({ keyids: ascending(bytes32, 1, 32), threshold: integer() });
 
+const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+const ORIGIN = new RegExp(`^https://(?:${LABEL}(?:\\.${LABEL})*|(\\[[0-9a-f:.]+\\]))(?::([1-9][0-9]{0,4}))?$`);
+
+/** An `https` origin: scheme, host, port, nothing else. An IPv6 address stands in its shortest form, as URLs are written. */
+const origin: Check<string> = (value) => {
+  const url = text(9, 256)(value);
+  const [, six, port] = ORIGIN.exec(url) ?? [url, '', ''];
+  if (six === '' || Number(port ?? 1) > 65_535) throw new Malformed('not an https origin');
+  if (six !== undefined && hostOf(url) !== six) throw new Malformed('an address in another than its shortest form');
+  return url;
+};
+
+function hostOf(url: string): string | undefined {
+  try {
+    return new URL(url).hostname;
+  } catch {
+    return undefined;
+  }
+}
+
+export const endpoint = has({ url: origin }, { tls_spki: bytes32 });
+export const rootEndpoints: Check<readonly ReturnType<typeof endpoint>[]> = (value) => {
+  const endpoints = list(endpoint, 0, 8)(value);
+  if (new Set(endpoints.map(({ url }) => url)).size !== endpoints.length) throw new Malformed('an endpoint stands twice');
+  return endpoints;
+};
+
 export type Role = 'root' | 'stream' | 'request' | 'status' | 'policy';
 export type Root = ReturnType<typeof root>;
 export const root = has(
   {
-    endpoints: list(has({ url: text(9, 256, /^https:\/\/[^/?#@\s]+$/) }, { tls_spki: bytes32 }), 0, 8),
+    endpoints: rootEndpoints,
     expires: time,
     issued: time,
     keys: named(bytes32, has({ alg: oneOf('ed25519'), exp: time, nbf: time, pub: bytes32 }), 1, 32),

@@ -12,7 +12,7 @@ const REQUEST_BYTES_MAX = 1_048_576;
 const DOCUMENT_BYTES_MAX = 65_536;
 
 const KINDS =
-  'root status federation projection membership pairing admission request receipt accept seal answer problem catalog operator-credential approval-request approval';
+  'root status federation membership pairing admission request receipt accept seal answer problem catalog operator-credential approval-request approval';
 const MEDIA = new Map(KINDS.split(' ').map((kind) => [`application/vnd.gfp.${kind}.v1+json`, kind]));
 
 /** The bytes do not have the form that the contract gives. */

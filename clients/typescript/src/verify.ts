@@ -102,6 +102,8 @@ export class Side {
     const life = status.expires - status.issued;
     if (life < 1 || life > STATUS_LIFE_MS_MAX || status.seq !== status.issued)
       throw new Malformed("the status's life or number is wrong");
+    if (status.refresh_ms < 1 || status.refresh_ms > life || status.incarnation.since > status.issued)
+      throw new Malformed('the status is renewed after its life, or its incarnation begins after it');
     const before = this.#status;
     if (
       before !== undefined &&

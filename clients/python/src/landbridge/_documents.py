@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any, Callable, Mapping, Optional
 
@@ -105,11 +106,38 @@ key = text(16, 128, visible)
 seen = has(n=integer(), seq=integer())
 
 _role = has(keyids=each(bytes32, 1, 32, ascending=True), threshold=integer())
-_endpoint = has({"tls_spki": bytes32}, url=text(9, 256, r"https://[^/?#@\s]+"))
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ORIGIN = re.compile(rf"https://(?:{_LABEL}(?:\.{_LABEL})*|\[(?P<six>[0-9a-f:.]+)\])(?::(?P<port>[1-9][0-9]{{0,4}}))?")
+
+
+def origin(value: Any) -> None:
+    """An `https` origin: scheme, host, port, nothing else."""
+    text(9, 256)(value)
+    found = _ORIGIN.fullmatch(value)
+    if found is None or int(found["port"] or 1) > 65_535:
+        raise Malformed("not an https origin")
+    if found["six"] is not None:
+        try:
+            shortest = str(ipaddress.IPv6Address(found["six"]))
+        except ValueError:
+            raise Malformed("not an address") from None
+        if shortest != found["six"]:
+            raise Malformed("an address in another than its shortest form")
+
+
+endpoint = has({"tls_spki": bytes32}, url=origin)
+
+
+def root_endpoints(value: Any) -> None:
+    each(endpoint, 0, 8)(value)
+    if len({one["url"] for one in value}) != len(value):
+        raise Malformed("an endpoint stands twice")
+
+
 _key = has(alg=one_of("ed25519"), exp=time, nbf=time, pub=bytes32)
 root = has(
     {"prev": bytes32},
-    endpoints=each(_endpoint, 0, 8), expires=time, issued=time, keys=named(bytes32, _key, 1, 32),
+    endpoints=root_endpoints, expires=time, issued=time, keys=named(bytes32, _key, 1, 32),
     min_proto=version, v=one, version=version,
     roles=has(
         {"catalog": _role, "operator-ca": _role},

@@ -20,7 +20,7 @@ REQUEST_BYTES_MAX = 1_048_576
 DOCUMENT_BYTES_MAX = 65_536
 
 KINDS = (
-    "root status federation projection membership pairing admission request receipt accept seal answer "
+    "root status federation membership pairing admission request receipt accept seal answer "
     "problem catalog operator-credential approval-request approval"
 ).split()
 MEDIA = {f"application/vnd.gfp.{kind}.v1+json": kind for kind in KINDS}

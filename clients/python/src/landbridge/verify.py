@@ -110,8 +110,11 @@ class _Side:
         self.verify(envelope, status["root_version"], "status", status["issued"])
         if raw64(status["root"]) != self.roots[status["root_version"] - 1][1]:
             raise Refused("the status names another root")
-        if not 1 <= status["expires"] - status["issued"] <= STATUS_LIFE_MS_MAX or status["seq"] != status["issued"]:
+        life = status["expires"] - status["issued"]
+        if not 1 <= life <= STATUS_LIFE_MS_MAX or status["seq"] != status["issued"]:
             raise Malformed("the status's life or number is wrong")
+        if not 1 <= status["refresh_ms"] <= life or status["incarnation"]["since"] > status["issued"]:
+            raise Malformed("the status is renewed after its life, or its incarnation begins after it")
         before = self.status
         if before is not None and (
             status["seq"] <= before["seq"]

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, Dict, List, Set
 
 from landbridge import _ed25519
-from landbridge._documents import bytes32, each, gateway, has, integer, named, one, one_of, text, time, version, visible
+from landbridge._documents import bytes32, each, endpoint, gateway, has, integer, named, one, one_of, text, time, version, visible
 from landbridge._form import Malformed, Refused, raw64
 
 from . import forms
@@ -14,12 +14,17 @@ from .forms import DAY_MS, both, ordered, some, that
 
 PROJECTION_LIFE_MS_MAX = 400 * DAY_MS
 
+def _is_reserved(scope: str) -> bool:
+    return scope == "operator" or scope.startswith("operator.")
+
+
+_not_reserved = that(lambda scope: not _is_reserved(scope), "APR-5: a reserved scope")
 _at_least_one = integer(1)
 _disclosure = one_of("full", "digest", "none")
 _grant = both(
     has(
         {
-            "approval": has(quorum=integer(1, 16), scope=forms.scope), "bytes_max": _at_least_one, "concurrent_max": _at_least_one,
+            "approval": has(quorum=integer(1, 16), scope=both(forms.scope, _not_reserved)), "bytes_max": _at_least_one, "concurrent_max": _at_least_one,
             "cost_micro_usd_per_day": _at_least_one, "frames_max": _at_least_one, "starts_per_second": _at_least_one,
             "tokens_per_day": _at_least_one,
         },
@@ -33,7 +38,6 @@ _grant = both(
     that(lambda grant: grant["modes"] or "prompt" not in grant["asks"], "prompts without a mode"),
 )  # fmt: skip
 
-_reserved = "operator."
 projection = both(
     has(
         constraints=has(
@@ -43,20 +47,17 @@ projection = both(
         entry=bytes32, exp=time, local=forms.tenant, local_scope=forms.scope, nbf=time, remote=forms.tenant, remote_scope=forms.scope,
     ),
     that(lambda said: 0 < said["exp"] - said["nbf"] <= PROJECTION_LIFE_MS_MAX, "APR-5: its life"),
-    that(
-        lambda said: not (said["local_scope"].startswith(_reserved) or said["remote_scope"].startswith(_reserved)),
-        "APR-5: a reserved scope",
-    ),
+    that(lambda said: not (_is_reserved(said["local_scope"]) or _is_reserved(said["remote_scope"])), "APR-5: a reserved scope"),
 )  # fmt: skip
 _projections = both(
     each(projection, 1, 64),
-    ordered(lambda said: (said["local"], said["local_scope"], said["remote"], said["remote_scope"])),
+    ordered(lambda said: (said["local"], said["remote"], said["local_scope"], said["remote_scope"])),
 )
 
 _peer = both(
     has(
         {"projections": _projections},
-        alias=forms.alias, endpoints=each(forms.endpoint, 0, 8), genesis=bytes32, gid=gateway,
+        alias=forms.alias, endpoints=each(endpoint, 0, 8), genesis=bytes32, gid=gateway,
         grants=both(each(_grant, 0, 64), ordered(lambda grant: (grant["local"], grant["remote"]))), min_root_version=version,
         status=one_of("active", "suspended", "revoked"),
     ),
@@ -78,6 +79,7 @@ _root = both(
         threshold=integer(1, 32),
     ),
     that(lambda root: root["threshold"] <= len(root["keys"]), "more signatures than keys"),
+    that(lambda root: all(key["nbf"] < key["exp"] for key in root["keys"].values()), "a key that is good at no time"),
     _good_keys,
 )  # fmt: skip
 _operator = has(keys=forms.operator_keys, name=forms.operator, scopes=some(forms.scope, 1, 64), tenant=forms.tenant)
@@ -104,9 +106,10 @@ def _members(said: Any) -> None:
         if members & seen or not members <= peers.keys():
             raise Malformed("ID-67: a member of two roots, or one that is no peer")
         seen |= members
-        if sum(peers[gid]["status"] != "revoked" for gid in members) > root["max_members"]:
+        present = [peers[gid] for gid in members if peers[gid]["status"] != "revoked"]
+        if len(present) > root["max_members"]:
             raise Malformed("ID-67: more members than there may be")
-        if any(grant["remote"] not in root["tenants"] for gid in members for grant in peers[gid]["grants"]):
+        if any(grant["remote"] not in root["tenants"] for peer in present for grant in peer["grants"]):
             raise Malformed("ID-67: a grant of a tenant that the root lacks")
 
 

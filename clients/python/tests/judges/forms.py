@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from typing import Any, Callable, Dict
 
 from landbridge import _documents as client
 from landbridge import _ed25519
 from landbridge._documents import (
-    Check, any_text, bytes32, each, gateway, has, integer, named, one, one_of, text, time, version,
+    Check, any_text, bytes32, each, endpoint, gateway, has, integer, named, one, one_of, text, time, version,
 )  # fmt: skip
 from landbridge._form import INTEGER_MAX, Envelope, Malformed, Refused, digest, gateway_id, raw64, text64
 
@@ -53,25 +51,6 @@ def some(item: Check, low: int = 1, high: int = INTEGER_MAX) -> Check:
     return each(item, low, high, ascending=True)
 
 
-def url(value: Any) -> None:
-    """An `https` origin: scheme, host, port, nothing else."""
-    text(1, 256)(value)
-    found = _ORIGIN.fullmatch(value)
-    if found is None or int(found["port"] or 1) > 65_535:
-        raise Malformed("not an https origin")
-    if found["six"] is not None:
-        try:
-            shortest = str(ipaddress.IPv6Address(found["six"]))
-        except ValueError:
-            raise Malformed("not an address") from None
-        if shortest != found["six"]:
-            raise Malformed("an address in another than its shortest form")
-
-
-_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_ORIGIN = re.compile(rf"https://(?:{_LABEL}(?:\.{_LABEL})*|\[(?P<six>[0-9a-f:.]+)\])(?::(?P<port>[1-9][0-9]{{0,4}}))?")
-
-
 def envelope(value: Any) -> None:
     """An envelope inside of a document."""
     Envelope.of(value)
@@ -99,7 +78,6 @@ subject_kind = text(1, 32, "[a-z][a-z0-9_-]*")
 method = one_of("file", "ssh", "ssh_sk", "webauthn")
 operator = text(1, 64, "[a-z0-9][a-z0-9._@-]*")
 jti = text(22, 64, "[A-Za-z0-9_-]*")
-endpoint = has({"tls_spki": bytes32}, url=url)
 tenants = has(deciding=tenant, relying=tenant)
 
 key = has(alg=one_of("ed25519"), exp=time, nbf=time, pub=bytes32)
@@ -107,7 +85,7 @@ _role = has(keyids=some(bytes32, 0, 32), threshold=integer())
 #: Which roles there must be, how their keys stand to each other and which version this is, is for the walk to say (ID-4 to ID-7).
 root = has(
     {"prev": bytes32},
-    endpoints=each(endpoint, 0, 8), expires=time, issued=time, keys=named(bytes32, key, 1, 32), min_proto=version,
+    endpoints=client.root_endpoints, expires=time, issued=time, keys=named(bytes32, key, 1, 32), min_proto=version,
     roles=named(one_of("catalog", "operator-ca", "policy", "request", "root", "status", "stream"), _role), v=one,
     version=integer(),
 )  # fmt: skip
@@ -165,11 +143,12 @@ membership = has(
     expires=time, federation=alias, genesis=bytes32, issued=time, member=gateway, tenants=some(tenant), v=one
 )  # fmt: skip
 _lives = that(lambda said: 1 <= said["exp"] - said["iat"] <= REQUEST_LIFE_MS_MAX, "REQ-15: its life")
-admission = both(has(aud=gateway, exp=time, iat=time, iss=gateway, membership=bytes32, v=one), _lives)
+_not_itself = that(lambda said: said["aud"] != said["iss"], "a gateway that asks itself")
+admission = both(has(aud=gateway, exp=time, iat=time, iss=gateway, membership=bytes32, v=one), _not_itself, _lives)
 pairing = both(
     has(aud=gateway, exp=time, genesis=bytes32, iat=time, invite=bytes32, iss=gateway, jti=jti, proof=bytes32, v=one),
     that(lambda said: of_genesis(said["genesis"], said["iss"]), "the genesis is not that of its sender"),
-    that(lambda said: said["aud"] != said["iss"], "a gateway that pairs with itself"),
+    _not_itself,
     _lives,
 )
 invite = has(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple
 
 from landbridge._form import digest, gateway_id, raw64, read, text64
 
 from . import forms
 from .operation import Operation, at_roots, operation
-from .standing import CLOCK_SKEW_MS_MAX, Gateway, Refusal, envelope_of, formed
+from .standing import CLOCK_SKEW_MS_MAX, Gateway, Refusal, envelope_of, formed, of_kind
 
 INVITE_BYTES_MAX = 1_024
+CHAIN_ROOTS_MAX = 256
 _SPACE = str.maketrans("", "", " \t\n\f\r")
 _TEXT = re.compile(r"gfp1:([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]{6})")
 
@@ -54,13 +55,15 @@ class Newcomer(NamedTuple):
     shown: Operation
 
 
-def newcomer(data: bytes, kind: str, own_id: str, now: int, held_kinds: Tuple[str, ...] = ()) -> Newcomer:
+def newcomer(data: bytes, kind: str, own_id: str, now: int) -> Newcomer:
     """Reads a pairing or an admission up to what it says of itself, in the order of `identity.md`."""
-    shown = operation(data, kind, held_kinds)
+    shown = operation(data, kind, CHAIN_ROOTS_MAX)
     if not shown.roots:
         raise Refusal("ID-79", "malformed", "body", "no chain is shown")
     if kind == "admission" and len(shown.held) != 1:
         raise Refusal("ID-68", "malformed", "body", "not one membership")
+    if kind == "admission":
+        of_kind(shown.held[0], "membership")
     gateway = Gateway(gateway_id(shown.roots[0].digest))
     with at_roots():
         gateway.walk(shown.roots, now)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Optional
 
-from landbridge._form import Envelope, text64
+from landbridge._form import Envelope, read, text64
 
 from . import forms
-from .standing import CLOCK_SKEW_MS_MAX, Refusal, good_keys, of_kind, payload_of, signed
+from .standing import CLOCK_SKEW_MS_MAX, Refusal, formed, good_keys, of_kind, signed
 
 MEMBERSHIP_LIFE_MS_MAX = 7 * forms.DAY_MS
 
@@ -18,7 +18,11 @@ def _not_counted(why: str) -> Refusal:
 
 def counted(envelope: Envelope, document: Mapping[str, Any], now: int) -> Dict[str, Any]:
     """A membership that counts now. It names the root whose keys sign it, so its form is read first."""
-    said: Dict[str, Any] = payload_of(of_kind(envelope, "membership"))
+    of_kind(envelope, "membership")
+    with formed("ENV-16", "json", "verification_failed"):
+        said: Dict[str, Any] = read(envelope.payload)
+    with formed("ENV-19", "payload", "verification_failed"):
+        forms.membership(said)
     root = next((root for root in document["roots"] if root["name"] == said["federation"]), None)
     if root is None:
         raise _not_counted("its federation root is not known")

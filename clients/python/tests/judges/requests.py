@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Dict, List, Mapping, Optional
 
 from landbridge._documents import WORK
-from landbridge._form import Envelope, Malformed, digest, parse, text64, write
+from landbridge._form import Envelope, digest, text64, write
 
 from .documents import own_document
 from .forms import REQUEST_LIFE_MS_MAX
 from .members import counted
 from .operation import at_roots, operation
-from .standing import CLOCK_SKEW_MS_MAX, Gateway, Refusal, envelope_of
+from .standing import CLOCK_SKEW_MS_MAX, ROOT_STEPS_MAX, Gateway, Refusal, envelope_of
 
 PROTO = 1
 
@@ -35,7 +36,7 @@ class Executor:
 
     def judge(self, body: bytes, route: str) -> str:
         """Steps 1 to 18. No `jti` was seen before, and of runs nothing is known that `held` could contradict (ID-42)."""
-        asked = operation(body, "request", ("status", "accept", "seal"))
+        asked = operation(body, "request", ROOT_STEPS_MAX)
         sender = self._sender(asked.status)
         with at_roots():
             sender.update(asked.roots, self.now)
@@ -48,7 +49,7 @@ class Executor:
         tenants = self._tenants(sender.gid)
         grant = self._grant(sender.gid, said["tenant"], tenants)
         self._in_time(said)
-        if PROTO not in said["proto"] or said["proto"][-1] < self.own.roots[-1].said["min_proto"]:
+        if PROTO not in said["proto"] or self.own.roots[-1].said["min_proto"] > PROTO:
             raise _refused("REQ-16", "protocol_unsupported", "no version that is spoken here")
         self._nothing_forgotten(said["seen"])
         return self._start(sender.gid, said, grant) if said["op"] == "start" else "accepted"
@@ -56,13 +57,14 @@ class Executor:
     def _sender(self, status: Envelope) -> Gateway:
         """Step 5: nothing but `iss` is read, to choose the keys."""
         try:
-            said = parse(status.payload)
-        except Malformed:
-            said = None
-        gid = said.get("iss") if isinstance(said, dict) else None
-        if not isinstance(gid, str) or gid not in self.standing:
+            said = json.loads(status.payload.decode(), object_pairs_hook=list)
+        except (ValueError, RecursionError):
+            said = []
+        members = [pair for pair in said if isinstance(pair, tuple)] if isinstance(said, list) else []
+        named = [value for name, value in members if name == "iss"]
+        if len(named) != 1 or not isinstance(named[0], str) or named[0] not in self.standing:
             raise Refusal("REQ-9", "verification_failed", "status", "of no pinned peer")
-        return self.standing[gid]
+        return self.standing[named[0]]
 
     def _take_status(self, sender: Gateway, status: Envelope) -> None:
         try:

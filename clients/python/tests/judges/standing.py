@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import dropwhile
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from landbridge import _ed25519
@@ -16,6 +17,7 @@ CLOCK_SKEW_MS_MAX = 60_000
 ROOT_LIFE_MS_MAX = 400 * 86_400_000
 ROOT_STEPS_MAX = 32
 REVOCATIONS_KEPT_MAX = 4_096
+CREDENTIAL_LIFE_MS_MAX = 86_400_000
 #: The keys of a root come from the root itself, and so it is walked instead.
 KINDS = {**forms.KINDS, "federation": federation.document, "request": bodies.request}
 REQUIRED = {"root", "stream", "request", "status", "policy"}
@@ -119,6 +121,7 @@ class Gateway:
         self.gid, self.min_root_version = gid, min_root_version
         self.roots: List[Root] = []
         self.statuses: List[Kept] = []
+        #: The keys that it revoked, and when that was learnt.
         self.revoked: Dict[str, int] = {}
 
     @classmethod
@@ -130,14 +133,20 @@ class Gateway:
 
     def update(self, roots: Sequence[Any], now: int) -> None:
         """Walks the roots of one update. What is kept of a chain that is refused is for the caller to say (ID-81)."""
-        if len(roots) > ROOT_STEPS_MAX:
+        envelopes = self._new(roots)
+        if len(envelopes) - (not self.roots) > ROOT_STEPS_MAX:
             raise Refusal("ID-10", "too_large", "root", "too many roots at once")
-        self.walk(roots, now)
+        self.walk(envelopes, now)
         self.fresh(now)
+
+    def _new(self, roots: Sequence[Any]) -> List[Envelope]:
+        """An update without what is on record already, as far as it stands first."""
+        envelopes, known = [envelope_of(root) for root in roots], {root.digest for root in self.roots}
+        return list(dropwhile(lambda envelope: envelope.digest in known, envelopes))
 
     def walk(self, roots: Sequence[Any], now: int) -> None:
         """Walks a chain, as long as it may be."""
-        for root in roots:
+        for root in self._new(roots):
             self.take_root(root, now)
 
     def fresh(self, now: int) -> None:
@@ -146,10 +155,8 @@ class Gateway:
             raise _bad_root("ID-9", "the last root has expired")
 
     def take_root(self, value: Any, now: int) -> None:
-        """Walks one root further. One that is on record already says nothing new, and another of its version is none (ID-12)."""
+        """Walks one root further."""
         envelope = of_kind(envelope_of(value), "root")
-        if any(root.digest == envelope.digest for root in self.roots):
-            return
         with formed("ID-7", "json", "verification_failed"):
             said = read(envelope.payload)
         with formed("ID-7", "payload", "verification_failed"):
@@ -163,7 +170,7 @@ class Gateway:
         else:
             before = self.roots[-1]
             old = good_keys(before.keys("root"), said["issued"])
-            signed(envelope, self._unrevoked({**old, **own}), 1)
+            signed(envelope, {**old, **own}, 1)
             signers = {kid for kid, _ in envelope.signatures}
             if len(signers & old.keys()) < before.threshold("root") or len(signers & own.keys()) < root.threshold("root"):
                 raise Refusal("ID-6", "verification_failed", "signature", "too few root keys of the former root or of this one")
@@ -181,13 +188,11 @@ class Gateway:
             raise _bad_root("ID-5", "the root is of the future")
 
     def _unrevoked(self, keys: Mapping[str, Any]) -> Dict[str, Any]:
-        """ID-22: what a key signs that was revoked counts no more, whenever it was signed."""
+        """ID-22: what a key signs that was revoked counts no more, whenever it was signed; root keys are not revoked."""
         return {kid: key for kid, key in keys.items() if kid not in self.revoked}
 
     def signed(self, envelope: Envelope, role: str, now: int) -> None:
-        """Verifies under the newest root, without what was revoked (ENV-9 to ENV-13, ID-22, ID-30, ID-31)."""
-        if not self.roots or len(self.roots) < self.min_root_version:
-            raise Refusal("ID-31", "root_unknown", "status", "the newest known root is not enough")
+        """Verifies under the newest root, without what was revoked (ENV-9 to ENV-13, ID-22, ID-30)."""
         newest = self.roots[-1]
         signed(envelope, good_keys(self._unrevoked(newest.keys(role)), now), newest.threshold(role))
 
@@ -196,6 +201,8 @@ class Gateway:
         of_kind(envelope, kind)
         if self.statuses and self.statuses[-1].said["expires"] <= now:
             raise Refusal("ID-21", "status_stale", "status", "the newest status has expired")
+        if len(self.roots) < self.min_root_version:
+            raise Refusal("ID-31", "root_unknown", "status", "the newest known root is not enough")
         self.signed(envelope, role, now)
         return payload_of(envelope)
 
@@ -215,8 +222,10 @@ class Gateway:
         if said["expires"] <= now:
             raise Refusal("ID-16", "status_stale", "status", "the status has expired")
         self._goes_on(said, envelope.digest)
-        revoked = {**{entry["kid"]: entry["since"] for entry in said["revoked"]}, **self.revoked}
-        if len(revoked.keys() - {kid for root in self.roots for kid in root.said["keys"]}) > REVOCATIONS_KEPT_MAX:
+        revoked = {**{entry["kid"]: now for entry in said["revoked"]}, **self.revoked}
+        named = {kid for root in self.roots for kid in root.said["keys"]}
+        others = [kid for kid, at in revoked.items() if kid not in named and now - at < CREDENTIAL_LIFE_MS_MAX]
+        if len(others) > REVOCATIONS_KEPT_MAX:
             raise Refusal("ID-82", "verification_failed", "status", "more revocations than are remembered")
         self.statuses.append(Kept(said, envelope.digest, self._keys_since(len(self.roots))))
         self.revoked = revoked
@@ -232,6 +241,7 @@ class Gateway:
         """ID-18 to ID-20: nothing goes back, and one number has one content."""
         if not self.statuses:
             return
+        self._numbered(said, digest)
         before, now = self.statuses[-1].said, said["incarnation"]
         if now != before["incarnation"] and (
             now["n"] <= before["incarnation"]["n"] or now["since"] < before["incarnation"]["since"]
@@ -239,6 +249,9 @@ class Gateway:
             raise Refusal("ID-18", "status_stale", "status", "the incarnation goes back")
         if said["root_version"] < before["root_version"]:
             raise Refusal("ID-18", "status_stale", "status", "the root goes back")
+
+    def _numbered(self, said: Dict[str, Any], digest: bytes) -> None:
+        """Whether a number is the next one, or says something else than it said before."""
         counting = [kept for kept in self.statuses if kept.keys_since >= self._keys_since(said["root_version"])]
         newest = max(counting, key=lambda kept: int(kept.said["seq"]), default=None)
         if newest is None or said["seq"] > newest.said["seq"] or digest == newest.digest:
@@ -268,8 +281,8 @@ def _well_made(root: Root) -> None:
         raise _bad_root("ID-7", "a key in two roles or in none, or a role without its key")
     if not all(1 <= role["threshold"] <= len(role["keyids"]) for role in said["roles"].values()):
         raise _bad_root("ID-7", "a threshold")
-    if any(key["exp"] > said["expires"] for key in said["keys"].values()):
-        raise _bad_root("ID-7", "a key outlives the root")
+    if any(not key["nbf"] < key["exp"] <= said["expires"] for key in said["keys"].values()):
+        raise _bad_root("ID-7", "a key is good at no time, or outlives the root")
     if not forms.own_ids(said["keys"]):
         raise _bad_root("ID-1", "a key under another name")
     if not all(_ed25519.good_key(raw64(key["pub"])) for key in said["keys"].values()):

@@ -1,9 +1,10 @@
 /** A gateway's own federation document: its members, and whether it may be used (`spec/identity.md`, `spec/approvals.md`). */
 
 import * as form from '../../src/documents.js';
+import * as ed25519 from '../../src/ed25519.js';
 import { digest, gatewayId, type Json, raw64, text64, utf8 } from '../../src/form.js';
 import * as approvals from './approval-forms.js';
-import { agent, alias, ascending, type Check, digest as digestText, endpoint } from './forms.js';
+import { agent, alias, ascending, type Check, digest as digestText } from './forms.js';
 import { inOrder, keys, mode, tenant, version, where } from './forms.js';
 import { formed, Gateway, goodKeys, opened, Refusal } from './standing.js';
 
@@ -12,6 +13,8 @@ const PROJECTION_LIFE_MS_MAX = 34_560_000_000;
 
 const upTo = (high: number): Check<number> => where(version, [(read) => read <= high, `more than ${high}`]);
 const disclosed = form.oneOf('none', 'digest', 'full');
+
+const reserved = (scope: string): boolean => /^operator(\.|$)/.test(scope);
 
 export type Grant = ReturnType<typeof grant>;
 const grant = where(
@@ -27,7 +30,7 @@ const grant = where(
       tools: ascending(form.text(1, 128, /^[\x21-\x7e]*$/)),
     },
     {
-      approval: form.has({ quorum: upTo(16), scope: approvals.scopeName }),
+      approval: form.has({ quorum: upTo(16), scope: where(approvals.scopeName, [(scope) => !reserved(scope), 'APR-5: a scope that is reserved']) }),
       bytes_max: version,
       concurrent_max: version,
       cost_micro_usd_per_day: version,
@@ -41,7 +44,6 @@ const grant = where(
   [({ asks, agents }) => agents.length > 0 || asks.every((ask) => ask.startsWith('approval')), 'no agent for what may be asked'],
 );
 
-const reserved = (scope: string): boolean => /^operator(\.|$)/.test(scope);
 const projection = where(
   approvals.projection,
   [({ local_scope, remote_scope }) => !reserved(local_scope) && !reserved(remote_scope), 'APR-5: a scope that is reserved'],
@@ -54,7 +56,7 @@ const peer = where(
   form.has(
     {
       alias,
-      endpoints: form.list(endpoint, 0, 8),
+      endpoints: form.list(form.endpoint, 0, 8),
       genesis: digestText,
       gid: form.gateway,
       grants: form.list(grant, 0, 64),
@@ -78,6 +80,7 @@ const federationRoot = where(
     { members: ascending(form.gateway, 1) },
   ),
   [({ keys, threshold }) => threshold <= keys.size, 'a threshold of more keys than there are'],
+  [({ keys }) => [...keys.values()].every(({ nbf, exp }) => nbf < exp), 'a key that is good at no time'],
 );
 
 const operator = form.has({
@@ -140,7 +143,9 @@ export async function useFederation(own: Gateway, value: Json, used: number, now
   if (document.iss !== own.gid) throw refused('ID-27', "the document is another gateway's");
   if (document.version < used) throw refused('ID-28', 'a later version was used before');
   for (const root of document.roots) await goodKeys(root.keys, refused);
-  for (const { alg, kid, pub } of (document.operators ?? []).flatMap((one) => one.keys))
+  for (const { alg, kid, pub } of (document.operators ?? []).flatMap((one) => one.keys)) {
+    if (alg === 'ed25519' && !ed25519.goodKey(pub)) throw refused('ID-2', `key ${kid} is not canonical or not of the prime order`);
     if (text64(await digest(utf8(`GFP-KEY-v1\n${alg}\n`), pub)) !== kid) throw refused('ID-1', `key ${kid} stands under another name`);
+  }
   return document;
 }

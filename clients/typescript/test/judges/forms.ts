@@ -24,8 +24,6 @@ export const tenant = form.text(1, 64, /^[a-z0-9][a-z0-9._-]*$/);
 export const agent = form.text(1, 128, /^[A-Za-z0-9][A-Za-z0-9._-]*$/);
 export const alias = form.text(1, 32, /^[a-z0-9][a-z0-9-]*$/);
 export const mode = form.oneOf('session', 'subagent', 'turn');
-export const endpoint = form.has({ url: form.text(9, 256, /^https:\/\/[^/?#@\s]+$/) }, { tls_spki: digest });
-
 /** Names in their order, each once. */
 export const ascending = <T extends string>(item: Check<T>, low = 0, high = Infinity): Check<readonly T[]> =>
   where(form.list(item, low, high), [form.ascends, 'the entries do not ascend, each once']);
@@ -45,7 +43,7 @@ const role = form.has({
 export type Root = ReturnType<typeof root>;
 export const root = form.has(
   {
-    endpoints: form.list(endpoint, 0, 8),
+    endpoints: form.rootEndpoints,
     expires: time,
     issued: time,
     keys,

@@ -5,8 +5,8 @@ import { createHmac } from 'node:crypto';
 import * as form from '../../src/documents.js';
 import { type Bytes, digest, gatewayId, type Json, raw64, read, text64, utf8 } from '../../src/form.js';
 import { type Federation } from './federation.js';
-import { alias, ascending, digest as digestText, endpoint, tenant, time, version, where } from './forms.js';
-import { isTimely, lives, type Operation, operation, refusedBody, unverified } from './operation.js';
+import { alias, ascending, digest as digestText, tenant, time, version, where } from './forms.js';
+import { isTimely, lives, type Operation, operation, refusedBody } from './operation.js';
 import { CLOCK_SKEW_MS_MAX, expect, formed, Gateway, type Given, goodAt, opened, Refusal, signedBy, within } from './standing.js';
 
 const INVITE_BYTES_MAX = 1024;
@@ -14,7 +14,7 @@ const CHAIN_ROOTS_MAX = 256;
 const MEMBERSHIP_LIFE_MS_MAX = 604_800_000;
 
 const invite = form.has({
-  endpoint,
+  endpoint: form.endpoint,
   expires: time,
   genesis: digestText,
   root: digestText,
@@ -53,7 +53,6 @@ export async function judgeInvite(text: string, roots: Json[], now: number): Pro
 async function stranger(body: Operation, kind: string, now: number): Promise<[Gateway, Json]> {
   const { roots, status, request } = body;
   if (roots.length === 0) throw refusedBody('ID-79', 'malformed', 'the chain is missing');
-  if (roots.length > CHAIN_ROOTS_MAX) throw refusedBody('ID-79', 'too_large', 'the chain is too long');
   for (const root of roots) expect(root, 'root');
   expect(status, 'status');
   expect(request, kind);
@@ -87,7 +86,7 @@ const proven = (secret: Bytes, inviter: string, joiner: string): string =>
 /** Judges a pairing of a gateway of which nothing is known, as the one that invited (ID-34, ID-79). */
 export async function judgePairing(own: Gateway, invites: readonly GivenOut[], text: string, now: number): Promise<void> {
   const refused = (clause: string, why: string, code = 'verification_failed') => new Refusal(clause, code, 'pairing', why);
-  const [joiner, value] = await stranger(operation(text), 'pairing', now);
+  const [joiner, value] = await stranger(operation(text, CHAIN_ROOTS_MAX), 'pairing', now);
   const said = formed('payload', () => pairing(value));
   if (said.iss !== joiner.gid || said.aud !== own.gid) throw refused('REQ-11', 'the pairing is of or for another gateway');
   if (!isTimely(said, now)) throw refused('REQ-14', 'the pairing is out of time', 'clock_skew');
@@ -114,13 +113,14 @@ export type Membership = ReturnType<typeof membership>;
 
 /** Judges whether a membership counts now (ID-32). */
 export async function judgeMembership(document: Federation, value: Given, now: number): Promise<Membership> {
-  const refused = (why: string): Refusal => new Refusal('ID-32', null, 'membership', why);
+  const refused = (why: string): Refusal => new Refusal('ID-32', 'verification_failed', 'membership', why);
   const envelope = expect(opened(value), 'membership');
-  const root = document.roots.find(({ name }) => name === unverified(envelope, 'federation'));
+  // It names the root whose keys sign it, so its form is read first.
+  const payload = formed('json', () => read(envelope.payload), 'ENV-16', 'verification_failed');
+  const said = formed('payload', () => membership(payload), 'ENV-19', 'verification_failed');
+  const root = document.roots.find(({ name }) => name === said.federation);
   if (root === undefined) throw refused('the federation root is not known');
   await signedBy(envelope, goodAt(root.keys, now), root.threshold);
-  const payload = formed('json', () => read(envelope.payload), 'ENV-16');
-  const said = formed('payload', () => membership(payload));
   const lifetime = said.expires - said.issued;
   if (lifetime < 1 || lifetime > MEMBERSHIP_LIFE_MS_MAX) throw refused('the life is wrong');
   if (said.expires <= now || said.issued > now + CLOCK_SKEW_MS_MAX) throw refused('it has expired, or is of the future');
@@ -132,12 +132,16 @@ export async function judgeMembership(document: Federation, value: Given, now: n
   return said;
 }
 
-const admission = where(form.has({ ...attempt, membership: digestText }), [lives, life]);
+const admission = where(
+  form.has({ ...attempt, membership: digestText }),
+  [({ aud, iss }) => aud !== iss, 'an admission to itself'],
+  [lives, life],
+);
 
 /** Judges an admission (ID-68, ID-72, ID-79), where one membership of the same member may have been taken before. */
 export async function judgeAdmission(own: Gateway, document: Federation, kept: Json, text: string, now: number): Promise<void> {
   const refused = (why: string): Refusal => new Refusal('ID-68', 'verification_failed', 'admission', why);
-  const body = operation(text);
+  const body = operation(text, CHAIN_ROOTS_MAX);
   const [shown] = body.held;
   if (shown === undefined || body.held.length > 1) throw refusedBody('ID-68', 'malformed', 'not one membership');
   expect(shown, 'membership');
@@ -146,9 +150,8 @@ export async function judgeAdmission(own: Gateway, document: Federation, kept: J
   if (said.iss !== member.gid || said.aud !== own.gid) throw refused('the admission is of or for another gateway');
   if (!isTimely(said, now)) throw refused('the admission is out of time');
   if (said.membership !== text64(await shown.digest())) throw refused('the admission is of another membership than the one shown');
-  if (unverified(shown, 'member') !== member.gid) throw refused('the membership is of another gateway');
-  if (document.roots.length === 0) throw refused('the gateway takes no members');
   const counted = await judgeMembership(document, shown, now);
+  if (counted.member !== member.gid) throw refused('the membership is of another gateway');
   const before = kept === null ? undefined : membership(read(opened(kept).payload));
   if (before !== undefined && counted.issued < before.issued)
     throw new Refusal('ID-72', 'verification_failed', 'membership', 'a later one of the same member was taken before');

@@ -33,25 +33,28 @@ function divided(text: string): [around: string, envelopes: string[]] {
   return [around + text.slice(from), envelopes];
 }
 
-/** Takes a body apart (REQ-1, REQ-2, ID-43); of its envelopes the form is judged, and not yet their kind. */
-export function operation(text: string): Operation {
+/** Takes a body apart (REQ-1, REQ-2); of its envelopes the form is judged, and not yet their kind. */
+export function operation(text: string, rootsMax: number): Operation {
   if (utf8(text).length > OPERATION_BYTES_MAX) throw refusedBody('REQ-2', 'too_large', 'the body is too large');
   const [around, envelopes] = divided(text);
   const form = /^\{(?:"roots":\[(\{\}(?:,\{\})*)\],)?"status":\{\},"request":\{\}(?:,"held":\[(\{\}(?:,\{\})*)\])?\}$/.exec(around);
   if (form === null) throw refusedBody('REQ-1', 'malformed', 'the body has not the members of an operation');
   const [shown, held] = [form[1], form[2]].map((list) => (list === undefined ? 0 : list.split(',').length));
-  if ((held ?? 0) > HELD_MAX) throw refusedBody('ID-43', 'malformed', 'more envelopes are held than one operation shows');
+  if ((shown ?? 0) > rootsMax) throw refusedBody('REQ-2', 'too_large', 'the chain is too long');
+  if ((held ?? 0) > HELD_MAX) throw refusedBody('REQ-2', 'too_large', 'more envelopes are held than one operation shows');
   const all = envelopes.map(openedText);
   const [status, request, ...rest] = all.splice(shown ?? 0);
   if (status === undefined || request === undefined) throw new Error('a body has a status and a request');
   return { roots: all, status, request, held: rest };
 }
 
-/** A member of a payload that nothing verified yet, where it is a text. It chooses keys, and nothing else (step 5). */
-export function unverified(envelope: Envelope, member: string): string | undefined {
+/** The `iss` of a payload that nothing verified yet, where it is a text and stands there once. It chooses keys, and nothing else (step 5). */
+export function unverifiedIss(envelope: Envelope): string | undefined {
+  const text = new TextDecoder().decode(envelope.payload);
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(envelope.payload))?.[member];
-    return typeof value === 'string' ? value : undefined;
+    const iss: unknown = JSON.parse(text)?.iss;
+    // The form of a status allows no text in which this could stand.
+    return typeof iss === 'string' && text.split('"iss":').length === 2 ? iss : undefined;
   } catch {
     return undefined;
   }

@@ -6,8 +6,8 @@ import * as approvals from './approval-forms.js';
 import { type Federation, type Grant } from './federation.js';
 import { type Check, status as statusForm, where } from './forms.js';
 import { judgeMembership, type Membership } from './joining.js';
-import { isTimely, lives, type Operation, operation, unverified } from './operation.js';
-import { CLOCK_SKEW_MS_MAX, expect, formed, type Gateway, Refusal, within } from './standing.js';
+import { isTimely, lives, type Operation, operation, unverifiedIss } from './operation.js';
+import { CLOCK_SKEW_MS_MAX, expect, formed, type Gateway, Refusal, ROOT_STEPS_MAX, within } from './standing.js';
 
 /** The version of the protocol that is spoken here. */
 const PROTO = 1;
@@ -45,7 +45,7 @@ const request = where(
 );
 
 const granted = client.has({ approval: client.text(30, 30, /^apr-[a-z2-7]{26}$/), decision: approvals.decision });
-const asked = client.has({ request: (value) => Envelope.of(value ?? null), subject: client.text() });
+const asked = client.has({ request: (value) => Envelope.of(value ?? null), subject: client.text(0, 65_536) });
 const WORKS = ['prompt', 'toolCall', 'approvalGrant', 'approvalRequest'] as const;
 type Start = ReturnType<typeof client.start>;
 const works = (read: Start) => WORKS.filter((work) => read[work] !== undefined);
@@ -83,13 +83,13 @@ const isBeyond = (one: Seen, two: Seen): boolean => one.n > two.n || (one.n === 
 
 /** Judges a request by the order of checks, and tells whether its key is known already. */
 export async function judgeRequest(executor: Executor, route: string, text: string, now: number): Promise<'accepted' | 'known'> {
-  const body = operation(text);
+  const body = operation(text, ROOT_STEPS_MAX);
   for (const root of body.roots) expect(root, 'root');
   expect(body.status, 'status');
   expect(body.request, 'request');
   const [sender, peer] = known(executor, body.status);
   await within('root', sender.update(body.roots, now));
-  await sender.takeStatus(body.status, now);
+  await taken(sender.takeStatus(body.status, now));
   const payload = await sender.verify(body.request, 'request', 'request', now);
   const said = formed('payload', () => request(payload));
   const what = formed('payload', () => BODIES[said.op](said.body));
@@ -104,7 +104,7 @@ export async function judgeRequest(executor: Executor, route: string, text: stri
   if (!lives(said)) throw refused('REQ-15', 'malformed', 'the life is wrong');
   if (!isTimely(said, now)) throw refused('REQ-14', 'clock_skew', 'the request is out of time');
   const least = executor.own.newest.root.min_proto;
-  if (!said.proto.includes(PROTO) || said.proto.every((one) => one < least))
+  if (!said.proto.includes(PROTO) || PROTO < least)
     throw refused('REQ-16', 'protocol_unsupported', 'no version of it is spoken here');
   await notRolledBack(executor, body, said.seen, now);
   if (said.op !== 'start') return 'accepted';
@@ -113,12 +113,23 @@ export async function judgeRequest(executor: Executor, route: string, text: stri
 
 /** Step 5: the peer that the status names. */
 function known({ federation, peers }: Executor, status: Envelope): [Gateway, Peer] {
-  const gid = unverified(status, 'iss');
+  const gid = unverifiedIss(status);
   const peer = federation.peers.find((one) => one.gid === gid);
   const sender = peers.find((one) => one.gid === gid);
   if (peer === undefined || sender === undefined)
     throw refused('REQ-9', 'verification_failed', 'the status names no peer', 'status');
   return [sender, peer];
+}
+
+/** Step 7: a request with a status that contradicts one before is refused (ID-19). */
+async function taken(status: Promise<void>): Promise<void> {
+  try {
+    await status;
+  } catch (fault) {
+    if (fault instanceof Refusal && fault.verdict === 'equivocating')
+      throw refused('ID-19', 'verification_failed', 'the status contradicts one before', 'status');
+    throw fault;
+  }
 }
 
 /** Step 12, and the grants that may be used now (ID-61, ID-70, ID-71). */

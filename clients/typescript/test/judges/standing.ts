@@ -10,7 +10,7 @@ const ENVELOPE_BYTES_MAX = 1_406_296;
 const REQUEST_BYTES_MAX = 1_048_576;
 const DOCUMENT_BYTES_MAX = 65_536;
 const ROOT_LIFE_MS_MAX = 34_560_000_000;
-const ROOT_STEPS_MAX = 32;
+export const ROOT_STEPS_MAX = 32;
 const REVOCATIONS_KEPT_MAX = 4096;
 const CREDENTIAL_LIFE_MS_MAX = 86_400_000;
 
@@ -65,7 +65,9 @@ export function opened(value: Json | Envelope): Envelope {
 
 /** Takes an envelope from its bytes (ENV-2). */
 export function openedText(text: string): Envelope {
-  return opened(formed('envelope', () => read(utf8(text)), 'ENV-2'));
+  const bytes = utf8(text);
+  if (bytes.length > ENVELOPE_BYTES_MAX) throw new Refusal('ENV-7', 'too_large', 'envelope', 'the envelope is too large');
+  return opened(formed('envelope', () => read(bytes), 'ENV-2'));
 }
 
 /** ENV-8. */
@@ -141,13 +143,24 @@ export class Gateway {
 
   /** Walks an update of roots (ID-10). */
   async update(roots: Given[], now: number): Promise<void> {
-    if (roots.length > ROOT_STEPS_MAX) throw new Refusal('ID-10', 'too_large', 'root', 'more roots than one update may have');
-    await this.walk(roots, now);
+    const next = await this.#next(roots);
+    const steps = next.length - (this.roots.length === 0 ? 1 : 0);
+    if (steps > ROOT_STEPS_MAX) throw new Refusal('ID-10', 'too_large', 'root', 'more roots than one update may have');
+    await this.walk(next, now);
   }
 
   /** Walks roots one after the other. */
   async walk(roots: Given[], now: number): Promise<void> {
-    for (const root of roots) await this.#takeRoot(expect(opened(root), 'root'), now);
+    for (const root of await this.#next(roots)) await this.#takeRoot(expect(root, 'root'), now);
+  }
+
+  /** An update without what is on record already, as far as it stands first. */
+  async #next(roots: Given[]): Promise<Envelope[]> {
+    const envelopes = roots.map(opened);
+    const known = new Set(this.roots.map(({ digest }) => text64(digest)));
+    const digests = await Promise.all(envelopes.map(async (root) => text64(await root.digest())));
+    const first = digests.findIndex((digest) => !known.has(digest));
+    return first < 0 ? [] : envelopes.slice(first);
   }
 
   /** ID-9. No key outlives its root (ID-7): what is signed under one that has expired is refused in any case. */
@@ -160,11 +173,6 @@ export class Gateway {
     const value = formed('json', () => read(envelope.payload), 'ENV-16', 'verification_failed');
     const root = formed('payload', () => rootForm(value), 'ENV-19', 'verification_failed');
     const digest = await envelope.digest();
-    const kept = this.roots[root.version - 1];
-    if (kept !== undefined) {
-      if (text64(kept.digest) !== text64(digest)) throw refusedRoot('ID-12', 'another document of a version that is known');
-      return;
-    }
     await wellMade(root);
     const before = this.roots.at(-1);
     if (root.version !== this.roots.length + 1) throw refusedRoot('ID-5', 'the version is not the next one');
@@ -180,7 +188,7 @@ export class Gateway {
   /** ID-4 and ID-6: root keys are judged at the `issued` of the root that they sign. */
   async #signedRoot(envelope: Envelope, root: Root): Promise<void> {
     const signers = [root, ...this.roots.slice(-1).map((before) => before.root)];
-    const sets = signers.map((signer) => this.#unrevoked(keysAt(signer, 'root', root.issued)));
+    const sets = signers.map((signer) => keysAt(signer, 'root', root.issued));
     await signedBy(envelope, new Map(sets.flatMap((keys) => [...keys])), 1);
     signers.forEach((signer, at) => {
       const count = envelope.signatures.filter(([kid]) => sets[at]?.has(kid)).length;
@@ -189,7 +197,7 @@ export class Gateway {
     });
   }
 
-  /** ID-22. */
+  /** ID-22; root keys are not revoked. */
   #unrevoked(keys: Keys): Keys {
     return new Map([...keys].filter(([kid]) => !this.revoked.has(kid)));
   }
@@ -198,7 +206,7 @@ export class Gateway {
   async verify(envelope: Envelope, kind: string, role: Role, now: number): Promise<Json> {
     expect(envelope, kind);
     const { root } = this.newest;
-    if (root.version < this.minRootVersion)
+    if (kind !== 'status' && root.version < this.minRootVersion)
       throw new Refusal('ID-31', 'root_unknown', 'status', 'the newest root is older than the lowest that counts');
     await signedBy(envelope, this.#unrevoked(keysAt(root, role, now)), root.roles[role]?.threshold ?? 1);
     return formed('json', () => read(envelope.payload), 'ENV-16');
@@ -206,7 +214,7 @@ export class Gateway {
 
   /** ID-21: whether the newest status that was accepted is good now. */
   fresh(now: number): void {
-    if ((this.status?.expires ?? now) <= now) throw new Refusal('ID-21', null, 'status', 'the newest status has expired');
+    if ((this.status?.expires ?? now) <= now) throw new Refusal('ID-21', 'status_stale', 'status', 'the newest status has expired');
   }
 
   /** Judges a status and remembers it (ID-15 to ID-20, ID-22, ID-82). */
@@ -233,7 +241,7 @@ export class Gateway {
 
   /** ID-18 to ID-20. */
   #follows(status: Status, digest: string): void {
-    for (const before of this.#statuses) {
+    for (const before of [...this.#statuses].reverse()) {
       if (!this.#forgotten(before, status.root_version)) {
         if (status.seq === before.status.seq && digest !== before.digest)
           throw new Refusal('ID-19', 'equivocation', 'status', 'two statuses have one number', 'equivocating');
@@ -289,6 +297,7 @@ async function wellMade(root: Root): Promise<void> {
     throw refusedRoot('ID-7', 'a key of no role, or a role without its key');
   if (roles.some(({ keyids, threshold }) => threshold < 1 || threshold > keyids.length))
     throw refusedRoot('ID-7', 'a threshold is zero or larger than the number of keys');
-  if ([...root.keys.values()].some(({ exp }) => exp > root.expires)) throw refusedRoot('ID-7', 'a key outlives the root');
+  if ([...root.keys.values()].some(({ nbf, exp }) => nbf >= exp || exp > root.expires))
+    throw refusedRoot('ID-7', 'a key is good at no time, or outlives the root');
   await goodKeys(root.keys, refusedRoot);
 }

@@ -50,6 +50,7 @@ impl Bridge {
             let detail = "this invite was made here; the other side follows it";
             return Err(LocalProblem::new(LocalCode::InviteOwn, detail));
         }
+        //= ID-73
         if let Err(refusal) = invite.check_time(core.now()) {
             return Err(refused(&refusal));
         }

@@ -65,7 +65,6 @@ impl MalformedOperation {
     pub const fn code(self) -> Code {
         match self {
             //= REQ-2
-            //= ID-10
             Self::TooLong | Self::TooManyRoots { .. } | Self::TooManyHeld => Code::TooLarge,
             Self::BadShape => Code::Malformed,
         }
@@ -106,11 +105,12 @@ impl Operation {
         if empty || operation.to_bytes() != bytes {
             return Err(MalformedOperation::BadShape);
         }
+        //= REQ-2
+        //= ID-10
         let many = operation.roots.as_ref().is_some_and(|roots| roots.len() > roots_max);
         if many && !planted!("root_steps_unchecked") {
             return Err(MalformedOperation::TooManyRoots { max: roots_max });
         }
-        //= ID-43
         if operation.held.as_ref().is_some_and(|held| held.len() > limit::HELD_MAX) {
             return Err(MalformedOperation::TooManyHeld);
         }
@@ -141,18 +141,16 @@ impl Operation {
     /// Who the status says that it comes from: a claim, used only to choose the keys that verify it.
     #[must_use]
     pub fn claimed_sender(&self) -> Option<GatewayId> {
-        self.claim().map(|claim| claim.iss)
+        let claim: Claim = serde_json::from_slice(self.status.payload()).ok()?;
+        Some(claim.iss)
     }
 
     /// The newest root that the status says to know: a claim, used only to tell a sender that is ahead
     /// from a stranger.
     #[must_use]
     pub fn claimed_root_version(&self) -> Option<u64> {
-        self.claim().map(|claim| claim.root_version)
-    }
-
-    fn claim(&self) -> Option<Claim> {
-        serde_json::from_slice(self.status.payload()).ok()
+        let claim: ClaimedRoot = serde_json::from_slice(self.status.payload()).ok()?;
+        Some(claim.root_version)
     }
 }
 
@@ -170,5 +168,9 @@ fn push_list(out: &mut Vec<u8>, envelopes: &[Envelope]) {
 #[derive(Deserialize)]
 struct Claim {
     iss: GatewayId,
+}
+
+#[derive(Deserialize)]
+struct ClaimedRoot {
     root_version: u64,
 }

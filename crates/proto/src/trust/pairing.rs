@@ -154,6 +154,7 @@ impl Invite {
     pub fn parse(text: &str) -> Result<Self, InvalidInvite> {
         let characters = text.chars().filter(|c| !c.is_ascii_whitespace());
         let text = Zeroizing::new(characters.take(limit::INVITE_BYTES_MAX + 1).collect::<String>());
+        //= ID-73
         if text.len() > limit::INVITE_BYTES_MAX {
             return Err(InvalidInvite::TooLong { max: limit::INVITE_BYTES_MAX });
         }

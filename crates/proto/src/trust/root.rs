@@ -187,6 +187,7 @@ impl TrustedRoot {
         for (at, envelope) in steps.iter().enumerate() {
             trusted = trusted.step(envelope, known + at)?;
             let root = trusted.root();
+            //= ID-5
             if root.issued > now.plus_ms(limit::CLOCK_SKEW_MS_MAX) {
                 return Err(RootError::IssuedInFuture { version: root.version });
             }
@@ -207,6 +208,7 @@ impl TrustedRoot {
     /// [`RootError::Expired`] or [`RootError::IssuedInFuture`].
     pub fn check_current(&self, now: Timestamp) -> Result<(), RootError> {
         let root = self.root();
+        //= ID-5
         if root.issued > now.plus_ms(limit::CLOCK_SKEW_MS_MAX) {
             return Err(RootError::IssuedInFuture { version: root.version });
         }

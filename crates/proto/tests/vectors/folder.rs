@@ -105,10 +105,6 @@ impl Judged {
         Self { verdict, code, phases: &[], story }
     }
 
-    pub(crate) fn is_in(&self, phase: &str) -> bool {
-        self.phases.contains(&phase)
-    }
-
     pub(crate) fn in_phase(self, phases: &'static [&'static str]) -> Self {
         Self { phases, ..self }
     }

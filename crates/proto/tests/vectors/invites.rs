@@ -20,6 +20,9 @@ fn judge(vector: &Vector) -> Judged {
             return Judged::refused(Code::Malformed, phases, &fault);
         }
     };
+    if let Err(fault) = invite.check_time(now) {
+        return Judged::refused(Code::VerificationFailed, &["document"], &fault);
+    }
     let roots = envelopes(vector.raw("roots"));
     let chain = TrustedRoot::introduced(&roots[0])
         .and_then(|chain| chain.advance_whole(&roots[1..], now))
@@ -32,5 +35,5 @@ fn judge(vector: &Vector) -> Judged {
 
 #[test]
 fn every_invite_is_read_as_it_must() {
-    judge_all("invites", 60, judge);
+    judge_all("invites", 70, judge);
 }

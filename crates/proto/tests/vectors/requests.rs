@@ -67,7 +67,7 @@ fn judge(vector: &Vector) -> Judged {
     let keys: Vec<Kept> = vector.get("keys");
     let gate = Gate {
         own: own.gateway(),
-        min_proto: 1,
+        min_proto: own.root().min_proto,
         issued: vector.get("issued"),
         federation: Some(&federation),
         peers: &peers,
@@ -109,5 +109,5 @@ fn judge(vector: &Vector) -> Judged {
 
 #[test]
 fn every_request_is_judged_as_it_must() {
-    judge_all("requests", 220, judge);
+    judge_all("requests", 270, judge);
 }

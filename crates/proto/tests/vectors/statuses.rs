@@ -2,8 +2,11 @@
 
 use landbridge_proto::trust::peer::PeerView;
 use landbridge_proto::trust::root::TrustedRoot;
+use landbridge_proto::trust::status::{Revoked, TrustedStatus};
+use landbridge_proto::wire::digest::Digest;
+use landbridge_proto::wire::document::RevocationReason;
 use landbridge_proto::wire::envelope::Envelope;
-use landbridge_proto::wire::name::Timestamp;
+use landbridge_proto::wire::name::{KeyId, Timestamp};
 use landbridge_proto::wire::stream::Seal;
 use serde::Deserialize;
 
@@ -26,6 +29,25 @@ struct Then {
     envelope: Envelope,
 }
 
+/// Revocations of ids that no root names.
+#[derive(Deserialize)]
+struct Remembered {
+    count: u32,
+    at: Timestamp,
+}
+
+/// The view of a gateway that told all these revocations as well.
+fn with(remembered: &Remembered, view: &PeerView, received: Timestamp) -> PeerView {
+    let (at, reason) = (remembered.at, RevocationReason::Retired);
+    let told = (1..=remembered.count).map(|number| {
+        let kid = KeyId::new(Digest::of(b"", &[number.to_string().as_bytes()]).to_string());
+        (kid.unwrap(), Revoked { received: at, reason, since: at })
+    });
+    let newest = view.status().unwrap().newest().envelope();
+    let status = TrustedStatus::restore(newest, received, told, view.chain()).unwrap();
+    PeerView::restore(view.chain().clone(), Some(status))
+}
+
 fn judge(vector: &Vector) -> Judged {
     let (first, rest) = {
         let roots = envelopes(vector.raw("roots"));
@@ -38,6 +60,9 @@ fn judge(vector: &Vector) -> Judged {
         view = view.with_roots(&step.roots, step.at).unwrap();
         if let Some(status) = step.status {
             view = view.with_status(&status, step.at).unwrap();
+        }
+        if let Some(remembered) = vector.get::<Option<Remembered>>("remembered") {
+            view = with(&remembered, &view, step.at);
         }
     }
     let view = match view.with_status(&vector.get("status"), now) {
@@ -55,5 +80,5 @@ fn judge(vector: &Vector) -> Judged {
 
 #[test]
 fn every_status_is_judged_as_it_must() {
-    judge_all("statuses", 90, judge);
+    judge_all("statuses", 115, judge);
 }

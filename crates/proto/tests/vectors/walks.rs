@@ -34,5 +34,5 @@ fn judge(vector: &Vector) -> Judged {
 
 #[test]
 fn every_walk_ends_as_it_must() {
-    judge_all("walks", 120, judge);
+    judge_all("walks", 150, judge);
 }
