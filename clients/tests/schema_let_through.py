@@ -38,7 +38,7 @@ LET_THROUGH = {
         walks/keyids_descend walks/url_twice
     """,
     "one of several spellings of an address": """
-        walks/url_of_an_address_in_another_spelling
+        walks/url_of_a_mapped_address walks/url_of_a_mapped_address_in_hexadecimal walks/url_of_an_address_in_another_spelling
     """,
     "a relation between numbers": """
         approvals/catalog_life_too_long asks/life_longer_than_a_day asks/life_negative asks/life_zero

@@ -6,6 +6,7 @@ Nothing here knows a socket or a database. What a clause of `spec/` asks for has
 import base64
 import functools
 import hashlib
+import ipaddress
 import json
 import re
 
@@ -358,10 +359,27 @@ def bytes32(value):
 GID, TENANT, AGENT = text("gw1-[a-z2-7]{52}"), text(r"[a-z0-9][a-z0-9._-]{0,63}"), text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 RUN, SESSION, IDEMPOTENCY = text("run-[a-z2-7]{26}"), text("[!-~]{1,128}"), text("[!-~]{16,128}")
 TOOL, JTI, CLAIM, OBJECT = text("[!-~]{1,128}"), text("[A-Za-z0-9_-]{22,64}"), text(high=256), named(text(), lambda value: None)
-URL, ONE, TIME = text(r"https://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", 256), one_of(1), integer()
+LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+ORIGIN = re.compile(rf"https://(?:{LABEL}(?:\.{LABEL})*|\[([0-9a-f:]+)\])(?::([1-9][0-9]{{0,4}}))?")
+ONE, TIME = one_of(1), integer()
+
+
+def url(value):
+    """An `https` origin in its one spelling."""
+    text(high=256)(value)
+    found = ORIGIN.fullmatch(value)
+    if found is None or int(found[2] or 443) > 65_535:
+        raise malformed("not an https origin")
+    try:
+        if found[1] and str(ipaddress.IPv6Address(found[1])) != found[1]:
+            raise ValueError
+    except ValueError:
+        raise malformed("an address in another spelling") from None
+
+
 ROLE = has(keyids=each(text(KID), by=str), threshold=integer())
 ROOT = has(
-    {"prev": bytes32}, endpoints=each(has({"tls_spki": bytes32}, url=URL), 0, 8), expires=TIME, issued=TIME,
+    {"prev": bytes32}, endpoints=each(has({"tls_spki": bytes32}, url=url), 0, 8), expires=TIME, issued=TIME,
     keys=named(text(KID), has(alg=one_of("ed25519"), exp=TIME, nbf=TIME, pub=bytes32), 0, 32), min_proto=integer(1),
     roles=named(one_of("root", "stream", "request", "status", "policy", "catalog", "operator-ca"), ROLE), v=ONE, version=integer(1))
 STATUS = has(

@@ -93,6 +93,7 @@ put("key_on_its_last_instant", "ENV-13", "ok", sign("status", ended.status(at=AT
 # Its members.
 for name, changes in (("refresh_zero", {"refresh_ms": 0}), ("refresh_longer_than_the_life", {"refresh_ms": HOUR + 1}),
                       ("incarnation_begins_after_it", {"incarnation": {"n": 1, "since": AT + 1}}),
+                      ("incarnation_since_before_the_epoch", {"incarnation": {"n": 1, "since": -1}}),
                       ("incarnation_zero", {"incarnation": {"n": 0, "since": NOW}}), ("root_version_zero", {"root_version": 0}),
                       ("root_with_spare_bits", {"root": spare(b64u(dsse_digest(A.root)))})):
     put(name, "ENV-19", "malformed", told(**changes), phase="payload")

@@ -91,10 +91,10 @@ class Judges(unittest.TestCase):
         hold(self, "envelopes", envelope, 310)
 
     def test_every_walk_ends_as_it_must(self):
-        hold(self, "walks", walk, 151)
+        hold(self, "walks", walk, 154)
 
     def test_every_status_is_judged_as_it_must(self):
-        hold(self, "statuses", status, 115)
+        hold(self, "statuses", status, 116)
 
     def test_every_federation_document_is_judged_as_it_must(self):
         hold(self, "federations", federation, 172)

@@ -105,12 +105,15 @@ const role = has({ keyids: ascending(bytes32, 1, 32), threshold: integer() });
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const ORIGIN = new RegExp(`^https://(?:${LABEL}(?:\\.${LABEL})*|(\\[[0-9a-f:.]+\\]))(?::([1-9][0-9]{0,4}))?$`);
 
+/** An address that maps one of IPv4, of which libraries write the end in two ways. */
+const MAPPED = /^\[::ffff:[0-9a-f]+:[0-9a-f]+\]$/;
+
 /** An `https` origin: scheme, host, port, nothing else. An IPv6 address stands in its shortest form, as URLs are written. */
 const origin: Check<string> = (value) => {
   const url = text(9, 256)(value);
   const [, six, port] = ORIGIN.exec(url) ?? [url, '', ''];
   if (six === '' || Number(port ?? 1) > 65_535) throw new Malformed('not an https origin');
-  if (six !== undefined && hostOf(url) !== six) throw new Malformed('an address in another than its shortest form');
+  if (six !== undefined && (hostOf(url) !== six || MAPPED.test(six))) throw new Malformed('an address in another than its shortest form');
   return url;
 };
 

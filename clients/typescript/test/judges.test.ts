@@ -108,8 +108,8 @@ const request: Judge = async (vector) => {
 };
 
 test('every envelope is judged as it must', () => hold('envelopes', 310, envelope));
-test('every walk ends as it must', () => hold('walks', 151, walk));
-test('every status is judged as it must', () => hold('statuses', 115, status));
+test('every walk ends as it must', () => hold('walks', 154, walk));
+test('every status is judged as it must', () => hold('statuses', 116, status));
 test('every federation document is judged as it must', () => hold('federations', 172, federation));
 test('every invite is judged as it must', () => hold('invites', 71, invite));
 test('every pairing is judged as it must', () => hold('pairings', 100, pairing));

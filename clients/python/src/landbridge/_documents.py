@@ -118,10 +118,10 @@ def origin(value: Any) -> None:
         raise Malformed("not an https origin")
     if found["six"] is not None:
         try:
-            shortest = str(ipaddress.IPv6Address(found["six"]))
+            address = ipaddress.IPv6Address(found["six"])
         except ValueError:
             raise Malformed("not an address") from None
-        if shortest != found["six"]:
+        if address.ipv4_mapped is not None or str(address) != found["six"]:
             raise Malformed("an address in another than its shortest form")
 
 

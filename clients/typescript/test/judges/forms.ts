@@ -17,7 +17,7 @@ export const where =
     return read;
   };
 
-export const time = form.integer(-Number.MAX_SAFE_INTEGER);
+export const time = form.integer();
 export const version = form.integer(1);
 export const digest = where(form.text(43, 43), [(text) => raw64(text).length === 32, 'not a digest']);
 export const tenant = form.text(1, 64, /^[a-z0-9][a-z0-9._-]*$/);

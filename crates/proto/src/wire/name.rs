@@ -6,7 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use landbridge_planted::planted;
 
@@ -179,13 +180,21 @@ pub struct Owner {
     pub tenant: TenantPair,
 }
 
-/// Milliseconds since the Unix epoch, UTC. All times on the wire are of this form.
-#[derive(
-    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
-)]
+/// Milliseconds since the Unix epoch, UTC. All times on the wire are of this form, and none is before it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[cfg_attr(any(test, feature = "schemas"), derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct Timestamp(pub i64);
+pub struct Timestamp(#[cfg_attr(any(test, feature = "schemas"), schemars(range(min = 0)))] pub i64);
+
+impl<'de> Deserialize<'de> for Timestamp {
+    //= ENV-19
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match i64::deserialize(deserializer)? {
+            ms @ 0.. => Ok(Self(ms)),
+            _ => Err(D::Error::custom("a time is not before 1970")),
+        }
+    }
+}
 
 impl Timestamp {
     /// The instant `ms` milliseconds later; saturates at the ends of time.

@@ -71,7 +71,8 @@ impl EndpointUrl {
             Some(rest) => {
                 let end = rest.find(']').ok_or(InvalidUrl::BadHost)?;
                 let address: Ipv6Addr = rest[..end].parse().map_err(|_| InvalidUrl::BadHost)?;
-                if address.to_string() != rest[..end] {
+                // Of one that maps an IPv4 address libraries write the end in two ways.
+                if address.to_ipv4_mapped().is_some() || address.to_string() != rest[..end] {
                     return Err(InvalidUrl::BadHost);
                 }
                 end + 2

@@ -77,7 +77,7 @@ const FAULTS: &[Fault] = &[
     fault!("unmapped", "no projection", None, false, |s| {
         s.projections[0].local_scope = scope("prod-changes");
     }),
-    fault!("catalog_expired", "expired", None, true, |s| {
+    fault!("catalog_expired", "the catalog is outside its life", None, true, |s| {
         s.catalog.version += 1;
         s.catalog.expires = AT;
     }),
