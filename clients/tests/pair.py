@@ -7,6 +7,7 @@ standard input ends. `LANDBRIDGE_BIN` names the program.
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,9 +19,14 @@ READY_WITHIN_S = 60
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A free port below those that the system gives to outgoing connections, which could take it in between."""
+    while True:
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
+                return listener.getsockname()[1]
+            except OSError:
+                pass
 
 
 class Bridge:

@@ -6,6 +6,7 @@
 //! the target directory.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -110,7 +111,10 @@ impl Place<'_> {
 
     /// The second executor, under the conformance kit.
     fn executor(&self) -> Result<()> {
-        let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        // Below those that outgoing connections are given, which could take it in between.
+        let free =
+            (20_000..32_000).rev().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+        let free = free.context("no port is free")?;
         let mut command = self.with_places(Command::new("examples/executor/check.sh"));
         command.arg(&self.kit).env("PYTHON", self.tools.join("venv/bin/python"));
         step(command.env("PORT", free.to_string()))
