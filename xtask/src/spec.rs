@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
@@ -58,6 +58,7 @@ struct Row<'a> {
 pub(crate) fn run(root: &Path, options: &Options) -> Result<Vec<Finding>> {
     let pages = files::below(root, "spec", &[".md"])?;
     let (clauses, mut findings) = clause::read(&pages);
+    ensure!(!clauses.is_empty(), "no clause stands below {}", root.join("spec").display());
     let lock_text = optional(root, LOCK)?;
     if options.bless {
         fs::write(root.join(LOCK), lock::blessed(&lock_text, &clauses))?;

@@ -9,17 +9,19 @@ use anyhow::{Context, Result, ensure};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
-use super::pairing::{answer, stranger, turned_away};
+use super::pairing::{answer, posted, stranger, turned_away};
 use super::{Case, refusal_of};
 use crate::caller::{Caller, RUNS};
 use crate::home::Home;
-use crate::http::{self, Reply};
+use crate::http::Reply;
 use crate::wire::{self, Envelope, Key};
 
 /// What comes of a membership or an admission that does not hold.
 const REFUSED: &str = "verification_failed";
 /// A second tenant of the kit's, for which the executor grants nothing.
 const ELSEWHERE: &str = "elsewhere";
+/// Where a newcomer shows its membership.
+const ADMISSION: &str = "/federation/v1/admission";
 /// How long a membership lives, in milliseconds.
 const LIFE: i64 = 86_400_000;
 
@@ -200,7 +202,7 @@ pub(super) const CASES: &[Case] = &[
             {
                 let signed = member.key(role)?.seal(kind, &admission);
                 let body = member.introduction(&signed, from_ref(&membership))?;
-                turned_away(caller, posted(caller, &body)?, REFUSED)?;
+                turned_away(caller, posted(caller, ADMISSION, &body)?, REFUSED)?;
             }
             Ok(())
         },
@@ -285,7 +287,7 @@ fn taken(caller: &Caller, member: &Home, membership: &Envelope) -> Result<Value>
     let admission = wire::bytes_of(&admission(caller, member, membership));
     let signed = member.key("request")?.seal("admission", &admission);
     let body = member.introduction(&signed, from_ref(membership))?;
-    answer(caller, member, &signed, posted(caller, &body)?)
+    answer(caller, member, &signed, posted(caller, ADMISSION, &body)?)
 }
 
 fn refused(caller: &Caller, member: &Home, membership: &Envelope) -> Result<()> {
@@ -296,10 +298,5 @@ fn refused(caller: &Caller, member: &Home, membership: &Envelope) -> Result<()> 
 
 fn shown(caller: &Caller, member: &Home, admission: &Value, held: &[Envelope]) -> Result<Reply> {
     let signed = member.key("request")?.seal("admission", &wire::bytes_of(admission));
-    posted(caller, &member.introduction(&signed, held)?)
-}
-
-fn posted(caller: &Caller, body: &str) -> Result<Reply> {
-    let json = [("Content-Type", "application/json")];
-    http::ask(&caller.place, ("POST", "/federation/v1/admission"), &json, body.as_bytes())
+    posted(caller, ADMISSION, &member.introduction(&signed, held)?)
 }

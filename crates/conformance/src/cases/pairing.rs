@@ -216,6 +216,11 @@ fn told(caller: &Caller, reply: &mut Reply) -> Result<Value> {
 }
 
 fn shown(caller: &Caller, body: &str) -> Result<Reply> {
+    posted(caller, "/federation/v1/pairing", body)
+}
+
+/// How a newcomer asks.
+pub(super) fn posted(caller: &Caller, path: &str, body: &str) -> Result<Reply> {
     let json = [("Content-Type", "application/json")];
-    http::ask(&caller.place, ("POST", "/federation/v1/pairing"), &json, body.as_bytes())
+    http::ask(&caller.place, ("POST", path), &json, body.as_bytes())
 }
