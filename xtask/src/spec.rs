@@ -165,6 +165,13 @@ mod tests {
     }
 
     #[test]
+    fn a_tree_without_clauses_is_an_error() {
+        let nowhere = Path::new("there-is-no-such-tree");
+        let error = run(nowhere, &Options { bless: false, json: false }).unwrap_err();
+        assert!(error.to_string().contains("no clause"), "{error}");
+    }
+
+    #[test]
     fn a_clause_without_code_or_test_is_found() {
         assert_eq!(complaints(CODE, ""), ["REQ-2 has no code", "REQ-2 has no test"]);
     }

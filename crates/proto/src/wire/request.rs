@@ -87,7 +87,7 @@ pub struct Request {
     pub seen: Seen,
     /// The tenant pair.
     pub tenant: TenantPair,
-    /// W3C trace context, passed on and never interpreted.
+    /// W3C trace context of the caller's client, never interpreted.
     pub traceparent: Option<String>,
 }
 
@@ -302,7 +302,7 @@ struct RawRequest {
     seen: Seen,
     /// The tenant pair.
     tenant: TenantPair,
-    /// W3C trace context, passed on and never interpreted.
+    /// W3C trace context of the caller's client, never interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(any(test, feature = "schemas"), schemars(length(max = limit::TRACEPARENT_BYTES_MAX)))]
     traceparent: Option<String>,
